@@ -1,0 +1,1 @@
+"""Numbers from vectors (NumPy, SciPy, scikit-learn): pure functions, no files, no plots."""

@@ -1,0 +1,58 @@
+"""Checks made at the door, on shapes, names and values the host can see; never inside `jit`.
+
+Every message says four things: which argument, what was expected and why, what came, what to do now.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+
+
+class InputError(ValueError):
+    """What the caller gave cannot be used.  The command line prints its one line and exits with code 2."""
+
+
+def check_shape(name: str, array, expected: Sequence[int], *, meaning: str, fix: str) -> None:
+    """Raise `InputError` unless ``array.shape`` is `expected`.
+
+    >>> check_shape("masks", np.zeros((3, 8, 8)), (3, 4, 4), meaning="one per sample", fix="Resize first.")
+    Traceback (most recent call last):
+    ...
+    loce_jax.checks.InputError: `masks` must have shape (3, 4, 4) (one per sample), but got (3, 8, 8). Resize first.
+    """
+    if tuple(array.shape) != tuple(expected):
+        raise InputError(
+            f"`{name}` must have shape {tuple(expected)} ({meaning}), but got {tuple(array.shape)}. {fix}".strip()
+        )
+
+
+def check_known(what: str, names: Iterable[str], known: Sequence[str]) -> None:
+    """Raise `InputError` naming the nearest known names unless every one of `names` is known.
+
+    >>> check_known("concept", ["kat"], ["cat", "car", "dog"])
+    Traceback (most recent call last):
+    ...
+    loce_jax.checks.InputError: unknown concept 'kat'. Did you mean 'cat'? Known: car, cat, dog.
+    """
+    for name in names:
+        if name not in known:
+            raise InputError(f"unknown {what} {name!r}. {suggest(name, known)}")
+
+
+def suggest(name: str, known: Sequence[str], *, most: int = 12) -> str:
+    """Two short sentences: the nearest known names, then the known names, cut after `most`."""
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"Did you mean {', '.join(repr(n) for n in near)}? " if near else ""
+    listed = sorted(known)
+    more = f" ... ({len(listed)} in all)" if len(listed) > most else ""
+    return f"{hint}Known: {', '.join(listed[:most])}{more}."
+
+
+def check_exists(name: str, path: str | Path, *, kind: str, fix: str) -> Path:
+    """Return `path` as a `Path` if it is an existing ``"file"`` or ``"folder"``, else raise `InputError`."""
+    path = Path(path)
+    if not (path.is_file() if kind == "file" else path.is_dir()):
+        found = "nothing is there" if not path.exists() else f"that is not a {kind}"
+        raise InputError(f"`{name}` must be an existing {kind}, but got {str(path)!r}: {found}. {fix}")
+    return path

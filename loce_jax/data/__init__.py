@@ -1,0 +1,1 @@
+"""Images and masks come in: data sets that list items and open them (NumPy only)."""

@@ -1,0 +1,1 @@
+"""The networks we read: frozen, in JAX, with named layers."""

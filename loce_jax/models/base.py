@@ -1,0 +1,127 @@
+"""The shape every network has here: layers with names, a preprocessing, and activations on a grid.
+
+Letters: b images, h x w pixels after resizing, c channels, H x W pixels of the photo as stored.
+"""
+
+import fnmatch
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+from PIL import Image
+
+from loce_jax.checks import InputError, suggest
+
+RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One place where activations can be read.
+
+    Attributes:
+        name: dotted path taken from the checkpoint's keys, e.g. ``blocks.4``.
+        channels: length of an activation vector, c.
+        grid: height and width of the layer's map at the network's input size.
+        stride: input pixels per grid cell.
+        kind: ``"grid"`` for convolutional maps, ``"tokens"`` for patch tokens put back on their grid.
+        aliases: other names that mean this layer.
+    """
+
+    name: str
+    channels: int
+    grid: tuple[int, int]
+    stride: float
+    kind: Literal["grid", "tokens"]
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """From a photo to the network's input: resize the whole picture, never crop, so that masks stay aligned.
+
+    Attributes:
+        size: ``(h, w)`` of the network's input.
+        mean, std: per channel on the 0..1 scale; ``(photo / 255 - mean) / std`` enters the network.
+        resample: Pillow's filter for the resize.
+    """
+
+    size: tuple[int, int]
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    resample: Literal["bilinear", "bicubic"] = "bicubic"
+
+    def resize(self, photo: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h w 3"]:
+        """The whole photo at the network's input size; aspect ratio is not kept.  Host side, Pillow.
+
+        >>> Preprocess(size=(2, 4)).resize(np.zeros((5, 7, 3), np.uint8)).shape
+        (2, 4, 3)
+        """
+        height, width = self.size
+        return np.asarray(Image.fromarray(photo).resize((width, height), RESAMPLING[self.resample]))
+
+    def normalise(self, images: UInt8[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
+        """0..255 pixels to the network's numbers, float32.  Device side, inside `jit`."""
+        return (images.astype(jnp.float32) / 255 - jnp.asarray(self.mean)) / jnp.asarray(self.std)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A frozen network whose layers can be read.
+
+    Attributes:
+        name: what the user called it.
+        fingerprint: hexadecimal digest of architecture and weights.
+        preprocess: how photos become input.
+        params: the weights, a pytree.
+        forward: pure function ``(params, normalised images [b h w 3], layer names) -> {name: [b gh gw c]}``.
+        all_layers: every layer that `forward` can return, from input to output.
+    """
+
+    name: str
+    fingerprint: str
+    preprocess: Preprocess
+    params: Any = field(repr=False, compare=False)
+    forward: Callable[[Any, jax.Array, tuple[str, ...]], Mapping[str, jax.Array]] = field(repr=False)
+    all_layers: tuple[Layer, ...] = field(repr=False)
+
+    def layers(self) -> tuple[Layer, ...]:
+        """Every layer, from input to output."""
+        return self.all_layers
+
+    def resolve(self, names: Sequence[str]) -> tuple[Layer, ...]:
+        """The layers that `names` mean: exact names, aliases, negative indices (``"-1"``) or globs (``"blocks.*"``).
+
+        Each layer comes once, in the order asked for.  Raises `InputError` for a name that matches nothing,
+        listing the nearest known names.
+        """
+        found: dict[str, Layer] = {}
+        for name in names:
+            for layer in self._matches(name):
+                found[layer.name] = layer
+        if not found:
+            raise InputError("`layers` must name at least one layer, but got none. `loce layers NAME` lists them.")
+        return tuple(found.values())
+
+    def _matches(self, name: str) -> list[Layer]:
+        by_name = {alias: layer for layer in self.all_layers for alias in (*layer.aliases, layer.name)}
+        if name in by_name:
+            return [by_name[name]]
+        if name.lstrip("-").isdigit() and -len(self.all_layers) <= int(name) < 0:
+            return [self.all_layers[int(name)]]
+        matches = [layer for layer in self.all_layers if fnmatch.fnmatchcase(layer.name, name)]
+        if not matches:
+            known = [layer.name for layer in self.all_layers]
+            raise InputError(f"unknown layer {name!r} of network {self.name!r}. {suggest(name, known)}")
+        return matches
+
+    def activations(
+        self, params: Any, images: UInt8[Array, "b h w 3"], layers: tuple[str, ...]
+    ) -> dict[str, Float[Array, "b gh gw c"]]:
+        """Activations of resized photos at `layers` (canonical names).  Pure; any batch size; fit for `jit`."""
+        maps = self.forward(params, self.preprocess.normalise(images), layers)
+        return {name: maps[name] for name in layers}

@@ -1,0 +1,1 @@
+"""Matplotlib: finished numbers in, Axes out."""

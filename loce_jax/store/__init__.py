@@ -1,0 +1,1 @@
+"""Runs on disk: a plan, immutable chunk files, and a reader."""
