@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
-
 class InputError(ValueError):
     """What the caller gave cannot be used.  The command line prints its one line and exits with code 2."""
 
@@ -16,6 +15,7 @@ class InputError(ValueError):
 def check_shape(name: str, array, expected: Sequence[int], *, meaning: str, fix: str) -> None:
     """Raise `InputError` unless ``array.shape`` is `expected`.
 
+    >>> import numpy as np
     >>> check_shape("masks", np.zeros((3, 8, 8)), (3, 4, 4), meaning="one per sample", fix="Resize first.")
     Traceback (most recent call last):
     ...

@@ -1,0 +1,73 @@
+"""Resizing as a matrix per axis: ``resized = rows @ image @ columns.T``.  NumPy only, shared by data and solver.
+
+A separable linear resize is fixed by what it does to the unit impulses of each axis, so every operator here is a
+small matrix ``[n_out, n_in]``, built once per pair of lengths and kept.
+Letters: h x w the grid resized from, H x W the grid resized to.
+"""
+
+import functools as ft
+
+import numpy as np
+from jaxtyping import Bool, Float, Num
+
+
+@ft.lru_cache(maxsize=256)
+def bilinear_matrix(n_in: int, n_out: int) -> Float[np.ndarray, "n_out n_in"]:
+    """Bilinear interpolation between pixel centres, two taps a row, clamped at the border; float64.
+
+    The convention of ``torch.nn.functional.interpolate(mode="bilinear", align_corners=False)``.
+
+    >>> bilinear_matrix(2, 4)
+    array([[1.  , 0.  ],
+           [0.75, 0.25],
+           [0.25, 0.75],
+           [0.  , 1.  ]])
+    """
+    position = np.clip((np.arange(n_out) + 0.5) * n_in / n_out - 0.5, 0, n_in - 1)
+    left = np.minimum(position.astype(int), max(n_in - 2, 0))
+    share = position - left
+    matrix = np.zeros((n_out, n_in))
+    rows = np.arange(n_out)
+    np.add.at(matrix, (rows, left), 1 - share)
+    np.add.at(matrix, (rows, np.minimum(left + 1, n_in - 1)), share)
+    return _frozen(matrix)
+
+
+@ft.lru_cache(maxsize=4096)
+def antialias_matrix(n_in: int, n_out: int) -> Float[np.ndarray, "n_out n_in"]:
+    """What ``skimage.transform.resize`` does to one axis of a float image, measured on unit impulses; float64.
+
+    Shrinking smooths first, with a Gaussian of ``sigma = (n_in / n_out - 1) / 2``; growing is linear interpolation
+    with mirrored borders.
+
+    >>> antialias_matrix(4, 2).sum(axis=1)
+    array([1., 1.])
+    """
+    from skimage.transform import resize  # noqa: PLC0415 - half a second that most imports of this file never need
+
+    return _frozen(resize(np.eye(n_in), (n_out, n_in), order=1, anti_aliasing=n_out < n_in))
+
+
+def soft_target(
+    mask: Bool[np.ndarray, "H W"] | Num[np.ndarray, "H W"], size: tuple[int, int]
+) -> Float[np.ndarray, "h w"]:
+    """The mask as the solver sees it: shrunk to `size` with anti-aliasing, float32 in [0, 1].
+
+    Equal to ``skimage.transform.resize(mask.astype(float), size)`` up to rounding, as the reference
+    implementation of LoCE uses it (Mikriukov et al., IJCV 2025).
+
+    >>> soft_target(np.eye(4) > 0, (2, 2)).round(2)
+    array([[0.45, 0.05],
+           [0.05, 0.45]], dtype=float32)
+    """
+    rows, columns = (antialias_matrix(n_in, n_out) for n_in, n_out in zip(mask.shape, size, strict=True))
+    return np.clip(_narrow(rows) @ mask.astype(np.float32) @ _narrow(columns).T, 0, 1)
+
+
+def _narrow(matrix):
+    return matrix.astype(np.float32)
+
+
+def _frozen(matrix):
+    matrix.setflags(write=False)
+    return matrix

@@ -1,0 +1,36 @@
+"""Intersection over union of a projection and the mask at the photo's own size, as the paper reports it.
+
+NumPy, on the host: every photo has its own size.
+Letters: h x w the projection's grid, H x W pixels of the photo.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from loce_jax.resampling import antialias_matrix
+
+
+def quantise(logits: Float[np.ndarray, "*rows h w"]) -> UInt8[np.ndarray, "*rows h w"]:
+    """The reference's 8-bit projection: ``floor(255 * sigmoid(clip(logits, -10, 10)))``, from 0 to 254.
+
+    >>> quantise(np.array([[-99.0, 0.0, 99.0]]))
+    array([[  0, 127, 254]], dtype=uint8)
+    """
+    return np.floor(255 / (1 + np.exp(-np.clip(logits, -10, 10)))).astype(np.uint8)
+
+
+def overlap(projection: Float[np.ndarray, "h w"] | UInt8[np.ndarray, "h w"], mask: Bool[np.ndarray, "H W"]) -> float:
+    """IoU of `mask` and the projection, resized to the mask's size and thresholded: in [0, 1], 1 is best.
+
+    An 8-bit projection (see `quantise`) is divided by 255, which gives the reference's figure; a float one is taken
+    as it is.  The resize is scikit-image's (`loce_jax.resampling.antialias_matrix`), the threshold ``> 0.5``.
+    0 where mask and projection are both empty, as in the reference.
+
+    >>> overlap(np.array([[0.9, 0.2]]), np.array([[True, False]]))
+    1.0
+    """
+    values = projection / 255 if projection.dtype == np.uint8 else projection.astype(np.float64)
+    rows, columns = (antialias_matrix(*ab) for ab in zip(values.shape, mask.shape, strict=True))
+    drawn = rows @ values @ columns.T > 0.5
+    union = np.count_nonzero(drawn | mask)
+    return float(np.count_nonzero(drawn & mask) / union) if union else 0.0
