@@ -7,7 +7,7 @@ Letters: H x W pixels of the photo as stored.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -73,6 +73,7 @@ class Reading:
     masks: tuple[Bool[np.ndarray, "H W"] | Fault, ...]
 
 
+@runtime_checkable
 class Dataset(Protocol):
     """What the pipeline needs of a data set.  `read` must be safe to call from several threads."""
 

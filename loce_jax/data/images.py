@@ -1,0 +1,85 @@
+"""Open one photograph of unknown origin: right pixels, the right way up, or a `Fault` that says why not.
+
+Pillow's switches are process-wide, so none is touched here; whatever can be known from the header is checked before
+any pixel is decoded.  Safe to call from several threads.
+Letters: H x W pixels of the photo as annotated.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+
+from loce_jax.data.samples import Fault
+
+MAX_PIXELS = 2**26  # 67 million; below the size from which Pillow itself warns
+FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")  # none that starts another program
+ORIENTATION = 0x0112  # the EXIF tag; 1 is upright, 5 to 8 swap height and width
+
+
+def read_photo(path: Path, expected_size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
+    """Read the first frame as RGB, 0 to 255.
+
+    16-bit grey is scaled to 8 bits, transparency is laid over white.  An EXIF orientation is followed exactly when
+    the annotated size says that the annotator followed it.
+
+    Args:
+        path: the file.
+        expected_size: ``(H, W)`` as annotated.
+
+    Raises:
+        Fault: ``image_missing``, ``image_unreadable`` or ``size_mismatch``.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise Fault("image_unreadable", f"{path.name} has {image.width} x {image.height} pixels: too many.")
+            turned = _was_turned(image, path.name, expected_size)
+            return _to_rgb(ImageOps.exif_transpose(image) if turned else image, path.name)
+    except Fault:
+        raise
+    except (FileNotFoundError, NotADirectoryError):
+        raise Fault("image_missing", f"there is no file {str(path)!r}.") from None
+    except Exception as error:  # Pillow's readers let through whatever they stumble over
+        raise Fault("image_unreadable", f"{path.name}: {type(error).__name__}: {error}") from error
+
+
+def _was_turned(image: Image.Image, name: str, expected_size: tuple[int, int]) -> bool:
+    """Did the annotator see the photo as its EXIF orientation asks, rather than as it is stored?"""
+    orientation = image.getexif().get(ORIENTATION, 1)
+    stored = (image.height, image.width)
+    upright = (image.width, image.height) if orientation in (5, 6, 7, 8) else stored
+    if expected_size not in (stored, upright):
+        also = f", or {_times(upright)} turned as its EXIF orientation asks," if upright != stored else ""
+        raise Fault(
+            "size_mismatch",
+            f"{name} has {_times(stored)} pixels (H x W){also} but is annotated {_times(expected_size)}.",
+        )
+    if orientation in range(2, 9) and upright == stored:
+        raise Fault(
+            "size_mismatch",
+            f"{name} has EXIF orientation {orientation}, and {_times(stored)} pixels (H x W) either way: "
+            f"the annotated size cannot tell whether the masks follow it. Save the photo upright, without the tag.",
+        )
+    return expected_size != stored
+
+
+def _times(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"
+
+
+def _to_rgb(image: Image.Image, name: str) -> UInt8[np.ndarray, "H W 3"]:
+    if image.mode.startswith("I;16"):
+        grey = np.round(np.asarray(image) / 257).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        raise Fault(
+            "image_unreadable",
+            f"{name} holds {'32-bit' if image.mode == 'I' else 'floating-point'} numbers of unknown range. "
+            "Save it with 8 bits per channel.",
+        )
+    if image.has_transparency_data:
+        seen = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)
+    return np.array(image.convert("RGB"))

@@ -1,0 +1,122 @@
+"""COCO segmentations become masks: polygons, run lengths as a list, run lengths as a string.
+
+Annotations come from anywhere, and the C code of pycocotools crashes the process, or shows memory that is not its
+own, when they are wrong.  So everything is checked first; polygons are then filled by pycocotools, whose pixels are
+the ones everybody compares with, and run lengths are laid out here.
+Letters: H x W pixels of the image.
+"""
+
+import math
+from collections.abc import Iterable
+from reprlib import repr as shortened
+
+import numpy as np
+from jaxtyping import Bool
+from pycocotools import mask as coco_mask
+
+from loce_jax.data.images import MAX_PIXELS
+from loce_jax.data.samples import Fault
+
+MAX_OUTLINE = 1_000_000  # pixels walked along the polygons of one annotation; the memory needed grows with it
+
+
+def union_mask(annotations: Iterable[dict], size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
+    """Pixels inside any of the annotations; raises `Fault` like `annotation_mask`.
+
+    >>> square = {"id": 7, "segmentation": [[1, 1, 3, 1, 3, 3, 1, 3]]}
+    >>> runs = {"id": 8, "segmentation": {"size": [4, 5], "counts": [0, 2, 18]}}
+    >>> union_mask([square, runs], (4, 5)).astype(int)
+    array([[1, 0, 0, 0, 0],
+           [1, 1, 1, 0, 0],
+           [0, 1, 1, 0, 0],
+           [0, 0, 0, 0, 0]])
+    """
+    union = np.zeros(size if math.prod(size) <= MAX_PIXELS else (0, 0), bool)
+    for annotation in annotations:
+        union |= annotation_mask(annotation, size)
+    return union
+
+
+def annotation_mask(annotation: dict, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
+    """Pixels inside one annotation: a dict with ``id`` and ``segmentation``.
+
+    Polygons may leave the image by up to its larger side, and are united: a polygon inside another fills its hole.
+
+    Raises:
+        Fault: ``mask_unreadable``, naming the annotation.
+    """
+    segmentation = annotation.get("segmentation")
+    try:
+        if math.prod(size) > MAX_PIXELS:
+            raise ValueError(f"an image of {size[0]} x {size[1]} pixels is too large")
+        if isinstance(segmentation, list):
+            return _fill_polygons(segmentation, size)
+        if isinstance(segmentation, dict):
+            return _lay_out_runs(segmentation, size)
+        raise ValueError("`segmentation` is neither a list of polygons nor run lengths")
+    except ValueError as error:
+        raise Fault("mask_unreadable", f"annotation {annotation.get('id')}: {error}.") from error
+
+
+def _fill_polygons(polygons: list, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
+    if not polygons:
+        raise ValueError("its list of polygons is empty")
+    outline = 0.0
+    for polygon in polygons:
+        if not isinstance(polygon, list) or not all(type(number) in (int, float) for number in polygon):
+            raise ValueError("a polygon is not a list of numbers")
+        if len(polygon) % 2 or len(polygon) < 6:
+            raise ValueError(f"a polygon has {len(polygon)} numbers, not x and y of 3 or more points")
+        side = max(size)
+        if not all(-side <= number <= 2 * side for number in polygon):  # false for NaN
+            raise ValueError(f"a polygon has a point far outside the image of {size[0]} x {size[1]} pixels")
+        points = np.array(polygon, float).reshape(-1, 2)
+        outline += np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum() + len(points)
+    if outline > MAX_OUTLINE:
+        raise ValueError(f"its polygons are too long to draw: {outline:.3g} pixels")
+    runs = coco_mask.frPyObjects(polygons, *size)
+    return coco_mask.decode(coco_mask.merge(runs)).astype(bool)
+
+
+def _lay_out_runs(segmentation: dict, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
+    """Alternate runs of 0 and 1, column after column."""
+    height, width = size
+    if segmentation.get("size") != [height, width]:
+        raise ValueError(
+            f"its run lengths are for size {shortened(segmentation.get('size'))}, the image is {[height, width]}"
+        )
+    counts = segmentation.get("counts")
+    if isinstance(counts, str):
+        counts = _decompress(counts, most=7 * (height * width + 1))
+    if not isinstance(counts, list) or not all(type(run) is int and 0 <= run <= height * width for run in counts):
+        raise ValueError("its run lengths are not whole numbers from 0 to the number of pixels")
+    if sum(counts) != height * width:
+        raise ValueError(f"its run lengths add up to {sum(counts)}, the image has {height * width} pixels")
+    flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+    return np.ascontiguousarray(flat.reshape(width, height).T)
+
+
+def _decompress(text: str, most: int) -> list[int]:
+    """Undo COCO's compression: 5 bits a character, lowest first; from the fourth on, differences to the last but one.
+
+    >>> _decompress("00:", most=99)
+    [0, 0, 10]
+    """
+    if len(text) > most:
+        raise ValueError("its run lengths are longer than any image of this size needs")
+    counts: list[int] = []
+    number = shift = 0
+    for character in text:
+        code = ord(character) - 48
+        if not 0 <= code < 64 or shift > 30:
+            raise ValueError("its compressed run lengths hold an impossible character")
+        number |= (code & 31) << shift
+        shift += 5
+        if not code & 32:
+            if code & 16:
+                number -= 1 << shift
+            counts.append(number + (counts[-2] if len(counts) > 2 else 0))
+            number = shift = 0
+    if shift:
+        raise ValueError("its compressed run lengths break off")
+    return counts
