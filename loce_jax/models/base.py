@@ -4,6 +4,7 @@ Letters: b images, h x w pixels after resizing, c channels, H x W pixels of the 
 """
 
 import fnmatch
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -96,8 +97,8 @@ class Network:
     def resolve(self, names: Sequence[str]) -> tuple[Layer, ...]:
         """The layers that `names` mean: exact names, aliases, negative indices (``"-1"``) or globs (``"blocks.*"``).
 
-        Each layer comes once, in the order asked for.  Raises `InputError` for a name that matches nothing,
-        listing the nearest known names.
+        Globs look at aliases too.  Each layer comes once, in the order asked for.  Raises `InputError` for a name that
+        matches nothing, listing the nearest known names.
         """
         found: dict[str, Layer] = {}
         for name in names:
@@ -111,9 +112,9 @@ class Network:
         by_name = {alias: layer for layer in self.all_layers for alias in (*layer.aliases, layer.name)}
         if name in by_name:
             return [by_name[name]]
-        if name.lstrip("-").isdigit() and -len(self.all_layers) <= int(name) < 0:
+        if re.fullmatch("-[0-9]+", name) and 1 <= -int(name) <= len(self.all_layers):
             return [self.all_layers[int(name)]]
-        matches = [layer for layer in self.all_layers if fnmatch.fnmatchcase(layer.name, name)]
+        matches = [layer for layer in self.all_layers if fnmatch.filter((layer.name, *layer.aliases), name)]
         if not matches:
             known = [layer.name for layer in self.all_layers]
             raise InputError(f"unknown layer {name!r} of network {self.name!r}. {suggest(name, known)}")

@@ -1,0 +1,132 @@
+"""From a checkpoint's tensors to a Flax module's parameters, by key, and from the module to a pure function.
+
+Our modules carry the attribute names of their checkpoints, so a parameter's path *is* its key, but for the last word:
+where PyTorch says ``weight``, ``running_mean``, ``running_var``, Flax says ``kernel`` or ``scale``, ``mean``, ``var``.
+Letters: b images, gh x gw grid cells, c channels; o output and i input channels, h x w kernel.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from flax import nnx
+
+from loce_jax.checks import InputError
+
+Weights = dict[str, np.ndarray]
+LAST_WORD = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
+TO_FLAX = {2: (1, 0), 4: (2, 3, 1, 0)}  # o i -> i o, and o i h w -> h w i o
+TO_TORCH = {2: (1, 0), 4: (3, 2, 0, 1)}
+
+
+class Layered(Protocol):
+    """What a module must offer: its layers from input to output, made as they are asked for."""
+
+    def layers(self, images: jax.Array) -> Iterator[tuple[str, jax.Array]]:
+        """Yield ``(name, activations [b gh gw c])``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a module: where it lives there, and its shape there."""
+
+    path: tuple[Any, ...]
+    shape: tuple[int, ...]
+
+    @property
+    def key(self) -> str:
+        """Its name in the checkpoint."""
+        *parents, last = map(str, self.path)
+        return ".".join([*parents, LAST_WORD.get(last, last)])
+
+    @property
+    def checkpoint_shape(self) -> tuple[int, ...]:
+        """Its shape in the checkpoint."""
+        return tuple(self.shape[axis] for axis in TO_TORCH[len(self.shape)]) if self.is_kernel else self.shape
+
+    @property
+    def is_kernel(self) -> bool:
+        """Whether its axes are in another order than in the checkpoint."""
+        return self.path[-1] == "kernel"
+
+    def convert(self, tensor: np.ndarray) -> np.ndarray:
+        """The checkpoint's tensor as this parameter, float32."""
+        axes = TO_FLAX[tensor.ndim] if self.is_kernel else None
+        return np.ascontiguousarray(tensor.transpose(axes) if axes else tensor, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """A Flax module without its weights.
+
+    Attributes:
+        graph: the module's structure, as `flax.nnx.split` gives it.
+        parameters: by checkpoint key, in the module's order.
+    """
+
+    graph: Any
+    parameters: Mapping[str, Parameter]
+
+    @classmethod
+    def of(cls, build: Callable[[], Any]) -> "Blueprint":
+        """The blueprint of the module that `build` would build; nothing is computed."""
+        graph, state = nnx.split(nnx.eval_shape(build))
+        parameters = [Parameter(path, leaf.shape) for path, leaf in nnx.to_flat_state(state)]
+        return cls(graph, {parameter.key: parameter for parameter in parameters})
+
+    def convert(self, tensors: Mapping[str, np.ndarray], *, source: str, unused: tuple[str, ...] = ()) -> Weights:
+        """The module's weights by key, from a PyTorch checkpoint's tensors; keys that end in `unused` may be there.
+
+        Raises one `InputError` that lists every missing, unexpected and mis-shaped tensor.
+        """
+        given = {key: tensor for key, tensor in tensors.items() if not key.endswith(unused)}
+        wanted = self.parameters
+        faults = [f"missing {key}" for key in wanted if key not in given]
+        faults += [f"unexpected {key}" for key in given if key not in wanted]
+        faults += [
+            f"{key} has shape {given[key].shape} instead of {parameter.checkpoint_shape}"
+            for key, parameter in wanted.items()
+            if key in given and given[key].shape != parameter.checkpoint_shape
+        ]
+        if faults:
+            raise InputError(
+                f"the checkpoint {source!r} must hold this network's weights, but {len(faults)} of its tensors do not "
+                f"fit: {'; '.join(faults)}. Check that its configuration belongs to it."
+            )
+        return {key: parameter.convert(given[key]) for key, parameter in wanted.items()}
+
+    def fits(self, weights: Mapping[str, np.ndarray]) -> bool:
+        """Whether `weights` are this module's: the same keys, shapes, and float32."""
+        return {key: (array.shape, array.dtype) for key, array in weights.items()} == {
+            key: (parameter.shape, np.float32) for key, parameter in self.parameters.items()
+        }
+
+    def module(self, params: Mapping[str, jax.Array]) -> Any:
+        """The module with `params` (by key) in place; a new one each time, so calls share nothing."""
+        leaves = [(parameter.path, params[key]) for key, parameter in self.parameters.items()]
+        return nnx.merge(self.graph, nnx.from_flat_state(leaves))
+
+    def forward(self, params: Mapping[str, jax.Array], images: jax.Array, names: tuple[str, ...]) -> dict:
+        """Activations ``{name: [b gh gw c]}`` of normalised images; the walk ends at the last layer asked for."""
+        module: Layered = self.module(params)
+        found = {}
+        for name, activations in module.layers(images):
+            if name in names:
+                found[name] = activations
+            if len(found) == len(set(names)):
+                break
+        return found
+
+
+def fingerprint(architecture: str, *files: Path) -> str:
+    """Hexadecimal SHA-256 over the architecture and the contents of the weight files, in the order given."""
+    digest = hashlib.sha256(architecture.encode())
+    for path in files:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
