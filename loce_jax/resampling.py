@@ -33,6 +33,16 @@ def bilinear_matrix(n_in: int, n_out: int) -> Float[np.ndarray, "n_out n_in"]:
     return _frozen(matrix)
 
 
+def resize_bilinear(image: Float[np.ndarray, "h w"], size: tuple[int, int]) -> Float[np.ndarray, "H W"]:
+    """One map resized with `bilinear_matrix`, float64.
+
+    >>> resize_bilinear(np.array([[0.0, 4.0]]), (1, 4))
+    array([[0., 1., 3., 4.]])
+    """
+    rows, columns = (bilinear_matrix(*lengths) for lengths in zip(image.shape, size, strict=True))
+    return rows @ image.astype(np.float64) @ columns.T
+
+
 @ft.lru_cache(maxsize=4096)
 def antialias_matrix(n_in: int, n_out: int) -> Float[np.ndarray, "n_out n_in"]:
     """What ``skimage.transform.resize`` does to one axis of a float image, measured on unit impulses; float64.

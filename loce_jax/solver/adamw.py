@@ -10,7 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+from loce_jax.solver.options import SolverOptions
+
+BETA1, BETA2 = 0.9, 0.999
 
 
 class Moments(NamedTuple):
@@ -21,13 +23,13 @@ class Moments(NamedTuple):
 
 
 def corrections(num_steps: int) -> Float[np.ndarray, "t 2"]:
-    """For each step ``1 / (1 - beta1**t)`` and ``1 / sqrt(1 - beta2**t)``, float32 rounded from float64.
+    """For each step ``1 - beta1**t`` and ``sqrt(1 - beta2**t)``, float32 rounded from float64.
 
-    >>> corrections(1).round(4).tolist()
-    [[10.0, 31.622800827026367]]
+    >>> corrections(1).round(4)
+    array([[0.1   , 0.0316]], dtype=float32)
     """
     t = np.arange(1, num_steps + 1)
-    return np.stack([1 / (1 - BETA1**t), 1 / np.sqrt(1 - BETA2**t)], axis=1).astype(np.float32)
+    return np.stack([1 - BETA1**t, np.sqrt(1 - BETA2**t)], axis=1).astype(np.float32)
 
 
 def adamw_step(
@@ -35,11 +37,11 @@ def adamw_step(
     slope: Float[Array, " c"],
     moments: Moments,
     correction: Float[Array, "2"],
-    rates: tuple[float, float],
+    options: SolverOptions,
 ) -> tuple[Float[Array, " c"], Moments]:
-    """One step down `slope`; `rates` are the learning rate and the weight decay."""
-    learning_rate, weight_decay = rates
-    first = BETA1 * moments.first + (1 - BETA1) * slope
+    """One step down `slope`; learning rate, weight decay and epsilon come from `options`."""
+    first = moments.first + (1 - BETA1) * (slope - moments.first)
     second = BETA2 * moments.second + (1 - BETA2) * slope**2
-    update = correction[0] * first / (jnp.sqrt(second) * correction[1] + EPSILON)
-    return vector * (1 - learning_rate * weight_decay) - learning_rate * update, Moments(first, second)
+    step = first / (jnp.sqrt(second) / correction[1] + options.epsilon)
+    shrunk = vector * (1 - options.learning_rate * options.weight_decay)
+    return shrunk - options.learning_rate / correction[0] * step, Moments(first, second)

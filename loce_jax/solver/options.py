@@ -26,8 +26,11 @@ class SolverOptions:
             is one draw shared by all samples, so results do not depend on the batch.
         seed: of a random start.
         num_steps: AdamW steps.
-        learning_rate: of AdamW; betas are 0.9 and 0.999, epsilon is 1e-8.
+        learning_rate: of AdamW, whose betas are 0.9 and 0.999.
         weight_decay: of AdamW, decoupled.
+        epsilon: of AdamW.  The reference divides the "bce" slope by the squared number of samples it solves together,
+            B, so its numbers for one batch are those of ``epsilon=1e-8 * B**2`` here; that matters for channels with
+            hardly any slope only.
         target: height and width of the grid that a pipeline draws masks on; `solve` takes any grid.
         penalty: how ``"mse"`` and ``"mae"`` measure the norm that they add: ``"batch"`` as the reference does, over
             all vectors of the call together, which ties samples to each other; ``"sample"``, each on its own.
@@ -41,6 +44,7 @@ class SolverOptions:
     num_steps: int = 50
     learning_rate: float = 0.1
     weight_decay: float = 0.01
+    epsilon: float = 1e-8
     target: tuple[int, int] = (100, 100)
     penalty: Literal["batch", "sample"] = "batch"
     iou: Literal["paper", "plain"] = "paper"
@@ -51,7 +55,7 @@ class SolverOptions:
         check_known("start", [self.start], STARTS)
         check_known("penalty", [self.penalty], ("batch", "sample"))
         check_known("iou", [self.iou], ("paper", "plain"))
-        for name, low in (("num_steps", 1), ("learning_rate", 0), ("weight_decay", 0)):
+        for name, low in (("num_steps", 1), ("learning_rate", 0), ("weight_decay", 0), ("epsilon", 0)):
             value = getattr(self, name)
             if not (value >= low and value < float("inf")):
                 raise InputError(f"`{name}` must be finite and at least {low}, but got {value}.")

@@ -141,8 +141,7 @@ def _solve_one(activations, target, valid, start, *, resize, options):
     def step(carry, correction):
         vector, moments = carry
         value, slope = jax.value_and_grad(loss)(vector)
-        rates = options.learning_rate, options.weight_decay
-        return adamw_step(vector, slope, moments, correction, rates), value
+        return adamw_step(vector, slope, moments, correction, options), value
 
     still = Moments(jnp.zeros_like(start), jnp.zeros_like(start))
     (vector, _), losses = jax.lax.scan(step, (start, still), jnp.asarray(corrections(options.num_steps)))

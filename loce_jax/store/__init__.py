@@ -1,1 +1,6 @@
-"""Runs on disk: a plan, immutable chunk files, and a reader."""
+"""Runs on disk: a plan, immutable chunk files, and a reader.  Safetensors and JSON only."""
+
+from loce_jax.store.read import Run, open_run
+from loce_jax.store.write import LayerRows, RunWriter
+
+__all__ = ["LayerRows", "Run", "RunWriter", "open_run"]

@@ -1,0 +1,163 @@
+"""Read a run: a table with a row for every (image, concept), and vectors, IoU and maps for each layer.
+
+Letters: n rows, c channels, h x w grid cells.
+"""
+
+import functools as ft
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+from loce_jax.checks import InputError, check_exists, check_known
+from loce_jax.store.files import CHUNKS, PLAN, layer_file, rows_file
+from loce_jax.store.mapped import map_tensors
+
+Table = dict[str, Shaped[np.ndarray, " n"]]
+
+
+def open_run(path: str | Path) -> "Run":
+    """Open a run folder, finished or not; nothing but the plan is read yet.
+
+    Raises:
+        InputError: there is no run at `path`, or its plan cannot be read.
+    """
+    root = check_exists("run", path, kind="folder", fix="`loce fit --out` makes one.")
+    plan_path = check_exists(
+        "run", root / PLAN, kind="file", fix="A run folder has a plan; `loce fit --out` makes one."
+    )
+    try:
+        plan = json.loads(plan_path.read_text(encoding="utf-8"))
+        return Run(root, plan, tuple(plan["layers"]), tuple(plan["data"]["concepts"]), tuple(plan["chunks"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"`run` must hold a readable plan, but {str(plan_path)!r} does not: {error!r}.") from error
+
+
+class Run:
+    """An opened run; rows are in the order of the plan, whatever order they were computed in.
+
+    Attributes:
+        path: the run folder.
+        plan: the work and the options, as written before the run started.
+        layers: names of the layers.
+        concepts: names of the concepts, in the data set's order.
+        chunks: names of all chunks of the plan.
+    """
+
+    def __init__(self, path: Path, plan: dict[str, Any], layers: tuple[str, ...], concepts, chunks):
+        self.path, self.plan, self.layers, self.concepts, self.chunks = path, plan, layers, concepts, chunks
+
+    @ft.cached_property
+    def finished(self) -> tuple[str, ...]:
+        """The chunks that are complete."""
+        present = {p.stem for p in (self.path / CHUNKS).glob("*.json")}
+        return tuple(c for c in self.chunks if c in present)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every chunk of the plan is there."""
+        return len(self.finished) == len(self.chunks)
+
+    @ft.cached_property
+    def table(self) -> Table:
+        """Columns of equal length n, one row for every (image, concept) of the finished chunks.
+
+        ``image`` (path relative to the image root), ``image_id``, ``concept``, ``annotations`` (ids joined by
+        spaces), ``area`` (share of the image, NaN if unknown), the data set's own facts, ``reason`` (empty for a good
+        row), and from the layers: ``status``, ``"ok"`` if every layer is good, else the first other status; ``iou``
+        in [0, 1] and ``loss``, the means over the layers, NaN unless ``"ok"``.  `column` gives one layer's own.
+        """
+        parts = [record["columns"] for record in self._records]
+        names = list(parts[0]) if parts else []
+        table = {name: _column([value for part in parts for value in part[name]]) for name in names}
+        by_layer = [self.column("status", layer) for layer in self.layers]
+        status = np.full(len(by_layer[0]), "ok", dtype=object)
+        for layer in reversed(by_layer):
+            status = np.where(layer != "ok", layer, status)
+        table["status"] = status.astype(str)
+        for name in ("iou", "loss"):
+            table[name] = np.mean([self.column(name, layer) for layer in self.layers], axis=0)
+        return table
+
+    def column(self, name: str, layer: str) -> Shaped[np.ndarray, " n"]:
+        """One layer's ``"iou"``, ``"loss"`` (float64, NaN where the row failed) or ``"status"`` (words)."""
+        check_known("column", [name], ("iou", "loss", "status"))
+        if name != "status":
+            return self._gather(layer, name).astype(np.float64)
+        check_known("layer", [layer], self.layers)
+        return np.array([word for record in self._records for word in record["status"][layer]], dtype=str)
+
+    def vectors(self, layer: str) -> Float[np.ndarray, "n c"]:
+        """The embeddings at `layer`, float32, in the order of `table`; NaN where the row failed.
+
+        Memory-mapped and read-only when the run is one chunk without failures, else gathered into memory.
+        """
+        return self._gather(layer, "vectors")
+
+    def responses(self, layer: str) -> Float[np.ndarray, "n h w"]:
+        """The response maps ``activations @ vector`` at `layer`, float16; NaN where the row failed.
+
+        The projection is their sigmoid after bilinear resizing; positive means "concept".
+        """
+        return self._gather(layer, "responses")
+
+    def select(self, **columns: Any) -> Int[np.ndarray, " r"]:
+        """Row numbers where every named column has the value, or one of the values, given.
+
+        ``run.vectors(layer)[run.select(concept="car", status="ok")]`` are the good cars.
+        """
+        check_known("column", columns, list(self.table))
+        keep = np.ones(len(self.table["concept"]), bool)
+        for name, wanted in columns.items():
+            keep &= np.isin(self.table[name], [wanted] if np.isscalar(wanted) else list(wanted))
+        return np.flatnonzero(keep)
+
+    def damaged(self) -> list[str]:
+        """Files of finished chunks that are missing or do not hold what was written, by their SHA-256."""
+        found = []
+        for chunk, record in zip(self.finished, self._records, strict=True):
+            for index, layer in enumerate(self.layers):
+                path = layer_file(self.path, layer, index, chunk)
+                if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != record["sha256"][layer]:
+                    found.append(path.relative_to(self.path).as_posix())
+        return found
+
+    @ft.cached_property
+    def _records(self):
+        if not self.finished:
+            raise InputError(
+                f"`run` must have a finished chunk, but {str(self.path)!r} has none. Run `loce fit` again."
+            )
+        return [json.loads(rows_file(self.path, chunk).read_text(encoding="utf-8")) for chunk in self.finished]
+
+    def _gather(self, layer, name):
+        """The tensor `name` of every chunk, spread to all rows."""
+        check_known("layer", [layer], self.layers)
+        counts = [len(record["status"][layer]) for record in self._records]
+        parts = [self._open(layer, chunk) for chunk in self.finished]
+        if len(parts) == 1 and len(parts[0]["rows"]) == counts[0]:
+            return parts[0][name]
+        whole = np.full((sum(counts), *parts[0][name].shape[1:]), np.nan, parts[0][name].dtype)
+        for offset, part in zip(np.cumsum([0, *counts[:-1]]), parts, strict=True):
+            whole[offset + part["rows"]] = part[name]
+        return whole
+
+    def _open(self, layer, chunk):
+        path = layer_file(self.path, layer, self.layers.index(layer), chunk)
+        try:
+            return map_tensors(path)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"`run` must be whole, but {str(path)!r} cannot be read: {error}. Delete {CHUNKS}/{chunk}.json and "
+                "run the same `loce fit` again: it computes that chunk anew."
+            ) from error
+
+
+def _column(values):
+    """A column of JSON values as an array; a missing number (null) reads as NaN."""
+    if any(value is None for value in values):
+        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    return np.array(values)

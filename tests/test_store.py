@@ -1,0 +1,187 @@
+"""Runs on disk: what goes in comes out, failures stay visible, and a half-done run is never taken for a done one."""
+
+import json
+
+import numpy as np
+import pytest
+
+from loce_jax import InputError, open_run
+from loce_jax.store import LayerRows, RunWriter
+
+LAYERS = ("early", "../late")
+PLAN = {
+    "layers": list(LAYERS),
+    "data": {"concepts": ["cat", "dog"]},
+    "chunks": ["00000", "00001"],
+    "solver": {"learning_rate": 0.1, "target": [100, 100]},
+}
+CONCEPTS = {"00000": ["cat", "dog", "cat"], "00001": ["dog", "dog"]}
+
+
+def rows_of(chunk, good, seed):
+    """Numbers of the `good` rows of one chunk at one layer."""
+    rng = np.random.default_rng(seed)
+    words = ["ok" if row in good else "mask_empty" for row in range(len(CONCEPTS[chunk]))]
+    r = len(good)
+    return LayerRows(
+        rows=np.array(good, dtype=int),
+        vectors=rng.normal(size=(r, 4)).astype("float32"),
+        responses=rng.normal(size=(r, 2, 3)).astype("float16"),
+        iou=rng.random(r),
+        loss=rng.normal(size=r).astype("float32"),
+        status=words,
+    )
+
+
+def columns_of(chunk):
+    n = len(CONCEPTS[chunk])
+    return {
+        "image": [f"{chunk}/<b>é{row}.jpg" for row in range(n)],
+        "image_id": list(range(n)),
+        "concept": CONCEPTS[chunk],
+        "area": [None, *[0.25] * (n - 1)],
+        "reason": [""] * n,
+    }
+
+
+def write(root, chunks=("00000", "00001"), good=None):
+    good = good or {"00000": [0, 2], "00001": [0, 1]}
+    with RunWriter(root, PLAN) as writer:
+        for chunk in chunks:
+            layers = {layer: rows_of(chunk, good[chunk], seed) for seed, layer in enumerate(LAYERS)}
+            writer.write(chunk, columns_of(chunk), layers)
+
+
+def contents(root):
+    """Every file and its bytes; the lock is a tool of the writer, not a part of the run."""
+    return {
+        p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file() and p.name != ".lock"
+    }
+
+
+def test_what_goes_in_comes_out(tmp_path):
+    write(tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    assert run.layers == LAYERS and run.concepts == ("cat", "dog") and run.complete
+    for seed, layer in enumerate(LAYERS):
+        first, second = rows_of("00000", [0, 2], seed), rows_of("00001", [0, 1], seed)
+        vectors = run.vectors(layer)
+        np.testing.assert_array_equal(vectors[[0, 2]], first.vectors)
+        np.testing.assert_array_equal(vectors[3:], second.vectors)
+        np.testing.assert_array_equal(run.responses(layer)[3:], second.responses)
+        np.testing.assert_array_equal(run.column("iou", layer)[[0, 2, 3, 4]], [*first.iou, *second.iou])
+    assert run.table["image"][0] == "00000/<b>é0.jpg"
+    assert np.isnan(run.table["area"][0]) and run.table["area"][1] == 0.25
+    np.testing.assert_allclose(run.table["iou"], np.mean([run.column("iou", layer) for layer in LAYERS], axis=0))
+
+
+def test_a_failed_pair_keeps_its_row_as_nan_and_is_not_on_disk(tmp_path):
+    write(tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    assert run.table["status"].tolist() == ["ok", "mask_empty", "ok", "ok", "ok"]
+    for layer in LAYERS:
+        assert np.isnan(run.vectors(layer)[1]).all() and np.isnan(run.column("iou", layer)[1])
+        assert np.isnan(run.responses(layer)[1]).all()
+    assert np.isnan(run.table["iou"][1])
+
+
+def test_non_finite_numbers_of_good_rows_are_refused(tmp_path):
+    part = rows_of("00000", [0, 2], 0)
+    part.vectors[0, 0] = np.inf
+    with RunWriter(tmp_path / "run", PLAN) as writer, pytest.raises(ValueError, match="must be finite"):
+        writer.write("00000", columns_of("00000"), dict.fromkeys(LAYERS, part))
+
+
+def test_select_finds_rows(tmp_path):
+    write(tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    assert run.select(concept="dog").tolist() == [1, 3, 4]
+    assert run.select(concept="dog", status="ok").tolist() == [3, 4]
+    assert run.select(concept=["cat", "dog"]).tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(InputError, match="unknown column 'concpt'. Did you mean 'concept'"):
+        run.select(concpt="dog")
+
+
+def test_one_whole_chunk_is_memory_mapped(tmp_path):
+    plan = {**PLAN, "chunks": ["00001"]}
+    with RunWriter(tmp_path / "run", plan) as writer:
+        writer.write("00001", columns_of("00001"), dict.fromkeys(LAYERS, rows_of("00001", [0, 1], 0)))
+    vectors = open_run(tmp_path / "run").vectors("early")
+    assert isinstance(vectors, np.memmap) and not vectors.flags.writeable
+
+
+def test_continuing_gives_the_same_bytes_in_any_order(tmp_path):
+    write(tmp_path / "whole")
+    write(tmp_path / "parts", ["00001"])
+    assert not open_run(tmp_path / "parts").complete
+    (tmp_path / "parts" / "chunks" / "00000.json.part").write_text("half")
+    with RunWriter(tmp_path / "parts", PLAN) as writer:
+        assert writer.done == {"00001"}
+    write(tmp_path / "parts", ["00000"])
+    assert contents(tmp_path / "whole") == contents(tmp_path / "parts")
+
+
+def test_other_options_are_refused_and_listed(tmp_path):
+    write(tmp_path / "run")
+    other = json.loads(json.dumps(PLAN))
+    other["solver"]["learning_rate"] = 0.2
+    with pytest.raises(InputError, match=r"solver.learning_rate: 0.1 there, 0.2 now"):
+        RunWriter(tmp_path / "run", other)
+    with RunWriter(tmp_path / "run", PLAN) as writer:
+        assert writer.done == {"00000", "00001"}
+
+
+def test_one_writer_at_a_time(tmp_path):
+    with RunWriter(tmp_path / "run", PLAN), pytest.raises(InputError, match="another process is writing"):
+        RunWriter(tmp_path / "run", PLAN)
+    RunWriter(tmp_path / "run", PLAN).close()
+
+
+def test_foreign_folders_are_left_alone(tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(b"precious")
+    with pytest.raises(InputError, match="holds other files"):
+        RunWriter(tmp_path, PLAN)
+    with pytest.raises(InputError, match="is a file"):
+        RunWriter(tmp_path / "photo.jpg", PLAN)
+    assert (tmp_path / "photo.jpg").read_bytes() == b"precious"
+
+
+def test_damage_is_found_and_named(tmp_path):
+    write(tmp_path / "run")
+    assert open_run(tmp_path / "run").damaged() == []
+    (path,) = (tmp_path / "run" / "layers").glob("00-early/00000.*")
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert open_run(tmp_path / "run").damaged() == ["layers/00-early/00000.safetensors"]
+
+
+@pytest.mark.parametrize("keep", [0, 4, 8, 60, -1])
+def test_a_truncated_chunk_is_an_error_that_says_what_to_do(tmp_path, keep):
+    write(tmp_path / "run")
+    (path,) = (tmp_path / "run" / "layers").glob("00-early/00000.*")
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(InputError, match=r"cannot be read.*Delete chunks/00000.json"):
+        open_run(tmp_path / "run").vectors("early")
+
+
+def test_layer_names_never_leave_the_run(tmp_path):
+    write(tmp_path / "run")
+    assert {p.parent for p in tmp_path.rglob("*.safetensors")} == {
+        tmp_path / "run" / "layers" / "00-early",
+        tmp_path / "run" / "layers" / "01-..%2Flate",
+    }
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"layers": 3}', "\x00"])
+def test_an_unreadable_plan_is_one_clear_error(tmp_path, text):
+    (tmp_path / "plan.json").write_text(text)
+    with pytest.raises(InputError, match="readable plan"):
+        open_run(tmp_path)
+
+
+def test_no_run_is_one_clear_error(tmp_path):
+    with pytest.raises(InputError, match=r"existing folder.*nothing is there"):
+        open_run(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"existing file.*`loce fit --out` makes one"):
+        open_run(tmp_path)
