@@ -1,0 +1,79 @@
+"""What work a run consists of: the options, and the images in chunks that can be done in any order."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from loce_jax.checks import InputError
+from loce_jax.data.samples import Dataset, Item
+from loce_jax.models.base import Network
+from loce_jax.pipeline.sources import Source, source_record
+from loce_jax.solver import SolverOptions
+
+FORMAT = 1
+IMAGES_PER_CHUNK = 32
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run's work.
+
+    Attributes:
+        network: the frozen network.
+        layers: canonical names of the layers, in the order asked for.
+        source, dataset: where the images come from, and the opened data set.
+        options: the solver's recipe.
+    """
+
+    network: Network
+    layers: tuple[str, ...]
+    source: Source
+    dataset: Dataset
+    options: SolverOptions
+
+    @property
+    def chunks(self) -> dict[str, Sequence[Item]]:
+        """Chunk names and their items; the same for the same data set, whatever was done before."""
+        items = self.dataset.items
+        starts = range(0, len(items), IMAGES_PER_CHUNK)
+        return {f"{number:05d}": items[start : start + IMAGES_PER_CHUNK] for number, start in enumerate(starts)}
+
+    def record(self) -> dict[str, Any]:
+        """The plan as plain values, for ``plan.json``."""
+        return {
+            "format": FORMAT,
+            "model": {
+                "name": self.network.name,
+                "fingerprint": self.network.fingerprint,
+                "size": list(self.network.preprocess.size),
+            },
+            "layers": list(self.layers),
+            "data": {
+                "name": self.dataset.name,
+                "fingerprint": self.dataset.fingerprint,
+                "concepts": list(self.dataset.concepts),
+                "source": source_record(self.source),
+            },
+            "solver": asdict(self.options),
+            "images": len(self.dataset.items),
+            "pairs": sum(len(item.pairs) for item in self.dataset.items),
+            "chunks": list(self.chunks),
+        }
+
+
+def make_plan(network: Network, layers: Sequence[str], source: Source, options: SolverOptions) -> Plan:
+    """Settle everything that can be settled before the work begins.
+
+    Raises:
+        InputError: an unknown layer, a data set that cannot be used or is empty, a recipe that ties samples together.
+    """
+    if options.couples_batch:
+        raise InputError(
+            f"`penalty` must be 'sample' for objective {options.objective!r} in a run, whose chunks are independent, "
+            "but got 'batch'. Add `--solver.penalty sample`."
+        )
+    names = tuple(layer.name for layer in network.resolve(layers))
+    dataset = source.open()
+    if not any(item.pairs for item in dataset.items):
+        raise InputError(f"`data` must hold an image with a concept, but {dataset.name!r} has none.")
+    return Plan(network, names, source, dataset, options)

@@ -1,0 +1,73 @@
+"""Which data set a run uses, as a plain record that a plan can hold and that opens the data set again."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from loce_jax.checks import InputError, check_known
+from loce_jax.data.samples import Dataset
+
+
+@dataclass(frozen=True)
+class CocoSource:
+    """A COCO annotation file and its images.
+
+    Attributes:
+        annotations: path of the JSON file.
+        images: the image root.
+        concepts: category names to use; empty for all.
+        concepts: category names to use; empty for all.
+    """
+
+    annotations: str
+    images: str
+    concepts: tuple[str, ...] = ()
+
+    def open(self) -> Dataset:
+        """Read and check the annotations."""
+        from loce_jax.data.coco import CocoDataset  # noqa: PLC0415 - pycocotools, only when asked for
+
+        return CocoDataset.open(self.annotations, self.images, list(self.concepts) or None)
+
+
+@dataclass(frozen=True)
+class ScenesSource:
+    """The embedded scenes.
+
+    Attributes:
+        count: number of scenes.
+        seed: of their composition.
+    """
+
+    count: int = 160
+    seed: int = 0
+
+    def open(self) -> Dataset:
+        """Plan the scenes."""
+        from loce_jax.data.scenes import Scenes  # noqa: PLC0415 - scikit-image, only when asked for
+
+        return Scenes(count=self.count, seed=self.seed)
+
+
+SOURCES = {"coco": CocoSource, "scenes": ScenesSource}
+Source = CocoSource | ScenesSource
+
+
+def source_record(source: Source) -> dict[str, Any]:
+    """What a plan says about `source`."""
+    kind = next(kind for kind, record in SOURCES.items() if isinstance(source, record))
+    return {"kind": kind, **asdict(source)}
+
+
+def source_from(record: dict[str, Any]) -> Source:
+    """The source that `source_record` described.
+
+    >>> source_from(source_record(ScenesSource(count=5))).count
+    5
+    """
+    fields = dict(record)
+    kind = fields.pop("kind")
+    check_known("kind of data", [kind], list(SOURCES))
+    try:
+        return SOURCES[kind](**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
+    except TypeError as error:
+        raise InputError(f"`plan` must describe its data, but {record!r} does not fit {kind!r}: {error}.") from error

@@ -1,0 +1,160 @@
+"""The page's numbers: what the script in the page draws, as plain lists that JSON can hold.
+
+Letters: n rows of the run's table; the page shows those whose status is "ok" and calls them points.
+"""
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from loce_jax.analysis.reduce import embed_2d
+from loce_jax.analysis.separation import pairwise_separation
+from loce_jax.analysis.stats import Summary, summarise
+from loce_jax.plots.examples import OPACITY
+from loce_jax.plots.palette import CONCEPT_COLOURS, MARKERS, PROJECTION, SEQUENTIAL, concept_style
+from loce_jax.report.images import Pair, Pictures
+from loce_jax.report.sources import RunLike
+
+_OWN_COLUMNS = ("image", "image_id", "concept", "annotations", "area", "status", "reason", "iou", "loss")
+_MOST_VALUES = 24  # distinct words up to which a column can be told by colour and marker
+_MOST_THUMBS = 5000  # about 15 MB
+_EACH_END = 4  # best and worst examples of a concept
+_STEP = 16  # levels per unit of a packed response: at most 1/32 off, which moves the projection by 0.008
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Rows of the table: `points` to map, of them `thumbs` with a thumbnail; by concept, examples `best`, `worst`."""
+
+    points: list[int]
+    thumbs: list[int]
+    best: dict[str, list[int]]
+    worst: dict[str, list[int]]
+
+    @property
+    def examples(self) -> list[int]:
+        """Rows of all examples."""
+        return [row for end in (self.best, self.worst) for rows in end.values() for row in rows]
+
+
+def choose(run: RunLike) -> Choice:
+    """Which rows the page shows.  Examples are ranked by IoU, averaged over the layers; no row stands at both ends."""
+    points = np.flatnonzero(run.table["status"] == "ok")
+    spread = np.linspace(0, len(points) - 1, min(len(points), _MOST_THUMBS)).astype(int)
+    iou, concept = run.table["iou"], run.table["concept"]
+    ranked = points[np.isfinite(iou[points])]
+    ranked = ranked[np.argsort(-iou[ranked], kind="stable")]
+    best, worst = {}, {}
+    for name in run.concepts:
+        mine = ranked[concept[ranked] == name].tolist()
+        if mine:
+            best[name], worst[name] = mine[:_EACH_END], mine[_EACH_END:][: -_EACH_END - 1 : -1]
+    return Choice(points.tolist(), points[spread].tolist(), best, worst)
+
+
+def pairs_of(run: RunLike, rows: list[int]) -> set[Pair]:
+    """(image, concept) of these rows."""
+    return {(str(run.table["image"][row]), str(run.table["concept"][row])) for row in rows}
+
+
+def summaries(run: RunLike, layer: str | None = None) -> tuple[Summary, ...]:
+    """What `summarise` finds at one layer, or in the run's own columns; concepts in the data set's order."""
+    iou, status = (run.column(name, layer) if layer else run.table[name] for name in ("iou", "status"))
+    *rows, overall = summarise(iou, status, run.table["concept"])
+    order = {name: index for index, name in enumerate(run.concepts)}
+    return (*sorted(rows, key=lambda row: order[str(row.concept)]), overall)
+
+
+def best_layer(overall: dict[str, Summary]) -> str:
+    """The layer whose LoCEs redraw their masks best on average; the last one where no layer has any."""
+    return max(reversed(overall), key=lambda layer: np.nan_to_num(overall[layer].mean_iou, nan=-1))
+
+
+def gather(run: RunLike, choice: Choice, pictures: Pictures, first: str) -> dict[str, Any]:
+    """Everything the script draws.  `first` is the layer shown at first."""
+    names = [str(name) for name in run.concepts]
+    image, concept = run.table["image"], run.table["concept"]
+    keys = [(str(image[row]), str(concept[row])) for row in choice.points]
+    place = {row: point for point, row in enumerate(choice.points)}
+    sampled = set(choice.thumbs)
+    return {
+        "concepts": names,
+        "styles": [concept_style(index) for index in range(len(CONCEPT_COLOURS) * len(MARKERS))],
+        "ramp": SEQUENTIAL,
+        "projection": PROJECTION,
+        "opacity": OPACITY,
+        "first": run.layers.index(first),
+        "step": _STEP,
+        "points": {
+            "image": [key[0] for key in keys],
+            "concept": [names.index(key[1]) for key in keys],
+            "thumb": [
+                pictures.thumbs.get(key) if row in sampled else None
+                for key, row in zip(keys, choice.points, strict=True)
+            ],
+        },
+        "columns": _columns(run, choice.points),
+        "layers": [_layer(run, layer, choice) for layer in run.layers],
+        "examples": [
+            {
+                "concept": names.index(name),
+                "best": [place[row] for row in choice.best[name]],
+                "worst": [place[row] for row in choice.worst[name]],
+            }
+            for name in choice.best
+        ],
+        "photos": {place[row]: pictures.examples.get(keys[place[row]]) for row in choice.examples},
+    }
+
+
+def _columns(run, rows):
+    """Columns that can colour the map besides concept and IoU: numbers, or words of which there are few."""
+    columns = []
+    facts = {name: values for name, values in run.table.items() if name not in _OWN_COLUMNS}
+    for name, column in {"mask area": run.table["area"], **facts}.items():
+        values = column[rows]
+        if values.dtype.kind in "fiu" and np.isfinite(values).any():
+            columns.append({"name": name, "values": _numbers(values, 4)})
+        elif values.dtype.kind in "UOb" and 0 < len(words := sorted({str(value) for value in values})) <= _MOST_VALUES:
+            columns.append({"name": name, "words": words, "values": [words.index(str(value)) for value in values]})
+    return columns
+
+
+def _layer(run, layer, choice):
+    """One layer's map, IoUs, separation matrix and the examples' responses."""
+    vectors = run.vectors(layer)[choice.points]
+    there = (run.column("status", layer)[choice.points] == "ok") & np.isfinite(vectors).all(axis=1)
+    labels = run.table["concept"][choice.points][there]
+    flat = embed_2d(vectors[there])
+    points = np.full((len(vectors), 2), np.nan)
+    if there.any():
+        low, high = flat.points.min(axis=0), flat.points.max(axis=0)
+        points[there] = (flat.points - (low + high) / 2) / (max((high - low).max(), 1e-9) / 2)
+    separation = pairwise_separation(vectors[there], labels)
+    order = [separation.concepts.index(name) for name in run.concepts if name in separation.concepts]
+    responses = run.responses(layer)
+    place = {row: point for point, row in enumerate(choice.points)}
+    return {
+        "name": layer,
+        "method": flat.method,
+        "x": _numbers(points[:, 0], 4),
+        "y": _numbers(points[:, 1], 4),
+        "iou": _numbers(run.column("iou", layer)[choice.points], 4),
+        "separated": [run.concepts.index(separation.concepts[index]) for index in order],
+        "separation": [_numbers(row, 4) for row in separation.matrix[np.ix_(order, order)]],
+        "grid": responses.shape[1:],
+        "responses": {place[row]: _pack(responses[row]) for row in choice.examples if there[place[row]]},
+    }
+
+
+def _pack(response):
+    """A response as base64 of signed bytes, 1/16 each; cut at +-7.9, where the projection is 0.0004 from 0 or 1."""
+    levels = np.clip(np.round(_STEP * response.astype(np.float32)), -127, 127)
+    return base64.b64encode(levels.astype(np.int8).tobytes()).decode()
+
+
+def _numbers(values, digits):
+    """A list for JSON, which knows no NaN: rounded, None where not finite."""
+    return [round(float(value), digits) if np.isfinite(value) else None for value in values]

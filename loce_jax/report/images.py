@@ -1,0 +1,86 @@
+"""The page's photographs: every file is opened once, and leaves as small JPEGs in `data:` addresses.
+
+Letters: H x W pixels.
+"""
+
+import base64
+import io
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from PIL import Image
+
+from loce_jax.data.samples import Fault
+from loce_jax.plots.examples import draw_mask
+from loce_jax.report.sources import PhotoSource
+
+_THUMB = 96  # pixels, both sides
+_EXAMPLE = 240  # pixels, longer side
+_QUALITY = 72  # JPEG
+
+Pair = tuple[str, str]
+"""(image, concept): one row of the run's table."""
+
+
+@dataclass
+class Pictures:
+    """`data:` addresses by (image, concept); a pair whose photo cannot be read is in none of the two."""
+
+    thumbs: dict[Pair, str] = field(default_factory=dict)
+    examples: dict[Pair, str] = field(default_factory=dict)
+
+
+def illustrate(photos: PhotoSource, *, thumbs: AbstractSet[Pair], examples: AbstractSet[Pair]) -> Pictures:
+    """Thumbnails (the concept and its surroundings) and examples (the whole photo), masks outlined."""
+    pictures, wanted = Pictures(), {image for image, _ in thumbs | examples}
+    for item in photos.items:
+        if item.image not in wanted:
+            continue
+        try:
+            reading = photos.read(item)
+        except (Fault, OSError):
+            continue
+        for pair, mask in zip(item.pairs, reading.masks, strict=True):
+            mask = np.zeros(reading.photo.shape[:2], bool) if isinstance(mask, Fault) else mask
+            key = item.image, pair.concept
+            if key in thumbs:
+                top, left, side = surroundings(mask)
+                window = np.s_[top : top + side, left : left + side]
+                pictures.thumbs[key] = _encode(reading.photo[window], mask[window], (_THUMB, _THUMB))
+            if key in examples:
+                height, width = (max(1, round(_EXAMPLE * side / max(mask.shape))) for side in mask.shape)
+                pictures.examples[key] = _encode(reading.photo, mask, (width, height))
+    return pictures
+
+
+def surroundings(mask: Bool[np.ndarray, "H W"]) -> tuple[int, int, int]:
+    """Top, left and side of a square around the mask: 1.6 times its extent, at least 2/5 of the photo, inside it.
+
+    >>> mask = np.zeros((100, 200), bool)
+    >>> mask[40:50, 180:190] = True
+    >>> surroundings(mask)
+    (25, 160, 40)
+    """
+    short = min(mask.shape)
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return (mask.shape[0] - short) // 2, (mask.shape[1] - short) // 2, short
+    extent = 1 + max(rows[-1] - rows[0], columns[-1] - columns[0])
+    side = int(min(short, max(1.6 * extent, 0.4 * short)))
+    middles = (rows[0] + rows[-1] + 1) // 2, (columns[0] + columns[-1] + 1) // 2
+    top, left = (
+        int(np.clip(middle - side // 2, 0, most - side)) for middle, most in zip(middles, mask.shape, strict=True)
+    )
+    return top, left, side
+
+
+def _encode(photo: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "H W"], size: tuple[int, int]) -> str:
+    """Bring both to ``size = (width, height)``, outline the mask, and pack the picture into a `data:` address."""
+    small = Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS, reducing_gap=2)
+    share = np.asarray(Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BOX))
+    region = share >= 0.5 if (share >= 0.5).any() else share > 0  # a mask of less than a pixel still shows
+    packed = io.BytesIO()
+    Image.fromarray(draw_mask(np.asarray(small), region)).save(packed, "JPEG", quality=_QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(packed.getvalue()).decode()

@@ -1,0 +1,104 @@
+"""The report: one self-contained HTML page that asks the network for nothing.
+
+Numbers come from `content`, photographs from `images`, tables from `tables`; `static/` holds the page's frame, its
+look and its script.  The script writes texts as text, never as markup, and a content security policy lets no other run.
+"""
+
+import base64
+import hashlib
+import json
+import os
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+import numpy as np
+
+from loce_jax.report import content, tables
+from loce_jax.report.images import illustrate
+from loce_jax.report.sources import PhotoSource, RunLike
+
+_SCRIPTS = ("core.js", "map.js", "examples.js", "matrix.js")
+
+
+def write_report(run: RunLike, dataset: PhotoSource, out: Path) -> Path:
+    """Write the page of `run` to the file `out` and return it.
+
+    `dataset` is where the run's photos came from; a photo that cannot be read any more becomes a placeholder.
+    The page appears under its name only when complete.
+    """
+    html = compose(run, dataset).encode("utf-8", "replace")  # a file name may hold bytes that are no UTF-8
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(html)
+        os.replace(partial, out)
+    finally:
+        partial.unlink(missing_ok=True)
+    return out
+
+
+def compose(run: RunLike, dataset: PhotoSource) -> str:
+    """The page as text."""
+    choice = content.choose(run)
+    pictures = illustrate(
+        dataset, thumbs=content.pairs_of(run, choice.thumbs), examples=content.pairs_of(run, choice.examples)
+    )
+    together, by_layer = content.summaries(run), {layer: content.summaries(run, layer) for layer in run.layers}
+    best = content.best_layer({layer: rows[-1] for layer, rows in by_layer.items()})
+    data = content.gather(run, choice, pictures, best)
+    style, script = _static("page.css"), "\n".join(map(_static, _SCRIPTS))
+    model, data_name = (str(run.plan[part]["name"]) for part in ("model", "data"))
+    return Template(_static("page.html")).substitute(
+        title=escape(f"{model} on {data_name}"),
+        style_hash=_digest(style),
+        script_hash=_digest(script),
+        style=style,
+        script=script,
+        lead=escape(_lead(run, together[-1], model)),
+        figures=_figures(run, together[-1], best, by_layer[best][-1]),
+        quality=tables.quality(by_layer, together),
+        skipped=tables.skipped(run),
+        settings=tables.settings(run.plan),
+        data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
+    )
+
+
+def _lead(run, overall, model):
+    images, layers = len(np.unique(run.table["image"])), len(run.layers)
+    return (
+        f"A local concept embedding (LoCE) is one vector per image and concept: the weighting of a layer's "
+        f"channels that best redraws the concept's mask. This page shows {_count(overall.loces, 'LoCE')} "
+        f"{'at each of' if layers != 1 else 'at'} {_count(layers, 'layer')} of {model}, from {_count(images, 'image')} "
+        f"with {_count(len(run.concepts), 'concept')}: which lie close together, how well each redraws its mask, "
+        "and the images behind the numbers."
+    )
+
+
+def _figures(run, overall, layer, best):
+    """The line of key numbers under the lead; a run that is not finished shows fewer images than planned."""
+    images, planned = len(np.unique(run.table["image"])), run.plan["images"]
+    rows = {
+        "images": f"{images:,}" if images == planned else f"{images:,} of {planned:,}",
+        "concepts": f"{len(run.concepts):,}",
+        "LoCEs per layer": f"{overall.loces:,}",
+        "skipped": f"{overall.skipped:,}",
+    }
+    if best.loces:
+        rows[f"mean IoU at {layer}"] = f"{best.mean_iou:.3f}"
+        rows["failed there (IoU 0)"] = f"{100 * best.failures:.1f} %"
+    return "".join(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in rows.items())
+
+
+def _count(number, noun):
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _static(name):
+    return (files("loce_jax.report") / "static" / name).read_text("utf-8")
+
+
+def _digest(text):
+    """The source expression that lets exactly this inline text through a content security policy."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -1,0 +1,125 @@
+"""Plots: what is on the Axes and in the pixels are the numbers that went in; colours stay apart for all eyes."""
+
+import itertools
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex, to_rgb
+
+from loce_jax.analysis.separation import Separation
+from loce_jax.checks import InputError
+from loce_jax.plots.examples import OPACITY, border, draw_mask, draw_projection, project
+from loce_jax.plots.maps import draw_map
+from loce_jax.plots.matrices import draw_separation
+from loce_jax.plots.palette import CONCEPT_COLOURS, PROJECTION, concept_style, rgb
+
+# Machado, Oliveira & Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency", 2009,
+# table 1, severity 1.0, on linear RGB.
+EYES = {
+    "normal": np.eye(3),
+    "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+RGB_TO_XYZ = [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+
+
+@pytest.fixture
+def axes():
+    figure, axes = plt.subplots()
+    yield axes
+    plt.close(figure)
+
+
+def lightness_and_hue(colour, eye):
+    """CIE L*a*b*, white point D65."""
+    values = np.array(to_rgb(colour))
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    xyz = RGB_TO_XYZ @ np.clip(np.array(EYES[eye]) @ linear, 0, 1) / [0.95047, 1, 1.08883]
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("eye", EYES)
+def test_colours_stay_apart(eye):
+    seen = [lightness_and_hue(colour, eye) for colour in CONCEPT_COLOURS]
+    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 15  # 2.3 is just noticeable
+
+
+def test_styles_differ_for_56_concepts():
+    assert len({concept_style(index) for index in range(56)}) == 56
+
+
+def test_map_holds_every_point_in_its_concepts_colour(axes):
+    points = np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
+    draw_map(axes, points, ["dog", "cat", "dog"], concepts=["bird", "cat", "dog"])
+    cat, dog = axes.collections
+    assert cat.get_offsets().tolist() == [[2, 3]] and dog.get_offsets().tolist() == [[0, 1], [4, 5]]
+    assert [to_hex(one.get_facecolor()[0]) for one in (cat, dog)] == [concept_style(1)[0], concept_style(2)[0]]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["cat", "dog"]
+
+
+def test_map_of_nothing_and_of_an_unknown_concept(axes):
+    assert not draw_map(axes, np.zeros((0, 2)), [], concepts=["cat"]).collections
+    with pytest.raises(InputError, match="unknown concept 'kat'. Did you mean 'cat'"):
+        draw_map(axes, np.zeros((1, 2)), ["kat"], concepts=["cat"])
+
+
+def test_matrix_shows_its_numbers_and_an_empty_diagonal(axes):
+    draw_separation(axes, Separation(("a", "b"), np.array([[0, 0.25], [0.25, 0]])))
+    assert [text.get_text() for text in axes.texts] == ["0.25", "0.25"]
+    image = axes.images[0].get_array()
+    assert np.ma.getmaskarray(image).tolist() == [[True, False], [False, True]] and image[0, 1] == 0.25
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["a", "b"]
+
+
+def test_a_large_matrix_has_colours_only(axes):
+    draw_separation(axes, Separation(tuple(range(30)), np.full((30, 30), 0.5)))
+    assert not axes.texts and axes.images[0].get_array().shape == (30, 30)
+
+
+def project_slowly(response, height, width):
+    def place(i, pixels, cells):
+        centre = min(max((i + 0.5) * cells / pixels - 0.5, 0), cells - 1)
+        return int(centre), min(int(centre) + 1, cells - 1), centre % 1
+
+    out = np.zeros((height, width))
+    for y, x in np.ndindex(height, width):
+        top, bottom, v = place(y, height, response.shape[0])
+        left, right, u = place(x, width, response.shape[1])
+        upper = (1 - u) * response[top, left] + u * response[top, right]
+        lower = (1 - u) * response[bottom, left] + u * response[bottom, right]
+        out[y, x] = 1 / (1 + np.exp(-((1 - v) * upper + v * lower)))
+    return out
+
+
+@pytest.mark.parametrize("grid", [(1, 1), (3, 5), (7, 7)])
+def test_projection_matches_slow_twin(grid):
+    response = 3 * np.random.default_rng(0).normal(size=grid)
+    np.testing.assert_allclose(project(response, (24, 35)), project_slowly(response, 24, 35), atol=1e-5)
+
+
+def test_border_is_inside_and_ignores_the_frame():
+    region = np.zeros((6, 6), bool)
+    region[:, :3] = True
+    assert np.argwhere(border(region)).tolist() == [[row, 2] for row in range(6)]
+
+
+def test_mask_is_outlined_and_the_rest_is_the_photo():
+    photo, mask = np.full((20, 20, 3), 128, np.uint8), np.zeros((20, 20), bool)
+    mask[5:15, 5:15] = True
+    drawn = draw_mask(photo, mask)
+    assert (drawn[border(mask)] == 255).all() and (drawn[4, 10] == 20).all() and (drawn[6, 10] == 20).all()
+    assert (drawn[10, 10] == 128).all() and (drawn[0, 0] == 128).all() and (photo == 128).all()
+    with pytest.raises(InputError, match="Resize the mask with the photo"):
+        draw_mask(photo, mask[1:])
+
+
+def test_projection_tints_by_its_value():
+    photo = np.zeros((8, 8, 3), np.uint8)
+    drawn = draw_projection(photo, np.full((2, 2), -1.0))
+    expected = OPACITY * project_slowly(np.full((1, 1), -1.0), 1, 1)[0, 0] * np.array(rgb(PROJECTION))
+    np.testing.assert_allclose(drawn[4, 4], expected, atol=0.5)
+    halves = draw_projection(photo, np.array([[-9.0, 9.0]]))
+    assert (halves[:, 4] == rgb(PROJECTION)).all() and halves[0, 0].max() < 2  # the line, and far outside
