@@ -205,6 +205,7 @@ def test_another_layer_redraws_map_matrix_and_examples(tab, run):
     after = seen()
     assert all(a != b for a, b in zip(before, after, strict=True))
     assert tab.locator("#layers label").nth(other).inner_text() == LAYERS[other]
+    assert tab.locator("#separation h2 small").inner_text() == f"at {LAYERS[other]}"
     row = content.choose(run).best["cat"][0]
     assert after[2].startswith(f"IoU {run.column('iou', LAYERS[other])[row]:.2f}")
 

@@ -1,7 +1,5 @@
 """`pairwise_separation` against recorded values of the original code, a slow twin, and symmetries it must obey."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from sklearn.metrics.pairwise import euclidean_distances
@@ -25,8 +23,8 @@ def separate_slowly(vectors, labels, i, j):
 
 
 @pytest.mark.parametrize("layer", ["1", "2"])
-def test_reproduces_the_original_code(layer):
-    recorded = np.load(Path(__file__).parent / "golden" / "separation.npz")
+def test_reproduces_the_original_code(layer, shared):
+    recorded = np.load(shared("golden", "analysis.npz"))
     vectors, labels, expected = recorded[f"X{layer}"], recorded["labels"], recorded[f"pairwise_sep_L{layer}"]
     result = pairwise_separation(vectors, labels)
     assert result.concepts == (3, 6, 8, 17, 18, 24)

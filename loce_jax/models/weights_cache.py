@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from loce_jax.models.weights import Blueprint, Weights
 
 CONVERSION = 1  # raise it when converted weights change for the same file
 log = logging.getLogger(__name__)
+one_thread = threading.Lock()  # Orbax mixes up checkpoints that are saved or loaded by several threads at once
 
 
 def cached_weights(name: str, fingerprint: str, blueprint: Blueprint, convert: Callable[[], Weights]) -> Weights:
@@ -26,6 +28,18 @@ def cached_weights(name: str, fingerprint: str, blueprint: Blueprint, convert: C
     `fingerprint` is the digest of architecture and source file, so that another file is another entry.
     """
     entry = cache_folder() / "weights" / f"{name}-v{CONVERSION}-{fingerprint[:24]}"
+    with one_thread:
+        return _read_or_convert(entry, blueprint, convert)
+
+
+def cache_folder() -> Path:
+    """Where this package keeps what it can make again; ``$LOCE_CACHE`` moves it."""
+    if own := os.environ.get("LOCE_CACHE"):
+        return Path(own).expanduser().absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "loce_jax"
+
+
+def _read_or_convert(entry: Path, blueprint: Blueprint, convert: Callable[[], Weights]) -> Weights:
     try:
         if (weights := _read(entry, blueprint)) is not None:
             return weights
@@ -38,13 +52,6 @@ def cached_weights(name: str, fingerprint: str, blueprint: Blueprint, convert: C
     except Exception as error:  # a full or read-only disk, in Orbax's or the system's words
         log.warning("cannot keep converted weights in %s (%s); the next start converts again", entry, error)
     return weights
-
-
-def cache_folder() -> Path:
-    """Where this package keeps what it can make again; ``$LOCE_CACHE`` moves it."""
-    if own := os.environ.get("LOCE_CACHE"):
-        return Path(own).expanduser().absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "loce_jax"
 
 
 def _read(entry: Path, blueprint: Blueprint) -> Weights | None:

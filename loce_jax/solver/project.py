@@ -5,12 +5,13 @@ Letters: h x w grid cells of the layer, c channels, H x W the grid asked for.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from loce_jax.resampling import bilinear_matrix
 
 
-def enlarge(responses: Float[Array, "*rows h w"], size: tuple[int, int]) -> Float[Array, "*rows H W"]:
+def enlarge(responses: Float[Array | np.ndarray, "*rows h w"], size: tuple[int, int]) -> Float[Array, "*rows H W"]:
     """Response maps resized bilinearly to `size`, as `loce_jax.resampling.bilinear_matrix` does it; float32."""
     rows, columns = (
         jnp.asarray(bilinear_matrix(*ab), jnp.float32) for ab in zip(responses.shape[-2:], size, strict=True)

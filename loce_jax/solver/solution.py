@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import jax
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from loce_jax.solver.project import enlarge
@@ -24,6 +25,8 @@ class Status(IntEnum):
 class Solution:
     """Local concept embeddings; the leading axes are those of the masks, ``[n]`` or ``[n, k]``.
 
+    A pytree: ``jax.tree.map(np.asarray, solution)`` brings it to the host.
+
     Attributes:
         vectors: the embeddings, float32, not normalised; NaN where not `ok`.
         losses: the objective before each of the t steps, a sum over pixels for ``"bce"``.
@@ -33,14 +36,14 @@ class Solution:
         status: a `Status` a row.
     """
 
-    vectors: Float[Array, "*rows c"]
-    losses: Float[Array, "*rows t"]
-    responses: Float[Array, "*rows h w"]
-    iou: Float[Array, "*rows"]
-    status: Int[Array, "*rows"]
+    vectors: Float[Array | np.ndarray, "*rows c"]
+    losses: Float[Array | np.ndarray, "*rows t"]
+    responses: Float[Array | np.ndarray, "*rows h w"]
+    iou: Float[Array | np.ndarray, "*rows"]
+    status: Int[Array | np.ndarray, "*rows"]
 
     @property
-    def ok(self) -> Bool[Array, "*rows"]:
+    def ok(self) -> Bool[Array | np.ndarray, "*rows"]:
         """True where the row holds a usable vector."""
         return self.status == Status.OK
 

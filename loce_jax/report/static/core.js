@@ -80,6 +80,8 @@ function onLayer(draw) {
   if (layer) draw();
 }
 
+onLayer(() => document.querySelectorAll("h2 small").forEach((place) => (place.textContent = `at ${layer.name}`)));
+
 const choice = document.getElementById("layers");
 page.layers.forEach((candidate, index) => {
   const radio = make("input", { type: "radio", name: "layer", checked: candidate === layer });

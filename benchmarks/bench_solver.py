@@ -1,0 +1,183 @@
+"""Time `solve` against the reference's recipe in PyTorch.
+
+``python benchmarks/bench_solver.py [--quick]`` prints one JSON line per shape and contender, then one per shape with
+the ratios.  Every contender gets the same samples and a process of its own:
+
+    ours                  `solve`, the paper's recipe
+    reference             every channel enlarged to 100 x 100 first, then autograd and torch's AdamW
+    reference_tuned       the same, glibc's malloc told to keep memory instead of returning it after every operation
+    low_resolution        the same algebra as ours in PyTorch: sum the channels, then enlarge the one map
+
+`first_s` holds compilation and warming up, `runs_s` the calls after it; `final_loss` is the mean over the samples that
+all contenders share, so that only equally good results are compared.
+Letters: n samples, c channels, h x w grid cells.
+"""
+
+import argparse
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+TARGET = (100, 100)
+SIDE_BY_SIDE = 64  # the reference's own batch
+ENLARGED = {  # samples it gets here: enlarged to 100 x 100, 64 take up to 17 GB and minutes
+    (256, 25, 34): 8,
+    (2048, 7, 7): 4,
+    (1024, 14, 14): 8,
+    (96, 56, 56): 32,  # fewer of them would fit malloc's own reserve, and not show what the batch of 64 costs
+}
+KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_TOP_PAD_": str(256 << 20)}
+RUNS = {"ours": 5, "reference": 2, "reference_tuned": 2, "low_resolution": 3}
+STEPS, LEARNING_RATE = 50, 0.1
+
+Shape = tuple[int, int, int]
+Contender = Callable[[], np.ndarray]
+
+
+def blob(centre: np.ndarray, radii: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A soft ellipse, 1 inside and 0 outside, on a grid that covers the unit square."""
+    y, x = ((np.arange(length) + 0.5) / length for length in size)
+    distance = np.hypot((y[:, None] - centre[0]) / radii[0], (x - centre[1]) / radii[1])
+    return np.clip((1 - distance) / 0.15 + 0.5, 0, 1).astype(np.float32)
+
+
+def make_samples(shape: Shape, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Activations [n h w c] and masks [n 100 100]; the first samples are the same for every `n`."""
+    c, *grid = shape
+    activations, masks = np.empty((n, *grid, c), np.float32), np.empty((n, *TARGET), np.float32)
+    direction = np.random.default_rng(0).normal(size=c).astype(np.float32)
+    for i in range(n):
+        rng = np.random.default_rng([1, i])
+        place = rng.uniform(0.3, 0.7, size=2), rng.uniform(0.15, 0.3, size=2)
+        noise = rng.standard_normal((*grid, c), np.float32)
+        activations[i] = np.maximum(noise, 0) + blob(*place, (grid[0], grid[1]))[..., None] * np.maximum(direction, 0)
+        masks[i] = blob(*place, TARGET)
+    return activations, masks
+
+
+def ours(activations: np.ndarray, masks: np.ndarray) -> Contender:
+    import jax  # noqa: PLC0415 - the contenders in PyTorch do without
+
+    from loce_jax import SolverOptions, solve  # noqa: PLC0415
+
+    data = jax.device_put(activations), jax.device_put(masks)
+    return lambda: np.asarray(jax.block_until_ready(solve(*data, SolverOptions.paper())).losses[:, -1])
+
+
+def in_torch(activations: np.ndarray, masks: np.ndarray, *, enlarge_first: bool) -> Contender:
+    """The recipe as published, from its description (Mikriukov et al., IJCV 2025); the two orders of its one sum."""
+    import torch  # noqa: PLC0415 - optional
+    from torch.nn.functional import interpolate  # noqa: PLC0415
+
+    acts = torch.from_numpy(activations).permute(0, 3, 1, 2).contiguous()
+    target = torch.from_numpy(masks)
+    n, c = acts.shape[:2]
+    weight = (target <= 0).float().mean(dim=(1, 2), keepdim=True)
+
+    def enlarge(maps):
+        return interpolate(maps, size=TARGET, mode="bilinear", align_corners=False)
+
+    def respond_large(large, vectors):
+        return (large * vectors[:, :, None, None]).sum(dim=1)
+
+    def respond_small(small, vectors):
+        return enlarge(torch.einsum("nchw,nc->nhw", small, vectors)[:, None])[:, 0]
+
+    def run():
+        maps, respond = (enlarge(acts), respond_large) if enlarge_first else (acts, respond_small)
+        vectors = torch.nn.Parameter(torch.zeros(n, c))
+        optimiser = torch.optim.AdamW([vectors], lr=LEARNING_RATE)
+        losses = torch.zeros(n)
+        for _ in range(STEPS):
+            p = torch.sigmoid(respond(maps, vectors))
+            losses = -(weight * target * p + (1 - weight) * (1 - target) * (1 - p)).sum(dim=(1, 2))
+            optimiser.zero_grad()
+            (losses / n).mean().backward()
+            optimiser.step()
+        return losses.detach().numpy()
+
+    return run
+
+
+def measure(contender: str, shape: Shape, n: int, common: int, runs: int) -> dict:
+    """Time one contender, in this process."""
+    samples = make_samples(shape, n)
+    run = ours(*samples) if contender == "ours" else in_torch(*samples, enlarge_first=contender != "low_resolution")
+
+    def seconds():
+        start = time.perf_counter()
+        losses = run()
+        return time.perf_counter() - start, float(losses[:common].mean())
+
+    first, loss = seconds()
+    times = [seconds()[0] for _ in range(runs)]
+    median = float(np.median(times))
+    return {
+        "shape": "x".join(map(str, shape)),
+        "contender": contender,
+        "n": n,
+        "first_s": round(first, 4),
+        "median_s": round(median, 4),
+        "runs_s": [round(t, 4) for t in times],
+        "ms_per_loce": round(1000 * median / n, 3),
+        "final_loss": loss,
+        "loss_over": common,
+    }
+
+
+def machine() -> dict:
+    """What the numbers hold for."""
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
+    packages = [name for name in ("jax", "torch", "numpy") if importlib.util.find_spec(name)]
+    versions = {name: importlib.metadata.version(name) for name in packages}
+    cpu = found[1] if found else platform.processor()
+    return {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version(), **versions}
+
+
+def compare(shape: Shape, quick: bool) -> Iterator[dict]:
+    """Every contender in a process of its own: malloc reads its settings at the start only."""
+    enlarged = 2 if quick else ENLARGED[shape]
+    rows = {}
+    for contender, runs in RUNS.items():
+        if contender != "ours" and not importlib.util.find_spec("torch"):
+            continue
+        n = enlarged if contender.startswith("reference") else 4 if quick else SIDE_BY_SIDE
+        job = {"contender": contender, "shape": shape, "n": n, "common": enlarged, "runs": 1 if quick else runs}
+        settings = KEEP_MEMORY if contender == "reference_tuned" else {}
+        command = [sys.executable, __file__, "--job", json.dumps(job)]
+        done = subprocess.run(command, env=os.environ | settings, stdout=subprocess.PIPE, check=True, text=True)
+        rows[contender] = json.loads(done.stdout)
+        yield rows[contender] | machine()
+    mine = rows.pop("ours")
+    yield {"shape": mine["shape"], "ours_ms": mine["ms_per_loce"]} | {
+        f"over_{contender}": round(row["ms_per_loce"] / mine["ms_per_loce"], 2) for contender, row in rows.items()
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one shape, few samples, one run: does it work?")
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    flags = parser.parse_args()
+    if flags.job:
+        job = json.loads(flags.job)
+        print(json.dumps(measure(**job | {"shape": tuple(job["shape"])})))
+        return
+    for shape in list(ENLARGED)[-1:] if flags.quick else ENLARGED:
+        for line in compare(shape, flags.quick):
+            print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()

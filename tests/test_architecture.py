@@ -1,0 +1,72 @@
+"""Who may import whom, and what importing may not cost."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "loce_jax"
+
+# A room may import itself, `checks`, `resampling`, and what stands here.
+ALLOWED = {
+    "checks": set(),
+    "resampling": set(),
+    "data": set(),
+    "models": set(),
+    "activations": {"models", "data"},
+    "solver": set(),
+    "store": set(),
+    "analysis": set(),
+    "plots": {"analysis"},
+    "report": {"data", "store", "analysis", "plots"},
+    "pipeline": {"data", "models", "activations", "solver", "store"},
+    "console": {"analysis", "store"},
+    "cli": {"console", "models", "pipeline", "report", "solver", "store"},
+}
+EVERYONES = {"checks", "resampling"}
+WITHOUT_JAX = ("checks", "resampling", "data", "store", "analysis", "plots", "report")
+
+
+def imports(path):
+    """Every module that a file imports, at its top or inside a function."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+def room(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_arrows_point_one_way(path):
+    mine = room(path)
+    for module in imports(path):
+        if module.startswith("loce_jax."):
+            other = module.split(".")[1]
+            assert other in {mine} | ALLOWED[mine] | (EVERYONES - {mine}), f"{mine} must not import {other}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_numpy_rooms_do_not_know_jax(path):
+    if room(path) in WITHOUT_JAX:
+        assert not {module.split(".")[0] for module in imports(path)} & {"jax", "flax", "optax"}
+
+
+def test_nobody_unpickles_but_the_restricted_reader():
+    users = {path.name for path in FILES if "pickle" in set(imports(path))}
+    assert users <= {"legacy_pth.py"}
+
+
+def test_importing_the_package_is_light():
+    heavy = ["matplotlib", "umap", "transformers", "torch", "sklearn", "skimage", "flax", "orbax", "numba"]
+    code = f"import sys, loce_jax; print([name for name in {heavy} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert found.strip() == "[]"

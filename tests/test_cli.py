@@ -1,0 +1,137 @@
+"""The command line as a user meets it: what it prints, and one clear line with code 2 when it cannot."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from loce_jax import open_run
+from loce_jax.cli import main
+
+MODEL = "efficientnet-lite0"
+
+
+@pytest.fixture
+def coco(tmp_path):
+    """Three photos of noise, a bright square in each, annotated as two concepts."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "images" / "sub").mkdir(parents=True)
+    images, annotations = [], []
+    for number in range(3):
+        photo = rng.integers(0, 90, (90, 120, 3), dtype=np.uint8)
+        photo[20:60, 30:90] += 150
+        name = f"sub/{number}.png"
+        Image.fromarray(photo).save(tmp_path / "images" / name)
+        images.append({"id": number, "file_name": name, "height": 90, "width": 120})
+        for category, box in ((1, [30, 20, 90, 20, 90, 60, 30, 60]), (2, [0, 60, 120, 60, 120, 90, 0, 90])):
+            id_ = 10 * number + category
+            annotations.append({"id": id_, "image_id": number, "category_id": category, "segmentation": [box]})
+    categories = [{"id": 1, "name": "window"}, {"id": 2, "name": "floor"}]
+    document = {"images": images, "annotations": annotations, "categories": categories}
+    (tmp_path / "coco.json").write_text(json.dumps(document))
+    return document, tmp_path
+
+
+def fit(folder, *more, layers=("blocks.4",)):
+    files = "--coco", str(folder / "coco.json"), "--images", str(folder / "images")
+    return main(["fit", "--model", MODEL, "--layers", *layers, *files, "--out", str(folder / "run"), *more])
+
+
+def test_fit_show_and_report(coco, capsys):
+    _, folder = coco
+    assert fit(folder, "--concepts", "window") == 0
+    first = capsys.readouterr()
+    assert "3/3 images" in first.err and "window" in first.out and "floor" not in first.out
+    run = open_run(folder / "run")
+    assert run.table["image"].tolist() == ["sub/0.png", "sub/1.png", "sub/2.png"]
+    assert (run.table["iou"] > 0.3).all()
+
+    assert main(["show", str(folder / "run"), "--verify"]) == 0
+    shown = capsys.readouterr().out
+    assert f"{np.mean(run.table['iou']):.3f}" in shown and "mean IoU" in shown and "0.0%" in shown
+
+    assert main(["report", str(folder / "run")]) == 0
+    assert "window" in (folder / "run" / "report.html").read_text()
+    assert fit(folder, "--concepts", "window") == 0, "a finished run may be asked for again, page and all"
+
+
+def test_layers_as_table_and_as_json(capsys):
+    assert main(["layers", MODEL]) == 0
+    table = capsys.readouterr().out
+    assert main(["layers", MODEL, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert rows[0].keys() == {"name", "shape", "stride", "kind", "aliases"}
+    assert all(row["name"] in table for row in rows)
+    assert [row["shape"] for row in rows if "blocks.4" in row["aliases"]] == [[28, 28, 40]]
+
+
+def test_solver_flags_reach_the_plan(coco):
+    _, folder = coco
+    flags = "--solver.num-steps", "5", "--solver.objective", "mse", "--solver.penalty", "sample", "--size", "96", "128"
+    assert fit(folder, *flags) == 0
+    run = open_run(folder / "run")
+    assert run.plan["solver"]["num_steps"] == 5 and run.plan["model"]["size"] == [96, 128]
+    assert run.responses(run.layers[0]).shape[1:] == (12, 16)
+
+
+def one_line(capsys):
+    error = capsys.readouterr().err
+    assert error.startswith("loce: ") and error.count("\n") == 1, error
+    return error
+
+
+def test_unknown_names_come_with_the_nearest_known(coco, capsys):
+    _, folder = coco
+    assert fit(folder, layers=("block.4",)) == 2
+    assert "unknown layer 'block.4'" in (error := one_line(capsys)) and "'_blocks.4'" in error
+    assert fit(folder, "--concepts", "windw") == 2
+    assert "unknown concept 'windw'. Did you mean 'window'" in one_line(capsys)
+    assert main(["layers", "efficientnet"]) == 2
+    assert "Did you mean 'efficientnet-lite0'" in one_line(capsys)
+    assert not (folder / "run").exists()
+
+
+def test_wrong_paths_are_one_line(coco, capsys):
+    _, folder = coco
+    out = "--out", str(folder / "run")
+    start = ["fit", "--layers", "blocks.4", *out]
+    for files, message in [
+        (["--coco", "nowhere.json", "--images", str(folder)], "nowhere.json"),
+        (["--coco", str(folder / "coco.json"), "--images", str(folder / "nowhere")], "nowhere"),
+        (["--coco", str(folder / "images"), "--images", str(folder)], "images"),
+        (["--coco", str(folder / "coco.json")], "`--coco` needs `--images`"),
+        ([], "give one data set"),
+    ]:
+        assert main([*start, *files]) == 2
+        assert message in one_line(capsys)
+    for command in ("show", "report"):
+        assert main([command, str(folder / "nowhere")]) == 2
+        assert "nothing is there" in one_line(capsys)
+
+
+def test_paths_outside_the_image_root_are_refused(coco, capsys):
+    document, folder = coco
+    (folder / "secret.png").write_bytes((folder / "images" / "sub" / "0.png").read_bytes())
+    for name in ("../secret.png", str(folder / "secret.png")):
+        document["images"][0]["file_name"] = name
+        (folder / "coco.json").write_text(json.dumps(document))
+        assert fit(folder) == 2
+        assert "secret.png" in one_line(capsys)
+        assert not (folder / "run").exists()
+
+
+def test_empty_data_are_one_line(coco, capsys):
+    document, folder = coco
+    (folder / "coco.json").write_text(json.dumps({**document, "annotations": []}))
+    assert fit(folder) == 2
+    one_line(capsys)
+
+
+def test_strict_ends_with_code_2(coco, capsys):
+    _, folder = coco
+    (folder / "images" / "sub" / "1.png").write_bytes(b"not a picture")
+    assert fit(folder, "--strict") == 2
+    assert "image_unreadable" in capsys.readouterr().err
+    assert fit(folder) == 0
+    assert "2 pairs skipped: image_unreadable" in capsys.readouterr().out
