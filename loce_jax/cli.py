@@ -170,11 +170,13 @@ def fit(model, layers, source, out, *, size=None, options=SolverOptions(), stric
     print_run(run)
 
 
+COMMANDS = {"demo": Demo, "fit": Fit, "layers": Layers, "show": Show, "report": Report}
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the `loce` command; 0 when all went well, 2 when the input cannot be used."""
-    commands = {"demo": Demo, "fit": Fit, "layers": Layers, "show": Show, "report": Report}
     command = tyro.extras.subcommand_cli_from_dict(
-        commands,
+        COMMANDS,
         prog="loce",
         description="Local concept embeddings: where and how does a vision network hold a concept, picture by picture?",
         args=arguments,

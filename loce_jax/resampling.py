@@ -55,7 +55,7 @@ def antialias_matrix(n_in: int, n_out: int) -> Float[np.ndarray, "n_out n_in"]:
     """
     from skimage.transform import resize  # noqa: PLC0415 - half a second that most imports of this file never need
 
-    return _frozen(resize(np.eye(n_in), (n_out, n_in), order=1, anti_aliasing=n_out < n_in))
+    return _frozen(np.asarray(resize(np.eye(n_in), (n_out, n_in), order=1, anti_aliasing=n_out < n_in)))
 
 
 def soft_target(

@@ -1,6 +1,9 @@
-"""What several test files need: the shared folder, and a cache that is not the user's."""
+"""What several test files need: the shared folder, a cache that is not the user's, a browser, and no silent skips."""
 
 import os
+import re
+import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -8,7 +11,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def shared():
-    """``shared("weights", "dinov2-small")``: that path in the shared folder; skips the test where it is missing."""
+    """``shared("weights", "dinov2-small")``: that path in the shared folder, or skip, saying what is missing."""
     root = Path(os.environ.get("LOCE_SHARED") or Path(__file__).parents[2] / "shared")
 
     def path_or_skip(*parts):
@@ -22,6 +25,65 @@ def shared():
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
+    """A cache folder of the tests' own; compiled functions are kept there too, for child processes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOCE_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def browser():
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    found = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
+    path = next(filter(None, found), None)
+    if path is None:
+        pytest.skip("no Chromium is installed to open the page with")
+    with api.sync_playwright() as playwright:
+        arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        opened = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def open_page(browser):
+    """``with open_page(path) as tab``: the page in a browser; it must ask for nothing and complain of nothing."""
+
+    @contextmanager
+    def open_page(path, width=1200):
+        viewport = {"width": width, "height": 900}
+        tab = browser.new_page(viewport=viewport, reduced_motion="reduce")  # links jump
+        requests, complaints = [], []
+        tab.on("request", lambda request: requests.append(request.url))
+        tab.on("console", lambda message: complaints.append(message.text))
+        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        tab.goto(path.as_uri())
+        tab.wait_for_function("[...document.images].every(image => image.complete)")
+        yield tab
+        tab.close()
+        assert [url for url in requests if not url.startswith("data:")] == [path.as_uri()]
+        assert complaints == []
+
+    return open_page
+
+
+SKIPPED = []
+
+
+def pytest_runtest_logreport(report):
+    if report.skipped:
+        SKIPPED.append(
+            (report.nodeid, str(report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr))
+        )
+
+
+def pytest_sessionfinish(session):
+    """With ``LOCE_SKIPS_ALLOWED`` set, a skip whose reason that pattern does not match is a failure."""
+    allowed = os.environ.get("LOCE_SKIPS_ALLOWED")
+    if allowed is None:
+        return
+    hidden = [(test, why) for test, why in SKIPPED if not (allowed and re.search(allowed, why))]
+    for test, why in hidden:
+        print(f"\nskipped, which is a failure here: {test}: {why}")
+    if hidden and session.exitstatus == 0:
+        session.exitstatus = 1

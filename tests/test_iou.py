@@ -10,7 +10,7 @@ from loce_jax import overlap, quantise
 def overlap_slowly(logits, mask):
     """Clip, squash, truncate to 8 bits, enlarge with scikit-image, threshold, count."""
     eight_bit = np.array([[int(255 / (1 + np.exp(-min(max(z, -10), 10)))) for z in row] for row in logits], np.uint8)
-    drawn = resize(eight_bit, mask.shape) > 0.5
+    drawn = np.asarray(resize(eight_bit, mask.shape)) > 0.5
     both = sum(bool(d and m) for d, m in zip(drawn.ravel(), mask.ravel(), strict=True))
     either = sum(bool(d or m) for d, m in zip(drawn.ravel(), mask.ravel(), strict=True))
     return both / either if either else 0.0

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,35 +114,11 @@ def page_file(run, tmp_path_factory):
     return write_report(run, Photos(), tmp_path_factory.mktemp("report") / "new folder" / "report.html")
 
 
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    found = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
-    path = next(filter(None, found), None)
-    if path is None:
-        pytest.skip("no Chromium to open the page with")
-    with api.sync_playwright() as playwright:
-        arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        opened = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield opened
-        opened.close()
-
-
 @pytest.fixture
-def tab(browser, page_file):
-    """The opened page; afterwards it must have asked for nothing, complained of nothing and run nothing foreign."""
-    tab = browser.new_page(viewport={"width": 1200, "height": 900}, reduced_motion="reduce")  # links jump
-    requests, complaints = [], []
-    tab.on("request", lambda request: requests.append(request.url))
-    tab.on("console", lambda message: complaints.append(message.text))
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    tab.goto(page_file.as_uri())
-    tab.wait_for_function("[...document.images].every(image => image.complete)")
-    yield tab
-    hacked = tab.evaluate("window.hacked")
-    tab.close()
-    assert [url for url in requests if not url.startswith("data:")] == [page_file.as_uri()]
-    assert complaints == [] and hacked is None
+def tab(open_page, page_file):
+    with open_page(page_file) as tab:
+        yield tab
+        assert tab.evaluate("window.hacked") is None
 
 
 def test_table_shows_the_runs_numbers(tab, run):

@@ -1,5 +1,6 @@
 """`solve` against a slow twin written from the paper, against symmetries it must obey, and on rows it cannot solve."""
 
+import functools as ft
 import subprocess
 import sys
 
@@ -63,7 +64,7 @@ def enlarge_channel(image, size):
 
 
 # float32 against float64 over 50 steps; Adam divides by the slope's own size, which magnifies small slopes' rounding
-CLOSE = {"rtol": 1e-4, "atol": 2e-4}
+close = ft.partial(np.testing.assert_allclose, rtol=1e-4, atol=2e-4)
 
 
 @pytest.mark.parametrize("start", ["zeros", "ones"])
@@ -73,7 +74,7 @@ def test_matches_the_slow_twin(seed, start):
     solution = solve(activations, masks, SolverOptions(start=start))
     for row, (a, t) in enumerate(zip(activations.astype(float), masks.astype(float), strict=True)):
         vector, losses = solve_slowly(a, t, "bce", start == "ones")
-        np.testing.assert_allclose(solution.vectors[row], vector, **CLOSE)
+        close(solution.vectors[row], vector)
         np.testing.assert_allclose(solution.losses[row], losses, rtol=1e-4)
 
 
@@ -96,7 +97,7 @@ def test_every_number_of_the_recipe_counts(options):
         activations[0].astype(float), masks[0].astype(float), "bce", 0, **{names[k]: v for k, v in options.items()}
     )
     solution = solve(activations, masks, SolverOptions(**options))
-    np.testing.assert_allclose(solution.vectors[0], vector, **CLOSE)
+    close(solution.vectors[0], vector)
     assert solution.losses.shape == (1, len(losses))
 
 
@@ -186,8 +187,7 @@ def test_random_starts_are_one_draw_for_all_and_seeded():
 
 def test_coupled_penalty_ties_samples_and_sample_penalty_does_not():
     activations, masks = make_batch(7)
-    for penalty, tied in (("batch", True), ("sample", False)):
-        options = SolverOptions(objective="mse", penalty=penalty)
+    for options, tied in ((SolverOptions("mse"), True), (SolverOptions("mse", penalty="sample"), False)):
         alone = solve(activations[:1], masks[:1], options).vectors[0]
         assert np.allclose(alone, solve(activations, masks, options).vectors[0], atol=1e-6) != tied
 

@@ -10,7 +10,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import jax
@@ -28,7 +28,7 @@ from loce_jax.store import LayerRows, Run, RunWriter, open_run
 
 Progress = Callable[[int, int], None]
 
-BLOCK = {"cpu": 8}  # pairs solved by one call: small keeps the padded end of a chunk cheap
+BLOCK = {"cpu": 16}  # pairs solved by one call: small keeps the padded end of a chunk cheap
 WORDS = {
     Status.OK: ("ok", ""),
     Status.NONFINITE: ("nonfinite", "activations or vector are not finite at layer {}"),
@@ -57,9 +57,9 @@ def run_plan(plan: Plan, out: str | Path, *, strict: bool = False, progress: Pro
         extract = make_extractor(plan.network, plan.layers)
         tell = progress or (lambda done, total: None)
         tell(done, total)
-        with ThreadPoolExecutor(os.cpu_count()) as readers, ThreadPoolExecutor(os.cpu_count()) as solvers:
+        with ThreadPoolExecutor(os.cpu_count()) as readers, ThreadPoolExecutor(os.cpu_count()) as helpers:
             for name, opened in _read_ahead(plan, left, readers):
-                rows, layers = _do_chunk(plan, opened, extract, solvers)
+                rows, layers = _do_chunk(plan, opened, extract, helpers)
                 if strict:
                     _refuse_faults(rows, layers)
                 writer.write(name, rows, layers)
@@ -74,7 +74,7 @@ def run_plan(plan: Plan, out: str | Path, *, strict: bool = False, progress: Pro
 
 @dataclass(frozen=True)
 class Row:
-    """One (image, concept) of a chunk after reading: a mask and its target, or the `fault` that stands in their place.
+    """One (image, concept) of a chunk after reading: a mask and its target, both empty where there is a `fault`.
 
     Attributes:
         item, pair: what the data set listed.
@@ -85,8 +85,8 @@ class Row:
     pair: Pair
     place: int
     fault: Fault | None
-    mask: Bool[np.ndarray, "H W"] | None = None
-    target: Float[np.ndarray, "th tw"] | None = None
+    mask: Bool[np.ndarray, "H W"] = field(default_factory=lambda: np.zeros((0, 0), bool))
+    target: Float[np.ndarray, "th tw"] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _do_chunk(plan: Plan, opened: list[Opened], extract: Extract, pool: ThreadPo
     activations = extract(np.stack([one.image for one in opened]))
     layers = {}
     for layer in plan.layers:
-        found = _solve([rows[number] for number in good], activations[layer], plan.options, pool)
+        found = _solve([rows[number] for number in good], activations[layer], plan.options)
         words = [row.fault.status if row.fault else "ok" for row in rows]
         for number, status in zip(good, found.status, strict=True):
             words[number], why = WORDS[status]
@@ -148,30 +148,27 @@ def _do_chunk(plan: Plan, opened: list[Opened], extract: Extract, pool: ThreadPo
         iou = pool.map(ft.partial(_measure, options=plan.options), found.responses[kept], masks)
         layers[layer] = LayerRows(
             rows=numbers,
-            vectors=found.vectors[kept],
+            vectors=np.asarray(found.vectors[kept]),
             responses=np.clip(found.responses[kept], -HALF_MAX, HALF_MAX),
             iou=np.array(list(iou), dtype=float),
-            loss=found.losses[kept, -1],
+            loss=np.asarray(found.losses[kept, -1]),
             status=words,
         )
     return _columns(rows, reasons), layers
 
 
-def _solve(rows: list[Row], activations: Float[Array, "m gh gw c"], options: SolverOptions, pool) -> Solution:
+def _solve(rows: list[Row], activations: Float[Array, "m gh gw c"], options: SolverOptions) -> Solution:
     """Vectors of all `rows` at one layer, as NumPy arrays; in blocks of one size, so that one compilation does."""
     size = BLOCK.get(jax.default_backend(), 256)
     blank = np.zeros(options.target, np.float32)
-
-    def block(start):
+    blocks = []
+    for start in range(0, max(len(rows), 1), size):
         part = rows[start : start + size]
         padding = size - len(part)
         targets = np.stack([row.target for row in part] + [blank] * padding)
         places = jnp.array([row.place for row in part] + [0] * padding)
-        solution = solve(activations[places], targets, options)
-        return jax.tree.map(lambda leaf: np.asarray(leaf)[: len(part)], solution)
-
-    starts = range(0, max(len(rows), 1), size)
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *pool.map(block, starts))
+        blocks.append(jax.tree.map(np.asarray, solve(activations[places], targets, options)))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(rows)], *blocks)
 
 
 def _measure(response, mask, options):
@@ -187,7 +184,7 @@ def _columns(rows: list[Row], reasons: list[str]) -> dict[str, list]:
         "image_id": [row.item.image_id for row in rows],
         "concept": [row.pair.concept for row in rows],
         "annotations": [" ".join(map(str, row.pair.annotation_ids)) for row in rows],
-        "area": [None if row.mask is None else float(row.mask.mean()) for row in rows],
+        "area": [float(row.mask.mean()) if row.mask.size else None for row in rows],
         "reason": reasons,
     }
     facts = dict.fromkeys(name for row in rows for name, _ in row.pair.facts)

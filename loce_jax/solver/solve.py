@@ -8,10 +8,13 @@ Letters: n images, k concepts an image, h x w grid cells of the layer, c channel
 """
 
 import functools as ft
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Num
 
 from loce_jax.checks import InputError, check_shape
@@ -67,7 +70,7 @@ def solve(
         start = jnp.broadcast_to(options.start_vector(acts.shape[-1]), (n, k, acts.shape[-1]))
     else:
         start = jnp.asarray(initial, jnp.float32).reshape(n, k, acts.shape[-1])
-    solution = _solve_batch(acts, targets, keep, start, options=options)
+    solution = _solve_all((acts, targets, keep, start), options)
     return jax.tree.map(lambda leaf: leaf[:, 0], solution) if single else solution
 
 
@@ -96,7 +99,7 @@ def _check(activations, masks, valid, initial):
         check_shape(
             "initial", initial, shape, meaning="one start vector a mask", fix="`SolverOptions.start` needs none."
         )
-    if not isinstance(masks, jax.core.Tracer) and masks.size:
+    if masks.size and not _is_traced([masks]):
         low, high = float(masks.min()), float(masks.max())
         if low < 0 or high > 1:
             raise InputError(
@@ -105,16 +108,39 @@ def _check(activations, masks, valid, initial):
             )
 
 
+def _is_traced(arrays):
+    """Whether we are inside a caller's `jit` or `vmap`, where there are shapes but no values."""
+    return any(isinstance(array, Tracer) for array in arrays)
+
+
+def _solve_all(samples, options):
+    """All samples; on a CPU with a thread a core, since XLA keeps one sample's small products on one core."""
+    n = len(samples[0])
+    alone = jax.default_backend() != "cpu" or options.couples_batch or _is_traced(samples)
+    shares = 1 if alone else max(1, min(n, os.cpu_count() or 1))
+    length = -(-n // shares)
+    rows = np.minimum(np.arange(shares * length).reshape(shares, length), n - 1)
+    if shares == 1:
+        return _solve_rows(*samples, rows[0], options=options)
+    with ThreadPoolExecutor(shares) as threads:
+        parts = threads.map(lambda share: jax.block_until_ready(_solve_rows(*samples, share, options=options)), rows)
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[:n], *parts)
+
+
 @ft.partial(jax.jit, static_argnames="options")
-def _solve_batch(activations, targets, valid, start, *, options):
-    """All samples; the one place where the maths for one sample is mapped."""
+def _solve_rows(activations, targets, valid, start, rows, *, options):
+    """The samples numbered `rows`; the one place where the maths for one sample is mapped."""
     grids = zip(activations.shape[1:3], targets.shape[-2:], strict=True)
     resize = tuple(jnp.asarray(bilinear_matrix(*lengths), jnp.float32) for lengths in grids)
     one = ft.partial(_solve_one, resize=resize, options=options)
     image = jax.vmap(one, in_axes=(None, 0, 0, 0), axis_name="concepts")
     if options.couples_batch:
         return jax.vmap(image, axis_name="images")(activations, targets, valid, start)
-    return jax.lax.map(lambda sample: image(*sample), (activations, targets, valid, start), batch_size=_group_size())
+
+    def solve_row(row):
+        return image(activations[row], targets[row], valid[row], start[row])
+
+    return jax.lax.map(solve_row, rows, batch_size=_group_size())
 
 
 def _group_size():
@@ -147,7 +173,8 @@ def _solve_one(activations, target, valid, start, *, resize, options):
     (vector, _), losses = jax.lax.scan(step, (start, still), jnp.asarray(corrections(options.num_steps)))
     status = _judge(valid, finite & jnp.all(jnp.isfinite(vector)), target)
     found = vector, losses, (cells @ vector).reshape(h, w), _overlap(logits(vector), target, options)
-    return Solution(*(jnp.where(status == Status.OK, leaf, jnp.nan) for leaf in found), status)
+    vector, losses, response, iou = (jnp.where(status == Status.OK, leaf, jnp.nan) for leaf in found)
+    return Solution(vector, losses, response, iou, status)
 
 
 def _penalise(value, vector, counts, options):

@@ -61,7 +61,7 @@ class Run:
         """Whether every chunk of the plan is there."""
         return len(self.finished) == len(self.chunks)
 
-    @ft.cached_property
+    @property
     def table(self) -> Table:
         """Columns of equal length n, one row for every (image, concept) of the finished chunks.
 
@@ -70,6 +70,10 @@ class Run:
         row), and from the layers: ``status``, ``"ok"`` if every layer is good, else the first other status; ``iou``
         in [0, 1] and ``loss``, the means over the layers, NaN unless ``"ok"``.  `column` gives one layer's own.
         """
+        return self._table
+
+    @ft.cached_property
+    def _table(self):
         parts = [record["columns"] for record in self._records]
         names = list(parts[0]) if parts else []
         table = {name: _column([value for part in parts for value in part[name]]) for name in names}
@@ -112,7 +116,7 @@ class Run:
         check_known("column", columns, list(self.table))
         keep = np.ones(len(self.table["concept"]), bool)
         for name, wanted in columns.items():
-            keep &= np.isin(self.table[name], [wanted] if np.isscalar(wanted) else list(wanted))
+            keep &= np.isin(self.table[name], np.atleast_1d(wanted))
         return np.flatnonzero(keep)
 
     def damaged(self) -> list[str]:
