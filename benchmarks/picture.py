@@ -33,7 +33,7 @@ def draw_masks(axes: list[Axes], run: Run, layer: str) -> None:
         item = items[str(run.table["image"][row])]
         names = [pair.concept for pair in item.pairs]
         mask = np.asarray(dataset.read(item).masks[names.index(concept)], float)
-        ax.imshow(project(run.responses(layer)[row].astype(float), mask.shape), cmap="Oranges", vmin=0, vmax=1)
+        ax.imshow(project(run.responses(layer)[row].astype(float), mask.shape), cmap="Oranges", vmin=0, vmax=1.7)
         ax.contour(mask, [0.5], colors="black", linewidths=0.9)
         ax.set_title(f"{concept}  IoU {iou[row]:.2f}", fontsize=8, pad=3)
         ax.set(xticks=[], yticks=[])

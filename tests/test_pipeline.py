@@ -170,7 +170,7 @@ def test_every_fault_is_a_status_in_its_row(faulty_coco, tmp_path):
         "resized.png": "size_mismatch",
         "empty.png": "mask_empty",
         "full.png": "mask_full",
-        "dark.png": "nonfinite",
+        "dark.png": "nonfinite:deep",
     }
     failed = run.table["status"] != "ok"
     assert np.isnan(run.vectors("deep")[failed]).all() and np.isnan(run.table["iou"][failed]).all()

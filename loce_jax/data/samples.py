@@ -12,20 +12,15 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-STATUSES = (
-    "ok",
-    "image_missing",
-    "image_unreadable",
-    "size_mismatch",
-    "mask_unreadable",
-    "mask_empty",
-    "mask_full",
-    "nonfinite",
-)
-
 
 class Fault(Exception):
-    """Why one image or one mask cannot be used: a `status` out of `STATUSES`, and a `reason` for people."""
+    """Why one image or one mask cannot be used.
+
+    Attributes:
+        status: a word for the table: ``image_missing``, ``image_unreadable`` or ``size_mismatch`` for a whole image;
+            ``mask_unreadable``, ``mask_empty`` or ``mask_full`` for one mask.
+        reason: a sentence for people.
+    """
 
     def __init__(self, status: str, reason: str):
         super().__init__(f"{status}: {reason}")

@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 BLOCK = {"cpu": 16}  # pairs solved by one call: small keeps the padded end of a chunk cheap
 WORDS = {
     Status.OK: ("ok", ""),
-    Status.NONFINITE: ("nonfinite", "activations or vector are not finite at layer {}"),
+    Status.NONFINITE: ("nonfinite:{}", "activations or vector are not finite at layer {}"),
     Status.MASK_EMPTY: ("mask_empty", "the mask vanishes on the target grid"),
     Status.MASK_FULL: ("mask_full", "the mask fills the target grid"),
 }
@@ -140,8 +140,8 @@ def _do_chunk(plan: Plan, opened: list[Opened], extract: Extract, pool: ThreadPo
         found = _solve([rows[number] for number in good], activations[layer], plan.options)
         words = [row.fault.status if row.fault else "ok" for row in rows]
         for number, status in zip(good, found.status, strict=True):
-            words[number], why = WORDS[status]
-            reasons[number] = reasons[number] or why.format(layer)
+            words[number], why = (text.format(layer) for text in WORDS[status])
+            reasons[number] = reasons[number] or why
         kept = np.flatnonzero(found.status == Status.OK)
         numbers = np.array(good, dtype=int)[kept]
         masks = [rows[number].mask for number in numbers]
