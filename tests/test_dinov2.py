@@ -26,7 +26,7 @@ TINY = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "im
 
 @pytest.fixture(scope="module")
 def torch():
-    return pytest.importorskip("torch", reason="PyTorch is the reference")
+    return pytest.importorskip("torch", reason="torch, the reference here, is not installed")
 
 
 @pytest.fixture(scope="module")

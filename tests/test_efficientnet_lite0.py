@@ -25,7 +25,7 @@ def network():
 @pytest.fixture(scope="module")
 def reference():
     """``images [b h w 3]`` to layers and logits, from the paper, with PyTorch's functions and the raw tensors."""
-    torch = pytest.importorskip("torch", reason="PyTorch is the reference")
+    torch = pytest.importorskip("torch", reason="torch, the reference here, is not installed")
     weights = torch.load(lite._weight_file(), weights_only=True)
     f = torch.nn.functional
 

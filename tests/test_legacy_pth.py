@@ -88,7 +88,7 @@ def test_a_hand_made_file_is_read_without_torch(read):
 
 
 def test_agrees_with_torch(tmp_path):
-    torch = pytest.importorskip("torch", reason="PyTorch writes the files that are compared")
+    torch = pytest.importorskip("torch", reason="torch, which writes the files compared here, is not installed")
     base = torch.randn(4, 6)
     state = torch.nn.BatchNorm2d(3).state_dict()  # brings version numbers as attributes of the dict
     state |= {f"{kind}": torch.arange(6).to(kind) for kind in (torch.float64, torch.float16, torch.int32, torch.uint8)}
@@ -105,7 +105,7 @@ def test_agrees_with_torch(tmp_path):
 
 @pytest.mark.parametrize("name", ["espnetv2_s_2.0_city_1024x512.pth", "espnetv2_s_2.0_pascal_384x384.pth"])
 def test_agrees_with_torch_on_files_from_the_wild(shared, name):
-    torch = pytest.importorskip("torch", reason="PyTorch is the reference")
+    torch = pytest.importorskip("torch", reason="torch, the reference here, is not installed")
     path = shared("weights", name)
     expected, found = torch.load(path, map_location="cpu", weights_only=True), read_legacy_pth(path)
     assert list(found) == list(expected)

@@ -67,7 +67,10 @@ def _principal_plane(vectors):
 def _umap(vectors, seed):
     """UMAP with exact neighbours: for some hundred vectors half of its time went into compiling its own search."""
     from sklearn.neighbors import NearestNeighbors  # noqa: PLC0415  # both imports take seconds
-    from umap import UMAP  # noqa: PLC0415
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="IProgress not found")  # of a progress bar that is not shown
+        from umap import UMAP  # noqa: PLC0415
 
     vectors = np.ascontiguousarray(vectors, np.float32)
     distances, indices = NearestNeighbors(n_neighbors=_NEIGHBOURS - 1).fit(vectors).kneighbors()

@@ -15,7 +15,6 @@ class CocoSource:
         annotations: path of the JSON file.
         images: the image root.
         concepts: category names to use; empty for all.
-        concepts: category names to use; empty for all.
     """
 
     annotations: str
