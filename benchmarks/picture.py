@@ -51,7 +51,8 @@ def main():
 
     mpl.rcParams["font.size"] = 8
     figure = plt.figure(figsize=(13, 3.9), layout="constrained")
-    left, middle, right = figure.subfigures(1, 3, width_ratios=[1.0, 1.35, 1.25])
+    places = figure.add_gridspec(1, 3, width_ratios=[1.0, 1.35, 1.25])
+    left, middle, right = (figure.add_subfigure(places[0, column]) for column in range(3))
     draw_masks(list(left.subplots(CONCEPTS // 2, 2).ravel()), run, layer)
     draw_map(middle.subplots(), embed_2d(vectors).points, labels, concepts=run.concepts)
     draw_separation(right.subplots(), pairwise_separation(vectors, labels))

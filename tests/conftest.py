@@ -3,6 +3,8 @@
 import os
 import re
 import shutil
+import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -65,6 +67,18 @@ def open_page(browser):
         assert complaints == []
 
     return open_page
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory):
+    """``loce demo`` as a newcomer runs it: the finished process and its run."""
+    from loce_jax import open_run  # not before the shape checker is in place
+
+    out = tmp_path_factory.mktemp("demo") / "loce_demo"
+    command = [sys.executable, "-m", "loce_jax.cli", "demo", "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done, open_run(out)
 
 
 SKIPPED = []

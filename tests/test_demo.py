@@ -1,23 +1,9 @@
 """The demo as a newcomer runs it: it ends, its numbers are good, and its page opens without asking for anything."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
-from loce_jax import open_run
 from loce_jax.analysis.reduce import embed_2d
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    """Output and folder of ``loce demo``."""
-    out = tmp_path_factory.mktemp("demo") / "loce_demo"
-    command = [sys.executable, "-m", "loce_jax.cli", "demo", "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done, open_run(out)
 
 
 def test_the_demo_shows_progress_and_numbers(demo):

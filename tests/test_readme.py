@@ -20,9 +20,12 @@ def test_the_two_lines_stand_near_the_top():
     assert lines.index('pip install -e ".[test]" && pytest') < 40
 
 
-def test_python_prints_what_it_says():
+def test_python_prints_what_it_says(demo, tmp_path, monkeypatch):
+    _, run = demo
+    (tmp_path / "loce_demo").symlink_to(run.path)
+    monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```\s*```text\n(.*?)```", README, re.DOTALL)
-    assert blocks
+    assert len(blocks) == README.count("```python")
     for code, expected in blocks:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
