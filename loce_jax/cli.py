@@ -174,7 +174,7 @@ COMMANDS = {"demo": Demo, "fit": Fit, "layers": Layers, "show": Show, "report": 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point of the `loce` command; 0 when all went well, 2 when the input cannot be used."""
+    """Entry point of the `loce` command; 0 if all went well, 2 if the input cannot be used, 1 for a failing disk."""
     command = tyro.extras.subcommand_cli_from_dict(
         COMMANDS,
         prog="loce",
@@ -188,6 +188,9 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(f"loce: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # a full disk, a vanished mount
+        print(f"loce: {error}; what is finished is kept, and the same command continues.", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("loce: interrupted; the same command continues.", file=sys.stderr)
         return 130

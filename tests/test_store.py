@@ -1,5 +1,6 @@
 """Runs on disk: what goes in comes out, failures stay visible, and a half-done run is never taken for a done one."""
 
+import errno
 import json
 
 import numpy as np
@@ -144,6 +145,27 @@ def test_foreign_folders_are_left_alone(tmp_path):
     with pytest.raises(InputError, match="is a file"):
         RunWriter(tmp_path / "photo.jpg", PLAN)
     assert (tmp_path / "photo.jpg").read_bytes() == b"precious"
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"a folder that can be written, but .*Not a directory"):
+        RunWriter(tmp_path / "file" / "run", PLAN)
+
+
+def test_a_full_disk_keeps_what_is_finished(tmp_path, monkeypatch):
+    write(tmp_path / "run", ["00000"])
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr("os.fsync", full)
+        write(tmp_path / "run", ["00001"])
+    assert open_run(tmp_path / "run").finished == ("00000",)
+    write(tmp_path / "run", ["00001"])
+    write(tmp_path / "whole")
+    assert contents(tmp_path / "whole") == contents(tmp_path / "run")
 
 
 def test_damage_is_found_and_named(tmp_path):

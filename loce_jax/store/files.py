@@ -58,13 +58,18 @@ def remove_halves(root: Path) -> None:
 
 def writing(root: Path) -> FileLock:
     """A lock that admits one writer a run folder; the system frees it when the process ends, however it ends."""
-    root.mkdir(parents=True, exist_ok=True)
     lock = FileLock(root / LOCK)
     try:
+        root.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout as error:
         raise InputError(
             f"`out` must be a folder that nobody else writes, but another process is writing {str(root)!r}. "
             "Wait for it, or choose another folder."
+        ) from error
+    except OSError as error:
+        raise InputError(
+            f"`out` must be a folder that can be written, but {str(root)!r} is not: {error.strerror}. "
+            "Choose another one."
         ) from error
     return lock
