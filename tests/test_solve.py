@@ -80,7 +80,10 @@ def test_matches_the_slow_twin(seed, start):
 
 @pytest.mark.parametrize("objective", ["mse", "mae"])
 def test_penalised_objectives_match_the_slow_twin(objective):
-    """Loss only: the L1 slope's sign flips on rounding when a weight passes 0, so weights may differ by one step."""
+    """Loss only: the L1 slope's sign flips on rounding when a weight passes 0, so weights may differ by one step.
+
+    Until the first of them passes 0 the losses agree to rounding; afterwards to a step's share of the L1 norm.
+    """
     activations, masks = make_batch(0)
     solution = solve(activations, masks, SolverOptions(objective=objective, start="ones", penalty="sample"))
     for row, (a, t) in enumerate(zip(activations.astype(float), masks.astype(float), strict=True)):
