@@ -175,11 +175,11 @@ def test_other_sizes_name_the_nearest(tiny, size, words):
         ("config.json", {"num_hidden_layers": 3}, "missing encoder.layer.2.norm1.weight"),
         ("config.json", {"num_hidden_layers": 1}, "unexpected encoder.layer.1.norm1.weight"),
         ("config.json", {"image_size": 84}, r"position_embeddings has shape \(1, 26, 24\) instead of \(1, 37, 24\)"),
-        ("preprocessor_config.json", {"crop_size": {"height": 2.5}}, "`crop_size` must be"),
+        ("preprocessor_config.json", {"crop_size": {"height": 2.5}}, "`crop_size` or `size` must be"),
         ("preprocessor_config.json", {"crop_size": 30}, "Nearest: height 28 or 42"),
         ("preprocessor_config.json", {"image_mean": [0.5]}, "`image_mean` must be three"),
         ("preprocessor_config.json", {"image_std": [1, 1, 0]}, "`image_std` must be three numbers above 0"),
-        ("preprocessor_config.json", {"resample": 1, "do_rescale": False}, "`resample` .*; `do_rescale` must"),
+        ("preprocessor_config.json", {"resample": 6, "do_rescale": False}, "`resample` .*; `do_rescale` must"),
         ("preprocessor_config.json", {"rescale_factor": 1}, "`rescale_factor` must be 1/255"),
     ],
 )

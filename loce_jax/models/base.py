@@ -6,7 +6,7 @@ Letters: b images, h x w pixels after resizing, c channels, H x W pixels of the 
 import fnmatch
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import jax
@@ -17,7 +17,8 @@ from PIL import Image
 
 from loce_jax.checks import InputError, suggest
 
-RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+Filter = Literal["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"]
+DTYPES = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Preprocess:
     size: tuple[int, int]
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    resample: Literal["bilinear", "bicubic"] = "bicubic"
+    resample: Filter = "bicubic"
 
     def resize(self, photo: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h w 3"]:
         """The whole photo at the network's input size; aspect ratio is not kept.  Host side, Pillow.
@@ -63,7 +64,7 @@ class Preprocess:
         (2, 4, 3)
         """
         height, width = self.size
-        return np.asarray(Image.fromarray(photo).resize((width, height), RESAMPLING[self.resample]))
+        return np.asarray(Image.fromarray(photo).resize((width, height), Image.Resampling[self.resample.upper()]))
 
     def normalise(self, images: UInt8[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
         """0..255 pixels to the network's numbers, float32.  Device side, inside `jit`."""
@@ -81,6 +82,7 @@ class Network:
         params: the weights, a pytree.
         forward: pure function ``(params, normalised images [b h w 3], layer names) -> {name: [b gh gw c]}``.
         all_layers: every layer that `forward` can return, from input to output.
+        dtype: of weights and images, ``"float32"`` or ``"bfloat16"``; `astype` changes it.
     """
 
     name: str
@@ -89,16 +91,25 @@ class Network:
     params: Any = field(repr=False, compare=False)
     forward: Callable[[Any, jax.Array, tuple[str, ...]], Mapping[str, jax.Array]] = field(repr=False)
     all_layers: tuple[Layer, ...] = field(repr=False)
+    dtype: str = "float32"
+
+    def astype(self, dtype: str) -> "Network":
+        """The same network computing in `dtype`: half the memory and less exact with ``"bfloat16"``."""
+        if dtype not in DTYPES:
+            raise InputError(f"`dtype` must be one of {', '.join(DTYPES)}, but got {dtype!r}. float32 is exact.")
+        params = jax.tree.map(lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, self.params)
+        return replace(self, params=params, dtype=dtype)
 
     def layers(self) -> tuple[Layer, ...]:
         """Every layer, from input to output."""
         return self.all_layers
 
     def resolve(self, names: Sequence[str]) -> tuple[Layer, ...]:
-        """The layers that `names` mean: exact names, aliases, negative indices (``"-1"``) or globs (``"blocks.*"``).
+        """The layers that `names` mean: exact names, aliases, ends of names, negative indices, or globs.
 
-        Globs look at aliases too.  Each layer comes once, in the order asked for.  Raises `InputError` for a name that
-        matches nothing, listing the nearest known names.
+        ``"layer3"`` means ``"backbone.layer3"``, ``"-1"`` the last layer, ``"blocks.*"`` all that match; globs look at
+        aliases too.  Each layer comes once, in the order asked for.  Raises `InputError` for a name that matches
+        nothing, with the nearest known names, and for one without a ``*`` that matches several layers, with those.
         """
         found: dict[str, Layer] = {}
         for name in names:
@@ -109,20 +120,34 @@ class Network:
         return tuple(found.values())
 
     def _matches(self, name: str) -> list[Layer]:
-        by_name = {alias: layer for layer in self.all_layers for alias in (*layer.aliases, layer.name)}
-        if name in by_name:
-            return [by_name[name]]
-        if re.fullmatch("-[0-9]+", name) and 1 <= -int(name) <= len(self.all_layers):
-            return [self.all_layers[int(name)]]
-        matches = [layer for layer in self.all_layers if fnmatch.filter((layer.name, *layer.aliases), name)]
+        layers = self.all_layers
+        if re.fullmatch("-[0-9]+", name) and 1 <= -int(name) <= len(layers):
+            return [layers[int(name)]]
+        for meant in (
+            lambda layer: name == layer.name,
+            lambda layer: name in layer.aliases,
+            lambda layer: any(known.endswith(f".{name}") for known in (layer.name, *layer.aliases)),
+        ):
+            matches = [layer for layer in layers if meant(layer)]
+            if len(matches) > 1:
+                raise InputError(
+                    f"layer {name!r} of network {self.name!r} must mean one layer, but means "
+                    f"{', '.join(layer.name for layer in matches)}. Give one of these names, or {f'*{name}'!r} for all."
+                )
+            if matches:
+                return matches
+        matches = [layer for layer in layers if fnmatch.filter((layer.name, *layer.aliases), name)]
         if not matches:
-            known = [layer.name for layer in self.all_layers]
+            known = [layer.name for layer in layers]
             raise InputError(f"unknown layer {name!r} of network {self.name!r}. {suggest(name, known)}")
         return matches
 
     def activations(
         self, params: Any, images: UInt8[Array, "b h w 3"], layers: tuple[str, ...]
     ) -> dict[str, Float[Array, "b gh gw c"]]:
-        """Activations of resized photos at `layers` (canonical names).  Pure; any batch size; fit for `jit`."""
-        maps = self.forward(params, self.preprocess.normalise(images), layers)
+        """Activations of resized photos at `layers` (canonical names), in `dtype`.
+
+        Pure; any batch size; fit for `jit`, sharded arrays and threads.
+        """
+        maps = self.forward(params, self.preprocess.normalise(images).astype(self.dtype), layers)
         return {name: maps[name] for name in layers}

@@ -16,7 +16,7 @@ EMBEDDED = {  # weights come with the installation
     "efficientnet-lite0": "loce_jax.models.efficientnet_lite0:load_efficientnet_lite0",
 }
 FOLDERS = {  # by `model_type` in config.json
-    "dinov2": "loce_jax.models.dinov2:load_dinov2",
+    "dinov2": "loce_jax.models.dinov2:FAMILY",
 }
 NAMES = tuple(EMBEDDED)
 FILES = ["config.json", "preprocessor_config.json", "model*.safetensors", "model.safetensors.index.json"]
@@ -56,7 +56,7 @@ def _load_folder(folder: Path, options: dict) -> Network:
             f"`model_type` in {str(folder / 'config.json')!r} must be a network that is built here, but is "
             f"{model_type!r}. {suggest(str(model_type), list(FOLDERS))}"
         )
-    return pkgutil.resolve_name(FOLDERS[model_type])(folder, **options)
+    return pkgutil.resolve_name(FOLDERS[model_type]).load(folder, **options)
 
 
 def _download(name: str) -> Path:

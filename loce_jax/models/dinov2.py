@@ -6,11 +6,8 @@ Letters: b images, h x w pixels, gh x gw patches, t tokens (the CLS token, then 
 p patch size, s x s patches that the stored position embeddings are for.
 """
 
-import functools as ft
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -18,11 +15,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from loce_jax.checks import InputError
-from loce_jax.models.base import Layer, Network
-from loce_jax.models.hub_folder import read_json, read_preprocess, read_tensors, weight_files
-from loce_jax.models.weights import Blueprint, fingerprint
-from loce_jax.models.weights_cache import cached_weights
+from loce_jax.models.family import Family, Kind
+from loce_jax.models.weights import KeyMap
 
 PROJECTIONS = ("query", "key", "value")
 
@@ -40,43 +34,6 @@ class Config:
     layer_norm_eps: float = 1e-6
     qkv_bias: bool = True
     use_swiglu_ffn: bool = False
-
-
-def load_dinov2(folder: str | Path, size: tuple[int, int] | None = None) -> Network:
-    """The DINOv2 network in `folder`, for photos resized to `size` ``(h, w)``; without it, to the checkpoint's own.
-
-    Raises `InputError` where the folder, its configuration, its tensors or the size do not fit.
-    """
-    folder = Path(folder)
-    config = _read_config(folder / "config.json")
-    preprocess = read_preprocess(folder)
-    preprocess = replace(preprocess, size=size or preprocess.size)
-    _check_size(preprocess.size, config.patch_size)
-    files = weight_files(folder)
-    digest = fingerprint(f"dinov2 {config}", *files)
-    network = blueprint(config)
-    weights = cached_weights("dinov2", digest, network, lambda: convert(files, config))
-    return Network(
-        name=folder.name,
-        fingerprint=digest,
-        preprocess=preprocess,
-        params=jax.tree.map(jnp.asarray, weights),
-        forward=network.forward,
-        all_layers=tuple(_layers(config, preprocess.size)),
-    )
-
-
-def convert(files: tuple[Path, ...], config: Config) -> dict:
-    """The weights in the safetensors `files`, as this network's parameters."""
-    return blueprint(config).convert(
-        read_tensors(files), source=str(files[0].parent), unused=("embeddings.mask_token",)
-    )
-
-
-@ft.cache
-def blueprint(config: Config) -> Blueprint:
-    """The network without weights."""
-    return Blueprint.of(lambda: Dinov2(config, rngs=nnx.Rngs(0)))
 
 
 def bicubic_matrix(n_in: int, n_out: int) -> Float[np.ndarray, "n_out n_in"]:
@@ -224,47 +181,30 @@ def _norm(config: Config, *, rngs: nnx.Rngs) -> nnx.LayerNorm:
     return nnx.LayerNorm(config.hidden_size, epsilon=config.layer_norm_eps, use_fast_variance=False, rngs=rngs)
 
 
-def _layers(config: Config, size: tuple[int, int]) -> Iterator[Layer]:
-    grid = (size[0] // config.patch_size, size[1] // config.patch_size)
-    layer = ft.partial(Layer, channels=config.hidden_size, grid=grid, stride=float(config.patch_size), kind="tokens")
-    yield layer("embeddings", aliases=("stem",))
-    for i in range(config.num_hidden_layers):
-        yield layer(f"encoder.layer.{i}", aliases=(f"stage{i + 1}",))
-    yield layer("layernorm")
+def _describe(config: Config, name: str) -> tuple[Kind, tuple[str, ...]]:
+    kind, _, number = name.rpartition(".")
+    if kind:
+        return "tokens", (f"stage{int(number) + 1}",)
+    return "tokens", ("stem",) if name == "embeddings" else ()
 
 
-def _read_config(path: Path) -> Config:
-    given, defaults = read_json(path), asdict(Config())
-    chosen: dict[str, Any] = {name: given.get(name, default) for name, default in defaults.items()}
-    faults = [f"`{name}` is {chosen[name]!r}" for name in defaults if not _is_like(defaults[name], chosen[name])]
-    if not faults and chosen["hidden_size"] % chosen["num_attention_heads"]:
+def _faults(config: Config) -> list[str]:
+    faults = []
+    if config.hidden_size % config.num_attention_heads:
         faults.append("`hidden_size` is not a multiple of `num_attention_heads`")
-    if not faults and chosen["image_size"] < chosen["patch_size"]:
+    if config.image_size < config.patch_size:
         faults.append("`image_size` is below `patch_size`")
-    for name, only in {"hidden_act": "gelu", "num_channels": 3}.items():
-        if given.get(name, only) != only:
-            faults.append(f"`{name}` is {given[name]!r}, and only {only!r} is built here")
-    if faults:
-        raise InputError(f"{str(path)!r} must describe a DINOv2 network, but {'; '.join(faults)}. Correct the file.")
-    return Config(**{name: type(default)(chosen[name]) for name, default in defaults.items()})
+    return faults
 
 
-def _is_like(default: bool | int | float, value: Any) -> bool:
-    """Whether `value` has the default's type, an int also where a float may be; numbers must be finite and above 0."""
-    if isinstance(default, bool):
-        return isinstance(value, bool)
-    return type(value) in {int, type(default)} and 0 < value < float("inf")
-
-
-def _check_size(size: tuple[int, int], patch: int) -> None:
-    if any(n < patch or n % patch for n in size):
-        height, width = (" or ".join(map(str, _nearest_multiples(n, patch))) for n in size)
-        raise InputError(
-            f"`size` must hold multiples of the patch size {patch}, but got {size}. "
-            f"Nearest: height {height}, width {width}."
-        )
-
-
-def _nearest_multiples(n: int, patch: int) -> list[int]:
-    below = n // patch * patch
-    return [m for m in sorted({below, n + -n % patch}) if m > 0]
+FAMILY = Family(
+    title="DINOv2",
+    config=Config,
+    build=Dinov2,
+    describe=_describe,
+    keys=KeyMap(prefixes=("dinov2.",), unused=("embeddings.mask_token", r"classifier\..*")),
+    choices={"hidden_act": ("gelu",)},
+    faults=_faults,
+    granule=lambda config: config.patch_size,
+)
+load_dinov2 = FAMILY.load

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from loce_jax.checks import InputError
 from loce_jax.models.base import Layer, Network, Preprocess
+from loce_jax.models.convolution import Depthwise, Pointwise
 from loce_jax.models.legacy_pth import read_legacy_pth
 from loce_jax.models.weights import Blueprint, fingerprint
 from loce_jax.models.weights_cache import cached_weights
@@ -59,7 +60,7 @@ def classify(params: Mapping[str, Array], images: Float[Array, "b h w 3"]) -> Fl
 
 def convert(path: Path) -> dict:
     """The weights of the ``.pth`` file at `path`, as this network's parameters."""
-    return blueprint().convert(read_legacy_pth(path), source=path.name, unused=("num_batches_tracked",))
+    return blueprint().convert(read_legacy_pth(path), source=path.name)
 
 
 @ft.cache
@@ -119,41 +120,6 @@ class Block(nnx.Module):
         wide = jax.nn.relu6(self._bn1(self._depthwise_conv(wide)))
         y = self._bn2(self._project_conv(wide))
         return x + y if self.adds_input else y
-
-
-class Pointwise(nnx.Module):
-    """1 x 1 convolution, as the matrix product it is: on CPU nearly twice as fast as XLA's convolution."""
-
-    def __init__(self, channels: int, out: int):
-        self.kernel = nnx.Param(jnp.zeros((1, 1, channels, out)))
-
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c2"]:
-        """Every cell's channels mixed by the same matrix."""
-        return x @ self.kernel[0, 0]
-
-
-class Depthwise(nnx.Module):
-    """Depthwise convolution, "SAME", as a sum of k * k shifted and scaled copies.
-
-    XLA's grouped convolution is 4 to 60 times slower than this on CPU.
-    """
-
-    def __init__(self, channels: int, kernel: int, stride: int):
-        self.stride = stride
-        self.kernel = nnx.Param(jnp.zeros((kernel, kernel, 1, channels)))
-
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
-        """Every channel filtered by its own k x k kernel."""
-        k, step, weight = self.kernel.shape[0], self.stride, self.kernel[...]
-        pads = jax.lax.padtype_to_pads(x.shape[1:3], (k, k), (step, step), "SAME")
-        rows, columns = (math.ceil(n / step) for n in x.shape[1:3])
-        padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-        shifted = (
-            padded[:, i : i + rows * step : step, j : j + columns * step : step] * weight[i, j, 0]
-            for i in range(k)
-            for j in range(k)
-        )
-        return ft.reduce(jnp.add, shifted)
 
 
 def _norm(channels: int, *, rngs: nnx.Rngs) -> nnx.BatchNorm:

@@ -7,16 +7,18 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from loce_jax.checks import InputError, check_exists
-from loce_jax.models.base import Preprocess
+from loce_jax.models.base import Filter, Preprocess
 
-RESAMPLE: dict[int, Literal["bilinear", "bicubic"]] = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers
-DEFAULTS = dict.fromkeys(["crop_size", "size", "image_mean", "image_std", "resample"]) | {
+FILTERS: tuple[Filter, ...] = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")  # by Pillow's numbers
+DEFAULTS = dict.fromkeys(["crop_size", "size", "image_mean", "image_std"]) | {
+    "resample": 2,
     "rescale_factor": 1 / 255,
+    "rescale_offset": False,
     "do_rescale": True,
     "do_normalize": True,
 }
@@ -75,28 +77,40 @@ def read_tensors(files: Sequence[Path]) -> dict[str, np.ndarray]:
 def read_preprocess(folder: Path) -> Preprocess:
     """What ``preprocessor_config.json`` says: the checkpoint's mean, std, filter, and crop size as the input size.
 
-    Only the numbers are taken over: the whole photo is resized to that size, where transformers would crop.
+    Only the numbers are taken over: the whole photo is resized to that size, where transformers would crop, or keep
+    the aspect ratio and pad.  A shortest and a longest edge become 3:4, as of most photographs: 800 x 1066 for DETR.
     """
     path = folder / "preprocessor_config.json"
-    config: dict[str, Any] = DEFAULTS | read_json(path)
-    size, mean, std = _pair(config["crop_size"] or config["size"]), config["image_mean"], config["image_std"]
+    if not path.exists() and (folder / "processor_config.json").exists():  # newer folders nest it
+        path = folder / "processor_config.json"
+    content = read_json(path)
+    nested = content.get("image_processor")
+    config: dict[str, Any] = DEFAULTS | (nested if isinstance(nested, dict) else content)
+    config |= {} if config["do_normalize"] else {"image_mean": [0.0, 0.0, 0.0], "image_std": [1.0, 1.0, 1.0]}
+    size, mean, std = _input_size(config["crop_size"] or config["size"]), config["image_mean"], config["image_std"]
     faults = {
-        "`crop_size` must be a height and a width": not all(type(n) is int and n > 0 for n in size),
+        "`crop_size` or `size` must be a height and a width": not all(type(n) is int and n > 0 for n in size),
         "`image_mean` must be three numbers": not _is_triple(mean),
         "`image_std` must be three numbers above 0": not _is_triple(std) or min(std) <= 0,
-        "`resample` must be 2 (bilinear) or 3 (bicubic)": config["resample"] not in tuple(RESAMPLE),
+        f"`resample` must be one of Pillow's numbers, 0 to {len(FILTERS) - 1}": config["resample"]
+        not in range(len(FILTERS)),
         "`rescale_factor` must be 1/255": not _is_255th(config["rescale_factor"]),
         "`do_rescale` must be true": config["do_rescale"] is not True,
-        "`do_normalize` must be true": config["do_normalize"] is not True,
+        "`rescale_offset` must be false": config["rescale_offset"] is not False,
     }
     if any(faults.values()):
         found = "; ".join(fault for fault, is_so in faults.items() if is_so)
         raise InputError(f"{str(path)!r} cannot be followed: {found}. Correct the file.")
-    return Preprocess(size=size, mean=tuple(mean), std=tuple(std), resample=RESAMPLE[config["resample"]])
+    return Preprocess(size=size, mean=tuple(mean), std=tuple(std), resample=FILTERS[config["resample"]])
 
 
-def _pair(size: Any) -> tuple[Any, Any]:
-    return (size.get("height"), size.get("width")) if isinstance(size, dict) else (size, size)
+def _input_size(size: Any) -> tuple[Any, Any]:
+    if not isinstance(size, dict):
+        return (*size,) if isinstance(size, list) and len(size) == 2 else (size, size)
+    shortest, longest = size.get("shortest_edge"), size.get("longest_edge")
+    if type(shortest) is not int:
+        return size.get("height"), size.get("width")
+    return (shortest, min(longest, shortest * 4 // 3)) if type(longest) is int else (shortest, shortest)
 
 
 def _is_plain_name(name: Any) -> bool:

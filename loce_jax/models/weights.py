@@ -1,11 +1,14 @@
 """From a checkpoint's tensors to a Flax module's parameters, by key, and from the module to a pure function.
 
-Our modules carry the attribute names of their checkpoints, so a parameter's path *is* its key, but for the last word:
-where PyTorch says ``weight``, ``running_mean``, ``running_var``, Flax says ``kernel`` or ``scale``, ``mean``, ``var``.
+A parameter's path in its module, joined by dots, *is* its key, but for the last word: where PyTorch says ``weight``,
+``running_mean``, ``running_var``, Flax says ``kernel``, ``scale`` or ``embedding``, ``mean``, ``var``.  Where
+checkpoints call things otherwise, a `KeyMap` translates.
 Letters: b images, gh x gw grid cells, c channels; o output and i input channels, h x w kernel.
 """
 
+import functools as ft
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +21,14 @@ from flax import nnx
 from loce_jax.checks import InputError
 
 Weights = dict[str, np.ndarray]
-LAST_WORD = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
+Rules = tuple[tuple[str, str], ...]
+LAST_WORD = {
+    "kernel": "weight",
+    "scale": "weight",
+    "embedding": "weight",
+    "mean": "running_mean",
+    "var": "running_var",
+}
 TO_FLAX = {2: (1, 0), 4: (2, 3, 1, 0)}  # o i -> i o, and o i h w -> h w i o
 TO_TORCH = {2: (1, 0), 4: (3, 2, 0, 1)}
 
@@ -32,6 +42,42 @@ class Layered(Protocol):
 
 
 @dataclass(frozen=True)
+class KeyMap:
+    """What a family's checkpoints call its tensors.
+
+    Rules are ``(pattern, replacement)`` of `re.sub`, applied one after the other.
+
+    Attributes:
+        to_checkpoint: rules from the module's own keys to the checkpoint's.
+        dialects: rules from other spellings (newer transformers, older files) to the checkpoint's keys.
+        prefixes: first words that a file may put before its keys, e.g. ``"vit."`` in front of a classifier's body.
+        unused: patterns of whole keys that may be there and are not read: heads, poolers.
+    """
+
+    to_checkpoint: Rules = ()
+    dialects: Rules = ()
+    prefixes: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+
+    def checkpoint_key(self, key: str) -> str:
+        """What the checkpoint calls the module's `key`."""
+        return _rewrite(key, self.to_checkpoint)
+
+    def read(self, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The tensors that the network reads, by the checkpoint's usual keys."""
+        named = {_rewrite(self._without_prefix(key), self.dialects): tensor for key, tensor in tensors.items()}
+        unused = (*self.unused, r".*\.num_batches_tracked")
+        return {key: tensor for key, tensor in named.items() if not any(re.fullmatch(p, key) for p in unused)}
+
+    def _without_prefix(self, key: str) -> str:
+        return next((key.removeprefix(prefix) for prefix in self.prefixes if key.startswith(prefix)), key)
+
+
+def _rewrite(key: str, rules: Rules) -> str:
+    return ft.reduce(lambda key, rule: re.sub(*rule, key), rules, key)
+
+
+@dataclass(frozen=True)
 class Parameter:
     """One parameter of a module: where it lives there, and its shape there."""
 
@@ -40,7 +86,7 @@ class Parameter:
 
     @property
     def key(self) -> str:
-        """Its name in the checkpoint."""
+        """Its path with PyTorch's last word."""
         *parents, last = map(str, self.path)
         return ".".join([*parents, LAST_WORD.get(last, last)])
 
@@ -66,7 +112,7 @@ class Blueprint:
 
     Attributes:
         graph: the module's structure, as `flax.nnx.split` gives it.
-        parameters: by checkpoint key, in the module's order.
+        parameters: by key, in the module's order.
     """
 
     graph: Any
@@ -79,13 +125,13 @@ class Blueprint:
         parameters = [Parameter(path, leaf.shape) for path, leaf in nnx.to_flat_state(state)]
         return cls(graph, {parameter.key: parameter for parameter in parameters})
 
-    def convert(self, tensors: Mapping[str, np.ndarray], *, source: str, unused: tuple[str, ...] = ()) -> Weights:
-        """The module's weights by key, from a PyTorch checkpoint's tensors; keys that end in `unused` may be there.
+    def convert(self, tensors: Mapping[str, np.ndarray], *, source: str, keys: KeyMap = KeyMap()) -> Weights:  # noqa: B008
+        """The module's weights by key, from a PyTorch checkpoint's tensors, whatever their precision.
 
         Raises one `InputError` that lists every missing, unexpected and mis-shaped tensor.
         """
-        given = {key: tensor for key, tensor in tensors.items() if not key.endswith(unused)}
-        wanted = self.parameters
+        given = keys.read(tensors)
+        wanted = {keys.checkpoint_key(key): parameter for key, parameter in self.parameters.items()}
         faults = [f"missing {key}" for key in wanted if key not in given]
         faults += [f"unexpected {key}" for key in given if key not in wanted]
         faults += [
@@ -98,7 +144,7 @@ class Blueprint:
                 f"the checkpoint {source!r} must hold this network's weights, but {len(faults)} of its tensors do not "
                 f"fit: {'; '.join(faults)}. Check that its configuration belongs to it."
             )
-        return {key: parameter.convert(given[key]) for key, parameter in wanted.items()}
+        return {parameter.key: parameter.convert(given[key]) for key, parameter in wanted.items()}
 
     def fits(self, weights: Mapping[str, np.ndarray]) -> bool:
         """Whether `weights` are this module's: the same keys, shapes, and float32."""
@@ -121,6 +167,18 @@ class Blueprint:
             if len(found) == len(set(names)):
                 break
         return found
+
+    def shapes(self, size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
+        """The shape ``(gh, gw, c)`` of every layer for images of `size` ``(h, w)``; nothing is computed."""
+        params = {key: jax.ShapeDtypeStruct(p.shape, np.float32) for key, p in self.parameters.items()}
+        image = jax.ShapeDtypeStruct((1, *size, 3), np.float32)
+        shapes = {}
+
+        def walk(params, image):
+            shapes.update((name, found.shape[1:]) for name, found in self.module(params).layers(image))
+
+        jax.eval_shape(walk, params, image)
+        return shapes
 
 
 def fingerprint(architecture: str, *files: Path) -> str:
