@@ -14,19 +14,16 @@ Letters: n samples, c channels, h x w grid cells.
 """
 
 import argparse
-import importlib.metadata
 import importlib.util
 import json
 import os
-import platform
-import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
+from machine import machine
 
 TARGET = (100, 100)
 SIDE_BY_SIDE = 64  # the reference's own batch
@@ -133,16 +130,6 @@ def measure(contender: str, shape: Shape, n: int, common: int, runs: int) -> dic
         "final_loss": loss,
         "loss_over": common,
     }
-
-
-def machine() -> dict:
-    """What the numbers hold for."""
-    info = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
-    packages = [name for name in ("jax", "torch", "numpy") if importlib.util.find_spec(name)]
-    versions = {name: importlib.metadata.version(name) for name in packages}
-    cpu = found[1] if found else platform.processor()
-    return {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version(), **versions}
 
 
 def compare(shape: Shape, quick: bool) -> Iterator[dict]:

@@ -1,6 +1,9 @@
 """Local concept embeddings in JAX: ask a vision network where and how it holds a concept, picture by picture."""
 
+from loce_jax.activations import make_extractor
 from loce_jax.checks import InputError
+from loce_jax.models.base import Layer, Network, Preprocess
+from loce_jax.models.catalogue import load_network
 from loce_jax.resampling import soft_target
 from loce_jax.solver import Solution, SolverOptions, Status, overlap, project, quantise, solve
 from loce_jax.store import Run, open_run
@@ -9,10 +12,15 @@ __version__ = "0.1.0"
 
 __all__ = [
     "InputError",
+    "Layer",
+    "Network",
+    "Preprocess",
     "Run",
     "Solution",
     "SolverOptions",
     "Status",
+    "load_network",
+    "make_extractor",
     "open_run",
     "overlap",
     "project",

@@ -2,9 +2,9 @@
 
 import json
 import sys
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -13,7 +13,32 @@ from loce_jax.solver.options import SolverOptions
 
 DEMO_LAYERS = ("blocks.4", "blocks.10", "head")
 
-Size = tuple[int, int] | None
+Model = Annotated[str, tyro.conf.Positional]
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How a network is loaded."""
+
+    size: tuple[int, int] | None = None
+    """Height and width of the network's input; the checkpoint's own if left out."""
+    preprocess: Literal["own", "paper"] = "own"
+    """The checkpoint's own normalisation, or the LoCE paper's: 640 x 480, 0..1, none."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Precision of weights and activations."""
+    weights: Path | None = None
+    """For `paper:NAME`, where its weights are: a safetensors file, for DETR a folder; downloaded if left out."""
+    random_weights: bool = False
+    """For `paper:NAME`: use random weights, to try something out."""
+
+    def load(self, model: str):
+        """The network called `model`."""
+        from loce_jax.models.catalogue import load_network  # noqa: PLC0415 - fast --help
+
+        return load_network(model, **asdict(self))
+
+
+LoadingFlags = Annotated[Loading, tyro.conf.OmitArgPrefixes]
 
 
 @dataclass(frozen=True)
@@ -28,7 +53,7 @@ class Fit:
     layers: tuple[str, ...]
     """Layers to read, as `loce layers` lists them; globs such as 'blocks.*' work."""
     model: str = "efficientnet-lite0"
-    """Name of an embedded network, a checkpoint folder, or a model hub's id."""
+    """Name of an embedded network, a checkpoint folder, one that `loce convert` wrote, `paper:NAME`, or a hub's id."""
     coco: Path | None = None
     """COCO annotation file (instances, JSON)."""
     images: Path | None = None
@@ -37,8 +62,8 @@ class Fit:
     """Category names to use; all of them if left out."""
     scenes: bool = False
     """Use the embedded scenes instead of a COCO file."""
-    size: Size = None
-    """Height and width of the network's input; the checkpoint's own if left out."""
+    loading: LoadingFlags = field(default_factory=Loading)
+    """How the network is loaded."""
     solver: SolverOptions = field(default_factory=SolverOptions)
     """The recipe; the paper's if left out."""
     strict: bool = False
@@ -46,7 +71,14 @@ class Fit:
 
     def __call__(self) -> None:
         """Run it."""
-        fit(self.model, self.layers, self._source(), self.out, size=self.size, options=self.solver, strict=self.strict)
+        fit(
+            self.loading.load(self.model),
+            self.layers,
+            self._source(),
+            self.out,
+            options=self.solver,
+            strict=self.strict,
+        )
         print(f"\n`loce report {self.out}` writes the page.")
 
     def _source(self):
@@ -76,7 +108,7 @@ class Demo:
         """Run it."""
         from loce_jax.pipeline.sources import ScenesSource  # noqa: PLC0415 - fast --help
 
-        fit("efficientnet-lite0", DEMO_LAYERS, ScenesSource(), self.out)
+        fit(Loading().load("efficientnet-lite0"), DEMO_LAYERS, ScenesSource(), self.out)
         Report(self.out)()
 
 
@@ -84,17 +116,19 @@ class Demo:
 class Layers:
     """List every layer of a network: name, shape, stride, kind."""
 
-    model: Annotated[str, tyro.conf.Positional]
-    """Name of an embedded network, a checkpoint folder, or a model hub's id."""
-    size: Size = None
-    """Height and width of the network's input; the checkpoint's own if left out."""
+    model: Model
+    """Name of an embedded network, a checkpoint folder, one that `loce convert` wrote, `paper:NAME`, or a hub's id."""
+    loading: LoadingFlags = field(default_factory=Loading)
+    """How the network is loaded."""
     json: bool = False
     """Print JSON instead of a table."""
 
     def __call__(self) -> None:
         """Run it."""
-        from loce_jax.models.catalogue import load_network  # noqa: PLC0415 - fast --help
+        from loce_jax.models.paper_table import PREFIX, paper_layers  # noqa: PLC0415 - fast --help
 
+        is_known = self.model.startswith(PREFIX) and self.loading == Loading()  # listing a preset loads nothing
+        layers = paper_layers(self.model) if is_known else self.loading.load(self.model).layers()
         rows = [
             {
                 "name": layer.name,
@@ -103,7 +137,7 @@ class Layers:
                 "kind": layer.kind,
                 "aliases": list(layer.aliases),
             }
-            for layer in load_network(self.model, size=self.size).layers()
+            for layer in layers
         ]
         if self.json:
             print(json.dumps(rows, indent=1))
@@ -111,6 +145,33 @@ class Layers:
         from loce_jax.console import print_layers  # noqa: PLC0415 - fast --help
 
         print_layers(rows)
+
+
+@dataclass(frozen=True)
+class Convert:
+    """Turn a PyTorch vision network into one that is read here without PyTorch, once; needs `loce_jax[torch]`.
+
+    The source is a folder or hub id of transformers, `timm:NAME`, `torchvision:NAME`, or an `.onnx` file.
+    """
+
+    source: Annotated[str, tyro.conf.Positional]
+    """Folder, hub id, `timm:NAME`, `torchvision:NAME`, or a file that ends in `.onnx`."""
+    out: Path
+    """The folder to write; new or empty."""
+    size: tuple[int, int] | None = None
+    """Height and width of the network's input; the checkpoint's own if left out."""
+    weights: Path | None = None
+    """Safetensors file with the network's state dict, for `timm:` and `torchvision:`; downloaded if left out."""
+    random_weights: bool = False
+    """Use random weights for `timm:` and `torchvision:`, to try something out."""
+
+    def __call__(self) -> None:
+        """Run it."""
+        from loce_jax.models.converter.sources import convert_source  # noqa: PLC0415 - needs PyTorch
+
+        options = {"size": self.size, "weights": self.weights, "random_weights": self.random_weights}
+        network = convert_source(self.source, self.out, **options)
+        print(f"{len(network.layers())} layers in {self.out}. `loce layers {self.out}` lists them.")
 
 
 @dataclass(frozen=True)
@@ -157,20 +218,19 @@ class Report:
         print(f"The page: {page}")
 
 
-def fit(model, layers, source, out, *, size=None, options=SolverOptions(), strict=False):  # noqa: B008, PLR0913
+def fit(network, layers, source, out, *, options=SolverOptions(), strict=False):  # noqa: B008
     """Plan, run with a progress display, and print the numbers."""
     from loce_jax.console import print_run, progress  # noqa: PLC0415 - fast --help
-    from loce_jax.models.catalogue import load_network  # noqa: PLC0415 - fast --help
     from loce_jax.pipeline.plan import make_plan  # noqa: PLC0415 - fast --help
     from loce_jax.pipeline.run import run_plan  # noqa: PLC0415 - fast --help
 
-    plan = make_plan(load_network(model, size=size), layers, source, options)
+    plan = make_plan(network, layers, source, options)
     with progress("images") as tell:
         run = run_plan(plan, out, strict=strict, progress=tell)
     print_run(run)
 
 
-COMMANDS = {"demo": Demo, "fit": Fit, "layers": Layers, "show": Show, "report": Report}
+COMMANDS = {"demo": Demo, "convert": Convert, "fit": Fit, "layers": Layers, "show": Show, "report": Report}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -12,27 +12,13 @@ from pathlib import Path
 import pytest
 
 
-def declare_torchvision_operators():
-    """Let a torchvision whose compiled part does not fit the installed PyTorch be imported; its models need none of it.
+@pytest.fixture(scope="session", autouse=True)
+def importable_torchvision():
+    """A torchvision that does not fit the installed PyTorch would stop even transformers' networks; see `need`."""
+    if importlib.util.find_spec("torch"):
+        from loce_jax.models.converter.libraries import need  # not before the shape checker is in place
 
-    Without this even ``transformers`` cannot import its PyTorch models beside such a torchvision.
-    """
-    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("torchvision") is None:
-        return None
-    import torch  # noqa: PLC0415 - only where it is installed
-
-    try:
-        import torchvision  # noqa: F401, PLC0415
-    except RuntimeError:
-        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-            del sys.modules[name]
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        return library
-
-
-TORCHVISION = declare_torchvision_operators()  # the declaration lasts as long as this name
+        need("torch")
 
 
 @pytest.fixture(scope="session")

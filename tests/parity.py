@@ -33,6 +33,7 @@ class Case:
         options: entries of the configuration.
         sizes: ``(h, w)`` of the input to try.
         after: tokens behind the grid's, which the layers leave out.
+        run: what makes the modules work, given the model and images ``[b 3 h w]``.
         pick: from a module's path and output to the tensor ``[b c h w]``, ``[b h w c]`` or ``[b t c]`` that counts.
     """
 
@@ -42,6 +43,7 @@ class Case:
     options: dict[str, Any]
     sizes: tuple[tuple[int, int], ...] = ((64, 64), (64, 96))
     after: int = 0
+    run: Callable[[Any, Any], Any] = lambda model, images: model(images)
     pick: Callable[[str, Any], Any] = lambda path, output: first_tensor(output)
 
 
@@ -72,6 +74,8 @@ def randomise(model, seed=0):
                 normal(buffer, 0, 0.3)
             elif name.endswith("running_var"):
                 buffer.copy_(0.5 + torch.rand(buffer.shape, generator=generator))
+            elif name.endswith(("weight", "bias")):  # of a normalisation that is not trained
+                normal(buffer, 0.0 if name.endswith("bias") else 1.0, 0.3)
     return model.eval()
 
 
@@ -90,7 +94,7 @@ def save(model, folder, **options):
     return folder
 
 
-def hooked(model, paths, images, pick):
+def hooked(model, paths, images, case):
     """What the modules at `paths` return for normalised `images` [b h w 3]."""
     import torch
 
@@ -99,11 +103,11 @@ def hooked(model, paths, images, pick):
     for path in paths:
 
         def keep(module, inputs, output, path=path):
-            found[path] = pick(path, output).detach().clone()
+            found[path] = case.pick(path, output).detach().clone()
 
         hooks.append(modules[path].register_forward_hook(keep))
     with torch.no_grad():
-        model(torch.from_numpy(np.array(images)).permute(0, 3, 1, 2))
+        case.run(model, torch.from_numpy(np.array(images)).permute(0, 3, 1, 2))
     for hook in hooks:
         hook.remove()
     return found
@@ -131,7 +135,7 @@ def differences(network, model, case, images=None):
     if images is None:
         images = np.random.default_rng(0).integers(0, 256, (2, *network.preprocess.size, 3), dtype=np.uint8)
     found = jax.jit(network.activations, static_argnums=2)(network.params, jnp.asarray(images), tuple(where))
-    expected = hooked(model, set(where.values()), network.preprocess.normalise(jnp.asarray(images)), case.pick)
+    expected = hooked(model, set(where.values()), network.preprocess.normalise(jnp.asarray(images)), case)
     worst = {}
     for layer in layers:
         truth = on_grid(expected[where[layer.name]], layer, case.after)

@@ -102,8 +102,8 @@ def test_the_nearest_name_is_offered():
         ("{", "must be JSON"),
         ("[]", "JSON object"),
         ("[" * 100_000, "must be JSON"),
-        ("{}", "is None. Known: dinov2"),
-        ('{"model_type": "dinov3"}', "is 'dinov3'. Did you mean 'dinov2'"),
+        ("{}", "is None.*Known: .*dinov2"),
+        ('{"model_type": "dinov3"}', "is 'dinov3'.*Did you mean .*'dinov2'"),
         ('{"model_type": ["dinov2"]}', "is \\['dinov2'\\]"),
     ],
 )

@@ -1,1 +1,25 @@
 """The networks we read: frozen, in JAX, with named layers."""
+
+import pkgutil
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from loce_jax.models.adapters import from_function, from_linen, from_nnx
+    from loce_jax.models.converter.conversion import convert
+    from loce_jax.models.converter.network import load_converted
+
+HOMES = {  # imported when asked for, so that who needs one does not wait for the others
+    "convert": "loce_jax.models.converter.conversion",
+    "from_function": "loce_jax.models.adapters",
+    "from_linen": "loce_jax.models.adapters",
+    "from_nnx": "loce_jax.models.adapters",
+    "load_converted": "loce_jax.models.converter.network",
+}
+
+__all__ = ["convert", "from_function", "from_linen", "from_nnx", "load_converted"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return pkgutil.resolve_name(f"{HOMES[name]}:{name}")

@@ -50,12 +50,14 @@ class Preprocess:
         size: ``(h, w)`` of the network's input.
         mean, std: per channel on the 0..1 scale; ``(photo / 255 - mean) / std`` enters the network.
         resample: Pillow's filter for the resize.
+        first: ``(h, w)`` that photos are resized to before that, bicubic, where results depend on it.
     """
 
     size: tuple[int, int]
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     resample: Filter = "bicubic"
+    first: tuple[int, int] | None = None
 
     def resize(self, photo: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h w 3"]:
         """The whole photo at the network's input size; aspect ratio is not kept.  Host side, Pillow.
@@ -63,8 +65,13 @@ class Preprocess:
         >>> Preprocess(size=(2, 4)).resize(np.zeros((5, 7, 3), np.uint8)).shape
         (2, 4, 3)
         """
-        height, width = self.size
-        return np.asarray(Image.fromarray(photo).resize((width, height), Image.Resampling[self.resample.upper()]))
+        steps: list[tuple[tuple[int, int], Filter]] = [(self.size, self.resample)]
+        if self.first:
+            steps.insert(0, (self.first, "bicubic"))
+        image = Image.fromarray(photo)
+        for (height, width), resample in steps:
+            image = image.resize((width, height), Image.Resampling[resample.upper()])
+        return np.asarray(image)
 
     def normalise(self, images: UInt8[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
         """0..255 pixels to the network's numbers, float32.  Device side, inside `jit`."""

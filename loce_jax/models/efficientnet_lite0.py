@@ -17,14 +17,15 @@ from jaxtyping import Array, Float
 
 from loce_jax.checks import InputError
 from loce_jax.models.base import Layer, Network, Preprocess
-from loce_jax.models.convolution import Depthwise, Pointwise
+from loce_jax.models.convolution import Convolution, Pointwise
+from loce_jax.models.inverted_residual import InvertedResidual, Normalised, Plan
 from loce_jax.models.legacy_pth import read_legacy_pth
-from loce_jax.models.weights import Blueprint, fingerprint
+from loce_jax.models.weights import Blueprint, KeyMap, fingerprint
 from loce_jax.models.weights_cache import cached_weights
 
 NAME = "efficientnet-lite0"
 CENTRE, SPREAD = 127 / 255, 128 / 255  # (pixel - 127) / 128
-STEM, HEAD, CLASSES = 32, 1280, 1000
+STEM, HEAD, CLASSES, EPSILON = 32, 1280, 1000, 1e-3
 STAGES = (  # blocks, kernel size, stride of the first block, expansion, channels
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -33,6 +34,20 @@ STAGES = (  # blocks, kernel size, stride of the first block, expansion, channel
     (3, 5, 1, 6, 112),
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
+)
+KEYS = KeyMap(
+    to_checkpoint=(
+        (r"^_stem\.convolution", "_conv_stem"),
+        (r"^_stem\.normalization", "_bn0"),
+        (r"^_head\.convolution", "_conv_head"),
+        (r"^_head\.normalization", "_bn1"),
+        (r"\.expand\.convolution", "._expand_conv"),
+        (r"\.expand\.normalization", "._bn0"),
+        (r"\.depthwise\.convolution", "._depthwise_conv"),
+        (r"\.depthwise\.normalization", "._bn1"),
+        (r"\.project\.convolution", "._project_conv"),
+        (r"\.project\.normalization", "._bn2"),
+    )
 )
 
 
@@ -60,7 +75,7 @@ def classify(params: Mapping[str, Array], images: Float[Array, "b h w 3"]) -> Fl
 
 def convert(path: Path) -> dict:
     """The weights of the ``.pth`` file at `path`, as this network's parameters."""
-    return blueprint().convert(read_legacy_pth(path), source=path.name)
+    return blueprint().convert(read_legacy_pth(path), source=path.name, keys=KEYS)
 
 
 @ft.cache
@@ -70,29 +85,22 @@ def blueprint() -> Blueprint:
 
 
 class EfficientNetLite0(nnx.Module):
-    """Stem, 16 blocks, head and classifier; attributes carry the checkpoint's names."""
+    """Stem, 16 blocks, head and classifier."""
 
     def __init__(self, *, rngs: nnx.Rngs):
-        self._conv_stem = nnx.Conv(3, STEM, (3, 3), strides=2, padding="SAME", use_bias=False, rngs=rngs)
-        self._bn0 = _norm(STEM, rngs=rngs)
-        self._blocks = nnx.List([])
-        channels = STEM
-        for count, kernel, stride, expansion, out in STAGES:
-            for i in range(count):
-                self._blocks.append(Block(channels, out, kernel, 1 if i else stride, expansion, rngs=rngs))
-                channels = out
-        self._conv_head = Pointwise(channels, HEAD)
-        self._bn1 = _norm(HEAD, rngs=rngs)
+        self._stem = Normalised(Convolution(3, STEM, 3, 2, "SAME"), STEM, EPSILON)
+        self._blocks = nnx.List([InvertedResidual(plan, jax.nn.relu6, EPSILON) for plan in _plans()])
+        self._head = Normalised(Pointwise(STAGES[-1][-1], HEAD), HEAD, EPSILON)
         self._fc = nnx.Linear(HEAD, CLASSES, rngs=rngs)
 
     def layers(self, images: Float[Array, "b h w 3"]) -> Iterator[tuple[str, Array]]:
         """Every layer from input to output; stem and head after their activation, blocks after their sum."""
-        x = jax.nn.relu6(self._bn0(self._conv_stem(images)))
+        x = jax.nn.relu6(self._stem(images))
         yield "_conv_stem", x
         for i, block in enumerate(self._blocks):
             x = block(x)
             yield f"_blocks.{i}", x
-        yield "_conv_head", jax.nn.relu6(self._bn1(self._conv_head(x)))
+        yield "_conv_head", jax.nn.relu6(self._head(x))
 
     def classify(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b 1000"]:
         """Class logits."""
@@ -100,30 +108,20 @@ class EfficientNetLite0(nnx.Module):
         return self._fc(x.mean(axis=(1, 2)))
 
 
-class Block(nnx.Module):
-    """Inverted residual: widen, filter each channel by itself, narrow; plus the input where the shape allows."""
-
-    def __init__(self, channels: int, out: int, kernel: int, stride: int, expansion: int, *, rngs: nnx.Rngs):  # noqa: PLR0913
-        wide = channels * expansion
-        self.expands, self.adds_input = expansion > 1, stride == 1 and channels == out
-        if self.expands:
-            self._expand_conv = Pointwise(channels, wide)
-            self._bn0 = _norm(wide, rngs=rngs)
-        self._depthwise_conv = Depthwise(wide, kernel, stride)
-        self._bn1 = _norm(wide, rngs=rngs)
-        self._project_conv = Pointwise(wide, out)
-        self._bn2 = _norm(out, rngs=rngs)
-
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
-        """One block."""
-        wide = jax.nn.relu6(self._bn0(self._expand_conv(x))) if self.expands else x
-        wide = jax.nn.relu6(self._bn1(self._depthwise_conv(wide)))
-        y = self._bn2(self._project_conv(wide))
-        return x + y if self.adds_input else y
-
-
-def _norm(channels: int, *, rngs: nnx.Rngs) -> nnx.BatchNorm:
-    return nnx.BatchNorm(channels, use_running_average=True, epsilon=1e-3, rngs=rngs)
+def _plans() -> Iterator[Plan]:
+    channels = STEM
+    for count, kernel, stride, expansion, out in STAGES:
+        for i in range(count):
+            yield Plan(
+                channels=channels,
+                wide=channels * expansion,
+                out=out,
+                expands=expansion > 1,
+                kernel=kernel,
+                stride=1 if i else stride,
+                adds_input=i > 0,
+            )
+            channels = out
 
 
 def _layers(size: tuple[int, int]) -> Iterator[Layer]:

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from loce_jax.checks import InputError
-from loce_jax.models.base import Layer, Network
+from loce_jax.models.base import Layer, Network, Preprocess
 from loce_jax.models.hub_folder import read_json, read_preprocess, read_tensors, weight_files
-from loce_jax.models.weights import Blueprint, KeyMap, Layered, fingerprint
+from loce_jax.models.weights import Blueprint, KeyMap, Layered, Weights, fingerprint
 from loce_jax.models.weights_cache import cached_weights
 
 Kind = Literal["grid", "tokens"]
@@ -37,6 +37,7 @@ class Family:
         flatten: from the content of ``config.json`` to one flat mapping, where the configuration is nested.
         faults: what is wrong with a configuration whose entries are each fine by themselves.
         granule: what height and width of the input must be multiples of.
+        smallest: what height and width of the input must be at least.
     """
 
     title: str
@@ -48,17 +49,22 @@ class Family:
     flatten: Callable[[dict[str, Any]], dict[str, Any]] = dict
     faults: Callable[[Any], list[str]] = lambda config: []
     granule: Callable[[Any], int] = lambda config: 1
+    smallest: Callable[[Any], int] = lambda config: 1
 
     def load(self, folder: str | Path, size: tuple[int, int] | None = None) -> Network:
-        """The network in `folder`, for photos resized to `size` ``(h, w)``; without it, to the checkpoint's own.
+        """The network in `folder`, for photos resized to `size` ``(h, w)``.
+
+        Without `size`, to the checkpoint's own, rounded down to multiples of what the network takes.
 
         Raises `InputError` where the folder, its configuration, its tensors or the size do not fit.
         """
         folder = Path(folder)
         config = self._read_config(folder / "config.json")
         preprocess = read_preprocess(folder)
-        preprocess = replace(preprocess, size=size or preprocess.size)
-        _check_size(preprocess.size, self.granule(config))
+        granule = self.granule(config)
+        height, width = (max(n // granule, 1) * granule for n in preprocess.size)
+        preprocess = replace(preprocess, size=size or (height, width))
+        _check_size(preprocess.size, granule, self.smallest(config))
         files = weight_files(folder)
         digest = fingerprint(f"{self.title} {config}", *files)
         network = self.blueprint(config)
@@ -66,18 +72,27 @@ class Family:
         weights = cached_weights(
             name, digest, network, lambda: network.convert(read_tensors(files), source=str(folder), keys=self.keys)
         )
-        return Network(
-            name=folder.name,
-            fingerprint=digest,
-            preprocess=preprocess,
-            params=jax.tree.map(jnp.asarray, weights),
-            forward=network.forward,
-            all_layers=tuple(self._layers(config, preprocess.size)),
-        )
+        return self._network(config, preprocess, folder.name, digest, weights)
+
+    def with_random_weights(self, preprocess: Preprocess) -> Network:
+        """The network of the default configuration with random numbers, the same each time, for weights."""
+        config, name = self.config(), f"{self.title} with random weights"
+        weights = self.blueprint(config).random_weights()
+        return self._network(config, preprocess, name, fingerprint(f"{name} {config}"), weights)
 
     def blueprint(self, config: Any) -> Blueprint:
         """The network without weights."""
         return _blueprint(self.build, config)
+
+    def _network(self, config: Any, preprocess: Preprocess, name: str, digest: str, weights: Weights) -> Network:
+        return Network(
+            name=name,
+            fingerprint=digest,
+            preprocess=preprocess,
+            params=jax.tree.map(jnp.asarray, weights),
+            forward=self.blueprint(config).forward,
+            all_layers=tuple(self._layers(config, preprocess.size)),
+        )
 
     def _layers(self, config: Any, size: tuple[int, int]) -> Iterator[Layer]:
         for name, (rows, columns, channels) in self.blueprint(config).shapes(size).items():
@@ -108,24 +123,33 @@ def _blueprint(build: Callable[..., Any], config: Any) -> Blueprint:
 
 
 def _is_like(default: Any, value: Any) -> bool:
-    """Whether `value` has the default's type, an int also where a float may be; numbers must be finite and above 0."""
+    """Whether `value` has the default's type, an int also where a float may be.
+
+    Numbers must be finite and above 0, unless the default is not.
+    """
     if isinstance(default, bool | str):
         return type(value) is type(default)
     if isinstance(default, tuple):
-        return isinstance(value, tuple) and all(_is_like(1, item) for item in value)
-    return type(value) in {int, type(default)} and 0 < value < float("inf")
+        least = min((1, *default))  # 0 where the default holds one
+        return isinstance(value, tuple) and all(type(item) is int and item >= least for item in value)
+    return type(value) in {int, type(default)} and (value == default or 0 < value < float("inf"))
 
 
 def _as_type(default: Any, value: Any) -> Any:
     return float(value) if isinstance(default, float) else value
 
 
-def _check_size(size: tuple[int, int], granule: int) -> None:
+def _check_size(size: tuple[int, int], granule: int, smallest: int) -> None:
     if any(n < granule or n % granule for n in size):
         height, width = (" or ".join(map(str, _nearest_multiples(n, granule))) for n in size)
         raise InputError(
             f"`size` must hold multiples of the patch size {granule}, but got {size}. "
             f"Nearest: height {height}, width {width}."
+        )
+    if min(size) < smallest:
+        raise InputError(
+            f"`size` must hold numbers of at least {smallest}, so that every layer has a cell, but got {size}. "
+            f"Try {tuple(max(n, smallest) for n in size)}."
         )
 
 

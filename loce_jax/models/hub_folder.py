@@ -45,8 +45,8 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     if not index.is_file():
         raise InputError(
             f"`folder` must hold `model.safetensors`, but {str(folder)!r} does not. Pickles such as "
-            "`pytorch_model.bin` are not read, since they can run code: write safetensors where you trust them, with "
-            "`transformers.AutoModel.from_pretrained(folder).save_pretrained(new_folder)`."
+            f"`pytorch_model.bin` are not read here, since they can run code. `loce convert {folder} --out NEW_FOLDER` "
+            "reads them with PyTorch's restricted unpickler, once; it needs PyTorch."
         )
     shards = read_json(index).get("weight_map")
     if not isinstance(shards, dict) or not all(_is_plain_name(name) for name in shards.values()):

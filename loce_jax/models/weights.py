@@ -52,22 +52,35 @@ class KeyMap:
         dialects: rules from other spellings (newer transformers, older files) to the checkpoint's keys.
         prefixes: first words that a file may put before its keys, e.g. ``"vit."`` in front of a classifier's body.
         unused: patterns of whole keys that may be there and are not read: heads, poolers.
+        stacked: where a file may hold several of the checkpoint's tensors as one, on top of each other: a part of its
+            key, and what the tensors have there instead.
     """
 
     to_checkpoint: Rules = ()
     dialects: Rules = ()
     prefixes: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    stacked: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def checkpoint_key(self, key: str) -> str:
         """What the checkpoint calls the module's `key`."""
         return _rewrite(key, self.to_checkpoint)
 
     def read(self, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The tensors that the network reads, by the checkpoint's usual keys."""
-        named = {_rewrite(self._without_prefix(key), self.dialects): tensor for key, tensor in tensors.items()}
+        """The tensors that the network reads, by the checkpoint's usual keys; empty ones say nothing."""
+        named = {}
+        for key, tensor in tensors.items():
+            named |= self._unstacked(_rewrite(self._without_prefix(key), self.dialects), tensor)
         unused = (*self.unused, r".*\.num_batches_tracked")
+        named = {key: tensor for key, tensor in named.items() if tensor.size}
         return {key: tensor for key, tensor in named.items() if not any(re.fullmatch(p, key) for p in unused)}
+
+    def _unstacked(self, key: str, tensor: np.ndarray) -> dict[str, np.ndarray]:
+        for one, several in self.stacked:
+            if one in key:
+                pieces = np.array_split(np.atleast_1d(tensor), len(several))
+                return {key.replace(one, name): piece for name, piece in zip(several, pieces, strict=True)}
+        return {key: tensor}
 
     def _without_prefix(self, key: str) -> str:
         return next((key.removeprefix(prefix) for prefix in self.prefixes if key.startswith(prefix)), key)
@@ -145,6 +158,19 @@ class Blueprint:
                 f"fit: {'; '.join(faults)}. Check that its configuration belongs to it."
             )
         return {parameter.key: parameter.convert(given[key]) for key, parameter in wanted.items()}
+
+    def random_weights(self) -> Weights:
+        """Random numbers, the same each time, that keep signals at their size: to see shapes, not to see concepts."""
+        rng = np.random.default_rng(0)
+        weights = {}
+        for key, parameter in self.parameters.items():
+            if len(parameter.shape) > 1:
+                fan_in = np.prod(parameter.shape[:-1])
+                weights[key] = rng.normal(0, fan_in**-0.5, parameter.shape).astype(np.float32)
+            else:
+                neutral = 1 if parameter.path[-1] in ("scale", "var") else 0
+                weights[key] = np.full(parameter.shape, neutral, np.float32)
+        return weights
 
     def fits(self, weights: Mapping[str, np.ndarray]) -> bool:
         """Whether `weights` are this module's: the same keys, shapes, and float32."""

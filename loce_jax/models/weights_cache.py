@@ -17,7 +17,7 @@ from pathlib import Path
 
 from loce_jax.models.weights import Blueprint, Weights
 
-CONVERSION = 1  # raise it when converted weights change for the same file
+CONVERSION = 2  # raise it when converted weights change for the same file
 log = logging.getLogger(__name__)
 one_thread = threading.Lock()  # Orbax mixes up checkpoints that are saved or loaded by several threads at once
 

@@ -45,7 +45,8 @@ class Plan:
             "model": {
                 "name": self.network.name,
                 "fingerprint": self.network.fingerprint,
-                "size": list(self.network.preprocess.size),
+                "dtype": self.network.dtype,
+                "preprocess": _plain(asdict(self.network.preprocess)),
             },
             "layers": list(self.layers),
             "data": {
@@ -59,6 +60,10 @@ class Plan:
             "pairs": sum(len(item.pairs) for item in self.dataset.items),
             "chunks": list(self.chunks),
         }
+
+
+def _plain(entries: dict[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in entries.items()}
 
 
 def make_plan(network: Network, layers: Sequence[str], source: Source, options: SolverOptions) -> Plan:

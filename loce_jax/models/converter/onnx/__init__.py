@@ -1,0 +1,66 @@
+"""ONNX networks, translated once to the graph into which PyTorch networks are translated too.
+
+`onnx` is needed here, and only here: what comes out runs without it.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from loce_jax.checks import InputError
+from loce_jax.models.base import Network, Preprocess
+from loce_jax.models.converter import folder
+from loce_jax.models.converter.graph import Graph
+from loce_jax.models.converter.network import to_network
+from loce_jax.models.converter.onnx.layers import arrange, look, name_layers, prune
+from loce_jax.models.converter.onnx.picture import read_input
+from loce_jax.models.converter.onnx.reading import read_model
+from loce_jax.models.converter.onnx.recording import Recorder
+from loce_jax.models.converter.onnx.translating import translate
+
+
+def convert_onnx(
+    path: str | Path,
+    *,
+    preprocess: Preprocess | None = None,
+    bgr: bool = False,
+    name: str | None = None,
+    out: str | Path | None = None,
+) -> Network:
+    """An ONNX network as a `Network`, computing as the file says; from then on without ONNX.
+
+    Every node's output that is a map of the picture, or tokens that are cells of one, becomes a layer under the node's
+    name in the file; the output's name is an alias.
+
+    Args:
+        path: a model with one input, the images ``[b 3 h w]`` or ``[b h w 3]``, where b is 1 or free.
+        preprocess: how photos become its input, which the file does not say; without it, numbers from 0 to 1 in the
+            file's own size.  With ``std=(1 / 255,) * 3`` they go from 0 to 255.
+        bgr: whether the network wants blue first; `preprocess` stays in the order red, green, blue.
+        name: what to call it; the file's name if not given.
+        out: a new folder to keep it in, for `load_converted`.
+
+    Raises:
+        InputError: `onnx` is missing, or the file is damaged, or holds what cannot be converted.
+    """
+    model = read_model(path)
+    picture = read_input(model, path)
+    preprocess = picture.fitting(preprocess)
+    recorder = Recorder(preprocess.size)
+    found = translate(model, {picture.name: picture.record(recorder, bgr)}, recorder)
+    names = name_layers(found)
+    values = {known: value for known, (value, _) in names.items()}
+    arranged = look(recorder, values)
+    layers = tuple(replace(layer, aliases=names[layer.name][1]) for layer, _ in arranged)
+    if not layers:
+        raise InputError(
+            f"`path` must be a network whose nodes return maps of the picture, but none in {str(path)!r} does. "
+            "Check that it is an image network."
+        )
+    taps = {layer.name: arrange(recorder, values[layer.name], how).index for layer, how in arranged}
+    nodes, taps = prune(recorder.nodes, taps)
+    graph = Graph(name or Path(path).stem, preprocess, False, nodes, layers, taps)
+    tensors = {key: recorder.weights[key] for key in graph.weights()}
+    network = to_network(graph, tensors)
+    if out is not None:
+        folder.write(out, graph, tensors)
+    return network

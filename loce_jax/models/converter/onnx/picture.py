@@ -1,0 +1,76 @@
+"""The one input of an ONNX network: the picture."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loce_jax.checks import InputError
+from loce_jax.models.base import Preprocess
+from loce_jax.models.converter.onnx.reading import need_onnx
+from loce_jax.models.converter.onnx.recording import Recorder, Value
+
+TYPES = ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "UINT8")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """How the network takes its picture.
+
+    Attributes:
+        name: of the input.
+        size: height and width; 0 where free.
+        channels_last: whether it is ``[b h w 3]``, not ``[b 3 h w]``.
+    """
+
+    name: str
+    size: tuple[int, int]
+    channels_last: bool
+
+    def fitting(self, preprocess: Preprocess | None) -> Preprocess:
+        """The preprocessing given, or one of the picture's size, if that is known."""
+        if preprocess is None:
+            if 0 in self.size:
+                raise InputError(
+                    f"`preprocess` must say how large the pictures are, as the network leaves it free: its input "
+                    f"{self.name!r} has the size {self.size}, 0 being free. Try `Preprocess(size=(224, 224))`."
+                )
+            return Preprocess(self.size)
+        if any(own not in (0, given) for own, given in zip(self.size, preprocess.size, strict=True)):
+            raise InputError(
+                f"`size` of `preprocess` must be {self.size}, the network's own (0 being free), but is "
+                f"{preprocess.size}. Give that size, or export the network with another."
+            )
+        return preprocess
+
+    def record(self, recorder: Recorder, bgr: bool) -> Value:
+        """The picture as the network wants it."""
+        images = recorder.images
+        if bgr:
+            images = recorder.emit(self.name, "aten.flip.default", (images, (3,)), {})
+        if not self.channels_last:
+            images = recorder.emit(self.name, "aten.permute.default", (images, (0, 3, 1, 2)), {})
+        return images
+
+
+def read_input(model: Any, path: str | Path) -> Picture:
+    """The model's input; an `InputError` if it is no picture, or there are more inputs."""
+    kinds = need_onnx().TensorProto.DataType
+    stored = {tensor.name for tensor in model.graph.initializer}
+    inputs = [entry for entry in model.graph.input if entry.name not in stored]
+    described = []
+    for entry in inputs:
+        tensor = entry.type.tensor_type
+        shape = tuple(dim.dim_value if dim.HasField("dim_value") else 0 for dim in tensor.shape.dim)
+        described.append((entry.name, kinds.Name(tensor.elem_type), shape))
+    if len(described) == 1:
+        ((name, kind, shape),) = described
+        if kind in TYPES and len(shape) == 4 and shape[0] in (0, 1):
+            if shape[1] in (0, 3) and shape[3] != 3:
+                return Picture(name, shape[2:], channels_last=False)
+            if shape[3] == 3:
+                return Picture(name, shape[1:3], channels_last=True)
+    listed = "; ".join(f"{name!r} {kind} {list(shape)}" for name, kind, shape in described)
+    raise InputError(
+        f"`path` must be a network with one input, one picture [1 3 h w] or [1 h w 3] (0 being free), but "
+        f"{str(path)!r} has: {listed}. Export it with the picture as its only input, and one or any number of pictures."
+    )

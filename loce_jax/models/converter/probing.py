@@ -1,0 +1,133 @@
+"""Run a PyTorch network a few times and note what each of its modules returns.
+
+PyTorch is imported where it is needed: only who converts has it.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from loce_jax.checks import InputError
+from loce_jax.models.converter.grids import Change, Output, Shape, Size
+
+SPOTS = ((0.3, 0.7), (0.7, 0.2), (0.15, 0.4))  # where pictures are changed, (y, x) from 0 to 1
+PICTURES = 2 + len(SPOTS)
+BLIND = 1e-4  # a token that changes less than this share of what the others change sees nothing
+
+
+def probe(module: Any, size: Size) -> tuple[Output, ...]:
+    """What every module inside `module` returns for pictures of `size`, in the order in which they finish."""
+    import torch  # noqa: PLC0415 - only who converts needs it
+
+    with frozen(module):
+        try:
+            outputs = _run(module, _pictures(module, size), _describe)
+        except Exception as error:  # whatever a network says to an input that it does not take
+            raise InputError(
+                f"`module` must take one batch of images [b 3 {size[0]} {size[1]}] as its only argument, but "
+                f"{type(module).__name__} failed: {error}. Wrap it in a module whose `forward(images)` calls it."
+            ) from error
+        tall = _shapes(module, torch.zeros(1, 3, size[0] * 2, size[1]))
+        wide = _shapes(module, torch.zeros(1, 3, size[0], size[1] * 2))
+    return tuple(replace(out, tall=tall.get(out.name), wide=wide.get(out.name)) for out in outputs.values())
+
+
+@contextlib.contextmanager
+def frozen(module: Any) -> Iterator[None]:
+    """As in evaluation and without gradients; afterwards flags and random numbers are as they were."""
+    import torch  # noqa: PLC0415 - only who converts needs it
+
+    training = {part: part.training for part in module.modules()}
+    with torch.random.fork_rng(), torch.no_grad():
+        module.eval()
+        try:
+            yield
+        finally:
+            for part, flag in training.items():
+                part.training = flag
+
+
+@contextlib.contextmanager
+def watched(module: Any, note: Callable[[str, Any], None]) -> Iterator[None]:
+    """Call ``note(path, tensor)`` whenever a module inside `module` has returned; of several tensors, the first."""
+
+    def hook(name: str) -> Callable[..., None]:
+        return lambda _, __, output: None if (first := first_tensor(output)) is None else note(name, first)
+
+    handles = [part.register_forward_hook(hook(name)) for name, part in module.named_modules() if name]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def first_tensor(output: Any) -> Any:
+    """The tensor itself, the last hidden state, or the first tensor inside; None if there is none."""
+    import torch  # noqa: PLC0415 - only who converts needs it
+
+    if isinstance(output, torch.Tensor):
+        return output
+    if isinstance(output, Mapping):
+        output = [output["last_hidden_state"]] if "last_hidden_state" in output else list(output.values())
+    if isinstance(output, Sequence) and not isinstance(output, str):
+        return next((found for part in output if (found := first_tensor(part)) is not None), None)
+    return None
+
+
+def like_its_weights(module: Any, images: Any) -> Any:
+    """The images where and in the precision in which the module's weights are."""
+    floats = (weight for weight in module.parameters() if weight.is_floating_point())
+    weight = next(floats, images)
+    return images.to(device=weight.device, dtype=weight.dtype)
+
+
+def _run(module: Any, images: Any, note: Callable[[str, Any], Output | None]) -> dict[str, Output]:
+    found: dict[str, Output] = {}
+
+    def keep(name: str, tensor: Any) -> None:
+        found.pop(name, None)  # called again: the last call counts, and its place in the order
+        if (output := note(name, tensor)) is not None:
+            found[name] = output
+
+    with watched(module, keep):
+        module(like_its_weights(module, images))
+    return found
+
+
+def _shapes(module: Any, images: Any) -> dict[str, Shape]:
+    """The shapes for other pictures; none at all if the network does not take them."""
+    try:
+        found = _run(module, images, lambda name, x: Output(name, tuple(x.shape), sees=True))
+    except Exception:  # a network made for one size, in its own words
+        return {}
+    return {name: output.shape[1:] for name, output in found.items() if output.shape[:1] == (1,)}
+
+
+def _pictures(module: Any, size: Size) -> Any:
+    """Two different pictures, and the first one with a spot changed, once for each of `SPOTS`."""
+    import torch  # noqa: PLC0415 - only who converts needs it
+
+    noise = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    changed = noise[:1].repeat(len(SPOTS), 1, 1, 1)
+    for picture, (y, x) in zip(changed, SPOTS, strict=True):
+        rows, columns = (
+            slice(int(n * (at - 1 / 16)), int(n * (at + 1 / 16)) + 1) for n, at in ((size[0], y), (size[1], x))
+        )
+        picture[:, rows, columns] = 3 * noise[1, :, rows, columns]
+    return torch.cat([noise, changed])
+
+
+def _describe(name: str, x: Any) -> Output | None:
+    """What `find_layers` asks about the tensor that a module returned."""
+    if not x.is_floating_point() or x.ndim not in (3, 4) or len(x) != PICTURES:
+        return None
+    x = x.detach().float()
+    shape, differences = tuple(x.shape[1:]), (x[1] - x[0]).abs()
+    sees = bool(differences.max() > 0)
+    if x.ndim == 4:
+        return Output(name, shape, sees)
+    shares = (x[2:] - x[:1]).norm(dim=2) / x[:1].norm(dim=2).clamp_min(1e-30)
+    changes = tuple(Change(*spot, tuple(share.tolist())) for spot, share in zip(SPOTS, shares, strict=True))
+    return Output(name, shape, sees, tuple((differences.amax(1) <= BLIND * differences.max()).tolist()), changes)
