@@ -70,6 +70,11 @@ def test_tokens_keep_the_place_of_the_blind_ones_at_first_sight():
     assert found(Output("patches", (32, 4, 6), sees=True), tokens("first", 25, blind=1), later)["later"].skip == 1
 
 
+def test_dead_cells_at_the_end_are_still_cells():
+    stem = Output("patches", (8, 4, 6), sees=True)
+    assert found(stem, tokens("dead", 24, blind=1, behind=2))["dead"] == Arrangement("btc", (4, 6))
+
+
 def test_later_stages_of_tokens_are_halved_grids():
     assert found(Output("patches", (8, 8, 12), sees=True), tokens("merged", 24))["merged"].grid == (4, 6)
 

@@ -140,11 +140,13 @@ def _tokens(outputs: Sequence[Output], grids: set[Size], size: Size, resizable: 
     found = {}
     for output in outputs:
         count = output.shape[0]
-        skip, behind = extras.setdefault(count, _blind_ends(output.blind))
+        ends = extras.setdefault(count, _blind_ends(output.blind))
         grows = not resizable or _changed(output.shape, output.tall) == _changed(output.shape, output.wide) == [0]
-        grid = _grid_of(count - skip - behind, grids, size, guess=resizable or not grids)
-        if grows and grid and _in_place(output.changes, grid, skip):
-            found[output.name] = Arrangement("btc", grid, skip)
+        for skip, behind in (ends, (0, 0)):  # cells may be blind too, where a ReLU is dead
+            grid = _grid_of(count - skip - behind, grids, size, guess=resizable or not grids)
+            if grows and grid and _in_place(output.changes, grid, skip):
+                found[output.name] = Arrangement("btc", grid, skip)
+                break
     return found
 
 
