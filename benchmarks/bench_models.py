@@ -4,8 +4,8 @@
 network, layers and contender, and one per network and layers with the ratios.  Every contender gets a process of its
 own and the same images (a batch of 8):
 
-    native       the Flax network, jitted
-    converted    the same checkpoint after `loce convert`, jitted, no PyTorch
+    native       the Flax network, through `make_extractor`
+    converted    the same checkpoint after `loce convert`, likewise; no PyTorch
     torch        transformers' network with a forward hook on each layer; it runs to its end
 
 `first_s` holds compilation and warming up, `runs_s` the calls after it, `difference` the largest relative difference
@@ -14,6 +14,7 @@ multiplications would take at the speed at which PyTorch multiplies large float3
 """
 
 import argparse
+import functools as ft
 import json
 import os
 import subprocess
@@ -70,6 +71,7 @@ SUBJECTS = {
 }
 
 
+@ft.cache
 def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (BATCH, *SIZE, 3), dtype=np.uint8)
 
@@ -136,20 +138,18 @@ def in_torch(subject: Subject, folder: Path, layers: str) -> Callable[[], dict[s
 def in_jax(subject: Subject, folder: Path, layers: str) -> Callable[[], dict[str, np.ndarray]]:
     import jax  # noqa: PLC0415
 
-    from loce_jax import load_network  # noqa: PLC0415
+    from loce_jax import load_network, make_extractor  # noqa: PLC0415
 
     network = load_network(str(folder))
     theirs = {
-        name: network.resolve([path if folder.name == "converted" else name])[0]
+        name: network.resolve([path if folder.name == "converted" else name])[0].name
         for name, path in subject.layers[layers]
     }
-    names = tuple(layer.name for layer in theirs.values())
-    forward = jax.jit(network.activations, static_argnums=2)
-    photos = jax.device_put(images())
+    extract = make_extractor(network, list(theirs.values()), batch_size=BATCH)
 
     def run():
-        found = jax.block_until_ready(forward(network.params, photos, names))
-        return {name: found[layer.name] for name, layer in theirs.items()}
+        found = jax.block_until_ready(extract(images()))
+        return {name: found[layer] for name, layer in theirs.items()}
 
     return run
 

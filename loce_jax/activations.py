@@ -12,6 +12,8 @@ from jaxtyping import Array, Float, UInt8
 
 from loce_jax.models.base import Network
 
+# XLA's CPU fusion "YNN" writes out broadcasts: without it ConvNeXt-T takes 22 % less time and ResNet-50 7 %.
+WITHOUT_YNN = {"xla_cpu_experimental_ynn_fusion_type": ""}
 Extract = Callable[[UInt8[np.ndarray, "m h w 3"]], dict[str, Float[Array, "m gh gw c"]]]
 
 
@@ -23,7 +25,8 @@ def make_extractor(network: Network, layers: Sequence[str], *, batch_size: int =
     a photo's activations do not depend on its neighbours' number.
     """
     names = tuple(layer.name for layer in network.resolve(layers))
-    forward = jax.jit(lambda params, images: network.activations(params, images, names))
+    options = WITHOUT_YNN if jax.default_backend() == "cpu" else None
+    forward = jax.jit(lambda params, images: network.activations(params, images, names), compiler_options=options)
 
     def extract(images):
         padding = -len(images) % batch_size

@@ -9,13 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-try:  # torchvision without its compiled operations, as beside a CPU build of PyTorch, lacks only these declarations
-    torch.ops.torchvision.nms  # noqa: B018
-except AttributeError:
-    LIBRARY = torch.library.Library("torchvision", "FRAGMENT")
-    for q in ("", "q"):
-        LIBRARY.define(f"{q}nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+from loce_jax.models.converter.libraries import need
 
+need("torch")  # which lets a torchvision be imported whose compiled part does not fit
 Case = Callable[[], tuple[nn.Module, tuple[int, int]]]
 CASES: dict[str, Case] = {}
 

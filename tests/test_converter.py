@@ -236,3 +236,12 @@ def test_what_is_written_is_read_again(tmp_path, network):
     names, images = names_of(network), pictures(2)
     for name, array in again.forward(again.params, images, names).items():
         np.testing.assert_array_equal(array, network.forward(network.params, images, names)[name])
+
+
+def test_an_example_tells_the_size():
+    network = convert(small(), torch.zeros(1, 3, *SIZE), name="small")
+    assert network.preprocess == Preprocess(SIZE)
+    with pytest.raises(
+        InputError, match=r"`example` must be a `Preprocess` or images .* got Tensor of shape \(3, 8, 8\)"
+    ):
+        convert(small(), torch.zeros(3, 8, 8))

@@ -12,6 +12,7 @@ import pytest
 
 from tests.native_cases import CASES, native_differences
 
+pytestmark = pytest.mark.xdist_group("parity")  # beside the tests that measure, which share their results
 README = Path(__file__).parents[1] / "README.md"
 BETWEEN = re.compile(r"(?<=<!-- families: written by tests/test_families.py -->\n).*(?=<!-- end of families -->)", re.S)
 # Another processor or thread count adds float32 products in another order; that moves these numbers by less than this.

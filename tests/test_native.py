@@ -20,7 +20,7 @@ TOLERANCE = 1e-4
 SIZES = [(name, size) for name, case in CASES.items() for size in case.sizes]
 
 
-pytestmark = pytest.mark.usefixtures("torch")
+pytestmark = [pytest.mark.usefixtures("torch"), pytest.mark.xdist_group("parity")]
 
 
 @pytest.fixture(scope="module")

@@ -7,16 +7,18 @@ if TYPE_CHECKING:
     from loce_jax.models.adapters import from_function, from_linen, from_nnx
     from loce_jax.models.converter.conversion import convert
     from loce_jax.models.converter.network import load_converted
+    from loce_jax.models.converter.onnx import convert_onnx
 
 HOMES = {  # imported when asked for, so that who needs one does not wait for the others
     "convert": "loce_jax.models.converter.conversion",
+    "convert_onnx": "loce_jax.models.converter.onnx",
     "from_function": "loce_jax.models.adapters",
     "from_linen": "loce_jax.models.adapters",
     "from_nnx": "loce_jax.models.adapters",
     "load_converted": "loce_jax.models.converter.network",
 }
 
-__all__ = ["convert", "from_function", "from_linen", "from_nnx", "load_converted"]
+__all__ = ["convert", "convert_onnx", "from_function", "from_linen", "from_nnx", "load_converted"]
 
 
 def __getattr__(name: str) -> Any:

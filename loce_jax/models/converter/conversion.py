@@ -17,7 +17,7 @@ from loce_jax.models.converter.translating import translate
 
 def convert(
     module: Any,
-    preprocess: Preprocess,
+    example: Any,
     *,
     name: str | None = None,
     out: str | Path | None = None,
@@ -30,8 +30,9 @@ def convert(
     itself stays as it is.
 
     Args:
-        module: a `torch.nn.Module` that takes one batch of images ``[b 3 h w]``, normalised as `preprocess` says.
-        preprocess: the size at which the network is recorded, and how photos become its input.
+        module: a `torch.nn.Module` that takes one batch of images ``[b 3 h w]``.
+        example: a `Preprocess`, the size at which the network is recorded and how photos become its input; or images
+            ``[b 3 h w]`` of that size, and photos then enter as 0..1, not normalised.
         name: what to call it; the class's name if not given.
         out: a new folder to keep it in, for `load_converted`.
         after_inplace: whether a layer that PyTorch overwrites afterwards, e.g. by ``ReLU(inplace=True)``, holds the
@@ -41,6 +42,7 @@ def convert(
         InputError: if the network takes no such images, cannot be recorded, or uses an operation unknown here.
     """
     name = name or type(module).__name__
+    preprocess = example if isinstance(example, Preprocess) else Preprocess(_size(example))
     found = find_layers(probe(module, preprocess.size), preprocess.size)
     if not found:
         raise InputError(
@@ -83,3 +85,13 @@ def _steps(how: Arrangement) -> list[tuple[str, tuple]]:
     height, width = how.grid
     cells = ("aten.slice.Tensor", (1, how.skip, how.skip + height * width))
     return [cells, ("aten.unflatten.int", (1, (height, width)))]
+
+
+def _size(images: Any) -> tuple[int, int]:
+    shape = tuple(getattr(images, "shape", ()))
+    if len(shape) != 4 or shape[1] != 3:
+        raise InputError(
+            f"`example` must be a `Preprocess` or images of shape [b 3 h w], but got {type(images).__name__} of shape "
+            f"{shape}. `Preprocess(size=(224, 224), mean=..., std=...)` tells how photos become input, too."
+        )
+    return int(shape[2]), int(shape[3])
