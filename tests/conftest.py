@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+# Not tests, but searched for examples, and of use only beside these libraries.
+NEEDS = {"converter_cases.py": "torch", "onnx_models.py": "onnx"}
+collect_ignore = [file for file, library in NEEDS.items() if importlib.util.find_spec(library) is None]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def importable_torchvision():
