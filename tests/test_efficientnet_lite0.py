@@ -14,6 +14,7 @@ from loce_jax.models import efficientnet_lite0 as lite
 # Both sides add the same float32 products in another order, through about 50 layers: that moves a layer by some 1e-6 of
 # its largest activation.  A wrong epsilon, padding or axis order moves it by more than 1e-2.
 TOLERANCE = 1e-4
+SIZES = [(224, 224), (97, 130)]  # even and odd: "SAME" pads them differently
 classify = jax.jit(lite.classify)
 
 
@@ -22,8 +23,7 @@ def network():
     return lite.load_efficientnet_lite0()
 
 
-@pytest.fixture(scope="module")
-def reference():
+def make_reference():
     """``images [b h w 3]`` to layers and logits, from the paper, with PyTorch's functions and the raw tensors."""
     torch = pytest.importorskip("torch", reason="torch, the reference here, is not installed")
     weights = torch.load(lite._weight_file(), weights_only=True)
@@ -67,9 +67,9 @@ def reference():
     return run
 
 
-@pytest.mark.parametrize("size", [(224, 224), (97, 130)])  # even and odd: "SAME" pads them differently
-def test_every_layer_and_the_logits_agree_with_torch(reference, size):
-    network = lite.load_efficientnet_lite0(size)
+def layer_differences(size):
+    """``{layer name: largest difference / largest value}`` for all layers and the logits."""
+    network, reference = lite.load_efficientnet_lite0(size), make_reference()
     images = np.random.default_rng(0).integers(0, 256, (2, *size, 3), dtype=np.uint8)
     names = tuple(layer.name for layer in network.layers())
     normalised = network.preprocess.normalise(jnp.asarray(images))
@@ -80,6 +80,12 @@ def test_every_layer_and_the_logits_agree_with_torch(reference, size):
         assert found[layer.name].shape == (2, *layer.grid, layer.channels)
     differences = {name: relative(found[name], expected.layers[name]) for name in names}
     differences["logits"] = relative(classify(network.params, normalised), expected.logits)
+    return differences
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_layer_and_the_logits_agree_with_torch(size):
+    differences = layer_differences(size)
     print({name: f"{difference:.1e}" for name, difference in differences.items()})
     assert max(differences.values()) < TOLERANCE
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import test_efficientnet_lite0 as lite0
 from tests.native_cases import CASES, native_differences
 
 pytestmark = pytest.mark.xdist_group("parity")  # beside the tests that measure, which share their results
@@ -76,6 +77,8 @@ def measured_rows(converted):
 
     for family, case in BOTH.items():
         yield family, "transformers", native(family), converted(case)
+    lite = max(max(lite0.layer_differences(size).values()) for size in lite0.SIZES)
+    yield "EfficientNet-Lite0", "a plain build with real weights; timm", lite, converted("timm efficientnet_lite0")
     for family, case in CONVERTED.items():
         yield family, "transformers", None, converted(case)
     for library in LIBRARIES:
