@@ -51,7 +51,7 @@ def test_cells_from_opposite_edges_do_not_see_each_other(rows, columns, side, sh
         assert seams[i, j, a, b] == UNSEEN * sum(wraps)
 
 
-@pytest.mark.parametrize(("case", "prefix"), [(SWIN, "swin."), (SWINV2, "swinv2.")], ids=str)
+@pytest.mark.parametrize(("case", "prefix"), [(SWIN, "swin."), (SWINV2, "swinv2.")], ids=["swin", "swinv2"])
 def test_a_stage_is_what_transformers_hands_on(torch, case, prefix, tmp_path):
     model = make_model(case)
     network = load_network(str(save(model, tmp_path)), size=(64, 64))
@@ -107,7 +107,7 @@ def test_the_sharpness_of_cosines_is_bounded(torch, tmp_path):
     assert max(differences(network, model, SWINV2).values()) < TOLERANCE
 
 
-@pytest.mark.parametrize("case", [SWIN, SWINV2], ids=str)
+@pytest.mark.parametrize("case", [SWIN, SWINV2], ids=["swin", "swinv2"])
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
