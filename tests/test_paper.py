@@ -200,7 +200,7 @@ def test_other_weights_are_refused(torch, build, own_cache_folder, tmp_path):
 
     tensors = {key.replace("features.3", "features.33"): t for key, t in build("squeezenet").state_dict().items()}
     save_file(tensors, tmp_path / "weights.safetensors")
-    with pytest.raises(InputError, match=r"state dict of torchvision's squeezenet1_1.*Missing key.*features\.3\."):
+    with pytest.raises(InputError, match=r"state dict of 'paper:squeezenet'.*Missing key.*features\.3\."):
         load_paper_network("paper:squeezenet", weights=tmp_path / "weights.safetensors", size=(64, 64))
 
 
