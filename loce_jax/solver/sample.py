@@ -1,0 +1,89 @@
+"""The mathematics for ONE sample in JAX: any device, inside `jit`, `vmap` and `shard_map`.
+
+Letters: h x w grid cells of the layer, c channels, H x W the target's grid, t steps.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from loce_jax.solver.adamw import Moments, adamw_step, corrections
+from loce_jax.solver.losses import OBJECTIVES, loss, magnitude
+from loce_jax.solver.options import SolverOptions
+from loce_jax.solver.solution import Solution, Status
+
+Resize = tuple[Float[Array, "H h"], Float[Array, "W w"]]
+
+
+def solve_one(
+    activations: Float[Array, "h w c"],
+    target: Float[Array, "H W"],
+    valid: Bool[Array, ""],
+    start: Float[Array, " c"],
+    *,
+    resize: Resize,
+    options: SolverOptions,
+) -> Solution:
+    """One sample: AdamW on the vector `start`, ``options.num_steps`` times.
+
+    A recipe that ties samples together needs to be mapped under the axis names "images" and "concepts".
+    """
+    h, w, c = activations.shape
+    rows, columns = resize
+    finite = jnp.all(jnp.isfinite(activations)) & jnp.all(jnp.isfinite(target))
+    cells = jnp.where(finite, activations.astype(jnp.float32), 0).reshape(h * w, c)
+    target = jnp.where(finite, target, 0)
+    objective = OBJECTIVES[options.objective]
+
+    def logits(vector):
+        return rows @ (cells @ vector).reshape(h, w) @ columns.T
+
+    def height(vector):
+        value = loss(objective, logits(vector), target)
+        return _penalise(value, vector, valid & finite, options) if objective.penalised else value
+
+    def step(carry, correction):
+        vector, moments = carry
+        value, slope = jax.value_and_grad(height)(vector)
+        return adamw_step(vector, slope, moments, correction, options), value
+
+    still = Moments(jnp.zeros_like(start), jnp.zeros_like(start))
+    (vector, _), losses = jax.lax.scan(step, (start, still), jnp.asarray(corrections(options.num_steps)))
+    status = judge(valid, finite & jnp.all(jnp.isfinite(vector)), target.max(), target.min())
+    found = vector, losses, (cells @ vector).reshape(h, w), _overlap(logits(vector), target, options)
+    vector, losses, response, iou = (jnp.where(status == Status.OK, leaf, jnp.nan) for leaf in found)
+    return Solution(vector, losses, response, iou, status)
+
+
+def _penalise(value, vector, counts, options):
+    """Add ``||v||_1 + ||v||_2``; coupled, the second norm is the whole batch's, the slope that of the batch's mean."""
+    squares, samples = jnp.sum(vector**2), 1.0
+    if options.couples_batch:
+        batch = jnp.where(counts, squares, 0), counts.astype(jnp.float32)
+        squares, samples = jax.lax.psum(batch, ("images", "concepts"))
+    norm = jax.lax.stop_gradient(jnp.sqrt(squares))
+    share = jnp.sum(vector**2) / (2 * jnp.where(norm > 0, norm, 1))  # its slope is the norm's: v / norm
+    value = value + jnp.sum(magnitude(vector)) + share
+    level = norm / samples - share + (1 - 1 / samples) * value
+    return value / samples + jax.lax.stop_gradient(level)
+
+
+def judge(valid, finite, highest, lowest) -> Array:
+    """Rows' `Status`, from the extremes of their targets.
+
+    Empty and full allow for the rounding of the resize that made the target.
+    """
+    verdicts = (
+        (~valid, Status.PADDING),
+        (~finite, Status.NONFINITE),
+        (highest <= 1e-6, Status.MASK_EMPTY),
+        (lowest >= 1 - 1e-6, Status.MASK_FULL),
+    )
+    return jnp.select([when for when, _ in verdicts], [jnp.int8(status) for _, status in verdicts], jnp.int8(Status.OK))
+
+
+def _overlap(logits, target, options):
+    """IoU on the target's grid; a projection truncated to 8 bits is "on" from 128 of 255."""
+    share, mask = jax.nn.sigmoid(logits), target > 0.5
+    drawn = share >= 128 / 255 if options.iou == "paper" else share > 0.5
+    return jnp.sum(drawn & mask) / jnp.maximum(jnp.sum(drawn | mask), 1)

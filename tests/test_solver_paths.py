@@ -1,0 +1,129 @@
+"""One recipe, three ways to compute it: compiled for a CPU's cores, by XLA on one device, and shared among devices."""
+
+import re
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from loce_jax import SolverOptions, solve
+from loce_jax.solver.cpu import sigmoid, solve_on_cores, taps
+from loce_jax.solver.devices import solve_together
+from loce_jax.solver.losses import OBJECTIVES
+
+GRIDS = {"odd": (5, 7, 13), "one cell": (1, 1, 3), "one row": (1, 6, 4), "finer than the target": (23, 30, 2)}
+
+
+def samples(grid, *, n=3, k=2, target=(19, 21)):
+    """Activations, hard-edged and soft masks, all of them real, and start vectors."""
+    rng = np.random.default_rng(0)
+    h, w, c = grid
+    y, x = np.mgrid[: target[0], : target[1]]
+    centre, radius = rng.uniform(6, 12, (n, k, 2, 1, 1)), rng.uniform(3, 5, (n, k, 1, 1))
+    masks = np.clip(radius - np.hypot(y - centre[:, :, 0], x - centre[:, :, 1]) + 0.5, 0, 1).astype("float32")
+    start = rng.normal(size=(n, k, c)).astype("float32") * 0.1
+    return rng.normal(size=(n, h, w, c)).astype("float32"), masks, np.ones((n, k), bool), start
+
+
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
+@pytest.mark.parametrize("objective", list(OBJECTIVES))
+def test_compiled_code_is_the_twin_of_xlas(objective, grid):
+    """Ten steps: afterwards the L1 penalty flips signs on rounding, see test_solve."""
+    options = SolverOptions(objective, num_steps=10, penalty="sample", iou="plain" if grid[0] == 5 else "paper")
+    given = samples(grid)
+    one, other = solve_on_cores(given, options), solve_together(tuple(map(jnp.asarray, given)), options)
+    np.testing.assert_array_equal(one.status, other.status)
+    for name, tolerance in (("vectors", 1e-4), ("losses", 1e-5), ("responses", 1e-4)):  # float32, ten steps of AdamW
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(one.iou, other.iou, atol=2 / (19 * 21))  # a pixel on the threshold
+
+
+def test_fifty_steps_of_the_paper_agree():
+    given = samples((12, 9, 64))
+    one, other = (f(given, SolverOptions()) for f in (solve_on_cores, solve_together))
+    np.testing.assert_allclose(one.vectors, other.vectors, rtol=1e-3, atol=2e-4)
+    np.testing.assert_allclose(one.losses, other.losses, rtol=1e-5)
+
+
+@pytest.mark.parametrize("objective", list(OBJECTIVES))
+def test_slopes_are_the_values_derivatives(objective):
+    value, slope = OBJECTIVES[objective][:2]
+    p, target = np.random.default_rng(0).random((2, 50), dtype=np.float32)
+    by_jax = jax.vmap(jax.grad(value), (0, 0, None))(p, target, np.float32(0.3))
+    np.testing.assert_allclose(slope(p, target, np.float32(0.3)), by_jax, rtol=1e-5, atol=1e-6)
+
+
+def test_sigmoid_is_exact_to_rounding_and_keeps_nan():
+    x = np.concatenate([np.linspace(-87, 87, 20001), [-1e30, 1e30, -np.inf, np.inf]]).astype("float32")
+    most = 126 * np.log(2)  # where 2**power ends in float32
+    expected = 1 / (1 + np.exp(-x.astype("float64").clip(-most, most)))
+    # four roundings of 6e-8, and up to 87 * 6e-8 where a large x is multiplied by log2(e)
+    np.testing.assert_allclose([sigmoid(value) for value in x], expected, rtol=1e-5)
+    near = np.abs(x) < 1
+    np.testing.assert_allclose([sigmoid(value) for value in x[near]], expected[near], rtol=3e-7)
+    assert np.isnan(sigmoid(np.float32(np.nan)))
+
+
+@pytest.mark.parametrize(("n_in", "n_out"), [(1, 4), (2, 4), (7, 100), (100, 100), (130, 100)])
+def test_two_taps_are_the_whole_row(n_in, n_out):
+    values = np.random.default_rng(0).random(n_in + 1).astype("float32")
+    first, near, far = taps(n_in, n_out)
+    position = np.clip((np.arange(n_out) + 0.5) * n_in / n_out - 0.5, 0, n_in - 1)
+    expected = np.interp(position, np.arange(n_in), values[:n_in])
+    np.testing.assert_allclose(near * values[first] + far * values[first + 1], expected, rtol=1e-6)
+
+
+def test_padding_costs_nothing_and_changes_nothing():
+    activations, masks, valid, start = samples((5, 7, 13), n=2, k=3)
+    valid[0, 1] = valid[1, 0] = False
+    found = solve_on_cores((activations, masks, valid, start), SolverOptions())
+    alone = solve_on_cores((activations, masks[:, 2:], valid[:, 2:], start[:, 2:]), SolverOptions())
+    np.testing.assert_array_equal(found.vectors[:, 2:], alone.vectors)
+    assert np.isnan(found.vectors[0, 1]).all()
+
+
+def test_no_samples_give_no_rows():
+    empty = solve(np.zeros((0, 3, 4, 5), "float32"), np.zeros((0, 9, 9), "float32"))
+    assert empty.vectors.shape == (0, 5)
+    assert empty.status.shape == (0,)
+
+
+EIGHT_DEVICES = """
+import sys
+import jax
+jax.config.update("jax_num_cpu_devices", 8)
+import numpy as np
+from loce_jax import SolverOptions, solve
+from loce_jax.solver import devices
+given = dict(np.load(sys.argv[1]))
+options = SolverOptions()
+found = solve(given["activations"], given["masks"], options)
+assert len(jax.devices()) == 8
+eleven = [np.asarray(part) for part in (given["activations"], given["masks"], given["valid"], given["start"])]
+eight = [part[:8] for part in eleven]
+program = devices.in_shares(options).lower(*eight).compile()
+shards = devices.in_shares(options)(*jax.device_put(eight, devices.over_images())).vectors.addressable_shards
+print(sorted({shard.data.shape[0] for shard in shards}), len({shard.device for shard in shards}), file=sys.stderr)
+print(program.as_text())
+np.savez(sys.argv[2], vectors=found.vectors, losses=found.losses, iou=found.iou)
+"""
+
+
+def test_eight_devices_give_the_vectors_of_one_and_do_not_talk(tmp_path):
+    """Eleven images, so that shares are padded; in a process of its own, since devices are counted at its start."""
+    activations, masks, valid, start = samples((6, 5, 16), n=11)
+    np.savez(tmp_path / "in.npz", activations=activations, masks=masks, valid=valid, start=start)
+    command = [sys.executable, "-c", EIGHT_DEVICES, str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1] == "[1] 8"
+    assert not re.findall(r"all-reduce|all-gather|all-to-all|collective|reduce-scatter", done.stdout)
+    there = np.load(tmp_path / "out.npz")
+    still = np.zeros_like(start)
+    here = solve_together((activations, masks, valid, still), SolverOptions())
+    # one program for a share of two images, one for eleven: the same arithmetic, fused differently
+    np.testing.assert_allclose(there["vectors"], here.vectors, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(there["losses"], here.losses, rtol=1e-5)
