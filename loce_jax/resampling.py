@@ -6,9 +6,10 @@ Letters: h x w the grid resized from, H x W the grid resized to.
 """
 
 import functools as ft
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float, Int, Num
 
 
 @ft.lru_cache(maxsize=256)
@@ -33,6 +34,27 @@ def bilinear_matrix(n_in: int, n_out: int) -> Float[np.ndarray, "n_out n_in"]:
     return _frozen(matrix)
 
 
+class Taps(NamedTuple):
+    """A resize of one axis by two taps: ``resized[i] = near[i] * image[first[i]] + far[i] * image[first[i] + 1]``."""
+
+    first: Int[np.ndarray, " n_out"]
+    near: Float[np.ndarray, " n_out"]
+    far: Float[np.ndarray, " n_out"]
+
+
+def two_taps(matrix: Float[np.ndarray, "n_out n_in"], dtype: type = np.float32) -> Taps:
+    """The taps of a matrix that has at most two a row, side by side; of one pixel, the second tap is 0.
+
+    >>> two_taps(bilinear_matrix(2, 4)).far
+    array([0.  , 0.25, 0.75, 1.  ], dtype=float32)
+    """
+    n_out, n_in = matrix.shape
+    first = np.minimum((matrix != 0).argmax(axis=1), max(n_in - 2, 0))
+    rows = np.arange(n_out)
+    far = matrix[rows, first + 1] if n_in > 1 else np.zeros(n_out)
+    return Taps(first, matrix[rows, first].astype(dtype), far.astype(dtype))
+
+
 def resize_bilinear(image: Float[np.ndarray, "h w"], size: tuple[int, int]) -> Float[np.ndarray, "H W"]:
     """One map resized with `bilinear_matrix`, float64.
 
@@ -43,7 +65,7 @@ def resize_bilinear(image: Float[np.ndarray, "h w"], size: tuple[int, int]) -> F
     return rows @ image.astype(np.float64) @ columns.T
 
 
-@ft.lru_cache(maxsize=4096)
+@ft.lru_cache(maxsize=32)
 def antialias_matrix(n_in: int, n_out: int) -> Float[np.ndarray, "n_out n_in"]:
     """What ``skimage.transform.resize`` does to one axis of a float image, measured on unit impulses; float64.
 
@@ -70,12 +92,20 @@ def soft_target(
     array([[0.45, 0.05],
            [0.05, 0.45]], dtype=float32)
     """
-    rows, columns = (antialias_matrix(n_in, n_out) for n_in, n_out in zip(mask.shape, size, strict=True))
-    return np.clip(_narrow(rows) @ mask.astype(np.float32) @ _narrow(columns).T, 0, 1)
+    rows, columns = (_narrow_antialias_matrix(n_in, n_out) for n_in, n_out in zip(mask.shape, size, strict=True))
+    y, x = (_reach(mask.any(axis=1 - axis)) for axis in (0, 1))
+    return np.clip(rows[:, y] @ mask[y, x].astype(np.float32) @ columns[:, x].T, 0, 1)
 
 
-def _narrow(matrix):
-    return matrix.astype(np.float32)
+@ft.lru_cache(maxsize=1024)  # as many as there are heights and widths of photos
+def _narrow_antialias_matrix(n_in, n_out):
+    return _frozen(antialias_matrix(n_in, n_out).astype(np.float32))
+
+
+def _reach(present):
+    """The slice from the first to the last True; beyond it a mask is 0, and most masks are small."""
+    places = np.flatnonzero(present)
+    return slice(places[0], places[-1] + 1) if len(places) else slice(0, 0)
 
 
 def _frozen(matrix):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.transform import resize
 
-from loce_jax.resampling import antialias_matrix, bilinear_matrix, resize_bilinear, soft_target
+from loce_jax.resampling import antialias_matrix, bilinear_matrix, resize_bilinear, soft_target, two_taps
 
 LENGTHS = [(7, 100), (14, 100), (25, 100), (34, 100), (56, 100), (100, 100), (160, 100), (5, 3), (1, 4), (3, 1)]
 
@@ -49,3 +49,12 @@ def test_matrices_are_kept_and_cannot_be_spoilt():
     assert bilinear_matrix(3, 5) is bilinear_matrix(3, 5)
     with pytest.raises(ValueError, match="read-only"):
         antialias_matrix(3, 5)[0, 0] = 7
+
+
+@pytest.mark.parametrize("operator", [bilinear_matrix, antialias_matrix])
+@pytest.mark.parametrize(("n_in", "n_out"), [(1, 4), (2, 4), (7, 100), (100, 100), (100, 137), (34, 35)])
+def test_two_taps_are_the_whole_matrix(operator, n_in, n_out):
+    taps = two_taps(operator(n_in, n_out), np.float64)
+    image = np.random.default_rng(0).random(n_in + 1)
+    resized = taps.near * image[taps.first] + taps.far * image[taps.first + 1]
+    np.testing.assert_allclose(resized, operator(n_in, n_out) @ image[:n_in], rtol=1e-12)

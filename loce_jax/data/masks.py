@@ -31,10 +31,10 @@ def union_mask(annotations: Iterable[dict], size: tuple[int, int]) -> Bool[np.nd
            [0, 1, 1, 0, 0],
            [0, 0, 0, 0, 0]])
     """
-    union = np.zeros(size if math.prod(size) <= MAX_PIXELS else (0, 0), bool)
+    union = np.zeros(size if math.prod(size) <= MAX_PIXELS else (0, 0), bool, order="F")  # as COCO lays out masks
     for annotation in annotations:
         union |= annotation_mask(annotation, size)
-    return union
+    return np.ascontiguousarray(union)
 
 
 def annotation_mask(annotation: dict, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
@@ -75,7 +75,7 @@ def _fill_polygons(polygons: list, size: tuple[int, int]) -> Bool[np.ndarray, "H
     if outline > MAX_OUTLINE:
         raise ValueError(f"its polygons are too long to draw: {outline:.3g} pixels")
     runs = coco_mask.frPyObjects(polygons, *size)
-    return coco_mask.decode(coco_mask.merge(runs)).astype(bool)
+    return coco_mask.decode(coco_mask.merge(runs)).view(bool)
 
 
 def _lay_out_runs(segmentation: dict, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
@@ -93,7 +93,7 @@ def _lay_out_runs(segmentation: dict, size: tuple[int, int]) -> Bool[np.ndarray,
     if sum(counts) != height * width:
         raise ValueError(f"its run lengths add up to {sum(counts)}, the image has {height * width} pixels")
     flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
-    return np.ascontiguousarray(flat.reshape(width, height).T)
+    return flat.reshape(width, height).T
 
 
 def _decompress(text: str, most: int) -> list[int]:

@@ -8,23 +8,21 @@ Letters: k concepts, h x w grid cells of the layer, p = h * w, c channels, H x W
 """
 
 import functools as ft
-import inspect
 import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
-from numba import njit, types
-from numba.core.dispatcher import Dispatcher
+from jaxtyping import Float
+from numba import types
 from numba.extending import intrinsic
 
-from loce_jax.resampling import bilinear_matrix
+from loce_jax.resampling import Taps, bilinear_matrix, two_taps
 from loce_jax.solver.adamw import BETA1, BETA2, corrections
+from loce_jax.solver.compiling import compiled, kept
 from loce_jax.solver.devices import Samples
 from loce_jax.solver.losses import OBJECTIVES
 from loce_jax.solver.options import SolverOptions
@@ -41,36 +39,10 @@ LOG2_E, HIGHEST_POWER = np.float32(1 / math.log(2)), np.float32(126)
 ROUNDER = np.float32(1.5 * 2**23)  # adding it rounds a float32 to an integer, which its lowest bits then hold
 
 
-def compiled(function: Callable, *, reorder: bool = True) -> Dispatcher:
-    """`function`, arithmetic on arrays and scalars, as machine code that other threads may run beside.
-
-    Args:
-        function: what to compile; it is compiled when it is first called.
-        reorder: allow sums in any order, which vectorised sums need.
-    """
-    orders = {"contract", "nsz", "reassoc"} if reorder else {"contract"}
-    return njit(nogil=True, error_model="numpy", fastmath=orders)(inspect.unwrap(function))
-
-
-def kept(function: Dispatcher) -> Dispatcher:
-    """`function`, its machine code kept on disk beside Python's own byte code, or in ``NUMBA_CACHE_DIR``."""
-    with suppress(RuntimeError):  # neither place can be written: compile in every process
-        function.enable_caching()
-    return function
-
-
 BCE, MSE, MAE = (list(OBJECTIVES).index(name) for name in ("bce", "mse", "mae"))
 (bce_value, bce_slope), (mse_value, mse_slope), (mae_value, mae_slope) = (
     (compiled(OBJECTIVES[name].value), compiled(OBJECTIVES[name].slope)) for name in ("bce", "mse", "mae")
 )
-
-
-class Taps(NamedTuple):
-    """Bilinear resizing of one axis: ``out[i] = near[i] * x[first[i]] + far[i] * x[first[i] + 1]``."""
-
-    first: Int[np.ndarray, " n_out"]
-    near: Float[np.ndarray, " n_out"]
-    far: Float[np.ndarray, " n_out"]
 
 
 class Recipe(NamedTuple):
@@ -88,16 +60,8 @@ class Recipe(NamedTuple):
 
 @ft.lru_cache(maxsize=256)
 def taps(n_in: int, n_out: int) -> Taps:
-    """The two taps of every row of `bilinear_matrix`.
-
-    >>> taps(2, 4).first, taps(2, 4).far
-    (array([0, 0, 0, 0]), array([0.  , 0.25, 0.75, 1.  ], dtype=float32))
-    """
-    matrix = bilinear_matrix(n_in, n_out)
-    first = np.minimum((matrix > 0).argmax(axis=1), max(n_in - 2, 0))
-    rows = np.arange(n_out)
-    far = matrix[rows, first + 1] if n_in > 1 else np.zeros(n_out)
-    return Taps(first, matrix[rows, first].astype(np.float32), far.astype(np.float32))
+    """The two taps of every row of `bilinear_matrix`."""
+    return two_taps(bilinear_matrix(n_in, n_out))
 
 
 @ft.lru_cache(maxsize=64)

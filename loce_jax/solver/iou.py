@@ -4,10 +4,12 @@ NumPy, on the host: every photo has its own size.
 Letters: h x w the projection's grid, H x W pixels of the photo.
 """
 
+import functools as ft
+
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from loce_jax.resampling import antialias_matrix
+from loce_jax.resampling import antialias_matrix, two_taps
 
 
 def quantise(logits: Float[np.ndarray, "*rows h w"]) -> UInt8[np.ndarray, "*rows h w"]:
@@ -30,7 +32,18 @@ def overlap(projection: Float[np.ndarray, "h w"] | UInt8[np.ndarray, "h w"], mas
     1.0
     """
     values = projection / 255 if projection.dtype == np.uint8 else projection.astype(np.float64)
-    rows, columns = (antialias_matrix(*ab) for ab in zip(values.shape, mask.shape, strict=True))
-    drawn = rows @ values @ columns.T > 0.5
-    union = np.count_nonzero(drawn | mask)
-    return float(np.count_nonzero(drawn & mask) / union) if union else 0.0
+    if all(n_out >= n_in for n_in, n_out in zip(values.shape, mask.shape, strict=True)):
+        from loce_jax.solver.counting import count_enlarged  # noqa: PLC0415 - Numba
+
+        resize = tuple(_taps(*lengths) for lengths in zip(values.shape, mask.shape, strict=True))
+        both, either = count_enlarged(values, np.ascontiguousarray(mask), resize)
+    else:
+        rows, columns = (antialias_matrix(*lengths) for lengths in zip(values.shape, mask.shape, strict=True))
+        drawn = rows @ values @ columns.T > 0.5
+        both, either = np.count_nonzero(drawn & mask), np.count_nonzero(drawn | mask)
+    return float(both / either) if either else 0.0
+
+
+@ft.lru_cache(maxsize=1024)
+def _taps(n_in, n_out):
+    return two_taps(antialias_matrix(n_in, n_out), np.float64)
