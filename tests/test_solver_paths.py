@@ -97,6 +97,7 @@ import jax
 jax.config.update("jax_num_cpu_devices", 8)
 import numpy as np
 from loce_jax import SolverOptions, solve
+from loce_jax.mesh import divided
 from loce_jax.solver import devices
 given = dict(np.load(sys.argv[1]))
 options = SolverOptions()
@@ -105,7 +106,7 @@ assert len(jax.devices()) == 8
 eleven = [np.asarray(part) for part in (given["activations"], given["masks"], given["valid"], given["start"])]
 eight = [part[:8] for part in eleven]
 program = devices.in_shares(options).lower(*eight).compile()
-shards = devices.in_shares(options)(*jax.device_put(eight, devices.over_images())).vectors.addressable_shards
+shards = devices.in_shares(options)(*jax.device_put(eight, divided())).vectors.addressable_shards
 print(sorted({shard.data.shape[0] for shard in shards}), len({shard.device for shard in shards}), file=sys.stderr)
 print(program.as_text())
 np.savez(sys.argv[2], vectors=found.vectors, losses=found.losses, iou=found.iou)

@@ -87,32 +87,31 @@ def solve_on_cores(samples: Samples, options: SolverOptions) -> Solution:
         samples: activations, targets, which of them are real, and start vectors.
         options: the recipe.
     """
-    activations, targets, valid, start = (np.ascontiguousarray(part, np.float32) for part in samples)
-    n, h, w, c = activations.shape
-    k = targets.shape[1]
-    resize = tuple(taps(*lengths) for lengths in zip((h, w), targets.shape[2:], strict=True))
-    vectors, losses = np.array(start), np.empty((n, k, options.num_steps), np.float32)
+    activations, targets, start = (np.ascontiguousarray(samples[part], np.float32) for part in (0, 1, 3))
+    valid = np.asarray(samples[2])
+    (n, h, w, c), (k, H, W) = activations.shape, targets.shape[1:]
+    resize = taps(h, H), taps(w, W)
+    vectors, losses = np.array(np.broadcast_to(start, (n, k, c))), np.empty((n, k, options.num_steps), np.float32)
     responses, ious = np.empty((n, k, h, w), np.float32), np.empty((n, k), np.float32)
+    every = vectors, losses, responses, ious
 
     def solve_row(row):
         real = np.flatnonzero(valid[row])
-        found = tuple(part[row][real] for part in (vectors, losses, responses, ious))
+        found = tuple(part[row][real] for part in every)
         solve_image(activations[row], targets[row][real], resize, recipe(options), found)
-        for part, values in zip((vectors, losses, responses, ious), found, strict=True):
+        for part, values in zip(every, found, strict=True):
             part[row, real] = values
 
+    longest_first = np.argsort(-valid.sum(axis=1), kind="stable")
     with ThreadPoolExecutor(min(max(n, 1), os.cpu_count() or 1)) as cores:
-        for _ in cores.map(solve_row, range(n)):
+        for _ in cores.map(solve_row, longest_first):
             pass
     finite = np.isfinite(vectors).all(axis=-1)
-    highest, lowest = (extreme(targets, axis=(2, 3)) for extreme in (np.max, np.min))
-    status = judge(valid > 0, finite, highest, lowest)
-    kept = np.asarray(status) == Status.OK
-
-    def only_kept(values):
-        return jnp.asarray(np.where(kept.reshape(n, k, *[1] * (values.ndim - 2)), values, np.nan))
-
-    return Solution(only_kept(vectors), only_kept(losses), only_kept(responses), only_kept(ious), status)
+    highest, lowest = targets.max(axis=(2, 3)), targets.min(axis=(2, 3))
+    status = judge(valid, finite, highest, lowest, numpy=np)
+    for part in every:
+        part[status != Status.OK] = np.nan
+    return Solution(*(jnp.asarray(part) for part in (vectors, losses, responses, ious, status)))
 
 
 @kept

@@ -8,28 +8,28 @@ import functools as ft
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, NamedSharding
-from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Bool, Float
 
+from loce_jax.mesh import divided, each_its_share
 from loce_jax.resampling import bilinear_matrix
 from loce_jax.solver.options import SolverOptions
 from loce_jax.solver.sample import solve_one
 from loce_jax.solver.solution import Solution
 
-Samples = tuple[  # activations, targets, which of them are real, start vectors
+Samples = tuple[  # activations, targets, which of them are real, and start vectors, or one for all
     Float[Array | np.ndarray, "n h w c"],
     Float[Array | np.ndarray, "n k H W"],
     Bool[Array | np.ndarray, "n k"],
-    Float[Array | np.ndarray, "n k c"],
+    Float[Array | np.ndarray, "*nk c"],
 ]
 
 
 @ft.partial(jax.jit, static_argnames="options")
 def solve_together(samples: Samples, options: SolverOptions) -> Solution:
     """All samples in one program on one device; the one place where the maths for one sample is mapped."""
-    on_device = [jnp.asarray(part) for part in samples]
-    (_, h, w, _), (_, _, H, W) = (part.shape for part in samples[:2])
+    activations, targets, valid, start = (jnp.asarray(part) for part in samples)
+    (_, h, w, c), (n, k, H, W) = activations.shape, targets.shape
+    on_device = activations, targets, valid, jnp.broadcast_to(start, (n, k, c))
     resize = jnp.asarray(bilinear_matrix(h, H), jnp.float32), jnp.asarray(bilinear_matrix(w, W), jnp.float32)
     one = ft.partial(solve_one, resize=resize, options=options)
     image = jax.vmap(one, in_axes=(None, 0, 0, 0), axis_name="concepts")
@@ -45,35 +45,18 @@ def _side_by_side():
 
 def solve_on_devices(samples: Samples, options: SolverOptions) -> Solution:
     """`solve_together`, the images divided evenly among the local devices, which then work without talking."""
-    devices = jax.local_devices()
-    if len(devices) == 1 or options.couples_batch:
+    count = jax.local_device_count()
+    if count == 1 or options.couples_batch:
         return solve_together(samples, options)
-    n = len(samples[0])
-    rows = np.minimum(np.arange(n + -n % len(devices)), n - 1)
-    shares = jax.device_put([part if len(rows) == n else part[rows] for part in samples], over_images())
+    n, k = samples[1].shape[:2]
+    rows = np.minimum(np.arange(n + -n % count), n - 1)
+    *parts, start = samples
+    parts.append(np.broadcast_to(np.asarray(start), (n, k, start.shape[-1])))
+    shares = jax.device_put([part if len(rows) == n else part[rows] for part in parts], divided())
     return jax.tree.map(lambda leaf: leaf[:n], in_shares(options)(*shares))
 
 
 @ft.cache
 def in_shares(options: SolverOptions):
-    """The program of all local devices, which takes the parts of `Samples`, their first axis a multiple of the devices.
-
-    ``check_vma=False``: else `jax.grad` would sum the slopes of all devices where a start does not depend on the data.
-    """
-
-    def share(*samples):
-        return solve_together(samples, options)
-
-    specs = {"in_specs": P("images"), "out_specs": P("images"), "check_vma": False}
-    return jax.jit(jax.shard_map(share, mesh=_local_mesh(), **specs))
-
-
-def over_images() -> NamedSharding:
-    """The first axis divided among this process's devices."""
-    return NamedSharding(_local_mesh(), P("images"))
-
-
-@ft.cache
-def _local_mesh():
-    devices = jax.local_devices()
-    return jax.make_mesh((len(devices),), ("images",), (AxisType.Auto,), devices=devices)
+    """The program of all local devices; it takes the parts of `Samples`, as many images as divide evenly."""
+    return each_its_share(lambda *samples: solve_together(samples, options))

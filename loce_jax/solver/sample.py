@@ -68,8 +68,8 @@ def _penalise(value, vector, counts, options):
     return value / samples + jax.lax.stop_gradient(level)
 
 
-def judge(valid, finite, highest, lowest) -> Array:
-    """Rows' `Status`, from the extremes of their targets.
+def judge(valid, finite, highest, lowest, *, numpy=jnp):
+    """Rows' `Status`, from the extremes of their targets, by JAX or by the library given as `numpy`.
 
     Empty and full allow for the rounding of the resize that made the target.
     """
@@ -79,7 +79,8 @@ def judge(valid, finite, highest, lowest) -> Array:
         (highest <= 1e-6, Status.MASK_EMPTY),
         (lowest >= 1 - 1e-6, Status.MASK_FULL),
     )
-    return jnp.select([when for when, _ in verdicts], [jnp.int8(status) for _, status in verdicts], jnp.int8(Status.OK))
+    choices = [numpy.int8(status) for _, status in verdicts]
+    return numpy.select([when for when, _ in verdicts], choices, numpy.int8(Status.OK))
 
 
 def _overlap(logits, target, options):

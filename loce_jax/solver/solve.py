@@ -9,7 +9,6 @@ Letters: n images, k concepts an image, h x w grid cells of the layer, c channel
 """
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Num
@@ -54,19 +53,17 @@ def solve(
     >>> solution.vectors.shape, solution.ok.tolist(), bool(solution.vectors[0, 0] > 0 > solution.vectors[1, 0])
     ((2, 1), [True, True], True)
     """
-    single = masks.ndim == 3
     _check(activations, masks, valid, initial)
-    acts, targets = jnp.asarray(activations), jnp.asarray(masks, jnp.float32)
-    if single:
-        targets = targets[:, None]
-    n, k = targets.shape[:2]
-    keep = jnp.ones((n, k), bool) if valid is None else jnp.asarray(valid)
+    k = masks.shape[1:-2]
+    targets = masks.astype(np.float32).reshape(len(masks), *(k or (1,)), *masks.shape[-2:])
+    if valid is None:
+        valid = np.ones(targets.shape[:2], bool)
     if initial is None:
-        start = jnp.broadcast_to(options.start_vector(acts.shape[-1]), (n, k, acts.shape[-1]))
+        start = options.start_vector(activations.shape[-1])
     else:
-        start = jnp.asarray(initial, jnp.float32).reshape(n, k, acts.shape[-1])
-    solution = _solve_all((acts, targets, keep, start), options)
-    return jax.tree.map(lambda leaf: leaf[:, 0], solution) if single else solution
+        start = initial.astype(np.float32).reshape(*targets.shape[:2], -1)
+    solution = _solve_all((activations, targets, valid, start), options)
+    return solution if k else jax.tree.map(lambda leaf: leaf[:, 0], solution)
 
 
 def _check(activations, masks, valid, initial):
@@ -112,8 +109,13 @@ def _solve_all(samples, options):
     """The samples by the shortest way: compiled for the cores of a CPU, or by XLA on the devices there are."""
     if _is_traced(samples):
         return solve_together(samples, options)
-    if jax.default_backend() == "cpu" and jax.local_device_count() == 1 and not options.couples_batch:
+    if runs_on_cores() and not options.couples_batch:
         from loce_jax.solver.cpu import solve_on_cores  # noqa: PLC0415 - Numba, half a second that others never need
 
         return solve_on_cores(samples, options)
     return solve_on_devices(samples, options)
+
+
+def runs_on_cores() -> bool:
+    """Whether `solve` uses code compiled for a CPU's cores here, which takes any number of concepts alike."""
+    return jax.default_backend() == "cpu" and jax.local_device_count() == 1
