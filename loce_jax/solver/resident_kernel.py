@@ -1,0 +1,199 @@
+"""What one program of `loce_jax.solver.resident` does: every step for one (sample, concept), slopes by hand.
+
+Triton's arrays have powers of two for sides.  So a sample is cut into tiles of at most 32 cells by 256 channels, its
+maps into bands of rows; what a tile or a band holds beyond the sample is 0, is not read, and adds nothing.
+Letters: h x w grid cells, c channels, H x W the target's grid, t steps.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.experimental import pallas as pl
+from jax.experimental.pallas import triton
+
+from loce_jax.solver.adamw import BETA1, BETA2
+from loce_jax.solver.losses import OBJECTIVES
+from loce_jax.solver.options import SolverOptions
+
+CELLS, CHANNELS, BAND = 32, 256, 32  # a tile's sides at most; rows of the target worked on together
+SMALLEST = 16  # side that Triton multiplies
+
+
+class Tile(NamedTuple):
+    """`CELLS` cells from `cell` on by `channels` channels from `channel` on."""
+
+    cell: int
+    channel: int
+    channels: int
+
+
+class Recipe(NamedTuple):
+    """What is fixed for all programs: the grid's height and width, the tiles kept, the options, how to multiply."""
+
+    grid: tuple[int, int]
+    held: tuple[Tile, ...]
+    options: SolverOptions
+    precision: jax.lax.Precision | jax.lax.DotAlgorithmPreset
+
+
+def spans(channels: int) -> list[tuple[int, int]]:
+    """Powers of two that cover the channels one after the other, as (first, how many); the last may reach beyond.
+
+    >>> spans(768), spans(50)
+    ([(0, 256), (256, 256), (512, 256)], [(0, 32), (32, 16), (48, 16)])
+    """
+    found, first = [], 0
+    while first < channels:
+        width = max(SMALLEST, min(CHANNELS, 1 << (channels - first).bit_length() - 1))
+        found.append((first, width))
+        first += width
+    return found
+
+
+def tiles(cells: int, channels: int) -> list[Tile]:
+    """All tiles of a sample, cells before channels."""
+    return [Tile(cell, *span) for cell in range(0, cells, CELLS) for span in spans(channels)]
+
+
+def solve_one(recipe: Recipe, cells_ref, target_ref, weight_ref, start_ref, *refs) -> None:
+    """All steps of one program.
+
+    Args:
+        recipe: what is fixed.
+        cells_ref: activations ``[h*w, c]``.
+        target_ref: ``[H, W]``.
+        weight_ref: the share of the target that is 0.
+        start_ref: the first vector ``[c]``.
+        refs: resize matrices ``[H, h]`` and ``[W, w]``, AdamW's corrections ``[t, 2]``; then, to write, vector ``[c]``
+            and losses ``[t]``.
+    """
+    rows_ref, columns_ref, corrections_ref, vector_ref, losses_ref = refs
+    cells, channels = cells_ref.shape
+    parts = spans(channels)
+    held = {tile: _read_tile(cells_ref, tile) for tile in recipe.held}
+    judge = _judge(target_ref, weight_ref[...], rows_ref, columns_ref, recipe)
+
+    def tile(cell, part):
+        key = Tile(cell, *part)
+        return (held[key] if key in held else _read_tile(cells_ref, key)).astype(jnp.float32)
+
+    def respond(cell, vector):
+        return sum(jnp.sum(tile(cell, part) * values[None], axis=1) for part, values in zip(parts, vector, strict=True))
+
+    def step(t, state):
+        vector, first, second = state
+        loss, slopes = judge([respond(cell, vector) for cell in range(0, cells, CELLS)])
+        slope = [
+            jnp.sum(sum(tile(i * CELLS, part) * s[:, None] for i, s in enumerate(slopes)), axis=0) for part in parts
+        ]
+        if OBJECTIVES[recipe.options.objective].penalised:
+            loss, slope = _penalise(loss, slope, vector)
+        losses_ref[t] = loss  # written in the loop, so that no compiler may take the reads of the activations out of it
+        correction = corrections_ref[t, 0], corrections_ref[t, 1]
+        moved = [
+            _adamw(*values, correction, recipe.options) for values in zip(vector, slope, first, second, strict=True)
+        ]
+        vector, first, second = map(list, zip(*moved, strict=True))
+        return [_cut(part, channels, values) for part, values in zip(parts, vector, strict=True)], first, second
+
+    start = [_read(start_ref, (part,)) for part in parts]
+    still = [jnp.zeros_like(values) for values in start]
+    vector, *_ = jax.lax.fori_loop(0, recipe.options.num_steps, step, (start, still, still))
+    for (first, width), values in zip(parts, vector, strict=True):
+        places = first + _count(width)
+        triton.store(vector_ref.at[places], values, mask=places < channels)
+
+
+def _judge(target_ref, weight, rows_ref, columns_ref, recipe):
+    """The function from responses (a list of ``[CELLS]``) to the loss and its slopes (such a list)."""
+    (h, w), (height, width) = recipe.grid, target_ref.shape
+    tall, wide, long = (max(SMALLEST, pl.next_power_of_2(length)) for length in (h, w, width))
+    columns = _read(columns_ref, ((0, long), (0, wide)))
+
+    def dot(a, b, axes):
+        return jax.lax.dot_general(a, b, (((axes[0],), (axes[1],)), ((), ())), precision=recipe.precision)
+
+    def pick(i):
+        """Where the cells of tile row `i` lie: one row a grid row, one row a grid column; 1 at their place."""
+        cell = i * CELLS + _count(CELLS)
+        row, column = jax.lax.div(cell, jnp.full_like(cell, w)), jax.lax.rem(cell, jnp.full_like(cell, w))
+        return tuple(
+            (_count(n)[:, None] == place[None]).astype(jnp.float32) for n, place in ((tall, row), (wide, column))
+        )
+
+    def judge(responses):
+        small = jnp.zeros((tall, wide), jnp.float32)
+        for i, response in enumerate(responses):
+            row, column = pick(i)
+            small += dot(row * response[None], column, (1, 1))
+
+        def band(b, carry):
+            loss, back = carry
+            y, x = b * BAND + _count(BAND), _count(long)
+            rows = _read(rows_ref, ((b * BAND, BAND), (0, tall)))
+            target = _read(target_ref, ((b * BAND, BAND), (0, long)))
+            drawn = jax.nn.sigmoid(dot(dot(rows, small, (1, 0)), columns, (1, 1)))
+            value, slope = _compare(drawn, target, weight, height * width, recipe.options.objective)
+            real = (y < height)[:, None] & (x < width)[None]
+            slope = slope * drawn * (1 - drawn)
+            back += dot(rows, dot(slope, columns, (1, 0)), (0, 0))
+            return loss + jnp.sum(jnp.where(real, value, 0)), back
+
+        loss, back = jax.lax.fori_loop(0, pl.cdiv(height, BAND), band, (jnp.float32(0), jnp.zeros_like(small)))
+        picked = [pick(i) for i in range(len(responses))]
+        return loss, [jnp.sum(row * dot(back, column, (1, 0)), axis=0) for row, column in picked]
+
+    return judge
+
+
+def _compare(drawn, target, weight, size, objective):
+    """The pixels' shares of the loss, and its slope with respect to `drawn`."""
+    if objective == "bce":
+        on, off = weight * target, (1 - weight) * (1 - target)
+        return -(on * drawn + off * (1 - drawn)), off - on
+    error = drawn - target
+    if objective == "mse":
+        return error * error / size, 2 * error / size
+    return jnp.abs(error) / size, jnp.sign(error) / size
+
+
+def _penalise(loss, slope, vector):
+    """Add ``||v||_1 + ||v||_2``, whose slopes are 0 at 0."""
+    norm = jnp.sqrt(sum(jnp.sum(values * values) for values in vector))
+    share = 1 / jnp.where(norm > 0, norm, 1)
+    loss += norm + sum(jnp.sum(jnp.abs(values)) for values in vector)
+    return loss, [s + jnp.sign(values) + values * share for s, values in zip(slope, vector, strict=True)]
+
+
+def _adamw(vector, slope, first, second, correction, options):  # noqa: PLR0913 - state in, state out
+    """As `loce_jax.solver.adamw.adamw_step`, whose corrections are an array, which cannot be indexed here."""
+    first = first + (1 - BETA1) * (slope - first)
+    second = BETA2 * second + (1 - BETA2) * slope * slope
+    step = first / (jnp.sqrt(second) / correction[1] + options.epsilon)
+    shrunk = vector * (1 - options.learning_rate * options.weight_decay)
+    return shrunk - options.learning_rate / correction[0] * step, first, second
+
+
+def _cut(part, channels, values):
+    """0 beyond the last channel, where an epsilon of 0 makes AdamW divide 0 by 0."""
+    first, width = part
+    return values if first + width <= channels else jnp.where(first + _count(width) < channels, values, 0)
+
+
+def _read_tile(cells_ref, tile):
+    return _read(cells_ref, ((tile.cell, CELLS), tile[1:]))
+
+
+def _read(ref, block):
+    """The `block` of `ref`, a (first, how many) an axis, 0 beyond the end."""
+    places = [first + _count(size) for first, size in block]
+    inside = [place < length for place, length in zip(places, ref.shape, strict=True)]
+    if len(block) == 2:
+        places, inside = ([a[:, None], b[None]] for a, b in (places, inside))
+    mask = inside[0] if len(block) == 1 else inside[0] & inside[1]
+    return triton.load(ref.at[tuple(places)], mask=mask, other=0)
+
+
+def _count(length):
+    return jax.lax.iota(jnp.int32, length)
