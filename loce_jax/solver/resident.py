@@ -15,7 +15,6 @@ import functools as ft
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 from jaxtyping import Array, Float
@@ -24,7 +23,7 @@ from loce_jax.checks import InputError
 from loce_jax.resampling import bilinear_matrix
 from loce_jax.solver.adamw import corrections
 from loce_jax.solver.options import SolverOptions
-from loce_jax.solver.resident_kernel import CELLS, Recipe, Tile, solve_one, spans, tiles
+from loce_jax.solver.resident_kernel import CELLS, Recipe, solve_one, spans
 
 WARPS = 8  # 256 threads, so that each may have 255 registers
 REGISTERS = 168 * 1024  # bytes of the register file (256 KB) for activations, vector and moments; the rest is for maps
@@ -61,10 +60,8 @@ def fits_on_chip(  # noqa: PLR0913 - a shape, and where it shall fit
     if max(h, w) > LONGEST_GRID or target[1] > LONGEST_TARGET or _room(c) < 0:
         return False
     itemsize = jnp.dtype(dtype).itemsize
-    kept = sum(
-        min(CELLS, h * w - tile.cell) * min(tile.channels, c - tile.channel) for tile in _held(h * w, c, itemsize)
-    )
-    return (h * w * c - kept) * itemsize + 4 * target[0] * target[1] <= shared_memory
+    kept = min(h * w, CELLS * _held(h * w, c, itemsize))
+    return (h * w - kept) * c * itemsize + 4 * target[0] * target[1] <= shared_memory
 
 
 def shared_memory_of(device: jax.Device) -> int:
@@ -164,8 +161,7 @@ def _room(channels):
     return REGISTERS - 3 * 4 * sum(width for _, width in spans(channels))
 
 
-def _held(cells, channels, itemsize) -> tuple[Tile, ...]:
-    """The first tiles, as many as the registers hold."""
-    every = tiles(cells, channels)
-    sizes = np.cumsum([CELLS * tile.channels * itemsize for tile in every])
-    return tuple(every[: np.searchsorted(sizes, _room(channels), side="right")])
+def _held(cells, channels, itemsize):
+    """Strips that the registers hold."""
+    strip = CELLS * itemsize * sum(width for _, width in spans(channels))
+    return min(max(_room(channels), 0) // strip, pl.cdiv(cells, CELLS))

@@ -1,7 +1,9 @@
 """What one program of `loce_jax.solver.resident` does: every step for one (sample, concept), slopes by hand.
 
-Triton's arrays have powers of two for sides.  So a sample is cut into tiles of at most 32 cells by 256 channels, its
-maps into bands of rows; what a tile or a band holds beyond the sample is 0, is not read, and adds nothing.
+Triton's arrays have powers of two for sides.  So a sample is cut into strips of 16 cells, a strip into parts of at
+most 256 channels, the maps into bands of rows; what any of them holds beyond the sample is 0, is not read, and adds
+nothing.  The first strips are kept in registers.  The others are read in a loop over strips: unrolled, their addresses
+alone would fill the registers.
 Letters: h x w grid cells, c channels, H x W the target's grid, t steps.
 """
 
@@ -16,23 +18,15 @@ from loce_jax.solver.adamw import BETA1, BETA2
 from loce_jax.solver.losses import OBJECTIVES
 from loce_jax.solver.options import SolverOptions
 
-CELLS, CHANNELS, BAND = 32, 256, 32  # a tile's sides at most; rows of the target worked on together
+CELLS, CHANNELS, BAND = 16, 256, 32  # a strip's cells; a part's channels at most; rows of the target at a time
 SMALLEST = 16  # side that Triton multiplies
 
 
-class Tile(NamedTuple):
-    """`CELLS` cells from `cell` on by `channels` channels from `channel` on."""
-
-    cell: int
-    channel: int
-    channels: int
-
-
 class Recipe(NamedTuple):
-    """What is fixed for all programs: the grid's height and width, the tiles kept, the options, how to multiply."""
+    """What is fixed for all programs: the grid's height and width, strips kept, options, how to multiply."""
 
     grid: tuple[int, int]
-    held: tuple[Tile, ...]
+    held: int
     options: SolverOptions
     precision: jax.lax.Precision | jax.lax.DotAlgorithmPreset
 
@@ -51,11 +45,6 @@ def spans(channels: int) -> list[tuple[int, int]]:
     return found
 
 
-def tiles(cells: int, channels: int) -> list[Tile]:
-    """All tiles of a sample, cells before channels."""
-    return [Tile(cell, *span) for cell in range(0, cells, CELLS) for span in spans(channels)]
-
-
 def solve_one(recipe: Recipe, cells_ref, target_ref, weight_ref, start_ref, *refs) -> None:
     """All steps of one program.
 
@@ -71,22 +60,35 @@ def solve_one(recipe: Recipe, cells_ref, target_ref, weight_ref, start_ref, *ref
     rows_ref, columns_ref, corrections_ref, vector_ref, losses_ref = refs
     cells, channels = cells_ref.shape
     parts = spans(channels)
-    held = {tile: _read_tile(cells_ref, tile) for tile in recipe.held}
-    judge = _judge(target_ref, weight_ref[...], rows_ref, columns_ref, recipe)
+    shape = tuple(max(SMALLEST, pl.next_power_of_2(length)) for length in recipe.grid)
 
-    def tile(cell, part):
-        key = Tile(cell, *part)
-        return (held[key] if key in held else _read_tile(cells_ref, key)).astype(jnp.float32)
+    def read(strip):
+        return [_read(cells_ref, ((strip * CELLS, CELLS), part)) for part in parts]
 
-    def respond(cell, vector):
-        return sum(jnp.sum(tile(cell, part) * values[None], axis=1) for part, values in zip(parts, vector, strict=True))
+    held = [read(strip) for strip in range(recipe.held)]
+
+    def every_strip(work, carry):
+        """``carry = work(carry, strip, its parts)`` for all strips."""
+        for strip, values in enumerate(held):
+            carry = work(carry, strip, values)
+        return jax.lax.fori_loop(recipe.held, pl.cdiv(cells, CELLS), lambda i, carry: work(carry, i, read(i)), carry)
 
     def step(t, state):
         vector, first, second = state
-        loss, slopes = judge([respond(cell, vector) for cell in range(0, cells, CELLS)])
-        slope = [
-            jnp.sum(sum(tile(i * CELLS, part) * s[:, None] for i, s in enumerate(slopes)), axis=0) for part in parts
-        ]
+
+        def respond(response, strip, values):
+            along = sum(jnp.sum(a.astype(jnp.float32) * v[None], axis=1) for a, v in zip(values, vector, strict=True))
+            row, column = _places(strip, recipe.grid, shape)
+            return response + _dot(row * along[None], column, (1, 1), recipe)
+
+        def descend(slope, strip, values):
+            row, column = _places(strip, recipe.grid, shape)
+            along = jnp.sum(row * _dot(back, column, (1, 0), recipe), axis=0)
+            return [s + jnp.sum(a.astype(jnp.float32) * along[:, None], axis=0) for s, a in zip(slope, values, strict=True)]
+
+        response = every_strip(respond, jnp.zeros(shape, jnp.float32))
+        loss, back = _compare_maps(response, target_ref, weight_ref[...], (rows_ref, columns_ref), recipe)
+        slope = every_strip(descend, [jnp.zeros_like(v) for v in vector])
         if OBJECTIVES[recipe.options.objective].penalised:
             loss, slope = _penalise(loss, slope, vector)
         losses_ref[t] = loss  # written in the loop, so that no compiler may take the reads of the activations out of it
@@ -105,46 +107,38 @@ def solve_one(recipe: Recipe, cells_ref, target_ref, weight_ref, start_ref, *ref
         triton.store(vector_ref.at[places], values, mask=places < channels)
 
 
-def _judge(target_ref, weight, rows_ref, columns_ref, recipe):
-    """The function from responses (a list of ``[CELLS]``) to the loss and its slopes (such a list)."""
-    (h, w), (height, width) = recipe.grid, target_ref.shape
-    tall, wide, long = (max(SMALLEST, pl.next_power_of_2(length)) for length in (h, w, width))
-    columns = _read(columns_ref, ((0, long), (0, wide)))
+def _places(strip, grid, shape):
+    """Where a strip's cells lie on the grid: ``[h 16]`` and ``[w 16]``, 1 in a cell's row and in its column."""
+    cell = strip * CELLS + _count(CELLS)
+    width = jnp.full_like(cell, grid[1])
+    where = jax.lax.div(cell, width), jax.lax.rem(cell, width)
+    return [(_count(n)[:, None] == place[None]).astype(jnp.float32) for n, place in zip(shape, where, strict=True)]
 
-    def dot(a, b, axes):
-        return jax.lax.dot_general(a, b, (((axes[0],), (axes[1],)), ((), ())), precision=recipe.precision)
 
-    def pick(i):
-        """Where the cells of tile row `i` lie: one row a grid row, one row a grid column; 1 at their place."""
-        cell = i * CELLS + _count(CELLS)
-        row, column = jax.lax.div(cell, jnp.full_like(cell, w)), jax.lax.rem(cell, jnp.full_like(cell, w))
-        return tuple(
-            (_count(n)[:, None] == place[None]).astype(jnp.float32) for n, place in ((tall, row), (wide, column))
-        )
+def _compare_maps(response, target_ref, weight, resize_refs, recipe):
+    """The loss of a response map, and its slope for each cell of that map."""
+    (height, width), (tall, wide) = target_ref.shape, response.shape
+    long = max(SMALLEST, pl.next_power_of_2(width))
 
-    def judge(responses):
-        small = jnp.zeros((tall, wide), jnp.float32)
-        for i, response in enumerate(responses):
-            row, column = pick(i)
-            small += dot(row * response[None], column, (1, 1))
+    def band(b, carry):
+        loss, back = carry
+        y, x = b * BAND + _count(BAND), _count(long)
+        rows = _read(resize_refs[0], ((b * BAND, BAND), (0, tall)))
+        columns = _read(resize_refs[1], ((0, long), (0, wide)))
+        target = _read(target_ref, ((b * BAND, BAND), (0, long)))
+        drawn = jax.nn.sigmoid(_dot(_dot(rows, response, (1, 0), recipe), columns, (1, 1), recipe))
+        value, slope = _compare(drawn, target, weight, height * width, recipe.options.objective)
+        real = (y < height)[:, None] & (x < width)[None]
+        slope = slope * drawn * (1 - drawn)
+        back += _dot(rows, _dot(slope, columns, (1, 0), recipe), (0, 0), recipe)
+        return loss + jnp.sum(jnp.where(real, value, 0)), back
 
-        def band(b, carry):
-            loss, back = carry
-            y, x = b * BAND + _count(BAND), _count(long)
-            rows = _read(rows_ref, ((b * BAND, BAND), (0, tall)))
-            target = _read(target_ref, ((b * BAND, BAND), (0, long)))
-            drawn = jax.nn.sigmoid(dot(dot(rows, small, (1, 0)), columns, (1, 1)))
-            value, slope = _compare(drawn, target, weight, height * width, recipe.options.objective)
-            real = (y < height)[:, None] & (x < width)[None]
-            slope = slope * drawn * (1 - drawn)
-            back += dot(rows, dot(slope, columns, (1, 0)), (0, 0))
-            return loss + jnp.sum(jnp.where(real, value, 0)), back
+    return jax.lax.fori_loop(0, pl.cdiv(height, BAND), band, (jnp.float32(0), jnp.zeros_like(response)))
 
-        loss, back = jax.lax.fori_loop(0, pl.cdiv(height, BAND), band, (jnp.float32(0), jnp.zeros_like(small)))
-        picked = [pick(i) for i in range(len(responses))]
-        return loss, [jnp.sum(row * dot(back, column, (1, 0)), axis=0) for row, column in picked]
 
-    return judge
+def _dot(a, b, axes, recipe):
+    """Sum over axis ``axes[0]`` of `a` and ``axes[1]`` of `b`."""
+    return jax.lax.dot_general(a, b, (((axes[0],), (axes[1],)), ((), ())), precision=recipe.precision)
 
 
 def _compare(drawn, target, weight, size, objective):
@@ -179,10 +173,6 @@ def _cut(part, channels, values):
     """0 beyond the last channel, where an epsilon of 0 makes AdamW divide 0 by 0."""
     first, width = part
     return values if first + width <= channels else jnp.where(first + _count(width) < channels, values, 0)
-
-
-def _read_tile(cells_ref, tile):
-    return _read(cells_ref, ((tile.cell, CELLS), tile[1:]))
 
 
 def _read(ref, block):
