@@ -23,7 +23,7 @@ from loce_jax.checks import InputError
 from loce_jax.resampling import bilinear_matrix
 from loce_jax.solver.adamw import corrections
 from loce_jax.solver.options import SolverOptions
-from loce_jax.solver.resident_kernel import CELLS, Recipe, solve_one, spans
+from loce_jax.solver.resident_kernel import Recipe, solve_one
 
 WARPS = 8  # 256 threads, so that each may have 255 registers
 REGISTERS = 168 * 1024  # bytes of the register file (256 KB) for activations, vector and moments; the rest is for maps
@@ -120,7 +120,7 @@ def _solve(activations, targets, start, *, options, interpret):
     steps = options.num_steps
     # three products of the parts that tensor cores know (10 bits each) give a float32 product back
     precision = jax.lax.Precision.HIGHEST if interpret else jax.lax.DotAlgorithmPreset.TF32_TF32_F32_X3
-    recipe = Recipe((h, w), _held(h * w, c, activations.dtype.itemsize), options, precision)
+    recipe = Recipe((h, w), options, precision)
     vectors, losses = pl.pallas_call(
         ft.partial(solve_one, recipe),
         grid=(n * k,),
@@ -155,13 +155,3 @@ def _own(*shape):
 def _everyones(shape):
     return pl.BlockSpec(shape, lambda i: (0,) * len(shape))
 
-
-def _room(channels):
-    """Bytes of registers that a vector of so many channels and its two moments leave to activations."""
-    return REGISTERS - 3 * 4 * sum(width for _, width in spans(channels))
-
-
-def _held(cells, channels, itemsize):
-    """Strips that the registers hold."""
-    strip = CELLS * itemsize * sum(width for _, width in spans(channels))
-    return min(max(_room(channels), 0) // strip, pl.cdiv(cells, CELLS))

@@ -1,9 +1,8 @@
 """What one program of `loce_jax.solver.resident` does: every step for one (sample, concept), slopes by hand.
 
 Triton's arrays have powers of two for sides.  So a sample is cut into strips of 16 cells, a strip into parts of at
-most 256 channels, the maps into bands of rows; what any of them holds beyond the sample is 0, is not read, and adds
-nothing.  The first strips are kept in registers.  The others are read in a loop over strips: unrolled, their addresses
-alone would fill the registers.
+most 2048 channels, the maps into bands of rows; what any of them holds beyond the sample is 0, is not read, and adds
+nothing.  A loop, not unrolled, goes over the strips: else their addresses alone would fill the registers.
 Letters: h x w grid cells, c channels, H x W the target's grid, t steps.
 """
 
@@ -18,15 +17,14 @@ from loce_jax.solver.adamw import BETA1, BETA2
 from loce_jax.solver.losses import OBJECTIVES
 from loce_jax.solver.options import SolverOptions
 
-CELLS, CHANNELS, BAND = 16, 256, 32  # a strip's cells; a part's channels at most; rows of the target at a time
-SMALLEST = 16  # side that Triton multiplies
+CELLS, BAND = 16, 16  # a strip's cells; rows of the target at a time
+SMALLEST, CHANNELS = 16, 2048  # sides that Triton multiplies; that 256 threads cover with 8 channels each
 
 
 class Recipe(NamedTuple):
-    """What is fixed for all programs: the grid's height and width, strips kept, options, how to multiply."""
+    """What is fixed for all programs: the grid's height and width, options, how to multiply."""
 
     grid: tuple[int, int]
-    held: int
     options: SolverOptions
     precision: jax.lax.Precision | jax.lax.DotAlgorithmPreset
 
@@ -35,7 +33,7 @@ def spans(channels: int) -> list[tuple[int, int]]:
     """Powers of two that cover the channels one after the other, as (first, how many); the last may reach beyond.
 
     >>> spans(768), spans(50)
-    ([(0, 256), (256, 256), (512, 256)], [(0, 32), (32, 16), (48, 16)])
+    ([(0, 512), (512, 256)], [(0, 32), (32, 16), (48, 16)])
     """
     found, first = [], 0
     while first < channels:
@@ -62,16 +60,13 @@ def solve_one(recipe: Recipe, cells_ref, target_ref, weight_ref, start_ref, *ref
     parts = spans(channels)
     shape = tuple(max(SMALLEST, pl.next_power_of_2(length)) for length in recipe.grid)
 
-    def read(strip):
-        return [_read(cells_ref, ((strip * CELLS, CELLS), part)) for part in parts]
-
-    held = [read(strip) for strip in range(recipe.held)]
-
     def every_strip(work, carry):
         """``carry = work(carry, strip, its parts)`` for all strips."""
-        for strip, values in enumerate(held):
-            carry = work(carry, strip, values)
-        return jax.lax.fori_loop(recipe.held, pl.cdiv(cells, CELLS), lambda i, carry: work(carry, i, read(i)), carry)
+
+        def visit(strip, carry):
+            return work(carry, strip, [_read(cells_ref, ((strip * CELLS, CELLS), part)) for part in parts])
+
+        return jax.lax.fori_loop(0, pl.cdiv(cells, CELLS), visit, carry)
 
     def step(t, state):
         vector, first, second = state
