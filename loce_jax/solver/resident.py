@@ -1,17 +1,19 @@
-"""`solve` for GPUs with a sample kept on chip: one kernel that takes every step, instead of kernels for each step.
+"""`solve` for GPUs with the samples in work kept on chip: one kernel takes every step, not kernels for each step.
 
-XLA runs each step as kernels of their own, so a sample's activations cross the memory bus twice a step: once for the
-response, once for the slope.  Here one program (`loce_jax.solver.resident_kernel`) has one (sample, concept) for all
-steps.  As many tiles of the activations as the registers allow are read once, before the first step; the others are
-read again in every step by the same multiprocessor, so that its L1 cache answers, failing that the GPU's L2, instead
-of the memory.  Neither registers (256 KB) nor shared memory (227 KB on an H200) hold 14x14x768 in bfloat16 (294 KB)
-alone; both together do.
+XLA runs each step as kernels of their own over many samples, so activations cross the memory bus twice a step: once
+for the response, once for the slope; the maps on the target's grid cross it too.  Here one program
+(`loce_jax.solver.resident_kernel`) has one (sample, concept) for all steps: its vector, moments and maps stay in
+registers, and its activations are read from memory in the first step only.  In the later ones the caches answer, the
+multiprocessor's own L1 first, then the GPU's L2, because as many samples are in work as there are multiprocessors, and
+together they fit.  No shape that the paper's networks have fits the registers: kept there, Triton spilled them.
 
-Written with Pallas for its Triton backend.  Seen in Pallas's interpreter and lowered for CUDA; no GPU was at hand.
+Written with Pallas for its Triton backend.  Seen in Pallas's interpreter and compiled for compute capability 9.0
+(8 warps, no register spilled); never run on a GPU, for none was at hand.
 Letters: n images, k concepts an image, h x w grid cells, c channels, H x W the target's grid, t steps.
 """
 
 import functools as ft
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,54 +25,57 @@ from loce_jax.checks import InputError
 from loce_jax.resampling import bilinear_matrix
 from loce_jax.solver.adamw import corrections
 from loce_jax.solver.options import SolverOptions
-from loce_jax.solver.resident_kernel import Recipe, solve_one
+from loce_jax.solver.resident_kernel import CHANNELS, Recipe, solve_one
 
-WARPS = 8  # 256 threads, so that each may have 255 registers
-REGISTERS = 168 * 1024  # bytes of the register file (256 KB) for activations, vector and moments; the rest is for maps
-LONGEST_GRID, LONGEST_TARGET = 32, 256  # beyond, one band of the maps alone fills the registers
+WARPS = 8
+L2_BYTES = {"8.0": 40 * 2**20, "9.0": 50 * 2**20}  # by compute capability: NVIDIA's white papers on A100 and on H100
+LONGEST_GRID, LONGEST_TARGET = 32, 128  # beyond, the maps were not seen to fit the registers
+
+
+class Chip(NamedTuple):
+    """A GPU's multiprocessors, and the bytes of the cache that they share."""
+
+    cores: int
+    cache: int
+
+
+def chip_of(device: jax.Device) -> Chip | None:
+    """What `fits_on_chip` needs to know of `device`; None where no number is known.
+
+    >>> chip_of(jax.devices("cpu")[0])
+    """
+    cache = L2_BYTES.get(str(getattr(device, "compute_capability", None)))
+    return Chip(device.core_count, cache) if cache else None
 
 
 def fits_on_chip(  # noqa: PLR0913 - a shape, and where it shall fit
-    h: int, w: int, c: int, dtype: str, shared_memory: int, target: tuple[int, int] = (100, 100)
+    h: int, w: int, c: int, dtype: str, chip: Chip | None, target: tuple[int, int] = (100, 100)
 ) -> bool:
-    """Whether `solve_resident` keeps a sample of this shape on chip; if not, leave it to `solve`.
+    """Whether the samples that `solve_resident` has in work stay on chip; if not, leave them to `solve`.
 
-    What finds no room in registers must find it in the L1 cache, together with the target, which every step reads too.
-    L1 and shared memory are one memory, a multiprocessor's 256 KB for compute capability 9.0, 192 KB for 8.0, 128 KB
-    for 8.9, and each has 64 K registers of 4 bytes (NVIDIA, "CUDA C++ Programming Guide", technical specifications per
-    compute capability).  What one block may claim as shared memory there (227, 163, 99 KB) is within 3 KB of what
-    remains for L1 once 32 KB are set aside for the kernel's own scratch, and stands for it here.
+    They do where all samples in work and their targets are no more than the L2 cache.  In work are one program a
+    multiprocessor, two for up to 512 channels, which take less than half of its registers.
 
-    That a shape which fits is also faster is reasoned: its steps then read nothing from memory.  It was not measured.
+    That a shape which fits is also faster is reasoned, from what steps then no longer read from memory, not measured.
 
     Args:
         h: the grid's height.
         w: the grid's width.
         c: channels.
         dtype: of the activations.
-        shared_memory: bytes that one block may claim, see `shared_memory_of`.
+        chip: where; None says no.
         target: height and width of the targets.
 
-    >>> h200 = 227 * 1024
+    >>> h200 = Chip(cores=132, cache=50 * 2**20)
     >>> fits_on_chip(7, 7, 2048, "bfloat16", h200), fits_on_chip(14, 14, 768, "bfloat16", h200)
     (True, True)
     >>> fits_on_chip(7, 7, 2048, "float32", h200), fits_on_chip(25, 34, 256, "bfloat16", h200)
     (False, False)
     """
-    if max(h, w) > LONGEST_GRID or target[1] > LONGEST_TARGET or _room(c) < 0:
+    if chip is None or max(h, w) > LONGEST_GRID or target[1] > LONGEST_TARGET or c > CHANNELS:
         return False
-    itemsize = jnp.dtype(dtype).itemsize
-    kept = min(h * w, CELLS * _held(h * w, c, itemsize))
-    return (h * w - kept) * c * itemsize + 4 * target[0] * target[1] <= shared_memory
-
-
-def shared_memory_of(device: jax.Device) -> int:
-    """Bytes of shared memory that one block may claim on `device`; 0 where the device does not say.
-
-    >>> shared_memory_of(jax.devices("cpu")[0])
-    0
-    """
-    return getattr(device, "shared_memory_per_block_optin", 0)
+    sample = h * w * c * jnp.dtype(dtype).itemsize + 4 * target[0] * target[1]
+    return chip.cores * (2 if c <= 512 else 1) * sample <= chip.cache
 
 
 def solve_resident(
@@ -118,11 +123,8 @@ def _solve(activations, targets, start, *, options, interpret):
     k, *size = targets.shape[1:]
     rows, columns = (jnp.asarray(bilinear_matrix(*ab), jnp.float32) for ab in zip((h, w), size, strict=True))
     steps = options.num_steps
-    # three products of the parts that tensor cores know (10 bits each) give a float32 product back
-    precision = jax.lax.Precision.HIGHEST if interpret else jax.lax.DotAlgorithmPreset.TF32_TF32_F32_X3
-    recipe = Recipe((h, w), options, precision)
     vectors, losses = pl.pallas_call(
-        ft.partial(solve_one, recipe),
+        ft.partial(solve_one, Recipe((h, w), options)),
         grid=(n * k,),
         in_specs=[
             pl.BlockSpec((None, h * w, c), lambda i: (i // k, 0, 0)),
@@ -154,4 +156,3 @@ def _own(*shape):
 
 def _everyones(shape):
     return pl.BlockSpec(shape, lambda i: (0,) * len(shape))
-

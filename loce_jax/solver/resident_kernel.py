@@ -22,11 +22,10 @@ SMALLEST, CHANNELS = 16, 2048  # sides that Triton multiplies; that 256 threads 
 
 
 class Recipe(NamedTuple):
-    """What is fixed for all programs: the grid's height and width, options, how to multiply."""
+    """What is fixed for all programs: the grid's height and width, and the options."""
 
     grid: tuple[int, int]
     options: SolverOptions
-    precision: jax.lax.Precision | jax.lax.DotAlgorithmPreset
 
 
 def spans(channels: int) -> list[tuple[int, int]]:
@@ -74,12 +73,13 @@ def solve_one(recipe: Recipe, cells_ref, target_ref, weight_ref, start_ref, *ref
         def respond(response, strip, values):
             along = sum(jnp.sum(a.astype(jnp.float32) * v[None], axis=1) for a, v in zip(values, vector, strict=True))
             row, column = _places(strip, recipe.grid, shape)
-            return response + _dot(row * along[None], column, (1, 1), recipe)
+            return response + _dot(row * along[None], column, (1, 1))
 
         def descend(slope, strip, values):
             row, column = _places(strip, recipe.grid, shape)
-            along = jnp.sum(row * _dot(back, column, (1, 0), recipe), axis=0)
-            return [s + jnp.sum(a.astype(jnp.float32) * along[:, None], axis=0) for s, a in zip(slope, values, strict=True)]
+            along = jnp.sum(row * _dot(back, column, (1, 0)), axis=0)
+            slopes = (jnp.sum(a.astype(jnp.float32) * along[:, None], axis=0) for a in values)
+            return [before + more for before, more in zip(slope, slopes, strict=True)]
 
         response = every_strip(respond, jnp.zeros(shape, jnp.float32))
         loss, back = _compare_maps(response, target_ref, weight_ref[...], (rows_ref, columns_ref), recipe)
@@ -121,19 +121,22 @@ def _compare_maps(response, target_ref, weight, resize_refs, recipe):
         rows = _read(resize_refs[0], ((b * BAND, BAND), (0, tall)))
         columns = _read(resize_refs[1], ((0, long), (0, wide)))
         target = _read(target_ref, ((b * BAND, BAND), (0, long)))
-        drawn = jax.nn.sigmoid(_dot(_dot(rows, response, (1, 0), recipe), columns, (1, 1), recipe))
+        drawn = jax.nn.sigmoid(_dot(_dot(rows, response, (1, 0)), columns, (1, 1)))
         value, slope = _compare(drawn, target, weight, height * width, recipe.options.objective)
         real = (y < height)[:, None] & (x < width)[None]
         slope = slope * drawn * (1 - drawn)
-        back += _dot(rows, _dot(slope, columns, (1, 0), recipe), (0, 0), recipe)
+        back += _dot(rows, _dot(slope, columns, (1, 0)), (0, 0))
         return loss + jnp.sum(jnp.where(real, value, 0)), back
 
     return jax.lax.fori_loop(0, pl.cdiv(height, BAND), band, (jnp.float32(0), jnp.zeros_like(response)))
 
 
-def _dot(a, b, axes, recipe):
-    """Sum over axis ``axes[0]`` of `a` and ``axes[1]`` of `b`."""
-    return jax.lax.dot_general(a, b, (((axes[0],), (axes[1],)), ((), ())), precision=recipe.precision)
+def _dot(a, b, axes):
+    """Sum over axis ``axes[0]`` of `a` and ``axes[1]`` of `b`.
+
+    In full float32: split into parts that tensor cores know, the small matrices spilled registers.
+    """
+    return jax.lax.dot_general(a, b, (((axes[0],), (axes[1],)), ((), ())), precision=jax.lax.Precision.HIGHEST)
 
 
 def _compare(drawn, target, weight, size, objective):
