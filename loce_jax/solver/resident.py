@@ -39,8 +39,8 @@ class Chip(NamedTuple):
     cache: int
 
 
-def chip_of(device: jax.Device) -> Chip | None:
-    """What `fits_on_chip` needs to know of `device`; None where no number is known.
+def chip_of(device) -> Chip | None:
+    """What `fits_on_chip` needs to know of `device`, one of `jax.devices`; None where no number is known.
 
     >>> chip_of(jax.devices("cpu")[0])
     """
@@ -103,11 +103,11 @@ def solve_resident(
     Raises:
         InputError: the recipe ties samples to each other, which programs of one sample each cannot do.
 
-    >>> recipe = SolverOptions(num_steps=1)
-    >>> arrays = jnp.ones((1, 2, 2, 1)), jnp.eye(4)[None, None], jnp.ones((1, 1, 1))
-    >>> vectors, losses = solve_resident(*arrays, recipe, interpret=True)
-    >>> vectors.round(3).tolist(), losses.round(3).tolist()
-    ([[[0.899]]], [[[-3.0]]])
+    >>> mask = jnp.eye(2)
+    >>> arrays = mask.reshape(1, 2, 2, 1), mask.reshape(1, 1, 2, 2), jnp.zeros((1, 1, 1))
+    >>> vectors, losses = solve_resident(*arrays, SolverOptions(num_steps=1), interpret=True)
+    >>> bool(vectors[0, 0, 0] > 0), losses.tolist()
+    (True, [[[-1.0]]])
     """
     if options.couples_batch:
         raise InputError(

@@ -71,7 +71,9 @@ def solve_one(recipe: Recipe, cells_ref, target_ref, weight_ref, start_ref, *ref
         vector, first, second = state
 
         def respond(response, strip, values):
-            along = sum(jnp.sum(a.astype(jnp.float32) * v[None], axis=1) for a, v in zip(values, vector, strict=True))
+            along = jnp.zeros(CELLS, jnp.float32)
+            for a, v in zip(values, vector, strict=True):
+                along += jnp.sum(a.astype(jnp.float32) * v[None], axis=1)
             row, column = _places(strip, recipe.grid, shape)
             return response + _dot(row * along[None], column, (1, 1))
 
