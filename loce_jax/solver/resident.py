@@ -4,11 +4,11 @@ XLA runs each step as kernels of their own over many samples, so activations cro
 for the response, once for the slope; the maps on the target's grid cross it too.  Here one program
 (`loce_jax.solver.resident_kernel`) has one (sample, concept) for all steps: its vector, moments and maps stay in
 registers, and its activations are read from memory in the first step only.  In the later ones the caches answer, the
-multiprocessor's own L1 first, then the GPU's L2, because as many samples are in work as there are multiprocessors, and
-together they fit.  No shape that the paper's networks have fits the registers: kept there, Triton spilled them.
+multiprocessor's own L1 first, then the GPU's L2, because only as many samples are in work as fit there together.  Activations kept in
+registers were tried: Triton spilled more bytes than a sample has.
 
-Written with Pallas for its Triton backend.  Seen in Pallas's interpreter and compiled for compute capability 9.0
-(8 warps, no register spilled); never run on a GPU, for none was at hand.
+Written with Pallas for its Triton backend.  Seen in Pallas's interpreter, and compiled for compute capability 9.0 with
+Triton 3.9 (7x7x2048 and 14x14x768 in bfloat16 spill no register); never run on a GPU, for none was at hand.
 Letters: n images, k concepts an image, h x w grid cells, c channels, H x W the target's grid, t steps.
 """
 
@@ -54,7 +54,7 @@ def fits_on_chip(  # noqa: PLR0913 - a shape, and where it shall fit
     """Whether the samples that `solve_resident` has in work stay on chip; if not, leave them to `solve`.
 
     They do where all samples in work and their targets are no more than the L2 cache.  In work are one program a
-    multiprocessor, two for up to 512 channels, which take less than half of its registers.
+    multiprocessor, two for up to 512 channels, which take at most half of its registers.
 
     That a shape which fits is also faster is reasoned, from what steps then no longer read from memory, not measured.
 
