@@ -4,8 +4,8 @@ XLA runs each step as kernels of their own over many samples, so activations cro
 for the response, once for the slope; the maps on the target's grid cross it too.  Here one program
 (`loce_jax.solver.resident_kernel`) has one (sample, concept) for all steps: its vector, moments and maps stay in
 registers, and its activations are read from memory in the first step only.  In the later ones the caches answer, the
-multiprocessor's own L1 first, then the GPU's L2, because only as many samples are in work as fit there together.  Activations kept in
-registers were tried: Triton spilled more bytes than a sample has.
+multiprocessor's own L1 first, then the GPU's L2, because only as many samples are in work as fit there together.
+Registers would hold 64 KB of a sample besides, not all of it; whether that is worth its code, a GPU must say.
 
 Written with Pallas for its Triton backend.  Seen in Pallas's interpreter, and compiled for compute capability 9.0 with
 Triton 3.9 (7x7x2048 and 14x14x768 in bfloat16 spill no register); never run on a GPU, for none was at hand.
