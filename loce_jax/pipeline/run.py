@@ -24,7 +24,7 @@ from loce_jax.data.samples import Fault, Item, Pair
 from loce_jax.pipeline.plan import Plan
 from loce_jax.resampling import resize_bilinear, soft_target
 from loce_jax.solver import Solution, SolverOptions, Status, overlap, quantise, solve
-from loce_jax.store import LayerRows, Run, RunWriter, open_run
+from loce_jax.store import LayerRows, Run, RunWriter, open_run, place_at
 
 Progress = Callable[[int, int], None]
 
@@ -50,7 +50,7 @@ def run_plan(plan: Plan, out: str | Path, *, strict: bool = False, progress: Pro
     Raises:
         InputError: the folder cannot be used, or not a single pair could be solved, or `strict` found a fault.
     """
-    with RunWriter(Path(out), plan.record()) as writer:
+    with RunWriter(place_at(out), plan.record()) as writer:
         left = {name: items for name, items in plan.chunks.items() if name not in writer.done}
         total = len(plan.dataset.items)
         done = total - sum(map(len, left.values()))
