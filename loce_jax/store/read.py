@@ -170,8 +170,8 @@ class Run:
             return view_tensors(self.place.map(name))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
-                f"`run` must be whole, but {f'{self.place}/{name}'!r} cannot be read: {error}. Delete {CHUNKS}/{chunk}.json and "
-                "run the same `loce fit` again: it computes that chunk anew."
+                f"`run` must be whole, but {f'{self.place}/{name}'!r} cannot be read: {error}. "
+                f"Delete {CHUNKS}/{chunk}.json and run the same `loce fit` again: it computes that chunk anew."
             ) from error
 
 
