@@ -95,9 +95,7 @@ def test_other_urls_are_refused(path, message, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("url", "package"), [("s3://b/run", "s3fs"), ("gs://b/run", "gcsfs"), ("az://b/run", "adlfs")], ids=str
-)
+@pytest.mark.parametrize(("url", "package"), [("s3://b/run", "s3fs"), ("gs://b/run", "gcsfs")], ids=str)
 def test_a_missing_package_is_named(url, package, monkeypatch):
     def missing(_):
         raise ImportError("no")

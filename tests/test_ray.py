@@ -16,6 +16,7 @@ from loce_jax.pipeline.run import run_plan
 from loce_jax.pipeline.sources import CocoSource
 from tests.small_coco import ROOT, arguments, contents, draw
 
+pytestmark = pytest.mark.xdist_group("ray")  # one process starts the cluster
 SIZE, LAYERS = (64, 64), ("blocks.4", "blocks.10")
 
 
@@ -36,6 +37,14 @@ def test_without_ray_it_says_what_to_install(tmp_path, monkeypatch, capsys):
 def test_impossible_resources_are_refused(options, message):
     with pytest.raises(InputError, match=message):
         RayOptions(**options)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999", "127.0.0.1:port"], ids=str)
+def test_an_address_where_nobody_answers_is_refused_at_once(address, order, tmp_path, monkeypatch):
+    ray = pytest.importorskip("ray", reason="ray is not installed")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with pytest.raises(InputError, match="`address` of Ray must be a cluster that answers"):
+        run_on_ray(order, str(tmp_path / "run"), cluster=RayOptions(address=address))
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,13 @@ from loce_jax import InputError, SolverOptions, open_run
 from loce_jax.cli import main
 from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.run import run_plan
-from loce_jax.pipeline.sources import ScenesSource
+from loce_jax.pipeline.sources import CocoSource
 from loce_jax.pipeline.workers import Share, share_here
 from tests.small_coco import CHUNKS, arguments, contents, draw, start
 from tests.tiny import tiny_network
+
+
+pytestmark = pytest.mark.xdist_group("workers")  # one process makes the run that others are compared with
 
 
 @pytest.fixture(scope="module")
@@ -115,14 +118,17 @@ def test_flags_that_do_not_fit_are_refused_before_anything_is_made(flags, messag
     assert not (tmp_path / "run").exists()
 
 
-def test_a_share_leaves_a_run_that_is_not_complete_and_a_plain_start_ends_it(tmp_path):
-    plan = make_plan(tiny_network(), ("shallow", "deep"), ScenesSource(count=70), SolverOptions())
+def test_a_share_leaves_a_run_that_is_not_complete_and_a_plain_start_ends_it(tmp_path, capsys):
+    draw(tmp_path)
+    source = CocoSource(str(tmp_path / "coco.json"), str(tmp_path / "images"))
+    plan = make_plan(tiny_network(), ("shallow", "deep"), source, SolverOptions())
     seen = []
-    run = run_plan(plan, tmp_path / "run", share=Share(1, 2), progress=lambda done, total: seen.append((done, total)))
-    assert run.finished == ("00001",) and not run.complete
-    assert seen == [(0, 32), (32, 32)]
-    idle = run_plan(plan, tmp_path / "run", share=Share(7, 9))
-    assert idle.finished == ("00001",)
+    run = run_plan(plan, tmp_path / "run", share=Share(1, 3), progress=lambda done, total: seen.append((done, total)))
+    assert run.finished == ("00001", "00004") and not run.complete
+    assert seen == [(0, 39), (32, 39), (39, 39)]
+    assert run_plan(plan, tmp_path / "run", share=Share(7, 9)).finished == run.finished, "more workers than chunks"
+    assert main(["show", str(tmp_path / "run")]) == 0
+    assert "2 of 5 chunks are done" in capsys.readouterr().out
     assert run_plan(plan, tmp_path / "run").complete
     run_plan(plan, tmp_path / "whole")
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")

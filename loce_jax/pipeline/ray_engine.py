@@ -8,6 +8,7 @@ and the run must be found under the same names on every machine.
 import functools as ft
 import importlib.util
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,12 +84,13 @@ def run_on_ray(
         OSError: a chunk's workers died more often than `RayOptions.retries`.
     """
     check_ray()
-    plan = order.plan()
-    with RunWriter(place_at(out), plan.record(), shared=True) as writer:
-        names = list(plan.chunks)
-        left = [name for name in names if name not in writer.done]
-        with _connected(cluster.address) as ray:
-            watch(plan, names, left, _finished(ray, cluster, left, (order, out, strict, os.getcwd())), progress)
+    with _connected(cluster.address) as ray:  # first: a process in which JAX runs should not start others
+        plan = order.plan()
+        with RunWriter(place_at(out), plan.record(), shared=True) as writer:
+            names = list(plan.chunks)
+            left = [name for name in names if name not in writer.done]
+            finished = _finished(ray, cluster, left, (order, out, strict, os.getcwd()))
+            watch(plan, names, left, finished, progress)
     return open_checked(out)
 
 
@@ -107,6 +109,7 @@ def _connected(address: str | None) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
+    _check_answers(address or os.environ.get("RAY_ADDRESS", ""))
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         ray.init(address, include_dashboard=False, logging_level="warning", log_to_driver=False)
@@ -116,6 +119,20 @@ def _connected(address: str | None) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Somebody listens at HOST:PORT; Ray itself would try for many minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:  # "auto", "local", or nothing
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"`address` of Ray must be a cluster that answers, but at {address!r} nobody does: {_line(error)}. "
+            "`ray status` on its head shows the address; leave it out for this machine."
+        ) from error
 
 
 def _finished(ray, cluster: RayOptions, left: list[str], what: tuple[Order, str, bool, str]) -> Iterator[str]:

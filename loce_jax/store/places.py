@@ -19,9 +19,6 @@ PACKAGES = {
     "s3a": "s3fs",
     "gs": "gcsfs",
     "gcs": "gcsfs",
-    "az": "adlfs",
-    "abfs": "adlfs",
-    "abfss": "adlfs",
     "memory": "fsspec",
 }
 
