@@ -8,6 +8,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from loce_jax import InputError, open_run
 from loce_jax.cli import main
@@ -109,7 +110,7 @@ def test_a_place_that_cannot_be_listed_is_one_clear_error(url, monkeypatch):
     def no_credentials(*_, **__):
         raise RuntimeError("no\ncredentials")
 
-    monkeypatch.setattr(fsspec.implementations.memory.MemoryFileSystem, "ls", no_credentials)
+    monkeypatch.setattr(MemoryFileSystem, "ls", no_credentials)
     for call in (lambda: open_run(url), lambda: RunWriter(place_at(url), PLAN)):
         with pytest.raises(InputError, match=f"listed, but '{url}' is not: RuntimeError: no credentials Check"):
             call()

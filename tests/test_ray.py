@@ -1,6 +1,7 @@
 """A run as tasks of a local Ray cluster: the same bytes as in one process, also when a worker is killed."""
 
 import importlib.util
+import logging
 import os
 import signal
 import time
@@ -55,7 +56,7 @@ def cluster():
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
         patch.setenv("LOCE_TEST_CLUSTER", str(os.getpid()))
-        ray.init(num_cpus=2, include_dashboard=False, logging_level="warning", log_to_driver=False)
+        ray.init(num_cpus=2, include_dashboard=False, logging_level=logging.WARNING, log_to_driver=False)
         yield ray
         ray.shutdown()
 

@@ -13,7 +13,6 @@ from loce_jax.pipeline.workers import Share, share_here
 from tests.small_coco import CHUNKS, arguments, contents, draw, start
 from tests.tiny import tiny_network
 
-
 pytestmark = pytest.mark.xdist_group("workers")  # one process makes the run that others are compared with
 
 

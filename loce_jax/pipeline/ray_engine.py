@@ -7,6 +7,7 @@ and the run must be found under the same names on every machine.
 
 import functools as ft
 import importlib.util
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -112,7 +113,7 @@ def _connected(address: str | None) -> Iterator[Any]:
     _check_answers(address or os.environ.get("RAY_ADDRESS", ""))
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        ray.init(address, include_dashboard=False, logging_level="warning", log_to_driver=False)
+        ray.init(address, include_dashboard=False, logging_level=logging.WARNING, log_to_driver=False)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise InputError(f"`address` of Ray must be a cluster that answers, but Ray says: {_line(error)}") from error
     try:

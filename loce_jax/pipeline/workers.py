@@ -132,9 +132,9 @@ def joined(share: Share | None) -> Iterator[Share]:
     Raises:
         InputError: JAX finds no cluster, or cannot connect.
     """
-    numbers = {"num_processes": share.count, "process_id": share.index} if share else {}
+    count, index = (share.count, share.index) if share else (None, None)
     try:
-        jax.distributed.initialize(**numbers)
+        jax.distributed.initialize(num_processes=count, process_id=index)
     except (ValueError, RuntimeError) as error:
         raise InputError(
             f"`--distributed` must find its cluster, but jax.distributed says: {' '.join(str(error).split())} Where "
