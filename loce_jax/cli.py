@@ -1,41 +1,28 @@
 """The command line: flags become frozen options, options go to the pipeline; no maths here."""
 
+import functools as ft
 import json
+import os
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
 from loce_jax.checks import InputError
+from loce_jax.models.loading import Loading
+from loce_jax.pipeline.ray_engine import Order, RayOptions, run_on_ray
+from loce_jax.pipeline.run import run_plan
+from loce_jax.pipeline.sources import CocoSource, ScenesSource, source_from
+from loce_jax.pipeline.workers import Share, joined, share_here
 from loce_jax.solver.options import SolverOptions
+from loce_jax.store import open_run
+from loce_jax.store.places import is_url
 
 DEMO_LAYERS = ("blocks.4", "blocks.10", "head")
 
 Model = Annotated[str, tyro.conf.Positional]
-
-
-@dataclass(frozen=True)
-class Loading:
-    """How a network is loaded."""
-
-    size: tuple[int, int] | None = None
-    """Height and width of the network's input; the checkpoint's own if left out."""
-    preprocess: Literal["own", "paper"] = "own"
-    """The checkpoint's own normalisation, or the LoCE paper's: 640 x 480, 0..1, none."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Precision of weights and activations."""
-    weights: Path | None = None
-    """For `paper:NAME`, where its weights are: a safetensors file, for DETR a folder; downloaded if left out."""
-    random_weights: bool = False
-    """For `paper:NAME`: use random weights, to try something out."""
-
-    def load(self, model: str):
-        """The network called `model`."""
-        from loce_jax.models.catalogue import load_network  # noqa: PLC0415 - fast --help
-
-        return load_network(model, **asdict(self))
 
 
 LoadingFlags = Annotated[Loading, tyro.conf.OmitArgPrefixes]
@@ -48,8 +35,8 @@ class Fit:
     Killed and started again with the same flags, it continues.  The data are `--coco` with `--images`, or `--scenes`.
     """
 
-    out: Path
-    """The run folder: new, or one that the same command began."""
+    out: str
+    """The run: a new folder, or one that the same command began; or a URL such as s3://bucket/run."""
     layers: tuple[str, ...]
     """Layers to read, as `loce layers` lists them; globs such as 'blocks.*' work."""
     model: str = "efficientnet-lite0"
@@ -68,22 +55,64 @@ class Fit:
     """The recipe; the paper's if left out."""
     strict: bool = False
     """Stop at the first image or mask that cannot be used, instead of keeping it as a row with a status."""
+    worker: int | Literal["auto"] | None = None
+    """Do only one worker's share: its number from 0, or 'auto' to read it from SLURM, Open MPI or Kubernetes."""
+    num_workers: int | None = None
+    """How many workers share the run."""
+    distributed: bool = False
+    """Join the processes of a TPU pod or of several hosts through jax.distributed, and share the run with them."""
+    engine: Literal["local", "ray"] = "local"
+    """Where chunks are done: in this process, or as tasks of a Ray cluster; needs `loce_jax[ray]`."""
+    ray: RayOptions = field(default_factory=RayOptions)
+    """The Ray cluster."""
 
     def __call__(self) -> None:
         """Run it."""
-        fit(
-            self.loading.load(self.model),
-            self.layers,
-            self._source(),
-            self.out,
-            options=self.solver,
-            strict=self.strict,
-        )
-        print(f"\n`loce report {self.out}` writes the page.")
+        order = Order(self.model, self.layers, self._source(), self.loading, self.solver)
+        share = self._share()
+        if not self.distributed:
+            self._fit(order, share)
+            self._show(share)
+            return
+        with joined(share) as share:
+            self._fit(order, share)
+        if share.index == 0:
+            self._show(share)
+
+    def _fit(self, order, share):
+        if self.engine == "ray":
+            fit(ft.partial(run_on_ray, order, self.out, cluster=self.ray, strict=self.strict))
+            return
+        if share:
+            print(f"This is {share}.", flush=True)
+        fit(ft.partial(run_plan, order.plan(), self.out, share=share, strict=self.strict))
+
+    def _show(self, share):
+        run = open_run(self.out)
+        if share and not run.complete:
+            print(
+                f"{len(run.finished)} of {len(run.chunks)} chunks of the run are done. When all workers have ended, "
+                "the same command without worker flags does what is missing."
+            )
+            return
+        show(run)
+        print(f"\n`loce report {self.out}{' --out PAGE.html' if is_url(self.out) else ''}` writes the page.")
+
+    def _share(self):
+        """This process's share as the flags tell it; None for all of the run, or where JAX is to find out."""
+        if self.engine == "ray" and (self.distributed or self.worker is not None or self.num_workers is not None):
+            raise InputError(
+                "`--engine ray` shares the work by itself; leave `--worker`, `--num-workers` and `--distributed` out."
+            )
+        if self.worker == "auto":
+            return share_here(self.num_workers, os.environ)
+        if self.worker is None and self.num_workers is None:
+            return None
+        if self.worker is None or self.num_workers is None:
+            raise InputError("`--worker` and `--num-workers` go together: worker 0 to 3 of 4, for example.")
+        return Share(self.worker, self.num_workers)
 
     def _source(self):
-        from loce_jax.pipeline.sources import CocoSource, ScenesSource  # noqa: PLC0415 - fast --help
-
         if self.scenes == (self.coco is not None):
             raise InputError("give one data set: `--coco ANNOTATIONS.json --images FOLDER`, or `--scenes`.")
         if self.scenes:
@@ -106,10 +135,10 @@ class Demo:
 
     def __call__(self) -> None:
         """Run it."""
-        from loce_jax.pipeline.sources import ScenesSource  # noqa: PLC0415 - fast --help
-
-        fit(Loading().load("efficientnet-lite0"), DEMO_LAYERS, ScenesSource(), self.out)
-        Report(self.out)()
+        order = Order("efficientnet-lite0", DEMO_LAYERS, ScenesSource())
+        fit(ft.partial(run_plan, order.plan(), self.out))
+        show(open_run(self.out))
+        Report(str(self.out))()
 
 
 @dataclass(frozen=True)
@@ -178,55 +207,55 @@ class Convert:
 class Show:
     """Print a run's numbers: LoCEs, mean and median IoU and the share of failures per concept and layer."""
 
-    run: Annotated[Path, tyro.conf.Positional]
-    """The run folder."""
+    run: Annotated[str, tyro.conf.Positional]
+    """The run: a folder or a URL."""
     verify: bool = False
     """Also check every stored file against its checksum."""
 
     def __call__(self) -> None:
         """Run it."""
-        from loce_jax.console import print_run  # noqa: PLC0415 - fast --help
-        from loce_jax.store import open_run  # noqa: PLC0415 - fast --help
-
         run = open_run(self.run)
         if self.verify and (damaged := run.damaged()):
             raise InputError(
                 f"{len(damaged)} stored files are damaged or missing: {', '.join(damaged[:8])}. Delete the files of "
                 "the same number in `chunks`, and run the same `loce fit` again."
             )
-        print_run(run)
+        show(run)
 
 
 @dataclass(frozen=True)
 class Report:
     """Write a run's page: one self-contained HTML file."""
 
-    run: Annotated[Path, tyro.conf.Positional]
-    """The run folder; the images must still be where they were."""
+    run: Annotated[str, tyro.conf.Positional]
+    """The run: a folder or a URL; the images must still be where they were."""
     out: Path | None = None
-    """The file to write; `report.html` in the run folder if left out."""
+    """The file to write; `report.html` in the run folder if left out, needed for a URL."""
 
     def __call__(self) -> None:
         """Run it."""
-        from loce_jax.pipeline.sources import source_from  # noqa: PLC0415 - fast --help
         from loce_jax.report.page import write_report  # noqa: PLC0415 - fast --help
-        from loce_jax.store import open_run  # noqa: PLC0415 - fast --help
 
+        if self.out is None and is_url(self.run):
+            raise InputError("`out` must name a local file for the page of a remote run. Add `--out page.html`.")
         run = open_run(self.run)
         dataset = source_from(run.plan["data"]["source"]).open()
-        page = write_report(run, dataset, self.out or self.run / "report.html")
+        page = write_report(run, dataset, self.out or run.path / "report.html")
         print(f"The page: {page}")
 
 
-def fit(network, layers, source, out, *, options=SolverOptions(), strict=False):  # noqa: B008
-    """Plan, run with a progress display, and print the numbers."""
-    from loce_jax.console import print_run, progress  # noqa: PLC0415 - fast --help
-    from loce_jax.pipeline.plan import make_plan  # noqa: PLC0415 - fast --help
-    from loce_jax.pipeline.run import run_plan  # noqa: PLC0415 - fast --help
+def fit(work):
+    """Do `work`, a function of a progress callback, with a progress display."""
+    from loce_jax.console import progress  # noqa: PLC0415 - fast --help
 
-    plan = make_plan(network, layers, source, options)
     with progress("images") as tell:
-        run = run_plan(plan, out, strict=strict, progress=tell)
+        work(progress=tell)
+
+
+def show(run):
+    """Print the numbers of a run."""
+    from loce_jax.console import print_run  # noqa: PLC0415 - fast --help
+
     print_run(run)
 
 

@@ -98,12 +98,11 @@ def deadly(function):
         return function(*args, **kwargs)
     return call
 
-os.fsync, os.replace = deadly(os.fsync), deadly(os.replace)
+os.fsync, os.link, os.replace = deadly(os.fsync), deadly(os.link), deadly(os.replace)
 run_plan(make_plan(tiny_network(), ("shallow", "deep"), ScenesSource(count=200), SolverOptions()), sys.argv[1])
 """
-WRITES = (
-    3 + 7 * 3 * 3
-)  # calls per run: the plan, then 7 chunks of 3 files, each with fsync, replace, fsync of the folder
+# Calls per run: for the plan two fsync and a link, then for 7 chunks of 3 files fsync, replace, fsync of the folder.
+WRITES = 3 + 7 * 3 * 3
 
 
 def child(out, kill_at):

@@ -8,7 +8,7 @@ Letters: p good pairs of a chunk, m images of it, h x w the network's input, H x
 import functools as ft
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,9 +22,10 @@ from loce_jax.activations import Extract, make_extractor
 from loce_jax.checks import InputError
 from loce_jax.data.samples import Fault, Item, Pair
 from loce_jax.pipeline.plan import Plan
+from loce_jax.pipeline.workers import Share
 from loce_jax.resampling import resize_bilinear, soft_target
 from loce_jax.solver import Solution, SolverOptions, Status, overlap, quantise, solve
-from loce_jax.store import LayerRows, Run, RunWriter, open_run
+from loce_jax.store import LayerRows, Run, RunWriter, open_run, place_at
 
 Progress = Callable[[int, int], None]
 
@@ -38,35 +39,62 @@ WORDS = {
 HALF_MAX = 60000.0  # responses beyond it are stored as it; float16 ends at 65504
 
 
-def run_plan(plan: Plan, out: str | Path, *, strict: bool = False, progress: Progress | None = None) -> Run:
-    """Do what is left of `plan` in the folder `out` and open the finished run.
+def run_plan(
+    plan: Plan, out: str | Path, *, share: Share | None = None, strict: bool = False, progress: Progress | None = None
+) -> Run:
+    """Do what is left of `plan`, or of a share of it, and open the run.
 
     Args:
         plan: see `loce_jax.pipeline.plan.make_plan`.
-        out: a new folder, or one in which an equal plan was started.
+        out: a new folder, or one in which an equal plan was started; or the URL of either, as text.
+        share: which part to do, beside others in the same run; without it all of it, alone.
         strict: make the first image, mask or layer that cannot be used an error.
-        progress: called with the number of images done and of all images, also once at the start.
+        progress: called with the number of images done and of all images (of the share), also once at the start.
 
     Raises:
         InputError: the folder cannot be used, or not a single pair could be solved, or `strict` found a fault.
     """
-    with RunWriter(Path(out), plan.record()) as writer:
-        left = {name: items for name, items in plan.chunks.items() if name not in writer.done}
-        total = len(plan.dataset.items)
-        done = total - sum(map(len, left.values()))
+    with RunWriter(place_at(out), plan.record(), shared=share is not None) as writer:
+        names = share.of(list(plan.chunks)) if share else list(plan.chunks)
+        left = [name for name in names if name not in writer.done]
         extract = make_extractor(plan.network, plan.layers)
-        tell = progress or (lambda done, total: None)
+        watch(plan, names, left, do_chunks(plan, extract, left, writer, strict=strict), progress)
+    return open_checked(out)
+
+
+def do_chunks(
+    plan: Plan, extract: Extract, names: Sequence[str], writer: RunWriter, *, strict: bool = False
+) -> Iterator[str]:
+    """Do the chunks called `names` and store them; yields each name when it is stored."""
+    chunks = plan.chunks
+    wanted = {name: chunks[name] for name in names}
+    with ThreadPoolExecutor(os.cpu_count()) as readers, ThreadPoolExecutor(os.cpu_count()) as helpers:
+        for name, opened in _read_ahead(plan, wanted, readers):
+            rows, layers = _do_chunk(plan, opened, extract, helpers)
+            if strict:
+                _refuse_faults(rows, layers)
+            writer.write(name, rows, layers)
+            yield name
+
+
+def watch(
+    plan: Plan, names: Sequence[str], left: Sequence[str], finished: Iterable[str], progress: Progress | None
+) -> None:
+    """Wait for `finished`, the chunks of `left` as they come; tell `progress` the images done of those of `names`."""
+    tell = progress or (lambda done, total: None)
+    sizes = {name: len(items) for name, items in plan.chunks.items()}
+    total = sum(sizes[name] for name in names)
+    done = total - sum(sizes[name] for name in left)
+    tell(done, total)
+    for name in finished:
+        done += sizes[name]
         tell(done, total)
-        with ThreadPoolExecutor(os.cpu_count()) as readers, ThreadPoolExecutor(os.cpu_count()) as helpers:
-            for name, opened in _read_ahead(plan, left, readers):
-                rows, layers = _do_chunk(plan, opened, extract, helpers)
-                if strict:
-                    _refuse_faults(rows, layers)
-                writer.write(name, rows, layers)
-                done += len(opened)
-                tell(done, total)
+
+
+def open_checked(out: str | Path) -> Run:
+    """The run at `out`; `InputError` if it is complete and not a single pair could be solved."""
     run = open_run(out)
-    if not np.any(run.table["status"] == "ok"):
+    if run.complete and not np.any(run.table["status"] == "ok"):
         counts = ", ".join(f"{n} {word}" for word, n in Counter(run.table["status"].tolist()).most_common())
         raise InputError(f"`data` must hold a usable pair of image and concept, but none is: {counts}.")
     return run

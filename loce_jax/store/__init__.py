@@ -1,6 +1,7 @@
 """Runs on disk: a plan, immutable chunk files, and a reader.  Safetensors and JSON only."""
 
+from loce_jax.store.places import place_at
 from loce_jax.store.read import Run, open_run
 from loce_jax.store.write import LayerRows, RunWriter
 
-__all__ = ["LayerRows", "Run", "RunWriter", "open_run"]
+__all__ = ["LayerRows", "Run", "RunWriter", "open_run", "place_at"]

@@ -6,6 +6,7 @@ Letters: n rows, c channels, h x w grid cells.
 import functools as ft
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,47 +15,56 @@ from jaxtyping import Float, Int, Shaped
 
 from loce_jax.checks import InputError, check_exists, check_known
 from loce_jax.store.files import CHUNKS, PLAN, layer_file, rows_file
-from loce_jax.store.mapped import map_tensors
+from loce_jax.store.local import LocalPlace
+from loce_jax.store.mapped import view_tensors
+from loce_jax.store.places import Place, is_url, place_at
 
 Table = dict[str, Shaped[np.ndarray, " n"]]
 
 
 def open_run(path: str | Path) -> "Run":
-    """Open a run folder, finished or not; nothing but the plan is read yet.
+    """Open a run, finished or not: a folder, or a URL as text; nothing but the plan is read yet.
 
     Raises:
         InputError: there is no run at `path`, or its plan cannot be read.
     """
-    root = check_exists("run", path, kind="folder", fix="`loce fit --out` makes one.")
-    plan_path = check_exists(
-        "run", root / PLAN, kind="file", fix="A run folder has a plan; `loce fit --out` makes one."
-    )
+    if not is_url(path):
+        check_exists("run", path, kind="folder", fix="`loce fit --out` makes one.")
+    place = place_at(path)
+    if PLAN not in place.names():
+        raise InputError(f"`run` must hold a {PLAN}, but {str(place)!r} does not. `loce fit --out` makes one.")
     try:
-        plan = json.loads(plan_path.read_text(encoding="utf-8"))
-        return Run(root, plan, tuple(plan["layers"]), tuple(plan["data"]["concepts"]), tuple(plan["chunks"]))
+        plan = json.loads(place.read(PLAN))
+        return Run(place, plan, tuple(plan["layers"]), tuple(plan["data"]["concepts"]), tuple(plan["chunks"]))
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"`run` must hold a readable plan, but {str(plan_path)!r} does not: {error!r}.") from error
+        raise InputError(f"`run` must hold a readable plan, but {f'{place}/{PLAN}'!r} does not: {error!r}.") from error
 
 
 class Run:
     """An opened run; rows are in the order of the plan, whatever order they were computed in.
 
     Attributes:
-        path: the run folder.
+        place: where it lies.
         plan: the work and the options, as written before the run started.
         layers: names of the layers.
         concepts: names of the concepts, in the data set's order.
         chunks: names of all chunks of the plan.
     """
 
-    def __init__(self, path: Path, plan: dict[str, Any], layers: tuple[str, ...], concepts, chunks):
-        self.path, self.plan, self.layers, self.concepts, self.chunks = path, plan, layers, concepts, chunks
+    def __init__(self, place: Place, plan: dict[str, Any], layers: tuple[str, ...], concepts, chunks):
+        self.place, self.plan, self.layers, self.concepts, self.chunks = place, plan, layers, concepts, chunks
+
+    @property
+    def path(self) -> Path:
+        """The run folder; raises `InputError` for a run that a URL names."""
+        if not isinstance(self.place, LocalPlace):
+            raise InputError(f"`run` must be a local folder to have a path, but it is {str(self.place)!r}.")
+        return self.place.root
 
     @ft.cached_property
     def finished(self) -> tuple[str, ...]:
         """The chunks that are complete."""
-        present = {p.stem for p in (self.path / CHUNKS).glob("*.json")}
-        return tuple(c for c in self.chunks if c in present)
+        return finished_chunks(self.place, self.chunks)
 
     @property
     def complete(self) -> bool:
@@ -125,18 +135,22 @@ class Run:
         found = []
         for chunk, record in zip(self.finished, self._records, strict=True):
             for index, layer in enumerate(self.layers):
-                path = layer_file(self.path, layer, index, chunk)
-                if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != record["sha256"][layer]:
-                    found.append(path.relative_to(self.path).as_posix())
+                name = layer_file(layer, index, chunk)
+                try:
+                    digest = hashlib.sha256(self.place.read(name)).hexdigest()
+                except FileNotFoundError:
+                    digest = None
+                if digest != record["sha256"][layer]:
+                    found.append(name)
         return found
 
     @ft.cached_property
     def _records(self):
         if not self.finished:
             raise InputError(
-                f"`run` must have a finished chunk, but {str(self.path)!r} has none. Run `loce fit` again."
+                f"`run` must have a finished chunk, but {str(self.place)!r} has none. Run `loce fit` again."
             )
-        return [json.loads(rows_file(self.path, chunk).read_text(encoding="utf-8")) for chunk in self.finished]
+        return [json.loads(self.place.read(rows_file(chunk))) for chunk in self.finished]
 
     def _gather(self, layer, name):
         """The tensor `name` of every chunk, spread to all rows."""
@@ -151,14 +165,20 @@ class Run:
         return whole
 
     def _open(self, layer, chunk):
-        path = layer_file(self.path, layer, self.layers.index(layer), chunk)
+        name = layer_file(layer, self.layers.index(layer), chunk)
         try:
-            return map_tensors(path)
+            return view_tensors(self.place.map(name))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
-                f"`run` must be whole, but {str(path)!r} cannot be read: {error}. Delete {CHUNKS}/{chunk}.json and "
-                "run the same `loce fit` again: it computes that chunk anew."
+                f"`run` must be whole, but {f'{self.place}/{name}'!r} cannot be read: {error}. "
+                f"Delete {CHUNKS}/{chunk}.json and run the same `loce fit` again: it computes that chunk anew."
             ) from error
+
+
+def finished_chunks(place: Place, chunks: Iterable[str]) -> tuple[str, ...]:
+    """Those of `chunks` that are complete: their rows are there, which are written last."""
+    there = place.names(CHUNKS)
+    return tuple(chunk for chunk in chunks if f"{chunk}.json" in there)
 
 
 def _column(values):

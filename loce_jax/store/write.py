@@ -3,10 +3,10 @@
 Letters: m rows of a chunk, r of them good, c channels, h x w grid cells.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,9 @@ from jaxtyping import Float, Int
 from safetensors.numpy import save
 
 from loce_jax.checks import InputError
-from loce_jax.store.files import PLAN, layer_file, remove_halves, rows_file, write_whole, writing
+from loce_jax.store.files import PLAN, layer_file, rows_file
+from loce_jax.store.places import Place
+from loce_jax.store.read import finished_chunks
 
 
 @dataclass(frozen=True)
@@ -39,24 +41,27 @@ class LayerRows:
 
 
 class RunWriter:
-    """The open run folder.  One process at a time; `done` names the chunks that need not be computed again."""
+    """A run that is being written; `done` names the chunks that need not be computed again.
 
-    def __init__(self, root: Path, plan: Mapping[str, Any]):
+    In a local folder it is alone, or, if `shared`, one of many that share; nobody is kept out of a remote place.
+    """
+
+    def __init__(self, place: Place, plan: Mapping[str, Any], *, shared: bool = False):
         """Start the run, or continue it if it was started with an equal plan.
 
         Raises:
-            InputError: the folder holds another run (the differences are listed), something else, or another writer.
+            InputError: the place holds another run (the differences are listed) or something else, cannot be written,
+                or is being written by others that do not share.
         """
-        self.root, self.layers = Path(root), tuple(plan["layers"])
-        _check_folder(self.root)
-        self._lock = writing(self.root)
+        self.place, self.layers = place, tuple(plan["layers"])
+        _refuse_foreign(place)
+        self._leave = place.enter(shared=shared)
         try:
-            _settle_plan(self.root, plan)
+            _settle_plan(place, plan)
+            self.done = frozenset(finished_chunks(place, plan["chunks"]))
         except BaseException:
             self.close()
             raise
-        remove_halves(self.root)
-        self.done = frozenset(c for c in plan["chunks"] if rows_file(self.root, c).exists())
 
     def write(self, chunk: str, rows: Mapping[str, Sequence], layers: Mapping[str, LayerRows]) -> None:
         """Store one chunk: `rows` are columns of plain values, equal for every layer; `layers` the numbers of each."""
@@ -73,18 +78,19 @@ class RunWriter:
             bad = [name for name, tensor in tensors.items() if not np.all(np.isfinite(tensor))]
             if bad:
                 raise ValueError(f"chunk {chunk}, layer {layer!r}: {bad} of good rows must be finite")
-            tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-            files[layer] = write_whole(layer_file(self.root, layer, index, chunk), save(tensors))
+            content = save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
+            self.place.write(layer_file(layer, index, chunk), content)
+            files[layer] = hashlib.sha256(content).hexdigest()
         record = {
             "columns": {name: list(values) for name, values in rows.items()},
             "status": {layer: list(layers[layer].status) for layer in self.layers},
             "sha256": files,
         }
-        write_whole(rows_file(self.root, chunk), _json(record))
+        self.place.write(rows_file(chunk), _json(record))
 
     def close(self) -> None:
         """Let others write."""
-        self._lock.release()
+        self._leave()
 
     def __enter__(self):
         return self
@@ -93,33 +99,26 @@ class RunWriter:
         self.close()
 
 
-def _check_folder(root):
-    if root.exists() and not root.is_dir():
-        raise InputError(f"`out` must be a folder, but {str(root)!r} is a file. Choose another name.")
-    if (
-        root.is_dir()
-        and not (root / PLAN).exists()
-        and any(p.name not in (".lock", PLAN + ".part") for p in root.iterdir())
-    ):
+def _refuse_foreign(place):
+    there = place.names()
+    if there and PLAN not in there:
         raise InputError(
-            f"`out` must be new, empty or a run of this tool, but {str(root)!r} holds other files. "
+            f"`out` must be new, empty or a run of this tool, but {str(place)!r} holds other files. "
             "Choose another folder."
         )
 
 
-def _settle_plan(root, plan):
-    """Write the plan, or make sure that the one on disk asks for the same work."""
-    path = root / PLAN
-    if not path.exists():
-        write_whole(path, _json(plan))
+def _settle_plan(place, plan):
+    """Write the plan, or make sure that the one that is there asks for the same work."""
+    if place.write_first(PLAN, _json(plan)):
         return
-    old, new = _flat(json.loads(path.read_text())), _flat(json.loads(_json(plan)))
+    old, new = _flat(json.loads(place.read(PLAN))), _flat(json.loads(_json(plan)))
     changes = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     if changes:
         listed = "; ".join(f"{key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in changes[:8])
         more = f"; and {len(changes) - 8} more" if len(changes) > 8 else ""
         raise InputError(
-            f"`out` must be continued with the options it was started with, but {str(root)!r} differs in "
+            f"`out` must be continued with the options it was started with, but {str(place)!r} differs in "
             f"{listed}{more}. Use the same options, or another folder."
         )
 

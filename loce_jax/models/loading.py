@@ -1,0 +1,28 @@
+"""How a network is loaded, as plain values: what a command line gives, and what a process elsewhere needs."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from loce_jax.models.base import Network
+from loce_jax.models.catalogue import load_network
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How a network is loaded."""
+
+    size: tuple[int, int] | None = None
+    """Height and width of the network's input; the checkpoint's own if left out."""
+    preprocess: Literal["own", "paper"] = "own"
+    """The checkpoint's own normalisation, or the LoCE paper's: 640 x 480, 0..1, none."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Precision of weights and activations."""
+    weights: Path | None = None
+    """For `paper:NAME`, where its weights are: a safetensors file, for DETR a folder; downloaded if left out."""
+    random_weights: bool = False
+    """For `paper:NAME`: use random weights, to try something out."""
+
+    def load(self, model: str) -> Network:
+        """The network called `model`."""
+        return load_network(model, **asdict(self))

@@ -1,0 +1,183 @@
+"""A run on a Ray cluster: one Ray task a chunk.  Ray places the tasks, and starts them again when a worker dies.
+
+What travels is an `Order`, a few plain values, and the names of chunks; every Ray worker loads the network and opens
+the data set itself, once, and writes what it finds where the run lies.  So `loce_jax`, the images, the network's folder
+and the run must be found under the same names on every machine.
+"""
+
+import functools as ft
+import importlib.util
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loce_jax.activations import Extract, make_extractor
+from loce_jax.checks import InputError
+from loce_jax.models.loading import Loading
+from loce_jax.pipeline.plan import Plan, make_plan
+from loce_jax.pipeline.run import Progress, do_chunks, open_checked, watch
+from loce_jax.pipeline.sources import Source
+from loce_jax.solver import SolverOptions
+from loce_jax.store import Run, RunWriter, place_at
+
+
+@dataclass(frozen=True)
+class RayOptions:
+    """Which cluster, and what a task asks of it."""
+
+    address: str | None = None
+    """Address of the cluster; if left out, RAY_ADDRESS, else a cluster on this machine, started if need be."""
+    cpus: float = 1.0
+    """CPUs that Ray reserves for a task; JAX itself uses all that its process may use."""
+    gpus: float = 0.0
+    """GPUs that Ray reserves for a task."""
+    retries: int = 3
+    """How often a chunk whose worker died is tried again."""
+
+    def __post_init__(self):
+        for name, least in (("cpus", 0), ("gpus", 0), ("retries", -1)):
+            if not getattr(self, name) >= least:
+                raise InputError(f"`{name}` of Ray must be {least} or more, but got {getattr(self, name)}.")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What another process needs to make the same plan, as plain values.
+
+    Attributes:
+        model, loading: the network's name, and how it is loaded.
+        layers: names of layers, as `Network.resolve` takes them.
+        source: where the images come from.
+        options: the solver's recipe.
+    """
+
+    model: str
+    layers: tuple[str, ...]
+    source: Source
+    loading: Loading = Loading()
+    options: SolverOptions = SolverOptions()
+
+    def plan(self) -> Plan:
+        """Load the network and settle the work."""
+        return make_plan(self.loading.load(self.model), self.layers, self.source, self.options)
+
+
+def run_on_ray(
+    order: Order,
+    out: str,
+    *,
+    cluster: RayOptions = RayOptions(),  # noqa: B008
+    strict: bool = False,
+    progress: Progress | None = None,
+) -> Run:
+    """Do what is left of an order as Ray tasks and open the finished run; see `loce_jax.pipeline.run.run_plan`.
+
+    A cluster that is already connected (``ray.init``) is used, and left as it is.  Relative paths start
+    from the present working directory, on every machine.
+
+    Raises:
+        InputError: Ray is not installed or cannot be reached, or as `run_plan` does.
+        OSError: a chunk's workers died more often than `RayOptions.retries`.
+    """
+    check_ray()
+    with _connected(cluster.address) as ray:  # first: a process in which JAX runs should not start others
+        plan = order.plan()
+        with RunWriter(place_at(out), plan.record(), shared=True) as writer:
+            names = list(plan.chunks)
+            left = [name for name in names if name not in writer.done]
+            finished = _finished(ray, cluster, left, (order, out, strict, os.getcwd()))
+            watch(plan, names, left, finished, progress)
+    return open_checked(out)
+
+
+def check_ray() -> None:
+    """Raise `InputError` unless Ray is installed."""
+    if importlib.util.find_spec("ray") is None:
+        raise InputError(
+            "`engine` can be 'ray' where Ray is installed, but it is not. `pip install \"loce_jax[ray]\"` brings it."
+        )
+
+
+@contextmanager
+def _connected(address: str | None) -> Iterator[Any]:
+    import ray  # noqa: PLC0415 - an extra
+
+    if ray.is_initialized():
+        yield ray
+        return
+    _check_answers(address or os.environ.get("RAY_ADDRESS", ""))
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        ray.init(address, include_dashboard=False, logging_level=logging.WARNING, log_to_driver=False)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise InputError(f"`address` of Ray must be a cluster that answers, but Ray says: {_line(error)}") from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Somebody listens at HOST:PORT; Ray itself would try for many minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:  # "auto", "local", or nothing
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"`address` of Ray must be a cluster that answers, but at {address!r} nobody does: {_line(error)}. "
+            "`ray status` on its head shows the address; leave it out for this machine."
+        ) from error
+
+
+def _finished(ray, cluster: RayOptions, left: list[str], what: tuple[Order, str, bool, str]) -> Iterator[str]:
+    """Names of chunks as their tasks end.  Errors that will not go away by themselves end the run."""
+    task = ray.remote(
+        num_cpus=cluster.cpus,
+        num_gpus=cluster.gpus,
+        max_retries=cluster.retries,
+        retry_exceptions=[OSError],
+        max_calls=0,  # else Ray ends a worker with a GPU after each task, and its compiled functions
+    )(do_chunk_on_ray)
+    waiting = {task.remote(*what, name): name for name in left}
+    try:
+        while waiting:
+            (ready, *_), _ = ray.wait(list(waiting), num_returns=1)
+            name = waiting.pop(ready)
+            ray.get(ready)
+            yield name
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from error
+    except ray.exceptions.RayError as error:
+        raise OSError(f"Ray gave up a chunk: {_line(error)}") from error
+    finally:
+        for left_over in waiting:
+            ray.cancel(left_over)
+
+
+def do_chunk_on_ray(order: Order, out: str, strict: bool, folder: str, name: str) -> None:
+    """One Ray task, the same work as a single process does: chunk `name` of an order made in `folder`."""
+    if Path(folder).is_dir():
+        os.chdir(folder)
+    plan, extract = _prepared(order)
+    with RunWriter(place_at(out), plan.record(), shared=True) as writer:
+        if name not in writer.done:
+            for _ in do_chunks(plan, extract, [name], writer, strict=strict):
+                pass
+
+
+@ft.lru_cache(maxsize=1)
+def _prepared(order: Order) -> tuple[Plan, Extract]:
+    """The plan and its compiled network, once a process."""
+    plan = order.plan()
+    return plan, make_extractor(plan.network, plan.layers)
+
+
+def _line(error):
+    return " ".join(str(error).split())

@@ -1,0 +1,156 @@
+"""A run in a local folder, or one of a shared file system: files appear whole or not at all, writers are counted.
+
+Half-written files lie in `HALVES` under names of their own, so that two writers of the same file do not meet: the last
+one to finish wins, and both write the same bytes.  A single process has the folder for itself; workers share it, and
+the last one to leave clears away what killed ones left behind.
+"""
+
+import errno
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+from jaxtyping import UInt8
+
+from loce_jax.checks import InputError
+
+LOCK, HALVES = ".lock", ".halves"
+PATIENCE = 1.0  # seconds; a worker that clears up is done sooner
+NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
+NO_LINKS = (errno.ENOSYS, errno.ENOTSUP, errno.EPERM, errno.EMLINK)
+
+
+class LocalPlace:
+    """A run folder."""
+
+    def __init__(self, root: Path):
+        self.root = root
+
+    def __str__(self):
+        return str(self.root)
+
+    def read(self, name: str) -> bytes:
+        """The content of one file; `FileNotFoundError` if it is not there."""
+        return (self.root / name).read_bytes()
+
+    def map(self, name: str) -> UInt8[np.ndarray, " bytes"]:
+        """The content as a memory-mapped, read-only array."""
+        return np.memmap(self.root / name, np.uint8, "r")
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file so that nobody ever sees a part of it, even if the power fails."""
+        path = self.root / name
+        os.replace(self._half(path, content), path)
+        _sync(path.parent)
+
+    def write_first(self, name: str, content: bytes) -> bool:
+        """The same, unless the file is there already, even if two try at once; whether it was written."""
+        path = self.root / name
+        if path.exists():
+            return False
+        half = self._half(path, content)
+        try:
+            os.link(half, path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            os.replace(half, path)
+        finally:
+            half.unlink(missing_ok=True)
+        _sync(path.parent)
+        return True
+
+    def names(self, folder: str = "") -> set[str]:
+        """Names of what lies in a folder of the run; none if it does not exist."""
+        path = self.root / folder
+        return set(os.listdir(path)) - {LOCK, HALVES} if path.is_dir() else set()
+
+    def enter(self, *, shared: bool) -> Callable[[], None]:
+        """Begin to write, alone or beside others that share; what is returned ends it.
+
+        Raises:
+            InputError: the folder cannot be written, or is being written by others.
+        """
+        if self.root.exists() and not self.root.is_dir():
+            raise InputError(f"`out` must be a folder, but {str(self)!r} is a file. Choose another name.")
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.root / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise InputError(
+                f"`out` must be a folder that can be written, but {str(self)!r} is not: {error.strerror}. "
+                "Choose another one."
+            ) from error
+        return Writing(self.root, lock, shared=shared).leave
+
+    def _half(self, path, content):
+        """A complete, synced file of another name, on the file system of `path`."""
+        half = self.root / HALVES / uuid4().hex
+        for folder in (half.parent, path.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        with open(half, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        return half
+
+
+class Writing:
+    """A lock on a run folder, which the system frees when the process ends, however it ends.
+
+    Where the file system has no locks, nobody is kept out and nothing is cleared away: chunks are idempotent.
+    """
+
+    def __init__(self, root: Path, lock: int, *, shared: bool):
+        self._root, self._lock, self._has_locks = root, lock, True
+        deadline = time.monotonic() + PATIENCE
+        while not self._try(shared=shared):
+            if time.monotonic() > deadline:
+                os.close(lock)
+                whose = "a single process" if shared else "another process"
+                raise InputError(
+                    f"`out` must be a folder that nobody else writes, but {whose} is writing {str(root)!r}. Wait for "
+                    "it, choose another folder, or start all processes with `--worker` and `--num-workers`."
+                )
+            time.sleep(0.05)
+        if not shared:
+            self._clear()
+
+    def leave(self) -> None:
+        """Let others write; the last one clears away half-written files."""
+        if self._try(shared=False):
+            self._clear()
+        os.close(self._lock)
+
+    def _try(self, *, shared):
+        import fcntl  # noqa: PLC0415 - POSIX only; reading a run needs no lock
+
+        try:
+            fcntl.flock(self._lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            self._has_locks = False
+        return True
+
+    def _clear(self):
+        halves = self._root / HALVES
+        if self._has_locks and halves.is_dir():
+            for half in halves.iterdir():
+                half.unlink(missing_ok=True)
+
+
+def _sync(folder):
+    """Make sure that a new name in a folder survives a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
