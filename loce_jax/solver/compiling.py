@@ -9,18 +9,29 @@ from numba.core.dispatcher import Dispatcher
 
 
 def compiled(function: Callable, *, reorder: bool = True) -> Dispatcher:
-    """`function`, arithmetic on arrays and scalars, as machine code that other threads may run beside.
+    """`function`, arithmetic on arrays and scalars, as machine code that becomes part of what calls it.
+
+    Only so is code read from disk the same, to the last bit of its results, as code compiled in this process.
 
     Args:
         function: what to compile; it is compiled when it is first called.
         reorder: allow sums in any order, which vectorised sums need.
     """
-    orders = {"contract", "nsz", "reassoc"} if reorder else {"contract"}
-    return njit(nogil=True, error_model="numpy", fastmath=orders)(inspect.unwrap(function))
+    return njit(
+        forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, fastmath=_orders(reorder), error_model="numpy"
+    )(inspect.unwrap(function))
 
 
-def kept(function: Dispatcher) -> Dispatcher:
-    """`function`, its machine code kept on disk beside Python's own byte code, or in ``NUMBA_CACHE_DIR``."""
+def kept(function: Callable) -> Dispatcher:
+    """`function` compiled for Python to call, beside other threads.
+
+    Its machine code is kept on disk, next to Python's own byte code or in ``NUMBA_CACHE_DIR``.
+    """
+    entry = njit(nogil=True, fastmath=_orders(True), error_model="numpy")(inspect.unwrap(function))
     with suppress(RuntimeError):  # neither place can be written: compile in every process
-        function.enable_caching()
-    return function
+        entry.enable_caching()
+    return entry
+
+
+def _orders(reorder):
+    return {"contract", "nsz", "reassoc"} if reorder else {"contract"}

@@ -9,7 +9,6 @@ from loce_jax.solver.compiling import compiled, kept
 
 
 @kept
-@compiled
 def count_enlarged(values, mask, resize):
     """Pixels that the enlarged projection and the mask both have, and that either has.
 

@@ -115,7 +115,6 @@ def solve_on_cores(samples: Samples, options: SolverOptions) -> Solution:
 
 
 @kept
-@compiled
 def solve_image(activations, targets, resize, recipe, found):
     """One image and its k concepts; `found` holds the start vectors, and is filled.
 
@@ -140,28 +139,37 @@ def solve_image(activations, targets, resize, recipe, found):
         np.zeros((w + 1, h), np.float32),
         np.empty((W, h), np.float32),
         np.zeros((h + 1, W), np.float32),
+        np.empty((h + 1, W), np.float32),
         np.empty((ROWS_IN_CACHE, W), np.float32),
     )
     unit = ONE / np.float32(H * W) if recipe.averaged else ONE
     backgrounds = np.empty(k, np.float32)
     for j in range(k):
-        backgrounds[j] = np.float32(np.sum(targets[j] <= 0)) / np.float32(H * W)
+        backgrounds[j] = background_share(targets[j])
     for step in range(len(recipe.corrections)):
         respond(cells, vectors, response)
         for j in range(k):
             slopes = pull[j].reshape(h, w)
             total = redraw(responses[j], targets[j], backgrounds[j], room, recipe.objective, slopes)
             losses[j, step] = total * unit
-        gather(cells, pull, gradient)
+        gather(cells, pull, unit, gradient)
         for j in range(k):
-            if recipe.averaged:
-                gradient[j] *= unit
             if recipe.penalised:
                 losses[j, step] += penalise(vectors[j], gradient[j])
             adamw(vectors[j], gradient[j], first[j], second[j], recipe, step)
     respond(cells, vectors, response)
     for j in range(k):
         ious[j] = overlap(responses[j], targets[j], room, recipe.drawn_from)
+
+
+@compiled
+def background_share(target):
+    """Share of pixels where the target is 0."""
+    count = 0
+    for y in range(target.shape[0]):
+        for x in range(target.shape[1]):
+            count += target[y, x] <= ZERO
+    return np.float32(count) / np.float32(target.size)
 
 
 @compiled
@@ -189,8 +197,8 @@ def pixel(p, target, background, objective):
 class Room(NamedTuple):
     """Where one concept's response is enlarged and its slopes are brought back: the taps of both axes, and space.
 
-    `columns` is the response on its side, `stretched` and `rows` the same after its columns were resized, and `band`
-    some rows of the whole.  One row more than the grid has, as the last one's second tap lies there, with weight 0.
+    `columns` is the response on its side, `stretched` and `rows` the same after its columns were resized, `pulled` the slopes of
+    `rows`, and `band` some rows of the whole.  One row more than the grid has, as the last one's second tap lies there, with weight 0.
     """
 
     down: Taps
@@ -198,6 +206,7 @@ class Room(NamedTuple):
     columns: Float[np.ndarray, "w_plus_1 h"]
     stretched: Float[np.ndarray, "W h"]
     rows: Float[np.ndarray, "h_plus_1 W"]
+    pulled: Float[np.ndarray, "h_plus_1 W"]
     band: Float[np.ndarray, "r W"]
 
 
@@ -211,9 +220,9 @@ def stretch(response, room):
 
 @compiled
 def contract(room, out):
-    """``out = room.rows @ columns``, the transpose of `stretch`."""
-    transpose(room.rows[: out.shape[0]], room.stretched)
-    room.columns[:] = ZERO
+    """``out = room.pulled @ columns``, the transpose of `stretch`."""
+    transpose(room.pulled[: out.shape[0]], room.stretched)
+    clear(room.columns)
     deal(room.stretched, room.across, 0, room.columns)
     transpose(room.columns[: out.shape[1]], out)
 
@@ -244,16 +253,24 @@ def redraw(response, target, background, room, objective, out):
     """The objective of one concept's response; its derivatives with respect to the response go to `out`."""
     H, W = target.shape
     stretch(response, room)
-    slopes, total = np.zeros_like(room.rows), ZERO
+    clear(room.pulled)
+    total = ZERO
     for low in range(0, H, len(room.band)):
         high = min(low + len(room.band), H)
         band = room.band[: high - low]
         interpolate(room.rows, room.down, low, band)
         total += descend(band.reshape(band.size), target[low:high].reshape(band.size), background, objective)
-        deal(band, room.down, low, slopes)
-    room.rows[:] = slopes
+        deal(band, room.down, low, room.pulled)
     contract(room, out)
     return total
+
+
+@compiled
+def clear(values):
+    """Set a matrix to 0."""
+    for i in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            values[i, j] = ZERO
 
 
 @compiled
@@ -281,33 +298,39 @@ def respond(cells, vectors, out):
             out[j, i], out[j, i + 1], out[j, i + 2], out[j, i + 3] = on_a, on_b, on_d, on_e
     for i in range(p - p % 4, p):
         for j in range(len(vectors)):
-            total = ZERO
-            for q in range(cells.shape[1]):
-                total += cells[i, q] * vectors[j, q]
+            cell, vector, total = cells[i], vectors[j], ZERO
+            for q in range(vector.size):
+                total += cell[q] * vector[q]
             out[j, i] = total
 
 
 @compiled
-def gather(cells, slopes, out):
-    """``out = slopes @ cells``, [k c]; backwards, since the cells that `respond` read last are still in cache."""
+def gather(cells, slopes, scale, out):
+    """``out = scale * slopes @ cells``, [k c]; backwards: the cells that `respond` read last are still in cache."""
     p = len(cells)
-    out[:] = ZERO
+    clear(out)
     for i in range(p - 4, -1, -4):
         a, b, d, e = cells[i], cells[i + 1], cells[i + 2], cells[i + 3]
         for j in range(len(slopes)):
-            on_a, on_b, on_d, on_e = slopes[j, i], slopes[j, i + 1], slopes[j, i + 2], slopes[j, i + 3]
+            on_a, on_b = scale * slopes[j, i], scale * slopes[j, i + 1]
+            on_d, on_e = scale * slopes[j, i + 2], scale * slopes[j, i + 3]
             total = out[j]
             for q in range(total.size):
                 total[q] += on_a * a[q] + on_b * b[q] + on_d * d[q] + on_e * e[q]
     for i in range(p % 4):
         for j in range(len(slopes)):
-            out[j] += slopes[j, i] * cells[i]
+            total, cell, on = out[j], cells[i], scale * slopes[j, i]
+            for q in range(total.size):
+                total[q] += on * cell[q]
 
 
 @compiled
 def penalise(vector, gradient):
     """``||v||_1 + ||v||_2``; its slope is added to `gradient`, 0 where a weight or the vector is 0."""
-    norm, total = np.sqrt(np.sum(vector * vector)), ZERO
+    squares, total = ZERO, ZERO
+    for q in range(vector.size):
+        squares += vector[q] * vector[q]
+    norm = np.sqrt(squares)
     inverse = ONE / norm if norm > ZERO else ZERO
     for q in range(vector.size):
         total += abs(vector[q])

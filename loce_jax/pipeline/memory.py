@@ -1,0 +1,70 @@
+"""How many images a run may work on together within a limit of main memory."""
+
+import math
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from loce_jax.activations import BATCH, compile_forward
+from loce_jax.checks import InputError
+from loce_jax.pipeline.plan import Plan
+from loce_jax.pipeline.reading import CHUNKS_OPEN
+
+IMAGES_TOGETHER = 32
+GIGABYTE = 1e9
+COPIES = 3  # of the activations: the batches', theirs in one array, and the one that the solver reads
+ROOM = 1.1  # what allocators keep back
+
+
+def images_together(plan: Plan, memory: float | None) -> int:
+    """The most images, 32 or fewer, that fit `memory` gigabytes together.
+
+    On a GPU or TPU the activations lie in its own memory, of which the device itself tells when it is full.
+
+    Raises:
+        InputError: not even one batch of images fits.
+    """
+    if memory is None:
+        return IMAGES_TOGETHER
+    fixed = _resident() + CHUNKS_OPEN * _reading(plan) + _forward(plan)
+    for together in (IMAGES_TOGETHER, IMAGES_TOGETHER // 2, BATCH):
+        needed = ROOM * (fixed + together * _image(plan))
+        if needed <= memory * GIGABYTE:
+            return together
+    raise InputError(
+        f"`memory` must hold the network, the photos of {CHUNKS_OPEN} chunks and {BATCH} images' activations, for "
+        f"this plan {needed / GIGABYTE:.1f} gigabytes, but got {memory:g}. Allow more, or ask for fewer layers."
+    )
+
+
+def _resident() -> int:
+    """Bytes that the process has in memory now, 0 where the system does not tell."""
+    status = Path("/proc/self/statm")
+    return int(status.read_text().split()[1]) * 4096 if status.exists() else 0
+
+
+def _reading(plan: Plan) -> int:
+    """Bytes of the photos, masks and targets of the largest chunk."""
+    target = 4 * math.prod(plan.options.target)
+    return max(
+        sum(3 * math.prod(item.size) + len(item.pairs) * (2 * math.prod(item.size) + target) for item in items)
+        for items in plan.chunks.values()
+    )
+
+
+def _forward(plan: Plan) -> int:
+    """Bytes that a pass through the network takes for a while, as its compiler says."""
+    images = jax.ShapeDtypeStruct((BATCH, *plan.network.preprocess.size, 3), np.uint8)
+    compiled = compile_forward(plan.network, plan.layers).lower(plan.network.params, images).compile()
+    analysis = compiled.memory_analysis()
+    return analysis.temp_size_in_bytes if analysis else 0
+
+
+def _image(plan: Plan) -> int:
+    """Bytes that one image takes from pixels to solutions."""
+    layers = plan.network.resolve(plan.layers)
+    numbers = sum(math.prod(layer.grid) * layer.channels for layer in layers)
+    concepts = max(len(item.pairs) for item in plan.dataset.items)
+    solutions = concepts * sum(4 * layer.channels + math.prod(layer.grid) for layer in layers)
+    return 4 * (COPIES * numbers + 2 * concepts * math.prod(plan.options.target) + solutions)
