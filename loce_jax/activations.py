@@ -42,7 +42,7 @@ def make_extractor(network: Network, layers: Sequence[str], *, batch_size: int =
     return extract
 
 
-def compile_forward(network: Network, names: Sequence[str]):
+def compile_forward(network: Network, names: tuple[str, ...]):
     """The function ``(params, images) -> {layer: activations}`` of one batch; compiled when it is first called."""
 
     def forward(params, images):

@@ -1,8 +1,10 @@
 """One recipe, three ways to compute it: compiled for a CPU's cores, by XLA on one device, and shared among devices."""
 
+import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +12,11 @@ import numpy as np
 import pytest
 
 from loce_jax import SolverOptions, solve
+from loce_jax.solver import gpu
+from loce_jax.solver.compiling import kept
 from loce_jax.solver.cpu import sigmoid, solve_on_cores, taps
 from loce_jax.solver.devices import solve_together
+from loce_jax.solver.gpu import agrees_with_xla, solve_by_kernel
 from loce_jax.solver.losses import OBJECTIVES
 
 GRIDS = {"odd": (5, 7, 13), "one cell": (1, 1, 3), "one row": (1, 6, 4), "finer than the target": (23, 30, 2)}
@@ -56,15 +61,43 @@ def test_slopes_are_the_values_derivatives(objective):
     np.testing.assert_allclose(slope(p, target, np.float32(0.3)), by_jax, rtol=1e-5, atol=1e-6)
 
 
+@kept
+def sigmoids(x):
+    out = np.empty_like(x)
+    for i in range(x.size):
+        out[i] = sigmoid(x[i])
+    return out
+
+
+def test_code_read_from_disk_gives_the_same_bits_as_code_compiled_now(tmp_path):
+    """Two processes and an empty cache: the first compiles, the second reads what the first has kept."""
+    code = """
+import hashlib
+import numpy as np
+from loce_jax import solve
+from loce_jax.solver import cpu
+rng = np.random.default_rng(0)
+found = solve(rng.normal(size=(2, 13, 9, 37)).astype("float32"), rng.random((2, 50, 60), dtype=np.float32))
+hits = sum(cpu.solve_image.stats.cache_hits.values())
+print(hits, hashlib.sha256(np.asarray(found.vectors).tobytes() + np.asarray(found.iou).tobytes()).hexdigest())
+"""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", code]
+    runs = [subprocess.run(command, env=environment, capture_output=True, text=True, check=True) for _ in range(2)]
+    (compiled, first), (read, second) = (run.stdout.split() for run in runs)
+    assert (compiled, read) == ("0", "1")
+    assert first == second
+
+
 def test_sigmoid_is_exact_to_rounding_and_keeps_nan():
     x = np.concatenate([np.linspace(-87, 87, 20001), [-1e30, 1e30, -np.inf, np.inf]]).astype("float32")
     most = 126 * np.log(2)  # where 2**power ends in float32
     expected = 1 / (1 + np.exp(-x.astype("float64").clip(-most, most)))
     # four roundings of 6e-8, and up to 87 * 6e-8 where a large x is multiplied by log2(e)
-    np.testing.assert_allclose([sigmoid(value) for value in x], expected, rtol=1e-5)
+    np.testing.assert_allclose(sigmoids(x), expected, rtol=1e-5)
     near = np.abs(x) < 1
-    np.testing.assert_allclose([sigmoid(value) for value in x[near]], expected[near], rtol=3e-7)
-    assert np.isnan(sigmoid(np.float32(np.nan)))
+    np.testing.assert_allclose(sigmoids(x[near]), expected[near], rtol=3e-7)
+    assert np.isnan(sigmoids(np.array([np.nan], np.float32))).all()
 
 
 @pytest.mark.parametrize(("n_in", "n_out"), [(1, 4), (2, 4), (7, 100), (100, 100), (130, 100)])
@@ -89,6 +122,36 @@ def test_no_samples_give_no_rows():
     empty = solve(np.zeros((0, 3, 4, 5), "float32"), np.zeros((0, 9, 9), "float32"))
     assert empty.vectors.shape == (0, 5)
     assert empty.status.shape == (0,)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_xla_widens_half_precision_exactly(dtype):
+    activations, *rest = samples((5, 7, 13))
+    half = jnp.asarray(activations).astype(dtype)
+    one, other = (solve_together((a, *rest), SolverOptions()) for a in (half, half.astype("float32")))
+    np.testing.assert_allclose(one.vectors, other.vectors, rtol=1e-4, atol=1e-4)  # sums in another order
+
+
+def test_the_gpu_kernel_gives_whole_solutions(caplog):
+    """In Pallas's interpreter; vectors to the 1e-3 that the kernel promises."""
+    activations, masks, valid, start = samples((5, 7, 16), n=2)
+    valid[0, 1], masks[1, 0], activations[1, 0, 0, 0] = False, 0, 1
+    given, options = (activations, masks, valid, start), SolverOptions(num_steps=6)
+    one, other = solve_by_kernel(given, options, interpret=True), solve_together(given, options)
+    assert other.status.tolist() == [[0, 4], [2, 0]]
+    for name in ("vectors", "losses", "responses", "iou", "status"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-3, atol=1e-3)
+    assert agrees_with_xla(given, options, interpret=True)
+    assert not agrees_with_xla(given, options)  # there is no GPU here
+    assert "The GPU kernel does not run here, XLA solves instead" in caplog.text
+
+
+def test_a_kernel_that_disagrees_is_not_used(caplog, monkeypatch):
+    given, options = samples((3, 4, 16), n=1, k=1), SolverOptions(num_steps=2)
+    wrong = solve_together(given, options)
+    monkeypatch.setattr(gpu, "solve_by_kernel", lambda *_, **__: replace(wrong, vectors=wrong.vectors * 1.01))
+    assert not agrees_with_xla(given, options)
+    assert "disagrees with XLA" in caplog.text
 
 
 EIGHT_DEVICES = """

@@ -17,9 +17,8 @@ def compiled(function: Callable, *, reorder: bool = True) -> Dispatcher:
         function: what to compile; it is compiled when it is first called.
         reorder: allow sums in any order, which vectorised sums need.
     """
-    return njit(
-        forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, fastmath=_orders(reorder), error_model="numpy"
-    )(inspect.unwrap(function))
+    options = {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # nobody else calls it
+    return njit(**options, **_arithmetic(reorder))(inspect.unwrap(function))
 
 
 def kept(function: Callable) -> Dispatcher:
@@ -27,11 +26,12 @@ def kept(function: Callable) -> Dispatcher:
 
     Its machine code is kept on disk, next to Python's own byte code or in ``NUMBA_CACHE_DIR``.
     """
-    entry = njit(nogil=True, fastmath=_orders(True), error_model="numpy")(inspect.unwrap(function))
+    entry = njit(nogil=True, **_arithmetic(reorder=True))(inspect.unwrap(function))
     with suppress(RuntimeError):  # neither place can be written: compile in every process
         entry.enable_caching()
     return entry
 
 
-def _orders(reorder):
-    return {"contract", "nsz", "reassoc"} if reorder else {"contract"}
+def _arithmetic(reorder):
+    orders = {"contract", "nsz", "reassoc"} if reorder else {"contract"}
+    return {"fastmath": orders, "error_model": "numpy"}

@@ -5,7 +5,7 @@ Letters: h x w the projection's grid, H x W pixels of the photo.
 
 import numpy as np
 
-from loce_jax.solver.compiling import compiled, kept
+from loce_jax.solver.compiling import kept
 
 
 @kept

@@ -38,7 +38,6 @@ SERIES = tuple(np.float32(math.log(2) ** power / math.factorial(power)) for powe
 LOG2_E, HIGHEST_POWER = np.float32(1 / math.log(2)), np.float32(126)
 ROUNDER = np.float32(1.5 * 2**23)  # adding it rounds a float32 to an integer, which its lowest bits then hold
 
-
 BCE, MSE, MAE = (list(OBJECTIVES).index(name) for name in ("bce", "mse", "mae"))
 (bce_value, bce_slope), (mse_value, mse_slope), (mae_value, mae_slope) = (
     (compiled(OBJECTIVES[name].value), compiled(OBJECTIVES[name].slope)) for name in ("bce", "mse", "mae")
@@ -197,8 +196,9 @@ def pixel(p, target, background, objective):
 class Room(NamedTuple):
     """Where one concept's response is enlarged and its slopes are brought back: the taps of both axes, and space.
 
-    `columns` is the response on its side, `stretched` and `rows` the same after its columns were resized, `pulled` the slopes of
-    `rows`, and `band` some rows of the whole.  One row more than the grid has, as the last one's second tap lies there, with weight 0.
+    `columns` is the response on its side, `stretched` and `rows` the same after its columns were resized, `pulled`
+    the slopes of `rows`, and `band` some rows of the whole.  Where there is one row more than the grid has, the last
+    one's second tap lies there, with weight 0.
     """
 
     down: Taps

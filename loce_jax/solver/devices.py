@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float
 from loce_jax.mesh import divided, each_its_share
 from loce_jax.resampling import bilinear_matrix
 from loce_jax.solver.options import SolverOptions
-from loce_jax.solver.sample import solve_one
+from loce_jax.solver.sample import Resize, solve_one
 from loce_jax.solver.solution import Solution
 
 Samples = tuple[  # activations, targets, which of them are real, and start vectors, or one for all
@@ -28,14 +28,20 @@ Samples = tuple[  # activations, targets, which of them are real, and start vect
 def solve_together(samples: Samples, options: SolverOptions) -> Solution:
     """All samples in one program on one device; the one place where the maths for one sample is mapped."""
     activations, targets, valid, start = (jnp.asarray(part) for part in samples)
-    (_, h, w, c), (n, k, H, W) = activations.shape, targets.shape
-    on_device = activations, targets, valid, jnp.broadcast_to(start, (n, k, c))
-    resize = jnp.asarray(bilinear_matrix(h, H), jnp.float32), jnp.asarray(bilinear_matrix(w, W), jnp.float32)
+    n, k = targets.shape[:2]
+    resize = resize_matrices(activations.shape[1:3], targets.shape[2:])
     one = ft.partial(solve_one, resize=resize, options=options)
     image = jax.vmap(one, in_axes=(None, 0, 0, 0), axis_name="concepts")
+    mapped = activations, targets, valid, jnp.broadcast_to(start, (n, k, activations.shape[-1]))
     if options.couples_batch:
-        return jax.vmap(image, axis_name="images")(*on_device)
-    return jax.lax.map(lambda sample: image(*sample), on_device, batch_size=_side_by_side())
+        return jax.vmap(image, axis_name="images")(*mapped)
+    return jax.lax.map(lambda sample: image(*sample), mapped, batch_size=_side_by_side())
+
+
+def resize_matrices(grid: tuple[int, ...], size: tuple[int, ...]) -> Resize:
+    """The bilinear resize from `grid` to `size`, a matrix for each axis."""
+    rows, columns = (bilinear_matrix(*lengths) for lengths in zip(grid, size, strict=True))
+    return jnp.asarray(rows, jnp.float32), jnp.asarray(columns, jnp.float32)
 
 
 def _side_by_side():

@@ -28,29 +28,46 @@ def solve_one(
 
     A recipe that ties samples together needs to be mapped under the axis names "images" and "concepts".
     """
-    h, w, c = activations.shape
-    rows, columns = resize
     finite = jnp.all(jnp.isfinite(activations)) & jnp.all(jnp.isfinite(target))
-    cells = jnp.where(finite, activations.astype(jnp.float32), 0).reshape(h * w, c)
+    given = jnp.where(finite, activations, 0)
     target = jnp.where(finite, target, 0)
     objective = OBJECTIVES[options.objective]
 
-    def logits(vector):
-        return rows @ (cells @ vector).reshape(h, w) @ columns.T
-
-    def height(vector):
-        value = loss(objective, logits(vector), target)
+    def height(vector, activations):
+        value = loss(objective, enlarge(respond(activations, vector), resize), target)
         return _penalise(value, vector, valid & finite, options) if objective.penalised else value
 
     def step(carry, correction):
         vector, moments = carry
-        value, slope = jax.value_and_grad(height)(vector)
+        # else half-precision activations would be widened once, before the loop, and be read in full from then on
+        vector, activations = jax.lax.optimization_barrier((vector, given))
+        value, slope = jax.value_and_grad(height)(vector, activations)
         return adamw_step(vector, slope, moments, correction, options), value
 
     still = Moments(jnp.zeros_like(start), jnp.zeros_like(start))
     (vector, _), losses = jax.lax.scan(step, (start, still), jnp.asarray(corrections(options.num_steps)))
-    status = judge(valid, finite & jnp.all(jnp.isfinite(vector)), target.max(), target.min())
-    found = vector, losses, (cells @ vector).reshape(h, w), _overlap(logits(vector), target, options)
+    vector = jnp.where(finite, vector, jnp.nan)
+    return judge_one((given, target), valid, (vector, losses), resize=resize, options=options)
+
+
+def respond(activations: Float[Array, "h w c"], vector: Float[Array, " c"]) -> Float[Array, "h w"]:
+    """``activations @ vector`` in float32; half-precision activations are widened as they are read."""
+    wide = activations.astype(jnp.float32)
+    return wide @ vector if activations.dtype == jnp.float32 else jnp.sum(wide * vector, axis=-1)
+
+
+def enlarge(response: Float[Array, "h w"], resize: Resize) -> Float[Array, "H W"]:
+    """The response on the target's grid."""
+    rows, columns = resize
+    return rows @ response @ columns.T
+
+
+def judge_one(sample, valid, found, *, resize: Resize, options: SolverOptions) -> Solution:
+    """The `Solution` of one sample (activations, target) from what was found: its vector and losses."""
+    (activations, target), (vector, losses) = sample, found
+    response = respond(activations, vector)
+    status = judge(valid, jnp.all(jnp.isfinite(vector)), target.max(), target.min())
+    found = vector, losses, response, _overlap(enlarge(response, resize), target, options)
     vector, losses, response, iou = (jnp.where(status == Status.OK, leaf, jnp.nan) for leaf in found)
     return Solution(vector, losses, response, iou, status)
 

@@ -113,6 +113,11 @@ def _solve_all(samples, options):
         from loce_jax.solver.cpu import solve_on_cores  # noqa: PLC0415 - Numba, half a second that others never need
 
         return solve_on_cores(samples, options)
+    if jax.default_backend() == "gpu" and jax.local_device_count() == 1 and not options.couples_batch:
+        from loce_jax.solver.gpu import kernel_serves, solve_by_kernel  # noqa: PLC0415 - Pallas, a quarter of a second
+
+        if kernel_serves(samples, options):
+            return solve_by_kernel(samples, options)
     return solve_on_devices(samples, options)
 
 
