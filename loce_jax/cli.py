@@ -55,6 +55,8 @@ class Fit:
     """The recipe; the paper's if left out."""
     strict: bool = False
     """Stop at the first image or mask that cannot be used, instead of keeping it as a row with a status."""
+    memory: float | None = None
+    """Gigabytes of main memory that the process may take, without `--engine`; 32 images together if left out."""
     worker: int | Literal["auto"] | None = None
     """Do only one worker's share: its number from 0, or 'auto' to read it from SLURM, Open MPI or Kubernetes."""
     num_workers: int | None = None
@@ -85,7 +87,8 @@ class Fit:
             return
         if share:
             print(f"This is {share}.", flush=True)
-        fit(ft.partial(run_plan, order.plan(), self.out, share=share, strict=self.strict))
+        options = {"share": share, "strict": self.strict, "memory": self.memory}
+        fit(ft.partial(run_plan, order.plan(), self.out, **options))
 
     def _show(self, share):
         run = open_run(self.out)
@@ -292,7 +295,9 @@ def _keep_compilations() -> None:
 
     from loce_jax.models.weights_cache import cache_folder  # noqa: PLC0415 - fast --help
 
-    jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
+    compiled = str(cache_folder() / "compiled")
+    os.environ.setdefault("NUMBA_CACHE_DIR", compiled)  # Numba reads it when it is imported
+    jax.config.update("jax_compilation_cache_dir", compiled)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 

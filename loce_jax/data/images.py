@@ -82,4 +82,4 @@ def _to_rgb(image: Image.Image, name: str) -> UInt8[np.ndarray, "H W 3"]:
     if image.has_transparency_data:
         seen = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)
-    return np.array(image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from loce_jax.activations import Extract, make_extractor
 from loce_jax.checks import InputError
@@ -70,7 +71,12 @@ def do_chunks(  # noqa: PLR0913
     """Do the chunks called `names`, as many images together; yields each name when it is stored."""
     wanted = {name: plan.chunks[name] for name in names}
     cores = os.cpu_count()
-    with ThreadPoolExecutor(cores) as readers, ThreadPoolExecutor(cores) as helpers, ThreadPoolExecutor(1) as finisher:
+    with (
+        threadpool_limits(1, "blas"),  # its threads would wait for cores that ours already use
+        ThreadPoolExecutor(cores) as readers,
+        ThreadPoolExecutor(cores) as helpers,
+        ThreadPoolExecutor(1) as finisher,
+    ):
 
         def finish(name, opened, solutions):
             rows, layers = measure_chunk(plan, opened, solutions, helpers)
