@@ -3,8 +3,8 @@
 ``python benchmarks/bench_pipeline.py compare --coco instances.json --images FOLDER [--model NAME_OR_FOLDER ...]``
 prints one JSON line per network: seconds of the bare forward passes (photos read and resized before), of the bare
 solves (targets drawn before, the concepts of an image together, as a run does them), of the whole run (decoding,
-masks, network, solver, IoU at the photo's size, files; the network is compiled before), and its ratios to the sum and to the forward passes.  All in
-one process, after one warm-up of each, alternating; medians.
+masks, network, solver, IoU at the photo's size, files; the network is compiled before), and its ratios to the sum and
+to the forward passes.  All in one process, after one warm-up of each, alternating; medians.
 
 ``python benchmarks/bench_pipeline.py grow [--plot FILE.png]`` makes runs of more and more generated scenes, each in
 a process of its own, and prints pairs, seconds, milliseconds per LoCE and peak memory; last, the exponent of a power

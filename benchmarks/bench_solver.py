@@ -1,9 +1,10 @@
 """Time `solve` against the reference's recipe in PyTorch.
 
 ``python benchmarks/bench_solver.py [--quick]`` prints one JSON line per shape and contender, then one per shape with
-the ratios.  Every contender gets the same samples and a process of its own:
+the ratios and the machine's own limit (limits.py).  Every contender gets the same samples and a process of its own:
 
     ours                  `solve`, the paper's recipe
+    ours_4                the same, four concepts an image: the mask and its reflections
     reference             every channel enlarged to 100 x 100 first, then autograd and torch's AdamW
     reference_tuned       the same, glibc's malloc told to keep memory instead of returning it after every operation
     low_resolution        the same algebra as ours in PyTorch: sum the channels, then enlarge the one map
@@ -23,6 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from limits import limit, speeds
 from machine import machine
 
 TARGET = (100, 100)
@@ -34,7 +36,7 @@ ENLARGED = {  # samples it gets here: enlarged to 100 x 100, 64 take up to 17 GB
     (96, 56, 56): 32,  # fewer of them would fit malloc's own reserve, and not show what the batch of 64 costs
 }
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_TOP_PAD_": str(256 << 20)}
-RUNS = {"ours": 5, "reference": 2, "reference_tuned": 2, "low_resolution": 3}
+RUNS = {"ours": 5, "ours_4": 5, "reference": 2, "reference_tuned": 2, "low_resolution": 3}
 STEPS, LEARNING_RATE = 50, 0.1
 
 Shape = tuple[int, int, int]
@@ -68,7 +70,13 @@ def ours(activations: np.ndarray, masks: np.ndarray) -> Contender:
     from loce_jax import SolverOptions, solve  # noqa: PLC0415
 
     data = jax.device_put(activations), jax.device_put(masks)
-    return lambda: np.asarray(jax.block_until_ready(solve(*data, SolverOptions.paper())).losses[:, -1])
+    return lambda: np.asarray(jax.block_until_ready(solve(*data, SolverOptions.paper())).losses[..., -1])
+
+
+def ours_4(activations: np.ndarray, masks: np.ndarray) -> Contender:
+    four = np.stack([masks, masks[:, ::-1], masks[:, :, ::-1], masks[:, ::-1, ::-1]], axis=1)
+    run = ours(activations, np.ascontiguousarray(four))
+    return lambda: run()[:, 0]
 
 
 def in_torch(activations: np.ndarray, masks: np.ndarray, *, enlarge_first: bool) -> Contender:
@@ -109,7 +117,10 @@ def in_torch(activations: np.ndarray, masks: np.ndarray, *, enlarge_first: bool)
 def measure(contender: str, shape: Shape, n: int, common: int, runs: int) -> dict:
     """Time one contender, in this process."""
     samples = make_samples(shape, n)
-    run = ours(*samples) if contender == "ours" else in_torch(*samples, enlarge_first=contender != "low_resolution")
+    if contender in ("ours", "ours_4"):
+        run = {"ours": ours, "ours_4": ours_4}[contender](*samples)
+    else:
+        run = in_torch(*samples, enlarge_first=contender != "low_resolution")
 
     def seconds():
         start = time.perf_counter()
@@ -126,18 +137,18 @@ def measure(contender: str, shape: Shape, n: int, common: int, runs: int) -> dic
         "first_s": round(first, 4),
         "median_s": round(median, 4),
         "runs_s": [round(t, 4) for t in times],
-        "ms_per_loce": round(1000 * median / n, 3),
+        "ms_per_loce": round(1000 * median / n / (4 if contender == "ours_4" else 1), 3),
         "final_loss": loss,
         "loss_over": common,
     }
 
 
-def compare(shape: Shape, quick: bool) -> Iterator[dict]:
+def compare(shape: Shape, quick: bool, measured: dict[str, float]) -> Iterator[dict]:
     """Every contender in a process of its own: malloc reads its settings at the start only."""
     enlarged = 2 if quick else ENLARGED[shape]
     rows = {}
     for contender, runs in RUNS.items():
-        if contender != "ours" and not importlib.util.find_spec("torch"):
+        if not contender.startswith("ours") and not importlib.util.find_spec("torch"):
             continue
         n = enlarged if contender.startswith("reference") else 4 if quick else SIDE_BY_SIDE
         job = {"contender": contender, "shape": shape, "n": n, "common": enlarged, "runs": 1 if quick else runs}
@@ -146,9 +157,15 @@ def compare(shape: Shape, quick: bool) -> Iterator[dict]:
         done = subprocess.run(command, env=os.environ | settings, stdout=subprocess.PIPE, check=True, text=True)
         rows[contender] = json.loads(done.stdout)
         yield rows[contender] | machine()
-    mine = rows.pop("ours")
-    yield {"shape": mine["shape"], "ours_ms": mine["ms_per_loce"]} | {
-        f"over_{contender}": round(row["ms_per_loce"] / mine["ms_per_loce"], 2) for contender, row in rows.items()
+    mine, four = rows.pop("ours"), rows.pop("ours_4")
+    yield {
+        "shape": mine["shape"],
+        "ours_ms": mine["ms_per_loce"],
+        **{f"over_{name}": round(row["ms_per_loce"] / mine["ms_per_loce"], 2) for name, row in rows.items()},
+        "ours_4_ms": four["ms_per_loce"],
+        "four_concepts_gain": round(mine["ms_per_loce"] / four["ms_per_loce"], 2),
+        **limit(shape, measured),
+        "limit_over_ours": round(float(limit(shape, measured)["limit_ms"]) / mine["ms_per_loce"], 3),
     }
 
 
@@ -161,8 +178,10 @@ def main():
         job = json.loads(flags.job)
         print(json.dumps(measure(**job | {"shape": tuple(job["shape"])})))
         return
+    measured = speeds()
+    print(json.dumps({name: round(value, 1) for name, value in measured.items()} | machine()), flush=True)
     for shape in list(ENLARGED)[-1:] if flags.quick else ENLARGED:
-        for line in compare(shape, flags.quick):
+        for line in compare(shape, flags.quick, measured):
             print(json.dumps(line), flush=True)
 
 

@@ -27,7 +27,7 @@ def images_together(plan: Plan, memory: float | None) -> int:
     """
     if memory is None:
         return IMAGES_TOGETHER
-    fixed = _resident() + CHUNKS_OPEN * _reading(plan) + _forward(plan)
+    fixed = _resident() + _reading(plan) + _forward(plan)
     for together in (IMAGES_TOGETHER, IMAGES_TOGETHER // 2, BATCH):
         needed = ROOM * (fixed + together * _image(plan))
         if needed <= memory * GIGABYTE:
@@ -45,9 +45,9 @@ def _resident() -> int:
 
 
 def _reading(plan: Plan) -> int:
-    """Bytes of the photos, masks and targets of the largest chunk."""
+    """Bytes of the photos, masks and targets of the chunks that are open together, if they are the largest."""
     target = 4 * math.prod(plan.options.target)
-    return max(
+    return CHUNKS_OPEN * max(
         sum(3 * math.prod(item.size) + len(item.pairs) * (2 * math.prod(item.size) + target) for item in items)
         for items in plan.chunks.values()
     )
