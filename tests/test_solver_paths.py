@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from loce_jax import SolverOptions, solve
-from loce_jax.solver import gpu
+from loce_jax.solver import cpu, gpu
 from loce_jax.solver.compiling import kept
 from loce_jax.solver.cpu import sigmoid, solve_on_cores, taps
 from loce_jax.solver.devices import solve_together
@@ -107,6 +107,14 @@ def test_two_taps_are_the_whole_row(n_in, n_out):
     position = np.clip((np.arange(n_out) + 0.5) * n_in / n_out - 0.5, 0, n_in - 1)
     expected = np.interp(position, np.arange(n_in), values[:n_in])
     np.testing.assert_allclose(near * values[first] + far * values[first + 1], expected, rtol=1e-6)
+
+
+def test_an_objective_that_is_not_compiled_is_solved_by_xla(monkeypatch):
+    activations, masks, *_ = samples((3, 4, 5), n=1, k=1)
+    expected = solve(activations, masks, SolverOptions("mse", penalty="sample", num_steps=5)).vectors
+    monkeypatch.setattr(cpu, "COMPILED", ("bce",))
+    found = solve(activations, masks, SolverOptions("mse", penalty="sample", num_steps=5)).vectors
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_padding_costs_nothing_and_changes_nothing():

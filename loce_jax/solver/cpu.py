@@ -38,9 +38,10 @@ SERIES = tuple(np.float32(math.log(2) ** power / math.factorial(power)) for powe
 LOG2_E, HIGHEST_POWER = np.float32(1 / math.log(2)), np.float32(126)
 ROUNDER = np.float32(1.5 * 2**23)  # adding it rounds a float32 to an integer, which its lowest bits then hold
 
-BCE, MSE, MAE = (list(OBJECTIVES).index(name) for name in ("bce", "mse", "mae"))
+COMPILED = ("bce", "mse", "mae")  # the objectives of `pixel`; XLA solves for others
+BCE, MSE, MAE = range(len(COMPILED))
 (bce_value, bce_slope), (mse_value, mse_slope), (mae_value, mae_slope) = (
-    (compiled(OBJECTIVES[name].value), compiled(OBJECTIVES[name].slope)) for name in ("bce", "mse", "mae")
+    (compiled(OBJECTIVES[name].value), compiled(OBJECTIVES[name].slope)) for name in COMPILED
 )
 
 
@@ -72,15 +73,20 @@ def recipe(options: SolverOptions) -> Recipe:
         np.float32(options.learning_rate),
         np.float32(1 - options.learning_rate * options.weight_decay),
         np.float32(options.epsilon),
-        list(OBJECTIVES).index(options.objective),
+        COMPILED.index(options.objective),
         objective.averaged,
         objective.penalised,
         np.float32(128 / 255) if options.iou == "paper" else np.nextafter(HALF, ONE),
     )
 
 
+def serves(options: SolverOptions) -> bool:
+    """Whether `solve_on_cores` knows the recipe."""
+    return options.objective in COMPILED and not options.couples_batch
+
+
 def solve_on_cores(samples: Samples, options: SolverOptions) -> Solution:
-    """Solve for every target, a thread a core; the recipe's penalty must not tie samples together.
+    """Solve for every target, a thread a core, by a recipe that it `serves`.
 
     Args:
         samples: activations, targets, which of them are real, and start vectors.

@@ -109,10 +109,11 @@ def _solve_all(samples, options):
     """The samples by the shortest way: compiled for the cores of a CPU, or by XLA on the devices there are."""
     if _is_traced(samples):
         return solve_together(samples, options)
-    if runs_on_cores() and not options.couples_batch:
-        from loce_jax.solver.cpu import solve_on_cores  # noqa: PLC0415 - Numba, half a second that others never need
+    if runs_on_cores():
+        from loce_jax.solver.cpu import serves, solve_on_cores  # noqa: PLC0415 - Numba, half a second
 
-        return solve_on_cores(samples, options)
+        if serves(options):
+            return solve_on_cores(samples, options)
     if jax.default_backend() == "gpu" and jax.local_device_count() == 1 and not options.couples_batch:
         from loce_jax.solver.gpu import kernel_serves, solve_by_kernel  # noqa: PLC0415 - Pallas, a quarter of a second
 
