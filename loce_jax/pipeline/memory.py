@@ -1,6 +1,7 @@
 """How many images a run may work on together within a limit of main memory."""
 
 import math
+import os
 from pathlib import Path
 
 import jax
@@ -14,6 +15,7 @@ from loce_jax.pipeline.reading import CHUNKS_OPEN
 IMAGES_TOGETHER = 32
 GIGABYTE = 1e9
 COPIES = 3  # of the activations: the batches', theirs in one array, and the one that the solver reads
+LOADED_LATER = 300_000_000  # compilers and libraries that the work begins with; 0.25 gigabytes were seen
 ROOM = 1.1  # what allocators keep back
 
 
@@ -39,9 +41,10 @@ def images_together(plan: Plan, memory: float | None) -> int:
 
 
 def _resident() -> int:
-    """Bytes that the process has in memory now, 0 where the system does not tell."""
+    """Bytes that the process has in memory before its work begins, 0 where the system does not tell, and will add."""
     status = Path("/proc/self/statm")
-    return int(status.read_text().split()[1]) * 4096 if status.exists() else 0
+    now = int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if status.exists() else 0
+    return now + LOADED_LATER
 
 
 def _reading(plan: Plan) -> int:
