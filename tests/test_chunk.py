@@ -1,12 +1,15 @@
 """Chunks within bounds: of device memory, of main memory, and of compilations."""
 
 import logging
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
-from loce_jax import InputError, SolverOptions
+from loce_jax import InputError, SolverOptions, open_run
 from loce_jax.activations import make_extractor
 from loce_jax.cli import main
 from loce_jax.pipeline import chunk, memory
@@ -112,3 +115,30 @@ def test_memory_is_a_flag(tmp_path, capsys):
     flags = ["--layers", "blocks.4", "--scenes", "--memory", "0.01", "--out", str(tmp_path / "run")]
     assert main(["fit", *flags]) == 2
     assert "`memory` must hold the network" in capsys.readouterr().err
+
+
+ON_EIGHT_DEVICES = """
+import sys
+import jax
+jax.config.update("jax_num_cpu_devices", 8)
+from tests.test_chunk import make
+from loce_jax.activations import make_extractor
+from loce_jax.pipeline.run import run_plan
+assert len(jax.devices()) == 8
+plan = make(40)
+photos = jax.numpy.zeros((3, *plan.network.preprocess.size, 3), "uint8")
+assert make_extractor(plan.network, plan.layers)(photos)["deep"].shape[0] == 3
+run_plan(plan, sys.argv[1])
+"""
+
+
+def test_a_run_on_eight_devices_has_the_vectors_of_one(plan, tmp_path):
+    command = [sys.executable, "-c", ON_EIGHT_DEVICES, str(tmp_path / "eight")]
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    eight, one = open_run(tmp_path / "eight"), run_plan(plan, tmp_path / "one")
+    assert eight.complete
+    for layer in LAYERS:
+        # XLA's code for the eight, Numba's for the one, after three steps
+        np.testing.assert_allclose(eight.vectors(layer), one.vectors(layer), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(eight.column("iou", layer), one.column("iou", layer), atol=5e-3)
