@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from jaxtyping import Float
 from numba import types
@@ -116,7 +116,7 @@ def solve_on_cores(samples: Samples, options: SolverOptions) -> Solution:
     status = judge(valid, finite, highest, lowest, numpy=np)
     for part in every:
         part[status != Status.OK] = np.nan
-    return Solution(*(jnp.asarray(part) for part in (vectors, losses, responses, ious, status)))
+    return jax.device_put(Solution(vectors, losses, responses, ious, status))  # `jnp.asarray` compiles for each shape
 
 
 @kept
