@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from loce_jax.checks import InputError
+from loce_jax.analysis.cloud import check_vectors
 
 _NEIGHBOURS = 15  # UMAP's default, the point itself included
 _FEW = 30  # distinct vectors below which a neighbourhood of 15 is half of the data and says nothing local
@@ -42,12 +42,7 @@ def embed_2d(vectors: Float[np.ndarray, "n c"], *, seed: int = 0) -> Embedding2D
     array([[-1.,  0.],
            [ 1.,  0.]])
     """
-    bad = int((~np.isfinite(vectors)).any(axis=1).sum())
-    if bad:
-        raise InputError(
-            f"`vectors` must be finite, but {bad} of {len(vectors)} rows hold NaN or infinity. "
-            "Drop them first: `keep = np.isfinite(vectors).all(axis=1)`."
-        )
+    check_vectors(vectors)
     if len(np.unique(vectors, axis=0)) < _FEW:
         return Embedding2D(_principal_plane(vectors), "pca")
     return Embedding2D(_umap(vectors, seed), "umap")

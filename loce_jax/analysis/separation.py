@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.distance import cdist
 
-from loce_jax.checks import InputError, check_shape
+from loce_jax.analysis.cloud import check_cloud
 
 _BLOCK = 2048  # rows per distance block: 2048 x 2048 distances are 32 MB
 
@@ -45,14 +45,7 @@ def pairwise_separation(vectors: Float[np.ndarray, "n c"], labels: Sequence | np
     >>> result.concepts, round(float(result.matrix[0, 1]), 3)
     (('cat', 'dog'), 0.4)
     """
-    labels = np.asarray(labels)
-    check_shape("labels", labels, (len(vectors),), meaning="one per vector", fix="")
-    bad = int((~np.isfinite(vectors)).any(axis=1).sum())
-    if bad:
-        raise InputError(
-            f"`vectors` must be finite, but {bad} of {len(vectors)} rows hold NaN or infinity. "
-            "Drop them first: `keep = np.isfinite(vectors).all(axis=1)`."
-        )
+    labels = check_cloud(vectors, labels)
     concepts = np.unique(labels)
     clouds = [vectors[labels == concept].astype(np.float64) for concept in concepts]
     diameters = [_extremes(cloud, cloud)[1] for cloud in clouds]

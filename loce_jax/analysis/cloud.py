@@ -1,0 +1,33 @@
+"""What every analysis asks of a cloud of vectors and its labels, checked in one place.
+
+Letters: n embeddings, c channels.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Num, Shaped
+
+from loce_jax.checks import InputError, check_shape
+
+
+def check_vectors(vectors: Num[np.ndarray, "n c"], *, name: str = "vectors") -> None:
+    """Raise `InputError` unless every row is finite."""
+    bad = int((~np.isfinite(vectors)).any(axis=1).sum())
+    if bad:
+        raise InputError(
+            f"`{name}` must be finite, but {bad} of {len(vectors)} rows hold NaN or infinity. "
+            "Drop them first: `keep = np.isfinite(vectors).all(axis=1)`."
+        )
+
+
+def check_cloud(vectors: Num[np.ndarray, "n c"], labels: Sequence | np.ndarray) -> Shaped[np.ndarray, " n"]:
+    """The labels as an array; `InputError` unless every row of `vectors` is finite and has one label.
+
+    >>> check_cloud(np.zeros((2, 3)), ["cat", "dog"]).tolist()
+    ['cat', 'dog']
+    """
+    labels = np.asarray(labels)
+    check_shape("labels", labels, (len(vectors),), meaning="one per vector", fix="")
+    check_vectors(vectors)
+    return labels
