@@ -1,9 +1,7 @@
-"""The command line: flags become frozen options, options go to the pipeline; no maths here."""
+"""Commands that make, show and print runs."""
 
 import functools as ft
-import json
 import os
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from loce_jax.checks import InputError
+from loce_jax.cli.networks import LoadingFlags
 from loce_jax.models.loading import Loading
 from loce_jax.pipeline.ray_engine import Order, RayOptions, run_on_ray
 from loce_jax.pipeline.run import run_plan
@@ -21,11 +20,6 @@ from loce_jax.store import open_run
 from loce_jax.store.places import is_url
 
 DEMO_LAYERS = ("blocks.4", "blocks.10", "head")
-
-Model = Annotated[str, tyro.conf.Positional]
-
-
-LoadingFlags = Annotated[Loading, tyro.conf.OmitArgPrefixes]
 
 
 @dataclass(frozen=True)
@@ -145,68 +139,6 @@ class Demo:
 
 
 @dataclass(frozen=True)
-class Layers:
-    """List every layer of a network: name, shape, stride, kind."""
-
-    model: Model
-    """Name of an embedded network, a checkpoint folder, one that `loce convert` wrote, `paper:NAME`, or a hub's id."""
-    loading: LoadingFlags = field(default_factory=Loading)
-    """How the network is loaded."""
-    json: bool = False
-    """Print JSON instead of a table."""
-
-    def __call__(self) -> None:
-        """Run it."""
-        from loce_jax.models.paper_table import PREFIX, paper_layers  # noqa: PLC0415 - fast --help
-
-        is_known = self.model.startswith(PREFIX) and self.loading == Loading()  # listing a preset loads nothing
-        layers = paper_layers(self.model) if is_known else self.loading.load(self.model).layers()
-        rows = [
-            {
-                "name": layer.name,
-                "shape": [*layer.grid, layer.channels],
-                "stride": layer.stride,
-                "kind": layer.kind,
-                "aliases": list(layer.aliases),
-            }
-            for layer in layers
-        ]
-        if self.json:
-            print(json.dumps(rows, indent=1))
-            return
-        from loce_jax.console import print_layers  # noqa: PLC0415 - fast --help
-
-        print_layers(rows)
-
-
-@dataclass(frozen=True)
-class Convert:
-    """Turn a PyTorch vision network into one that is read here without PyTorch, once; needs `loce_jax[torch]`.
-
-    The source is a folder or hub id of transformers, `timm:NAME`, `torchvision:NAME`, or an `.onnx` file.
-    """
-
-    source: Annotated[str, tyro.conf.Positional]
-    """Folder, hub id, `timm:NAME`, `torchvision:NAME`, or a file that ends in `.onnx`."""
-    out: Path
-    """The folder to write; new or empty."""
-    size: tuple[int, int] | None = None
-    """Height and width of the network's input; the checkpoint's own if left out."""
-    weights: Path | None = None
-    """Safetensors file with the network's state dict, for `timm:` and `torchvision:`; downloaded if left out."""
-    random_weights: bool = False
-    """Use random weights for `timm:` and `torchvision:`, to try something out."""
-
-    def __call__(self) -> None:
-        """Run it."""
-        from loce_jax.models.converter.sources import convert_source  # noqa: PLC0415 - needs PyTorch
-
-        options = {"size": self.size, "weights": self.weights, "random_weights": self.random_weights}
-        network = convert_source(self.source, self.out, **options)
-        print(f"{len(network.layers())} layers in {self.out}. `loce layers {self.out}` lists them.")
-
-
-@dataclass(frozen=True)
 class Show:
     """Print a run's numbers: LoCEs, mean and median IoU and the share of failures per concept and layer."""
 
@@ -260,46 +192,3 @@ def show(run):
     from loce_jax.console import print_run  # noqa: PLC0415 - fast --help
 
     print_run(run)
-
-
-COMMANDS = {"demo": Demo, "convert": Convert, "fit": Fit, "layers": Layers, "show": Show, "report": Report}
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Entry point of the `loce` command; 0 if all went well, 2 if the input cannot be used, 1 for a failing disk."""
-    command = tyro.extras.subcommand_cli_from_dict(
-        COMMANDS,
-        prog="loce",
-        description="Local concept embeddings: where and how does a vision network hold a concept, picture by picture?",
-        args=arguments,
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
-    _keep_compilations()
-    try:
-        command()
-    except InputError as error:
-        print(f"loce: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:  # a full disk, a vanished mount
-        print(f"loce: {error}; what is finished is kept, and the same command continues.", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("loce: interrupted; the same command continues.", file=sys.stderr)
-        return 130
-    return 0
-
-
-def _keep_compilations() -> None:
-    """Let a second start reuse the first one's compiled functions, from the user's cache folder."""
-    import jax  # noqa: PLC0415 - fast --help
-
-    from loce_jax.models.weights_cache import cache_folder  # noqa: PLC0415 - fast --help
-
-    compiled = str(cache_folder() / "compiled")
-    os.environ.setdefault("NUMBA_CACHE_DIR", compiled)  # Numba reads it when it is imported
-    jax.config.update("jax_compilation_cache_dir", compiled)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,48 @@
+"""The command line: flags become frozen options, options go to the rooms; no maths here."""
+
+import os
+import sys
+
+import tyro
+
+from loce_jax.checks import InputError
+from loce_jax.cli.networks import Convert, Layers
+from loce_jax.cli.runs import Demo, Fit, Report, Show
+
+COMMANDS = {"demo": Demo, "convert": Convert, "fit": Fit, "layers": Layers, "show": Show, "report": Report}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point of the `loce` command; 0 if all went well, 2 if the input cannot be used, 1 for a failing disk."""
+    command = tyro.extras.subcommand_cli_from_dict(
+        COMMANDS,
+        prog="loce",
+        description="Local concept embeddings: where and how does a vision network hold a concept, picture by picture?",
+        args=arguments,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+    _keep_compilations()
+    try:
+        command()
+    except InputError as error:
+        print(f"loce: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # a full disk, a vanished mount
+        print(f"loce: {error}; what is finished is kept, and the same command continues.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("loce: interrupted; the same command continues.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _keep_compilations() -> None:
+    """Let a second start reuse the first one's compiled functions, from the user's cache folder."""
+    import jax  # noqa: PLC0415 - fast --help
+
+    from loce_jax.models.weights_cache import cache_folder  # noqa: PLC0415 - fast --help
+
+    compiled = str(cache_folder() / "compiled")
+    os.environ.setdefault("NUMBA_CACHE_DIR", compiled)  # Numba reads it when it is imported
+    jax.config.update("jax_compilation_cache_dir", compiled)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
