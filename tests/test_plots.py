@@ -9,10 +9,13 @@ from matplotlib.colors import to_hex, to_rgb
 
 from loce_jax.analysis.separation import Separation
 from loce_jax.checks import InputError
+from loce_jax.plots.curves import draw_bars, draw_curves
 from loce_jax.plots.examples import OPACITY, border, draw_mask, draw_projection, project
 from loce_jax.plots.maps import draw_map
 from loce_jax.plots.matrices import draw_separation
 from loce_jax.plots.palette import CONCEPT_COLOURS, PROJECTION, concept_style, rgb
+from loce_jax.plots.strips import ALIKE, Tile, draw_strip
+from loce_jax.plots.trees import draw_tree
 
 # Machado, Oliveira & Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency", 2009,
 # table 1, severity 1.0, on linear RGB.
@@ -123,3 +126,54 @@ def test_projection_tints_by_its_value():
     np.testing.assert_allclose(drawn[4, 4], expected, atol=0.5)
     halves = draw_projection(photo, np.array([[-9.0, 9.0]]))
     assert (halves[:, 4] == rgb(PROJECTION)).all() and halves[0, 0].max() < 2  # the line, and far outside
+
+
+def test_curves_carry_their_values_and_a_band_around_them(axes):
+    places, values = np.array([1, 5, 10]), np.array([0.9, 0.8, 0.6])
+    draw_curves(axes, places, {"cat": values, "$dog": values / 2}, spreads={"cat": np.full(3, 0.1)})
+    assert [line.get_ydata().tolist() for line in axes.lines] == [values.tolist(), (values / 2).tolist()]
+    corners = axes.collections[0].get_paths()[0].vertices
+    assert corners[:, 1].max() == pytest.approx(1.0) and corners[:, 1].min() == pytest.approx(0.5)
+    axes.figure.canvas.draw()  # a dollar sign alone would be an error of mathematics
+    with pytest.raises(InputError, match="`cat` must have shape"):
+        draw_curves(axes, places, {"cat": values[:2]})
+
+
+def test_bars_of_a_place_stand_side_by_side(axes):
+    draw_bars(axes, ["early", "late"], {"mean": np.array([0.2, 0.4]), "failed": np.array([0.1, 0.0])})
+    assert [bar.get_height() for bar in axes.patches] == [0.2, 0.4, 0.1, 0.0]
+    left = [bar.get_x() for bar in axes.patches]
+    assert left == pytest.approx([-0.4, 0.6, 0.0, 1.0])
+
+
+def test_tree_shows_merges_clusters_and_leaves(axes):
+    # leaves 0..3 at 0, 1, 10, 14: (0 1) at 1, (2 3) at 4, all at 10
+    links = np.array([[0.0, 1.0, 1.0, 2.0], [2.0, 3.0, 4.0, 2.0], [4.0, 5.0, 10.0, 4.0]])
+    draw_tree(axes, links, np.array([7, 7, 8, 8]), ["cat", "cat", "dog", "cat"], concepts=["cat", "dog"])
+    merges = [segment.tolist() for segment in axes.collections[0].get_segments()]
+    assert merges == [
+        [[0, 0], [0, 1], [1, 1], [1, 0]],
+        [[2, 0], [2, 4], [3, 4], [3, 0]],
+        [[0.5, 1], [0.5, 10], [2.5, 10], [2.5, 4]],
+    ]
+    colours = [to_hex(colour) for colour in axes.collections[0].get_colors()]
+    assert len(set(colours)) == 3  # two clusters, and the merge above them
+    assert sorted(bar.get_x() + bar.get_width() / 2 for bar in axes.containers[0]) == [0, 1, 3]  # the cats
+
+
+def test_a_chain_of_three_thousand_merges_is_drawn(axes):
+    n = 3000
+    links = np.array([[0 if i == 0 else n + i - 1, i + 1, i + 1.0, i + 2] for i in range(n - 1)], float)
+    draw_tree(axes, links, np.zeros(n, int), ["cat"] * n, concepts=["cat"])
+    assert len(axes.collections[0].get_segments()) == n - 1
+
+
+def test_strip_shows_photos_frames_and_what_is_missing():
+    figure, row = plt.subplots(1, 3)
+    photo = np.full((4, 4, 3), 9, np.uint8)
+    draw_strip(list(row), [Tile(photo, "0.25", ALIKE), Tile(None, "$5")], title="query")
+    figure.canvas.draw()
+    assert (row[0].images[0].get_array() == photo).all() and row[0].get_xlabel() == "0.25"
+    assert to_hex(row[0].spines["left"].get_edgecolor()) == ALIKE and row[0].get_ylabel() == "query"
+    assert row[1].texts[0].get_text() == "no photo" and not row[2].axison
+    plt.close(figure)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 
 from loce_jax.checks import check_known, check_shape
+from loce_jax.plots.names import plain
 from loce_jax.plots.palette import concept_style
 
 
@@ -28,7 +29,9 @@ def draw_map(
         mine = points[labels == concept]
         if len(mine):
             colour, marker = concept_style(index)
-            axes.scatter(*mine.T, s=22, c=colour, marker=marker, edgecolors="white", linewidths=0.4, label=concept)
+            axes.scatter(
+                *mine.T, s=22, c=colour, marker=marker, edgecolors="white", linewidths=0.4, label=plain(concept)
+            )
     axes.set(xticks=[], yticks=[], aspect="equal")
     axes.set_adjustable("datalim")
     if len(points):

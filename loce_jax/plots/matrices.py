@@ -1,25 +1,55 @@
-"""A concept-by-concept matrix as a heat map with its numbers."""
+"""A concept-by-concept matrix as a heat map with its numbers.
 
+Letters: r rows, k columns.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 
 from loce_jax.analysis.separation import Separation
+from loce_jax.plots.names import plain
 from loce_jax.plots.palette import SEQUENTIAL
 
 _MOST_NUMBERS = 24  # concepts up to which the numbers in the cells can be read
 
 
+def draw_matrix(
+    axes: Axes,
+    matrix: Float[np.ndarray, "r k"],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    low: float = 0.0,
+    high: float = 1.0,
+) -> Axes:
+    """Draw values from `low` (dark) to `high` (bright); NaN stays empty."""
+    axes.imshow(matrix, cmap=LinearSegmentedColormap.from_list("matrix", SEQUENTIAL), vmin=low, vmax=high)
+    axes.set_xticks(range(len(columns)), [plain(name) for name in columns], rotation=90)
+    axes.set_yticks(range(len(rows)), [plain(name) for name in rows])
+    if max(matrix.shape) <= _MOST_NUMBERS:
+        for (i, j), value in np.ndenumerate(matrix):
+            if np.isfinite(value):
+                ink = "black" if value > low + 0.45 * (high - low) else "white"
+                axes.text(j, i, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=8)
+    return axes
+
+
 def draw_separation(axes: Axes, separation: Separation) -> Axes:
     """Draw `Separation.matrix`: dark pairs are easily confused.  The diagonal, 0 by definition, stays empty."""
-    matrix, names = separation.matrix.copy(), [str(concept) for concept in separation.concepts]
-    matrix[range(len(names)), range(len(names))] = float("nan")
-    axes.imshow(matrix, cmap=LinearSegmentedColormap.from_list("separation", SEQUENTIAL), vmin=0, vmax=1)
-    axes.set_xticks(range(len(names)), names, rotation=90)
-    axes.set_yticks(range(len(names)), names)
-    if len(names) <= _MOST_NUMBERS:
-        for i in range(len(names)):
-            for j in range(len(names)):
-                if i != j:
-                    ink = "black" if matrix[i, j] > 0.45 else "white"
-                    axes.text(j, i, f"{matrix[i, j]:.2f}", ha="center", va="center", color=ink, fontsize=8)
-    return axes
+    names = [str(concept) for concept in separation.concepts]
+    return draw_matrix(axes, without_diagonal(separation.matrix), names, names)
+
+
+def without_diagonal(matrix: Float[np.ndarray, "k k"]) -> Float[np.ndarray, "k k"]:
+    """A copy with NaN where a concept meets itself.
+
+    >>> without_diagonal(np.ones((2, 2))).tolist()
+    [[nan, 1.0], [1.0, nan]]
+    """
+    copy = matrix.astype(np.float64)
+    np.fill_diagonal(copy, np.nan)
+    return copy

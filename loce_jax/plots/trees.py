@@ -1,0 +1,80 @@
+"""A merge tree with its clusters, over the concepts of its leaves.
+
+Letters: n embeddings, m = n - 1 merges.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+
+from loce_jax.checks import check_known, check_shape
+from loce_jax.plots.names import plain
+from loce_jax.plots.palette import concept_style
+
+_ABOVE, _CLUSTERS = "#c9c5c2", ("#3e3a38", "#8a8480")  # merges between clusters; neighbours in turn
+_BAND = 0.06  # of the height, for the row of concepts under the leaves
+
+
+def draw_tree(
+    axes: Axes,
+    links: Float[np.ndarray, "m 4"],
+    clusters: Int[np.ndarray, " n"],
+    labels: Sequence[str] | Shaped[np.ndarray, " n"],
+    *,
+    concepts: Sequence[str],
+) -> Axes:
+    """Draw SciPy's linkage matrix: merges inside a cluster dark, above the cut pale, concepts as a coloured row.
+
+    Trees of any depth can be drawn: nothing here is recursive.
+    """
+    labels = np.asarray(labels)
+    check_shape("labels", labels, (len(links) + 1,), meaning="one per leaf", fix="")
+    check_shape("clusters", clusters, (len(links) + 1,), meaning="one per leaf", fix="")
+    check_known("concept", dict.fromkeys(labels.tolist()), list(concepts))
+    order = _leaves(links)
+    place, height, owner = _places(links, order, clusters)
+    rank = {cluster: number for number, cluster in enumerate(dict.fromkeys(clusters[order].tolist()))}
+    segments, colours = [], []
+    for node, (left, right, top, _) in enumerate(links, start=len(labels)):
+        a, b = int(left), int(right)
+        segments.append([(place[a], height[a]), (place[a], top), (place[b], top), (place[b], height[b])])
+        colours.append(_ABOVE if owner[node] is None else _CLUSTERS[rank[owner[node]] % len(_CLUSTERS)])
+    axes.add_collection(LineCollection(segments, colors=colours, linewidths=0.9))
+    tallest = max(float(links[:, 2].max()), 1e-12) if len(links) else 1.0
+    for index, concept in enumerate(concepts):
+        mine = np.flatnonzero(labels[order] == concept)
+        if len(mine):
+            bottom = np.full(len(mine), -_BAND * tallest)
+            axes.bar(mine, -bottom, 1.0, bottom, color=concept_style(index)[0], label=plain(concept), linewidth=0)
+    axes.set(xlim=(-0.5, len(labels) - 0.5), ylim=(-_BAND * tallest, 1.02 * tallest), xticks=[])
+    axes.spines[["top", "right", "bottom"]].set_visible(False)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, ncols=1 + len(concepts) // 24)
+    return axes
+
+
+def _leaves(links):
+    """Rows from left to right: each merge's first branch stands left."""
+    n = len(links) + 1
+    found, waiting = [], [2 * n - 2]
+    while waiting:
+        node = waiting.pop()
+        if node < n:
+            found.append(node)
+        else:
+            waiting += [int(links[node - n, 1]), int(links[node - n, 0])]
+    return np.array(found)
+
+
+def _places(links, order, clusters):
+    """Of every node of the tree: where it stands, how high, and the one cluster it lies in, if any."""
+    place, height = np.empty(len(order) + len(links)), np.zeros(len(order) + len(links))
+    place[order] = np.arange(len(order))
+    owner: list[int | None] = [int(cluster) for cluster in clusters]
+    for node, (left, right, top, _) in enumerate(links, start=len(order)):
+        a, b = int(left), int(right)
+        place[node], height[node] = (place[a] + place[b]) / 2, top
+        owner.append(owner[a] if owner[a] == owner[b] else None)
+    return place, height, owner
