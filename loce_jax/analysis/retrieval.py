@@ -138,9 +138,11 @@ def precision_at(
     ks = tuple(int(k) for k in ks)
     if not ks or min(ks) < 1:
         raise InputError(f"`ks` must be cut-offs of at least 1, the ranks to look at, but got {ks}. Try (1, 5, 10).")
+    images = np.arange(len(labels)) if images is None else np.asarray(images)
+    check_shape("images", images, (len(labels),), meaning="one per vector", fix="")
     concepts, codes = np.unique(labels, return_inverse=True)
     found = nearest_neighbours(vectors, max(ks), metric=metric, groups=images)
-    others, possible = _count_others(codes, np.arange(len(codes)) if images is None else np.asarray(images))
+    others, possible = _count_others(codes, images)
     relevant = (codes[found.indices] == codes[:, None]) & (found.indices >= 0)
     hits = relevant.cumsum(axis=1)
     precisions = (hits / np.arange(1, max(ks) + 1) * relevant).cumsum(axis=1)

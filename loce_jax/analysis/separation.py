@@ -35,7 +35,7 @@ def pairwise_separation(
     labels: Sequence | np.ndarray,
     *,
     contacts: Contacts | None = None,
-    percentile: float | None = None,
+    percentile: float | int | None = None,
 ) -> Separation:
     """Gap between every two concepts, relative to the size of the two together.
 
