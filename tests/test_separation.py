@@ -1,10 +1,11 @@
-"""`pairwise_separation` against recorded values of the original code, a slow twin, and symmetries it must obey."""
+"""Pairwise and category separation against recorded values of the original code, a slow twin, and symmetries it must obey."""
 
 import numpy as np
 import pytest
 from sklearn.metrics.pairwise import euclidean_distances
 
-from loce_jax.analysis.separation import pairwise_separation
+from loce_jax.analysis.contacts import find_contacts
+from loce_jax.analysis.separation import category_separation, pairwise_separation
 from loce_jax.checks import InputError
 
 
@@ -65,11 +66,16 @@ def test_scale_shift_and_order_change_nothing(seed):
     np.testing.assert_array_equal(expected, expected.T)
 
 
-def test_blocks_do_not_change_the_result(monkeypatch):
-    vectors, labels = make_clouds(0)
-    expected = pairwise_separation(vectors, labels).matrix
-    monkeypatch.setattr("loce_jax.analysis.separation._BLOCK", 3)
-    np.testing.assert_array_equal(pairwise_separation(vectors, labels).matrix, expected)
+@pytest.mark.parametrize("seed", range(2))
+def test_many_vectors_are_separated_like_few(seed, monkeypatch):
+    vectors, labels = make_clouds(seed, n=500)
+    vectors[:20] = vectors[20:40]
+    expected = find_contacts(vectors, labels)
+    monkeypatch.setattr("loce_jax.analysis.contacts._FEW", 0)
+    monkeypatch.setattr("loce_jax.analysis.blocked._TILE", 128)
+    found = find_contacts(vectors, labels)
+    for name in ("counts", "nearest", "farthest", "nearer"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
 
 
 def test_coinciding_none_and_single_vectors():
@@ -83,3 +89,80 @@ def test_bad_rows_are_refused_with_the_cure():
         pairwise_separation(np.array([[0.0], [np.nan], [1.0]]), ["a", "a", "b"])
     with pytest.raises(InputError, match=r"`labels` must have shape \(3,\) \(one per vector\), but got \(2,\)"):
         pairwise_separation(np.zeros((3, 1)), ["a", "b"])
+
+
+@pytest.mark.parametrize("layer", ["1", "2"])
+def test_categories_reproduce_the_original_code(layer, shared):
+    recorded = np.load(shared("golden", "analysis.npz"))
+    result = category_separation(recorded[f"X{layer}"], recorded["labels"])
+    found = np.stack([result.intra, result.inter, result.index], axis=1)
+    # The recorded distances were expanded into dot products in float32: 12 * 2**-23 each, more after the subtraction.
+    np.testing.assert_allclose(found, recorded[f"sep_L{layer}"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_categories_match_slow_twin(seed):
+    vectors, labels = make_clouds(seed)
+    result = category_separation(vectors, labels)
+    for i, concept in enumerate(result.concepts):
+        mine, others = vectors[labels == concept], vectors[labels != concept]
+        pairs = [np.sqrt(((mine[a] - mine[b]) ** 2).sum()) for a in range(len(mine)) for b in range(len(mine)) if a != b]
+        least = min(np.sqrt(((a - b) ** 2).sum()) for a in mine for b in others)
+        assert result.intra[i] == pytest.approx(sum(pairs) / len(pairs), rel=1e-12)
+        assert result.inter[i] == pytest.approx(least, rel=1e-12)
+        assert result.index[i] == pytest.approx(least / (sum(pairs) / len(pairs)), rel=1e-12)
+
+
+def test_categories_do_not_depend_on_scale_and_shift():
+    vectors, labels = make_clouds(5)
+    expected = category_separation(vectors, labels)
+    np.testing.assert_allclose(category_separation(3 * vectors + 7, labels).index, expected.index, rtol=1e-12)
+    np.testing.assert_allclose(category_separation(3 * vectors, labels).intra, 3 * expected.intra, rtol=1e-12)
+
+
+def test_categories_of_which_nothing_can_be_said():
+    alone = category_separation(np.array([[0.0], [2.0], [5.0]]), ["a", "a", "b"])
+    np.testing.assert_array_equal(alone.intra, [2, np.nan])
+    np.testing.assert_array_equal(alone.inter, [3, 3])
+    np.testing.assert_array_equal(alone.index, [1.5, np.nan])
+    only = category_separation(np.array([[0.0], [2.0]]), ["a", "a"])
+    assert only.intra.tolist() == [2] and np.isnan(only.inter).all() and np.isnan(only.index).all()
+    copies = category_separation(np.array([[0.0], [0.0], [0.0], [1.0]]), ["a", "a", "b", "b"])
+    np.testing.assert_array_equal(copies.index, [np.nan, 0])
+    assert category_separation(np.array([[0.0], [0.0], [4.0]]), ["a", "a", "b"]).index[0] == np.inf
+    assert category_separation(np.zeros((0, 2)), []).intra.shape == (0,)
+
+
+def test_percentiles_match_slow_twin_and_resist_an_outlier():
+    vectors, labels = make_clouds(2)
+    np.testing.assert_allclose(
+        pairwise_separation(vectors, labels, percentile=0).matrix, pairwise_separation(vectors, labels).matrix, rtol=1e-12
+    )
+    result = pairwise_separation(vectors, labels, percentile=5)
+    for i in range(4):
+        for j in range(i):
+            between = [np.linalg.norm(a - b) for a in vectors[labels == i] for b in vectors[labels == j]]
+            both = vectors[(labels == i) | (labels == j)]
+            every = [np.linalg.norm(both[a] - both[b]) for a in range(len(both)) for b in range(a)]
+            expected = np.percentile(between, 5) / (np.percentile(every, 95) + 1e-6)
+            assert result.matrix[i, j] == result.matrix[j, i] == pytest.approx(expected, rel=1e-12)
+
+    rng = np.random.default_rng(0)
+    apart = np.concatenate([rng.normal(size=(60, 3)), rng.normal(size=(60, 3)) + 20])
+    names = np.repeat(["a", "b"], 60)
+    clean = [pairwise_separation(apart, names, percentile=p).matrix[0, 1] for p in (None, 5)]
+    apart[0] = apart[60] + 1e-3
+    stained = [pairwise_separation(apart, names, percentile=p).matrix[0, 1] for p in (None, 5)]
+    assert clean[0] > 0.5 and stained[0] < 1e-3  # one vector decides the paper's value
+    assert stained[1] == pytest.approx(clean[1], abs=0.02)  # and hardly moves the other
+
+
+def test_contacts_are_reused_and_checked():
+    vectors, labels = make_clouds(1)
+    contacts = find_contacts(vectors, labels)
+    expected = pairwise_separation(vectors, labels).matrix
+    np.testing.assert_array_equal(pairwise_separation(vectors, labels, contacts=contacts).matrix, expected)
+    with pytest.raises(InputError, match="`contacts` must be of these vectors and labels"):
+        pairwise_separation(vectors[1:], labels[1:], contacts=contacts)
+    with pytest.raises(InputError, match="`percentile` must be from 0"):
+        pairwise_separation(vectors, labels, percentile=95)

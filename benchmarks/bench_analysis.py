@@ -1,0 +1,147 @@
+"""Time the analysis of many vectors: ``python benchmarks/bench_analysis.py distances [--quick]``.
+
+Prints JSON lines, each number of vectors in a process of its own:
+
+    distances   precision@{1,5,10,20,30,40}, then contacts, overlap and pairwise separation, of 256-d float32 vectors in
+                20 overlapping concepts; at 3,000 also the plain float64 form and the largest difference from it; at
+                the end the exponent of n that time grows with from each number to the next
+
+`first_s` holds compilation, at a few thousand vectors; `growth_mb` is what the measured part adds to the resident
+memory at its highest, vectors and warming up apart, and `resident_mb` is all of it.
+"""
+
+import argparse
+import json
+import math
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+from machine import machine
+
+CHANNELS, CONCEPTS = 256, 20
+SIZES = (3_000, 10_000, 30_000, 100_000)
+PLAIN = 3_000  # vectors up to which the plain form is measured too
+WARM = 2_500  # vectors that compile everything: more than are measured without tiles
+KS = (1, 5, 10, 20, 30, 40)
+
+
+def make_cloud(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Normal clouds round normal centres, each dimension with a spread of its own; near enough to overlap."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, CONCEPTS, n)
+    spread = np.exp(rng.normal(size=CHANNELS)).astype(np.float32)
+    centres = 0.5 * rng.normal(size=(CONCEPTS, CHANNELS)).astype(np.float32)
+    return (centres[labels] + rng.standard_normal((n, CHANNELS), np.float32)) * spread, labels
+
+
+def resident_mb() -> float:
+    """The most memory that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def analyse(vectors: np.ndarray, labels: np.ndarray) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Seconds of each part, and what is compared with the plain form."""
+    from loce_jax.analysis.contacts import find_contacts  # noqa: PLC0415 - timed in the child process only
+    from loce_jax.analysis.overlap import overlap_ratio  # noqa: PLC0415
+    from loce_jax.analysis.retrieval import precision_at  # noqa: PLC0415
+    from loce_jax.analysis.separation import pairwise_separation  # noqa: PLC0415
+
+    start = time.perf_counter()
+    retrieval = precision_at(vectors, labels, KS)
+    retrieved = time.perf_counter()
+    contacts = find_contacts(vectors, labels)
+    separation = pairwise_separation(vectors, labels, contacts=contacts)
+    overlap = overlap_ratio(vectors, labels, contacts=contacts)
+    end = time.perf_counter()
+    seconds = {"retrieval_s": retrieved - start, "contacts_s": end - retrieved, "total_s": end - start}
+    found = {
+        "precision": retrieval.precision.per_query,
+        "average_precision": retrieval.average_precision.per_query,
+        "separation": separation.matrix,
+        "overlap": overlap.matrix,
+    }
+    return seconds, found
+
+
+def analyse_plainly(vectors: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+    """The same numbers from whole float64 matrices, written from the definitions."""
+    from scipy.spatial.distance import cdist  # noqa: PLC0415 - in the child process only
+
+    points, n = vectors.astype(np.float64), len(vectors)
+    cosine = cdist(points, points, "cosine")
+    np.fill_diagonal(cosine, np.inf)
+    hits = labels[np.argsort(cosine, axis=1, kind="stable")[:, : max(KS)]] == labels[:, None]
+    precision_at_rank = np.cumsum(hits, axis=1) / np.arange(1, max(KS) + 1)
+    others = np.bincount(labels)[labels] - 1
+    average = [(precision_at_rank * hits)[:, :k].sum(axis=1) / np.minimum(k, others) for k in KS]
+    distances = cdist(points, points)
+    apart = np.where(np.eye(n, dtype=bool), np.inf, distances)
+    separation, overlap = np.zeros((2, CONCEPTS, CONCEPTS))
+    for i in range(CONCEPTS):
+        for j in set(range(CONCEPTS)) - {i}:
+            mine, other = labels == i, labels == j
+            both = mine | other
+            separation[i, j] = distances[mine][:, other].min() / (distances[both][:, both].max() + 1e-6)
+            overlap[i, j] = np.mean(apart[mine][:, other].min(axis=1) < apart[mine][:, mine].min(axis=1))
+    precision = precision_at_rank[:, np.array(KS) - 1]
+    return {
+        "precision": precision,
+        "average_precision": np.stack(average, axis=1),
+        "separation": separation,
+        "overlap": overlap,
+    }
+
+
+def measure_distances(n: int) -> dict:
+    """One number of vectors, in this process."""
+    warm = make_cloud(WARM)
+    start = time.perf_counter()
+    analyse(*warm)
+    first = time.perf_counter() - start
+    cloud = make_cloud(n)
+    before = resident_mb()
+    seconds, found = analyse(*cloud)
+    row = {"n": n, "first_s": first, **seconds, "growth_mb": resident_mb() - before, "resident_mb": resident_mb()}
+    if n <= PLAIN:
+        start = time.perf_counter()
+        expected = analyse_plainly(*cloud)
+        row["plain_s"] = time.perf_counter() - start
+        row["largest_difference"] = max(float(np.abs(found[name] - expected[name]).max()) for name in found)
+    return {key: value if key in ("n", "largest_difference") else round(value, 3) for key, value in row.items()}
+
+
+def distances(quick: bool) -> None:
+    rows = []
+    for n in SIZES[:1] if quick else SIZES:
+        command = [sys.executable, __file__, "distances", "--job", str(n)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+        rows.append(json.loads(done.stdout))
+        print(json.dumps({"bench": "distances"} | rows[-1] | machine()), flush=True)
+    for small, large in zip(rows, rows[1:], strict=False):
+        exponent = math.log(large["total_s"] / small["total_s"]) / math.log(large["n"] / small["n"])
+        print(json.dumps({"bench": "distances", "from": small["n"], "to": large["n"], "exponent": round(exponent, 2)}))
+
+
+# What can be measured: the command for all sizes, and one job of it for a process of its own.
+COMMANDS: dict[str, tuple[Callable[[bool], None], Callable[[int], dict]]] = {"distances": (distances, measure_distances)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("--quick", action="store_true", help="the smallest size only: does it work?")
+    parser.add_argument("--job", type=int, help=argparse.SUPPRESS)
+    flags = parser.parse_args()
+    run, measure = COMMANDS[flags.command]
+    if flags.job:
+        print(json.dumps(measure(flags.job)))
+    else:
+        run(flags.quick)
+
+
+if __name__ == "__main__":
+    main()

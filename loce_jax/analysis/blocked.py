@@ -1,0 +1,203 @@
+"""All pairs of many vectors: bounds on their squared distances, tile by tile, on whatever device JAX has.
+
+The device multiplies in float32, and every number it returns errs to a known side: a bound, never a distance.  The
+callers use the bounds to leave out what cannot matter and decide the rest in float64, so that their results are exact.
+
+With squared lengths ``a, b`` the squared distance is ``a + b - 2 x.y``.  A float32 product sum over c channels in any
+order is off by at most ``c u |x||y|`` with ``u = 2**-24`` (Higham, "Accuracy and Stability of Numerical Algorithms",
+2002, section 3.1), and ``2 |x||y| <= a + b``; so is the rounding of the inputs and of the three terms, with a few ``u``.
+``a (1 - d)`` and ``b (1 - d)`` in place of ``a`` and ``b``, ``d = (1.01 c + 16) u``, therefore make a lower bound at no
+cost, and ``1 + d`` an upper one.
+
+Every tile has the same shape, so that the number of compilations does not depend on the number of vectors, and is
+computed once for its rows and its columns.  Letters: n embeddings, c channels, k neighbours, g concepts.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Float32, Int
+
+_TILE = 2048  # rows and columns of a tile: 16 MB of distances, as long in the making as hundreds of dispatches
+_GROUP = 32  # neighbouring rows or columns that are looked through only if their least distance matters
+_TINY = 1e-30  # more than float32 loses below its range; the longest vector has length 1
+
+
+def candidates(
+    points: Float[np.ndarray, "n c"], squares: Float[np.ndarray, " n"], groups: Int[np.ndarray, " n"], k: int
+) -> tuple[Int[np.ndarray, "n k"], Float[np.ndarray, " n"]]:
+    """`k` rows for each row such that all others are farther than a limit; -1 where there are fewer.
+
+    Args:
+        points: finite.
+        squares: squared lengths, or more: ``squares[i] + squares[j] - 2 points[i].points[j]`` is screened.
+        groups: rows of the same group are no candidates; a row's own group holds itself.
+        k: candidates a row.
+
+    Returns:
+        The candidates in no particular order, and each row's limit: what is not among its candidates has a squared
+        distance of at least that; infinite if nothing is left.
+    """
+    n = len(points)
+    scale, doubt = _scale(squares), _doubt(points)
+    rest = -n % _TILE
+    vectors = np.pad(points / np.sqrt(scale), ((0, rest), (0, 0))).astype(np.float32)
+    low = np.pad(squares / scale * (1 - doubt) - _TINY, (0, rest), constant_values=np.inf).astype(np.float32)
+    groups = np.pad(groups, (0, rest), constant_values=-1).astype(np.int32)
+    pools = [_Pool(k) for _ in range(len(groups) // _TILE)]
+    for i, j, (distances, by_row, by_column) in _tiles(_distances, vectors, low, groups):
+        tall, wide = (_TILE, _TILE // _GROUP, _GROUP), (_TILE // _GROUP, _GROUP, _TILE)
+        pools[i].offer(by_row, lambda row, group, d=distances.reshape(tall): d[row, group], j * _TILE)
+        if i != j:
+            pools[j].offer(by_column.T, lambda row, group, d=distances.reshape(wide): d[group, :, row], i * _TILE)
+    for pool in pools:
+        pool.sift()
+    limits = np.concatenate([pool.distances[:, -1] for pool in pools])[:n].astype(np.float64)
+    return np.concatenate([pool.indices for pool in pools])[:n], limits * scale
+
+
+class _Pool:
+    """The best candidates so far for the rows of one tile."""
+
+    def __init__(self, k):
+        self.distances = np.full((_TILE, k), np.inf, np.float32)
+        self.indices = np.full((_TILE, k), -1)
+        self._waiting = []
+
+    def offer(self, least, look_up, first):
+        """Take what may be among the best of a tile; `least` [row, group] are the groups' least distances."""
+        k = self.distances.shape[1]
+        limit = self.distances[:, -1]
+        new = np.isinf(limit).any()
+        if new and k <= least.shape[1]:  # k groups hold k candidates
+            limit = np.minimum(limit, np.nextafter(np.partition(least, k - 1, axis=1)[:, k - 1], np.float32(np.inf)))
+        row, group = np.nonzero(least < limit[:, None])
+        found = look_up(row, group)
+        at, inside = np.nonzero(found < limit[row, None])
+        self._waiting.append((row[at], first + group[at] * _GROUP + inside, found[at, inside]))
+        if new or sum(len(rows) for rows, _, _ in self._waiting) > self.distances.size:
+            self.sift()
+
+    def sift(self):
+        """Keep the best; sorting row and bits as one integer is many times faster than sorting by two keys."""
+        k = self.distances.shape[1]
+        held = np.repeat(np.arange(_TILE), k), self.indices.ravel(), self.distances.ravel()
+        rows, indices, distances = (np.concatenate(parts) for parts in zip(held, *self._waiting, strict=True))
+        order = np.argsort(rows << 32 | distances.view(np.int32))
+        starts = np.searchsorted(rows[order], np.arange(_TILE))
+        best = order[starts[:, None] + np.arange(k)]
+        self.indices, self.distances, self._waiting = indices[best], distances[best], []
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What `concept_bounds` found, squared; row i belongs to vector i, column j to concept j.
+
+    Attributes:
+        nearest: about the distance to the nearest other vector of the concept; infinite where there is none.
+        farthest: about the distance to the farthest vector of the concept.
+        doubt: neither is off by more.
+    """
+
+    nearest: Float[np.ndarray, "n g"]
+    farthest: Float[np.ndarray, "n g"]
+    doubt: Float[np.ndarray, "n g"]
+
+
+def concept_bounds(points: Float[np.ndarray, "n c"], concepts: Int[np.ndarray, " n"]) -> Bounds:
+    """How near and how far is each vector from each concept, about?
+
+    Args:
+        points: finite; the nearer to the origin, the less doubt.
+        concepts: numbers from 0; each occurs.
+    """
+    counts = np.bincount(concepts)
+    rooms = -(-counts // _GROUP) * _GROUP  # a group belongs to one concept
+    rooms[-1] += -rooms.sum() % _TILE
+    offsets = np.repeat(np.cumsum(rooms) - rooms, rooms)
+    starts = np.repeat(np.cumsum(counts) - counts, rooms)
+    within = (np.arange(len(offsets)) - offsets) % np.repeat(counts, rooms)  # room that is left holds copies
+    own = np.argsort(concepts, kind="stable")[starts + within]
+    owners = np.repeat(np.arange(len(counts)), rooms // _GROUP)
+
+    squares = np.einsum("nc,nc->n", points, points)
+    scale = _scale(squares)
+    vectors, lengths = (points / np.sqrt(scale)).astype(np.float32)[own], (squares / scale).astype(np.float32)[own]
+    nearest = np.full((len(own), len(counts)), np.inf, np.float32)
+    farthest = np.zeros_like(nearest)
+    for i, j, found in _tiles(_extremes, vectors, lengths, own.astype(np.int32)):
+        for tile, other, least, most in ((i, j, found[0], found[1]), (j, i, found[2].T, found[3].T))[: 1 + (i != j)]:
+            rows = slice(tile * _TILE, (tile + 1) * _TILE)
+            columns = owners[other * _TILE // _GROUP : (other + 1) * _TILE // _GROUP]
+            firsts = np.flatnonzero(np.diff(columns, prepend=-1))
+            there = slice(columns[0], columns[-1] + 1)
+            least, most = np.minimum.reduceat(least, firsts, axis=1), np.maximum.reduceat(most, firsts, axis=1)
+            nearest[rows, there] = np.minimum(nearest[rows, there], least)
+            farthest[rows, there] = np.maximum(farthest[rows, there], most)
+
+    longest = np.zeros(len(counts))
+    np.maximum.at(longest, concepts, squares)
+    doubt = _doubt(points) * (squares[:, None] + longest) + _TINY * scale
+    back = np.empty(len(points), int)
+    back[own] = np.arange(len(own))
+    return Bounds(nearest[back].astype(np.float64) * scale, farthest[back].astype(np.float64) * scale, doubt)
+
+
+def _scale(squares):
+    return float(squares.max(initial=0)) or 1.0
+
+
+def _doubt(points):
+    """What float32 may lose of a squared distance, as a share of the two squared lengths; see above."""
+    return (1.01 * points.shape[1] + 16) * 2.0**-24
+
+
+def _tiles(kernel, *arrays) -> Iterator[tuple[int, int, list[np.ndarray]]]:
+    """`kernel` of every two tiles of rows, near pairs first; the device works on the next while we look at one."""
+    blocks = [[jax.device_put(array[i : i + _TILE]) for array in arrays] for i in range(0, len(arrays[0]), _TILE)]
+    pairs = [(i, i + offset) for offset in range(len(blocks)) for i in range(len(blocks) - offset)]
+    waiting = None
+    for i, j in pairs:
+        started = i, j, kernel(*blocks[i], *blocks[j])
+        if waiting:
+            yield *waiting[:2], [np.asarray(array) for array in waiting[2]]
+        waiting = started
+    if waiting:
+        yield *waiting[:2], [np.asarray(array) for array in waiting[2]]
+
+
+@jax.jit
+def _distances(x, x_low, x_group, y, y_low, y_group):
+    """Lower bounds on squared distances, and the least of each group of columns and of rows."""
+    lower = jnp.maximum(x_low[:, None] + y_low - _products(x, y), 0)
+    lower = jnp.where(x_group[:, None] == y_group, jnp.inf, lower)
+    return lower, _of_columns(lower).min(2), _of_rows(lower).min(1)
+
+
+@jax.jit
+def _extremes(x, x_square, x_own, y, y_square, y_own):
+    """Least and greatest squared distances of each group of columns and of rows; a vector's own counts as farthest."""
+    all_pairs = x_square[:, None] + y_square - _products(x, y)
+    others = jnp.where(x_own[:, None] == y_own, jnp.inf, all_pairs)
+
+    def both(least_most, new):  # in one walk: two of them would multiply twice
+        return jnp.minimum(least_most[0], new[0]), jnp.maximum(least_most[1], new[1])
+
+    ends = np.float32(np.inf), np.float32(-np.inf)
+    by_row = jax.lax.reduce((_of_columns(others), _of_columns(all_pairs)), ends, both, (2,))
+    return *by_row, *jax.lax.reduce((_of_rows(others), _of_rows(all_pairs)), ends, both, (1,))
+
+
+def _products(x, y):
+    return 2 * jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)  # a GPU would round the inputs to 10 bits
+
+
+def _of_columns(tile):
+    return tile.reshape(len(tile), -1, _GROUP)
+
+
+def _of_rows(tile):
+    return tile.reshape(-1, _GROUP, tile.shape[1])
