@@ -3,13 +3,15 @@
 Letters: n rows of a run's table, one per (image, concept) pair.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
-from loce_jax.checks import check_shape
+from loce_jax.checks import InputError, check_known, check_shape
+
+CRITERIA = ("mean_iou", "failures", "ranks")
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,9 @@ class Summary:
         median_iou: the same with the median.
         failures: share of LoCEs whose IoU is exactly 0, the released code's "non-converged"; lower is better;
             NaN without any LoCE.
+        std_iou: population standard deviation (division by the number of LoCEs) of the IoU; NaN without any.
+        min_iou: the lowest IoU; NaN without any.
+        max_iou: the highest IoU; NaN without any.
     """
 
     concept: str | None
@@ -34,6 +39,9 @@ class Summary:
     mean_iou: float
     median_iou: float
     failures: float
+    std_iou: float
+    min_iou: float
+    max_iou: float
 
 
 def summarise(
@@ -42,7 +50,7 @@ def summarise(
     """One `Summary` per concept, in order of first appearance, and a last one over all pairs.
 
     The overall row pools the pairs, so a concept counts as often as it occurs.  A LoCE without a finite IoU counts
-    as a LoCE and is left out of the three IoU columns.
+    as a LoCE and is left out of everything about the IoU.
 
     >>> rows = summarise(np.array([0.5, 0.0, np.nan]), ["ok", "ok", "mask_empty"], ["cat", "cat", "dog"])
     >>> [(row.concept, row.loces, row.skipped, row.mean_iou, row.failures) for row in rows]
@@ -55,11 +63,65 @@ def summarise(
     return (*rows, _summary(None, iou, ok, np.ones(len(ok), bool)))
 
 
+def averaged_extremes(rows: Sequence[Summary]) -> tuple[float, float]:
+    """The released code's "min" and "max" IoU over several concepts: averages of the concepts' own.
+
+    The concepts' minima, and their maxima, are averaged with their numbers of LoCEs as weights, so the result is
+    neither the lowest nor the highest IoU; those are in the last row of `summarise`.  Here to compare with tables made
+    by that code (of Mikriukov et al., IJCV 2025).  NaN without any LoCE.
+
+    >>> rows = summarise(np.array([0.2, 0.4, 0.8]), ["ok"] * 3, ["cat", "dog", "dog"])
+    >>> [round(value, 3) for value in averaged_extremes(rows[:-1])], rows[-1].min_iou, rows[-1].max_iou
+    ([0.333, 0.6], 0.2, 0.8)
+    """
+    there = [row for row in rows if np.isfinite(row.mean_iou)]
+    if not there:
+        return np.nan, np.nan
+    low, high = np.average([(row.min_iou, row.max_iou) for row in there], axis=0, weights=[row.loces for row in there])
+    return float(low), float(high)
+
+
+def best_layer(layers: Mapping[str, Sequence[Summary]], by: str = "mean_iou") -> str:
+    """The layer whose LoCEs redraw their masks best; the first of equally good ones.
+
+    Every row counts once, whatever its number of LoCEs: give the rows of the concepts for a mean over concepts
+    ("macro"), or only the pooled row.  Rows without a LoCE are left out; a layer without any is the worst.
+
+    Args:
+        layers: rows of `summarise` by layer, the same concepts for each.
+        by: "mean_iou", the highest mean of the rows' mean IoU; "failures", the lowest mean of their failures; or
+            "ranks", the lowest sum of the two ranks (equal ones share the lower rank), as the released code's
+            "overall" (Mikriukov et al., IJCV 2025).
+
+    >>> early = summarise(np.array([0.5, 0.7]), ["ok", "ok"], ["cat", "dog"])
+    >>> late = summarise(np.array([0.0, 0.9]), ["ok", "ok"], ["cat", "dog"])
+    >>> best_layer({"early": early[:-1], "late": late[:-1]})
+    'early'
+    """
+    check_known("criterion", [by], CRITERIA)
+    if not layers:
+        raise InputError("`layers` must hold at least one layer to choose from, but got none. Fit one first.")
+    from scipy.stats import rankdata  # noqa: PLC0415 - a third of a second
+
+    badness = {
+        "mean_iou": [-_mean(row.mean_iou for row in rows) for rows in layers.values()],
+        "failures": [_mean(row.failures for row in rows) for rows in layers.values()],
+    }
+    ranks = {name: rankdata(np.nan_to_num(values, nan=np.inf), method="min") for name, values in badness.items()}
+    ranks["ranks"] = ranks["mean_iou"] + ranks["failures"]
+    return list(layers)[int(np.argmin(ranks[by]))]
+
+
+def _mean(values):
+    there = [value for value in values if np.isfinite(value)]
+    return float(np.mean(there)) if there else np.nan
+
+
 def _summary(name, iou, ok, mine):
     values = iou[ok & mine]
     values = values[np.isfinite(values)].astype(np.float64)
-    mean, median, failures = (
-        (float(values.mean()), float(np.median(values)), float((values == 0).mean())) if len(values) else [np.nan] * 3
-    )
     pairs, loces = int(mine.sum()), int((ok & mine).sum())
-    return Summary(name, pairs, loces, pairs - loces, mean, median, failures)
+    if not len(values):
+        return Summary(name, pairs, loces, pairs - loces, *[np.nan] * 6)
+    numbers = (values.mean(), np.median(values), (values == 0).mean(), values.std(), values.min(), values.max())
+    return Summary(name, pairs, loces, pairs - loces, *map(float, numbers))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from loce_jax.analysis import stats
 from loce_jax.analysis.reduce import embed_2d
 from loce_jax.analysis.separation import pairwise_separation
 from loce_jax.analysis.stats import Summary, summarise
@@ -68,8 +69,8 @@ def summaries(run: RunLike, layer: str | None = None) -> tuple[Summary, ...]:
 
 
 def best_layer(overall: dict[str, Summary]) -> str:
-    """The layer whose LoCEs redraw their masks best on average; the last one where no layer has any."""
-    return max(reversed(overall), key=lambda layer: np.nan_to_num(overall[layer].mean_iou, nan=-1))
+    """The layer whose LoCEs redraw their masks best on average; the last of equal ones, or where none has any."""
+    return stats.best_layer({layer: [overall[layer]] for layer in reversed(overall)})
 
 
 def gather(run: RunLike, choice: Choice, pictures: Pictures, first: str) -> dict[str, Any]:
