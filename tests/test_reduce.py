@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
+from loce_jax.analysis import reduce
 from loce_jax.analysis.reduce import embed_2d
 from loce_jax.checks import InputError
 
@@ -35,6 +36,22 @@ def test_few_vectors_get_principal_components():
     assert result.method == "pca"
     apart = [np.linalg.norm(p[:, None] - p[None], axis=-1) for p in (result.points, flat)]
     np.testing.assert_allclose(*apart, atol=1e-9)  # points of a plane keep their distances
+
+
+@pytest.mark.parametrize(("asked", "used"), [(None, 15), (15, 15), (6, 6), (0, 2), (1, 2), (10**6, 39)])
+def test_asked_neighbourhoods_are_clipped_to_what_the_data_has(asked, used, monkeypatch):
+    seen = []
+    monkeypatch.setattr(reduce, "_umap", lambda vectors, seed, neighbours: seen.append(neighbours) or vectors[:, :2])
+    embed_2d(np.random.default_rng(0).normal(size=(40, 5)), neighbours=asked)
+    assert seen == [used]
+
+
+def test_larger_neighbourhoods_lay_the_points_out_otherwise():
+    vectors, _ = make_groups(0, groups=2, each=20)
+    small, large = (embed_2d(vectors, neighbours=size).points for size in (0, 10**6))
+    assert np.isfinite(small).all() and np.isfinite(large).all()
+    assert not np.allclose(small, large)
+    np.testing.assert_array_equal(embed_2d(vectors, neighbours=15).points, embed_2d(vectors).points)
 
 
 @pytest.mark.parametrize("shape", [(0, 4), (1, 4), (2, 4), (5, 1), (1, 1)])
