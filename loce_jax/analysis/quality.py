@@ -136,9 +136,7 @@ def describe_quality(
         raise InputError("`vectors` must hold at least one embedding to describe, but got none. Fit some first.")
     vectors = vectors.astype(np.float64)
     concepts, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    kind = "given"
-    if clusters is None:
-        clusters, kind = _mixture(vectors, len(concepts), seed)
+    found, kind = (clusters, "given") if clusters is not None else _mixture(vectors, len(concepts), seed)
     sample = _sample(codes, seed)
     sums = _sums_of_distances(vectors[sample], codes[sample], len(concepts))
     pairs, silhouettes = _pairs(sums, codes[sample])
@@ -148,7 +146,7 @@ def describe_quality(
         centroids=_centroids(vectors, codes, counts),
         silhouette=float(silhouettes @ counts / len(labels)),
         sampled=len(sample) < len(labels),
-        agreement=cluster_agreement(clusters, labels),
+        agreement=cluster_agreement(found, labels),
         clusterer=kind,
     )
 

@@ -178,7 +178,7 @@ def _shown(number, digits):
 def _csv_field(cell):
     if not isinstance(cell, str):
         return str(cell) if np.isfinite(cell) else ""
-    formula = cell.lstrip()[:1] in tuple("=+-@＝＋－＠") or cell[:1] in tuple("\t\r\n")
+    formula = re.match(r"[\s\x00-\x1f\ufeff]*[=+\-@＝＋－＠]|[\t\r\n]", cell)
     return '"' + ("'" if formula else "") + cell.replace('"', '""') + '"'
 
 
