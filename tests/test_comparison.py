@@ -1,4 +1,4 @@
-"""Two clouds side by side: slow twins from the definitions, what must and must not change the numbers, planted cases."""
+"""Two clouds side by side: slow twins from the definitions, what must and must not change a number, planted cases."""
 
 from itertools import permutations
 from math import comb

@@ -76,7 +76,7 @@ def test_the_original_salt_and_pepper_alters_nearly_three_times_as_many():
 
 def test_salt_and_pepper_falls_everywhere_alike():
     photo = np.full((10, 10, 3), 128, np.uint8)
-    counts = sum(changed(add_salt_and_pepper(photo, 20, seed=seed), photo).astype(int) for seed in range(2000))
+    counts = np.sum([changed(add_salt_and_pepper(photo, 20, seed=seed), photo) for seed in range(2000)], axis=0)
     # Binomial counts of mean 400 and deviation 18: one of 100 beyond 5 deviations has a chance below 1e-4.
     assert abs(counts - 400).max() < 5 * np.sqrt(2000 * 0.2 * 0.8)
 

@@ -6,6 +6,7 @@ channels.
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -95,7 +96,8 @@ def rank_agreement(first: Float[np.ndarray, " n"], second: Float[np.ndarray, " m
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return RankAgreement(np.nan, np.nan, len(first))
     spearman = np.corrcoef(rankdata(first), rankdata(second))[0, 1]
-    return RankAgreement(float(spearman), float(kendalltau(first, second)[0]), len(first))
+    kendall: Any = kendalltau(first, second)
+    return RankAgreement(float(spearman), float(kendall.statistic), len(first))
 
 
 @dataclass(frozen=True)
@@ -148,11 +150,11 @@ def distance_agreement(
         left, right = np.triu_indices(n, 1)
     from scipy.stats import rankdata  # noqa: PLC0415 - a third of a second
 
-    both = [_distances(cloud, left, right, metric) for cloud in (first, second)]
+    a, b = (_distances(cloud, left, right, metric) for cloud in (first, second))
     spearman, pearson = np.nan, np.nan
-    if len(left) > 1 and all(np.ptp(distances) > 1e-12 * distances.max() for distances in both):
-        pearson = float(np.corrcoef(both)[0, 1])
-        spearman = float(np.corrcoef([rankdata(distances) for distances in both])[0, 1])
+    if len(left) > 1 and all(np.ptp(distances) > 1e-12 * distances.max() for distances in (a, b)):
+        pearson = float(np.corrcoef(a, b)[0, 1])
+        spearman = float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
     return DistanceAgreement(spearman, pearson, len(left), total > _MOST_PAIRS)
 
 
