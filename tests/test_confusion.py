@@ -136,7 +136,7 @@ def test_separate_concepts_are_not_confused_and_planted_confusion_is_named():
 def test_each_vector_is_left_out_of_its_own_mean():
     found = centroid_confusion(np.vstack([np.eye(4), [1, 1, 0, 0]]), ["a", "a", "b", "b", "b"])
     # The a's are at right angles to each other and not to the mean of b.  The third and the fourth are at right angles
-    # to both means and share their votes; the last one is the direction of a.  With themselves in, the a's would be right.
+    # to both means and share their votes; the last one is the direction of a.  With themselves in, the a's were right.
     np.testing.assert_allclose(found.matrix, [[0, 1], [2 / 3, 1 / 3]], rtol=1e-12)
 
 
