@@ -127,7 +127,9 @@ def distances(quick: bool) -> None:
 
 
 # What can be measured: the command for all sizes, and one job of it for a process of its own.
-COMMANDS: dict[str, tuple[Callable[[bool], None], Callable[[int], dict]]] = {"distances": (distances, measure_distances)}
+COMMANDS: dict[str, tuple[Callable[[bool], None], Callable[[int], dict]]] = {
+    "distances": (distances, measure_distances)
+}
 
 
 def main():

@@ -106,7 +106,9 @@ def test_order_and_scale_change_nothing(size):
     vectors, order = rng.normal(size=(100, 6)), rng.permutation(100)
     for metric in ("cosine", "euclidean"):
         expected = nearest_neighbours(vectors, 3, metric=metric)
-        np.testing.assert_array_equal(order[nearest_neighbours(vectors[order], 3, metric=metric).indices], expected.indices[order])
+        np.testing.assert_array_equal(
+            order[nearest_neighbours(vectors[order], 3, metric=metric).indices], expected.indices[order]
+        )
         for scale in (2.0**-40, 2.0**40):
             scaled = nearest_neighbours(scale * vectors, 3, metric=metric)
             np.testing.assert_array_equal(scaled.indices, expected.indices)
@@ -143,10 +145,10 @@ def test_compilations_do_not_depend_on_the_number(monkeypatch):
     use_blocks(monkeypatch, 96)
     rng = np.random.default_rng(5)
     nearest_neighbours(rng.normal(size=(100, 7)), 3)
-    before = blocked._distances._cache_size()
+    before = blocked._squares._cache_size()
     for n in (10, 150, 400):
         nearest_neighbours(rng.normal(size=(n, 7)), 3)
-    assert blocked._distances._cache_size() == before
+    assert blocked._squares._cache_size() == before
 
 
 def test_bad_calls_are_refused_with_the_cure():

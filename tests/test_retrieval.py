@@ -26,7 +26,9 @@ def retrieve_slowly(vectors, labels, images, ks):
         hits = [labels[j] == labels[i] for j in others]
         precision.append([sum(hits[:k]) / len(hits[:k]) if hits else math.nan for k in ks])
         at_hits = [[sum(hits[: r + 1]) / (r + 1) for r in range(min(k, len(hits))) if hits[r]] for k in ks]
-        average.append([sum(p) / min(k, sum(hits)) if any(hits) else math.nan for p, k in zip(at_hits, ks, strict=True)])
+        average.append(
+            [sum(p) / min(k, sum(hits)) if any(hits) else math.nan for p, k in zip(at_hits, ks, strict=True)]
+        )
     return np.array(precision), np.array(average)
 
 

@@ -1,4 +1,4 @@
-"""Pairwise and category separation against recorded values of the original code, a slow twin, and symmetries it must obey."""
+"""Pairwise and category separation against recorded values of the original code, slow twins, and symmetries."""
 
 import numpy as np
 import pytest
@@ -106,7 +106,9 @@ def test_categories_match_slow_twin(seed):
     result = category_separation(vectors, labels)
     for i, concept in enumerate(result.concepts):
         mine, others = vectors[labels == concept], vectors[labels != concept]
-        pairs = [np.sqrt(((mine[a] - mine[b]) ** 2).sum()) for a in range(len(mine)) for b in range(len(mine)) if a != b]
+        pairs = [
+            np.sqrt(((mine[a] - mine[b]) ** 2).sum()) for a in range(len(mine)) for b in range(len(mine)) if a != b
+        ]
         least = min(np.sqrt(((a - b) ** 2).sum()) for a in mine for b in others)
         assert result.intra[i] == pytest.approx(sum(pairs) / len(pairs), rel=1e-12)
         assert result.inter[i] == pytest.approx(least, rel=1e-12)
@@ -136,7 +138,9 @@ def test_categories_of_which_nothing_can_be_said():
 def test_percentiles_match_slow_twin_and_resist_an_outlier():
     vectors, labels = make_clouds(2)
     np.testing.assert_allclose(
-        pairwise_separation(vectors, labels, percentile=0).matrix, pairwise_separation(vectors, labels).matrix, rtol=1e-12
+        pairwise_separation(vectors, labels, percentile=0).matrix,
+        pairwise_separation(vectors, labels).matrix,
+        rtol=1e-12,
     )
     result = pairwise_separation(vectors, labels, percentile=5)
     for i in range(4):

@@ -3,11 +3,11 @@
 The device multiplies in float32, and every number it returns errs to a known side: a bound, never a distance.  The
 callers use the bounds to leave out what cannot matter and decide the rest in float64, so that their results are exact.
 
-With squared lengths ``a, b`` the squared distance is ``a + b - 2 x.y``.  A float32 product sum over c channels in any
-order is off by at most ``c u |x||y|`` with ``u = 2**-24`` (Higham, "Accuracy and Stability of Numerical Algorithms",
-2002, section 3.1), and ``2 |x||y| <= a + b``; so is the rounding of the inputs and of the three terms, with a few ``u``.
-``a (1 - d)`` and ``b (1 - d)`` in place of ``a`` and ``b``, ``d = (1.01 c + 16) u``, therefore make a lower bound at no
-cost, and ``1 + d`` an upper one.
+With squared lengths ``a, b`` the squared distance is ``a + b - 2 x.y``.  A float32 product sum over c channels, in any
+order, is off by at most ``c u |x||y|`` with ``u = 2**-24`` (Higham, "Accuracy and Stability of Numerical Algorithms",
+2002, section 3.1), and ``2 |x||y| <= a + b``; the roundings of the inputs and of the three terms are a few
+``u (a + b)`` more.  So a squared distance is off by at most ``d (a + b)`` with ``d = (1.01 c + 16) u``, and
+``a (1 - d), b (1 - d)`` in place of ``a, b`` make it a lower bound at no cost.
 
 Every tile has the same shape, so that the number of compilations does not depend on the number of vectors, and is
 computed once for its rows and its columns.  Letters: n embeddings, c channels, k neighbours, g concepts.
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Int
 
 _TILE = 2048  # rows and columns of a tile: 16 MB of distances, as long in the making as hundreds of dispatches
 _GROUP = 32  # neighbouring rows or columns that are looked through only if their least distance matters
@@ -48,11 +48,10 @@ def candidates(
     low = np.pad(squares / scale * (1 - doubt) - _TINY, (0, rest), constant_values=np.inf).astype(np.float32)
     groups = np.pad(groups, (0, rest), constant_values=-1).astype(np.int32)
     pools = [_Pool(k) for _ in range(len(groups) // _TILE)]
-    for i, j, (distances, by_row, by_column) in _tiles(_distances, vectors, low, groups):
-        tall, wide = (_TILE, _TILE // _GROUP, _GROUP), (_TILE // _GROUP, _GROUP, _TILE)
-        pools[i].offer(by_row, lambda row, group, d=distances.reshape(tall): d[row, group], j * _TILE)
+    for i, j, (distances, by_row, by_column) in _tiles(_lower_bounds, vectors, low, groups):
+        pools[i].offer(by_row, distances.reshape(_TILE, -1, _GROUP), j * _TILE)
         if i != j:
-            pools[j].offer(by_column.T, lambda row, group, d=distances.reshape(wide): d[group, :, row], i * _TILE)
+            pools[j].offer(by_column.T, distances.reshape(-1, _GROUP, _TILE).transpose(2, 0, 1), i * _TILE)
     for pool in pools:
         pool.sift()
     limits = np.concatenate([pool.distances[:, -1] for pool in pools])[:n].astype(np.float64)
@@ -67,15 +66,15 @@ class _Pool:
         self.indices = np.full((_TILE, k), -1)
         self._waiting = []
 
-    def offer(self, least, look_up, first):
-        """Take what may be among the best of a tile; `least` [row, group] are the groups' least distances."""
+    def offer(self, least, distances, first):
+        """Take what may be among the best of a tile: `distances` [row, group, place], `least` of each group."""
         k = self.distances.shape[1]
         limit = self.distances[:, -1]
         new = np.isinf(limit).any()
         if new and k <= least.shape[1]:  # k groups hold k candidates
             limit = np.minimum(limit, np.nextafter(np.partition(least, k - 1, axis=1)[:, k - 1], np.float32(np.inf)))
         row, group = np.nonzero(least < limit[:, None])
-        found = look_up(row, group)
+        found = distances[row, group]
         at, inside = np.nonzero(found < limit[row, None])
         self._waiting.append((row[at], first + group[at] * _GROUP + inside, found[at, inside]))
         if new or sum(len(rows) for rows, _, _ in self._waiting) > self.distances.size:
@@ -129,7 +128,7 @@ def concept_bounds(points: Float[np.ndarray, "n c"], concepts: Int[np.ndarray, "
     nearest = np.full((len(own), len(counts)), np.inf, np.float32)
     farthest = np.zeros_like(nearest)
     for i, j, found in _tiles(_extremes, vectors, lengths, own.astype(np.int32)):
-        for tile, other, least, most in ((i, j, found[0], found[1]), (j, i, found[2].T, found[3].T))[: 1 + (i != j)]:
+        for tile, other, least, most in ((i, j, found[0], found[2]), (j, i, found[1].T, found[3].T))[: 1 + (i != j)]:
             rows = slice(tile * _TILE, (tile + 1) * _TILE)
             columns = owners[other * _TILE // _GROUP : (other + 1) * _TILE // _GROUP]
             firsts = np.flatnonzero(np.diff(columns, prepend=-1))
@@ -169,35 +168,37 @@ def _tiles(kernel, *arrays) -> Iterator[tuple[int, int, list[np.ndarray]]]:
         yield *waiting[:2], [np.asarray(array) for array in waiting[2]]
 
 
-@jax.jit
-def _distances(x, x_low, x_group, y, y_low, y_group):
+def _lower_bounds(x, x_low, x_group, y, y_low, y_group):
     """Lower bounds on squared distances, and the least of each group of columns and of rows."""
-    lower = jnp.maximum(x_low[:, None] + y_low - _products(x, y), 0)
-    lower = jnp.where(x_group[:, None] == y_group, jnp.inf, lower)
-    return lower, _of_columns(lower).min(2), _of_rows(lower).min(1)
+    lower = _others(_squares(x, x_low, y, y_low), x_group, y_group)
+    return lower, *_least(lower)
+
+
+def _extremes(x, x_square, x_own, y, y_square, y_own):
+    """Least and greatest squared distances of each group of columns and of rows; only least without a row itself."""
+    squares = _squares(x, x_square, y, y_square)
+    return *_least(_others(squares, x_own, y_own)), *_greatest(squares)
+
+
+# Compiled one by one: together, XLA multiplies once for each result on a CPU.
 
 
 @jax.jit
-def _extremes(x, x_square, x_own, y, y_square, y_own):
-    """Least and greatest squared distances of each group of columns and of rows; a vector's own counts as farthest."""
-    all_pairs = x_square[:, None] + y_square - _products(x, y)
-    others = jnp.where(x_own[:, None] == y_own, jnp.inf, all_pairs)
-
-    def both(least_most, new):  # in one walk: two of them would multiply twice
-        return jnp.minimum(least_most[0], new[0]), jnp.maximum(least_most[1], new[1])
-
-    ends = np.float32(np.inf), np.float32(-np.inf)
-    by_row = jax.lax.reduce((_of_columns(others), _of_columns(all_pairs)), ends, both, (2,))
-    return *by_row, *jax.lax.reduce((_of_rows(others), _of_rows(all_pairs)), ends, both, (1,))
+def _squares(x, x_square, y, y_square):
+    # Without HIGHEST, a GPU would round the inputs to 10 bits.
+    return x_square[:, None] + y_square - 2 * jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)
 
 
-def _products(x, y):
-    return 2 * jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)  # a GPU would round the inputs to 10 bits
+@jax.jit
+def _others(squares, x_group, y_group):
+    return jnp.where(x_group[:, None] == y_group, jnp.inf, jnp.maximum(squares, 0))
 
 
-def _of_columns(tile):
-    return tile.reshape(len(tile), -1, _GROUP)
+@jax.jit
+def _least(tile):
+    return tile.reshape(len(tile), -1, _GROUP).min(2), tile.reshape(-1, _GROUP, tile.shape[1]).min(1)
 
 
-def _of_rows(tile):
-    return tile.reshape(-1, _GROUP, tile.shape[1])
+@jax.jit
+def _greatest(tile):
+    return tile.reshape(len(tile), -1, _GROUP).max(2), tile.reshape(-1, _GROUP, tile.shape[1]).max(1)
