@@ -41,10 +41,13 @@ def recorded(shared):
     return arrays, notes, {"L1": arrays["X1"], "L1L2": np.hstack([arrays["X1"], arrays["X2"]])}
 
 
-def cut(tree, labels, kind, cluster_size_threshold=None, cluster_purity_threshold=None, cluster_linkage_threshold=None):
+def cut(tree, labels, kind, options):
     if kind == "adaptive":
-        return cut_adaptive(tree, labels, size=cluster_size_threshold, purity=cluster_purity_threshold)
-    return cut_size(tree, cluster_size_threshold) if kind == "size" else cut_height(tree, cluster_linkage_threshold)
+        size, purity = options["cluster_size_threshold"], options["cluster_purity_threshold"]
+        return cut_adaptive(tree, labels, size=size, purity=purity)
+    if kind == "size":
+        return cut_size(tree, options["cluster_size_threshold"])
+    return cut_height(tree, options["cluster_linkage_threshold"])
 
 
 @pytest.mark.parametrize(("method", "metric", "layers"), LINKED)
@@ -58,7 +61,7 @@ def test_reproduces_every_clustering_of_the_original_code(method, metric, layers
     clusterings = {key: value for key, value in notes["clustering"].items() if key.startswith(name)}
     assert len(clusterings) == 7
     for expected in clusterings.values():
-        found = cut(tree, labels, expected["type"], **expected["kwargs"])
+        found = cut(tree, labels, expected["type"], expected["kwargs"])
         assert found.nodes.tolist() == expected["node_ids"]
         assert found.labels.tolist() == expected["labels"]
         leaves = [found.order[found.labels[found.order] == i].tolist() for i in range(expected["n_clusters"])]

@@ -1,6 +1,7 @@
 """The estimators against scikit-learn's own rules, recorded values of the original code, and their definitions."""
 
 import json
+from typing import Any
 from unittest import SkipTest
 
 import numpy as np
@@ -17,12 +18,14 @@ from loce_jax.analysis.estimators import AdaptiveClusterer, CentroidClassifier, 
 from loce_jax.analysis.subsets import paper_order, paper_split
 from loce_jax.checks import InputError
 
+COPY: Any = True  # declared as text by mistake; without it some versions warn
 LEFT_OUT = ["check_array_api_input"]  # asks for an environment variable of SciPy; we take NumPy arrays
 
 
 def rules():
     for estimator in (AdaptiveClusterer(), CentroidClassifier(), Whitener()):
-        for made, check in estimator_checks_generator(estimator):
+        checks: Any = estimator_checks_generator(estimator)
+        for made, check in checks:
             if check.func.__name__ not in LEFT_OUT:
                 yield pytest.param(made, check, id=f"{type(estimator).__name__}-{check.func.__name__}")
 
@@ -87,11 +90,11 @@ def make_clouds(seed, n=60):
 
 def nearest_slowly(model, vectors, labels, clusters, query):
     """The concepts of the nearest mean of unit vectors, with loops over one layer."""
-    best = None
+    best = np.inf, []
     for name in sorted(set(clusters.tolist())):
         members = [v / np.sqrt(sum(v**2)) for v in vectors[clusters == name]]
         gap = np.sqrt(sum((sum(members) / len(members) - query / np.sqrt(sum(query**2))) ** 2))
-        if best is None or gap < best[0]:
+        if gap < best[0]:
             best = gap, [float(np.mean(labels[clusters == name] == c)) for c in model.classes_]
     return best[1]
 
@@ -140,10 +143,10 @@ def test_layers_weigh_alike_whatever_their_lengths():
 def test_noise_is_left_out_and_zeros_get_the_shares_of_all():
     vectors, labels = make_clouds(0)
     vectors[:2] = [[9, 9, 9], [-9, 9, -9]]
-    model = CentroidClassifier(HDBSCAN(5, metric="cosine", copy=True), "cosine").fit(vectors, labels)
+    model = CentroidClassifier(HDBSCAN(5, metric="cosine", copy=COPY), "cosine").fit(vectors, labels)
     assert model.table_.counts.sum() < 60  # some are noise
     np.testing.assert_allclose(model.predict_proba(np.zeros((1, 3))), [[1 / 3] * 3])
-    noise = CentroidClassifier(HDBSCAN(5, copy=True)).fit(np.ones((9, 2)), ["cat"] * 3 + ["dog"] * 6)
+    noise = CentroidClassifier(HDBSCAN(5, copy=COPY)).fit(np.ones((9, 2)), ["cat"] * 3 + ["dog"] * 6)
     assert len(noise.table_.clusters) == 0
     np.testing.assert_allclose(noise.predict_proba(np.ones((1, 2))), [[1 / 3, 2 / 3]])
 

@@ -4,15 +4,15 @@ Letters: n embeddings, c channels.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from loce_jax.analysis.cloud import check_vectors
 from loce_jax.analysis.linkage import check_directions
+from loce_jax.analysis.neighbours import METRICS
 from loce_jax.checks import InputError, check_known
-
-METRICS = ("euclidean", "cosine")
 
 
 @dataclass(frozen=True)
@@ -55,5 +55,6 @@ def density_clusters(
         return DensityClusters(np.full(len(vectors), -1), np.zeros(len(vectors)))
     from sklearn.cluster import HDBSCAN  # noqa: PLC0415
 
-    found = HDBSCAN(min_cluster_size=min_size, metric=metric, copy=True).fit(vectors.astype(np.float64))
+    copy: Any = True  # declared as text by mistake; without it some versions warn
+    found = HDBSCAN(min_cluster_size=min_size, metric=metric, copy=copy).fit(vectors.astype(np.float64))
     return DensityClusters(found.labels_, found.probabilities_)

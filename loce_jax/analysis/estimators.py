@@ -5,6 +5,8 @@ the concept of each, and what `fit` finds ends in an underscore.
 Letters: n embeddings, c channels, k clusters, p concepts.
 """
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
 from scipy.spatial.distance import cdist
@@ -14,7 +16,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from loce_jax.analysis.cluster_table import normalise, tabulate
 from loce_jax.analysis.clustering import Recipe, cluster
-from loce_jax.checks import InputError
+from loce_jax.analysis.neighbours import METRICS
+from loce_jax.checks import InputError, check_known
+
+_validate: Any = validate_data  # returns an array or a pair of them, which its lack of annotations does not say
 
 
 class AdaptiveClusterer(BaseEstimator):
@@ -39,7 +44,7 @@ class AdaptiveClusterer(BaseEstimator):
 
     def fit(self, X, y):
         """Find the clusters of at least two vectors."""
-        X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2)
+        X, y = _validate(self, X, y, dtype=np.float64, ensure_min_samples=2)
         self.clusters_ = cluster(X, y, Recipe(self.share, self.purity, self.method, self.metric))
         self.labels_ = self.clusters_.labels
         return self
@@ -78,11 +83,11 @@ class CentroidClassifier(ClassifierMixin, BaseEstimator):
 
     def fit(self, X, y):
         """Cluster the vectors and note each cluster's concepts and centroid."""
-        X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2)
+        X, y = _validate(self, X, y, dtype=np.float64, ensure_min_samples=2)
         check_classification_targets(y)
-        clusterer = AdaptiveClusterer() if self.clusterer is None else self.clusterer
-        clusters = clone(clusterer).fit(X, y).labels_
-        self.table_ = tabulate(X, y, clusters, widths=self.widths)
+        check_known("metric", [self.metric], METRICS)
+        clusterer: Any = clone(AdaptiveClusterer() if self.clusterer is None else self.clusterer)
+        self.table_ = tabulate(X, y, clusterer.fit(X, y).labels_, widths=self.widths)
         self.classes_, counts = np.unique(y, return_counts=True)
         self._shares = counts / len(y)
         return self
@@ -90,9 +95,10 @@ class CentroidClassifier(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X) -> Float[np.ndarray, "n p"]:
         """Shares of the concepts in the nearest cluster; columns follow `classes_`, rows sum to 1."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = _validate(self, X, dtype=np.float64, reset=False)
         queries = X if self.paper else normalise(X, widths=self.widths)
-        distances = cdist(queries, self.table_.normalised, self.metric)
+        centroids = self.table_.normalised
+        distances = cdist(queries, centroids) if self.metric == "euclidean" else cdist(queries, centroids, "cosine")
         distances[np.isnan(distances)] = np.inf
         found, rows = np.tile(self._shares, (len(X), 1)), np.isfinite(distances).any(axis=1)
         if rows.any():
@@ -140,7 +146,7 @@ class Whitener(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         for name, value in (("power", self.power), ("shrinkage", self.shrinkage)):
             if not 0 <= value <= 1:
                 raise InputError(f"`{name}` must be from 0 (nothing) to 1 (all of it), but got {value}. Try 0.5.")
-        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        X = _validate(self, X, dtype=np.float64, ensure_min_samples=2)
         self.mean_ = X.mean(axis=0)
         centred = X - self.mean_
         c = X.shape[1]
@@ -153,12 +159,12 @@ class Whitener(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def transform(self, X) -> Float[np.ndarray, "n c"]:
         """Whiten."""
         check_is_fitted(self)
-        return (validate_data(self, X, dtype=np.float64, reset=False) - self.mean_) @ self._root(-self.power / 2)
+        return (_validate(self, X, dtype=np.float64, reset=False) - self.mean_) @ self._root(-self.power / 2)
 
     def inverse_transform(self, X) -> Float[np.ndarray, "n c"]:
         """Undo `transform`, but for what lay in dropped directions."""
         check_is_fitted(self)
-        return validate_data(self, X, dtype=np.float64, reset=False) @ self._root(self.power / 2) + self.mean_
+        return _validate(self, X, dtype=np.float64, reset=False) @ self._root(self.power / 2) + self.mean_
 
     def _root(self, exponent):
         scales = np.power(self.variances_, exponent, where=self.variances_ > 0, out=np.zeros_like(self.variances_))

@@ -12,6 +12,8 @@ from jaxtyping import Float, Int
 from loce_jax.analysis.cloud import check_cloud
 from loce_jax.checks import InputError
 
+_PASSES = 3  # over all vectors; the parts are many, so where exactly they end matters little
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -34,8 +36,9 @@ def precluster(vectors: Float[np.ndarray, "n c"], labels: Sequence | np.ndarray,
     """Merge near embeddings into at most `parts` groups by mini-batch k-means, in time n * parts * c, memory n * c.
 
     Then ``cut_counts(link(parts.centroids), parts.counts, size=..., purity=...)`` is the adaptive clustering, with
-    two approximations: members of one part stay together, and the tree weighs every part alike, whereas the cut
-    counts its members.  With `parts` at least n every vector is its own part and the result is the exact one.
+    two approximations: members of one part stay together (parts start at random vectors, so a rare concept may share
+    one), and the tree weighs every part alike, whereas the cut counts its members.  With `parts` at least n every
+    vector is its own part and the result is the exact one.
 
     Source: Sculley, "Web-scale k-means clustering", WWW 2010.
 
@@ -58,5 +61,8 @@ def precluster(vectors: Float[np.ndarray, "n c"], labels: Sequence | np.ndarray,
 def _nearest_means(vectors, parts, seed):
     from sklearn.cluster import MiniBatchKMeans  # noqa: PLC0415
 
-    found = MiniBatchKMeans(parts, random_state=seed, n_init=1, batch_size=max(1024, 3 * parts)).fit_predict(vectors)
+    model = MiniBatchKMeans(
+        parts, init="random", max_iter=_PASSES, batch_size=4096, reassignment_ratio=0, random_state=seed
+    )
+    found = model.fit_predict(vectors)
     return np.unique(found, return_inverse=True)[1]  # without the parts that nobody joined
