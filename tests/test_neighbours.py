@@ -2,6 +2,7 @@
 
 import math
 
+import jax
 import numpy as np
 import pytest
 
@@ -141,14 +142,18 @@ def test_bounds_hold_and_are_close():
         assert (chosen != np.arange(len(points))[:, None]).all() and (np.diff(np.sort(chosen, axis=1)) > 0).all()
 
 
-def test_compilations_do_not_depend_on_the_number(monkeypatch):
-    use_blocks(monkeypatch, 96)
+def test_compilations_do_not_depend_on_the_number(monkeypatch, caplog):
+    use_blocks(monkeypatch, 96)  # a shape that no other test compiles
     rng = np.random.default_rng(5)
-    nearest_neighbours(rng.normal(size=(100, 7)), 3)
-    before = blocked._squares._cache_size()
-    for n in (10, 150, 400):
-        nearest_neighbours(rng.normal(size=(n, 7)), 3)
-    assert blocked._squares._cache_size() == before
+
+    def compilations(n):
+        caplog.clear()
+        with jax.log_compiles():
+            nearest_neighbours(rng.normal(size=(n, 7)), 3)
+        return sum("Compiling" in record.getMessage() for record in caplog.records)
+
+    assert compilations(100) > 0
+    assert [compilations(n) for n in (10, 150, 400)] == [0, 0, 0]
 
 
 def test_bad_calls_are_refused_with_the_cure():

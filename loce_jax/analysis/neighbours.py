@@ -94,7 +94,7 @@ def measure_distances(
 ) -> Float[np.ndarray, "n m"]:
     """Distances between prepared points, each a function of its two vectors alone: copies are exactly equally far."""
     if metric == "euclidean":
-        return cdist(points, others)
+        return np.sqrt(cdist(points, others, "sqeuclidean"))
     distances = np.ones((len(points), len(others)))
     there = points.any(axis=1)
     distances[there] = cdist(points[there], others, "sqeuclidean") / 2
@@ -143,12 +143,13 @@ def _measure_rows(points, indices, metric):
 
     def measure(start):
         for row in range(start, min(start + 1000, len(points))):
-            distances[row] = cdist(points[row : row + 1], points[indices[row]], square)[0]
+            distances[row] = cdist(points[row : row + 1], points[indices[row]], "sqeuclidean")[0]
 
-    square = "euclidean" if metric == "euclidean" else "sqeuclidean"
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         list(threads.map(measure, range(0, len(points), 1000)))
-    if metric == "cosine":
+    if metric == "euclidean":
+        distances = np.sqrt(distances)
+    else:
         zero = ~points.any(axis=1)
         distances = np.where(zero[:, None] | zero[indices], 1.0, distances / 2)
     distances[indices < 0] = np.inf
