@@ -124,7 +124,11 @@ def test_finds_planted_gaussians(seed):
 def test_a_rare_component_is_dropped_and_keeps_its_number_free():
     rng = np.random.default_rng(0)
     points = np.vstack([rng.normal(size=(95, 2)), 0.1 * rng.normal(size=(5, 2)) + 30])
-    found, paper, all_of_it = (fit_mixture(points, 2, **how) for how in ({}, {"paper": True}, {"drop": 0.0}))
+    found, paper, all_of_it = (
+        fit_mixture(points, 2),
+        fit_mixture(points, 2, paper=True),
+        fit_mixture(points, 2, drop=0.0),
+    )
     assert found.full.weights.min() == pytest.approx(0.05, rel=1e-6)
     assert found.kept.weights.tolist() == [1.0] and paper.kept.weights[0] == pytest.approx(0.95, rel=1e-6)
     assert (found.assignments[95:] == -1).all() and (found.assignments[:95] == found.components[0]).all()

@@ -131,7 +131,9 @@ def _effect(name, values, groups, number):
     inside, outside = float(mine.mean()), float(others.mean())
     if yes_or_no:
         table = [[mine.sum(), (~mine).sum()], [others.sum(), (~others).sum()]]
-        return Effect(name, inside - outside, np.nan, inside, outside, float(fisher_exact(table)[1]), np.nan)
+        return Effect(
+            name, inside - outside, np.nan, inside, outside, float(np.asarray(fisher_exact(table))[1]), np.nan
+        )
     higher, p_value = mannwhitneyu(mine, others)
     delta = 2 * float(higher) / (len(mine) * len(others)) - 1
     squares = mine.var() * len(mine) + others.var() * len(others)

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
+from threadpoolctl import threadpool_limits
 
 from loce_jax.analysis.cloud import check_cloud, check_vectors
 from loce_jax.checks import InputError
@@ -122,10 +123,11 @@ def _lowest_bic(points, most, seed):
     from sklearn.mixture import GaussianMixture  # noqa: PLC0415  # takes a second
 
     sample = points if len(points) > 1 else np.repeat(points, 2, axis=0)  # it wants two; the Gaussian is the same
-    models = [GaussianMixture(count, random_state=seed).fit(sample) for count in range(1, most + 1)]
+    with threadpool_limits(1):  # with so few points, threads wait for each other most of the time
+        models = [GaussianMixture(count, random_state=seed).fit(sample) for count in range(1, most + 1)]
     bic = np.array([model.bic(points) for model in models])
     best = models[bic.argmin()]
-    return Gaussians(best.weights_, best.means_, best.covariances_), bic
+    return Gaussians(np.array(best.weights_), np.array(best.means_), np.array(best.covariances_)), bic
 
 
 def log_density(gaussians: Gaussians, points: Float[np.ndarray, "n c"]) -> Float[np.ndarray, " n"]:
@@ -136,7 +138,7 @@ def log_density(gaussians: Gaussians, points: Float[np.ndarray, "n c"]) -> Float
     """
     if not len(gaussians.weights):
         return np.full(len(points), -np.inf)
-    return logsumexp(_log_densities(gaussians, points) + np.log(gaussians.weights), axis=1)
+    return np.asarray(logsumexp(_log_densities(gaussians, points) + np.log(gaussians.weights), axis=1))
 
 
 def responsibilities(gaussians: Gaussians, points: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n k"]:

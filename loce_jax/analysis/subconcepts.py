@@ -46,6 +46,8 @@ def split_concept(
     silhouette; the best score is compared with the best scores of 39 clouds drawn from one Gaussian with the same
     mean and covariance.  If at most one of the 39 scores as well (``p <= 0.05``), the best cut is taken, else there is
     one group.  A silhouette alone cannot answer "one": it needs two groups to be computed, and always finds some.
+    With fewer embeddings than channels the spread is overestimated, and weak parts stay together: give more embeddings,
+    or fewer coordinates.  Time and memory grow with ``n ** 2``.
 
     The other way is a mixture: ``fit_mixture(embed_2d(vectors).points).assignments`` are groups too.
 
