@@ -110,6 +110,12 @@ def test_each_criterion_chooses_its_own_layer():
     assert [best_layer(layers, by) for by in ("mean_iou", "failures", "ranks")] == ["sharp", "sure", "middling"]
 
 
+def test_equal_ranks_share_the_lower_one():
+    means, failures = (0.9, 0.8, 0.7, 0.6, 0.5), (0.4, 0.5, 0.1, 0.1, 0.1)  # ranks 1 + 4, 2 + 5, 3 + 1, 4 + 1, 5 + 1
+    layers = {name: rows_of(pair) for name, pair in zip("abcde", zip(means, failures, strict=True), strict=True)}
+    assert best_layer(layers, "ranks") == "c"  # with mean ranks "a" would be as good, and come first
+
+
 def test_concepts_count_alike_whatever_their_size():
     big = Summary("big", 900, 900, 0, 0.2, 0.2, 0.0, 0.0, 0.0, 1.0)
     layers = {"a": [big, *rows_of((0.9, 0.0))], "b": rows_of((0.5, 0.0), (0.5, 0.0))}

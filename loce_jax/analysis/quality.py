@@ -17,7 +17,7 @@ from loce_jax.analysis.cloud import check_cloud
 from loce_jax.checks import InputError, check_shape
 
 _BLOCK = 1024  # rows of distances held at once
-_MOST = 1000  # vectors of a concept between which all distances are taken
+_MOST = 5000  # vectors between which all distances are taken, the same share of it for every concept
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,7 @@ class Quality:
         centroids: within, the mean distance of a concept's vectors to their mean; between, the mean distance between
             the means of two concepts.
         silhouette: mean over the vectors, -1 to 1, higher is better; NaN with one concept.
-        sampled: whether concepts with more than 1000 vectors were represented by 1000 of them in `pairs` and
-            `silhouette`.
+        sampled: whether a concept with many vectors was represented by some of them in `pairs` and `silhouette`.
         agreement: of the clusters with the concepts.
         clusterer: "given", or the kind of mixture that was fitted: "full" or "diag" covariances.
     """
@@ -114,8 +113,8 @@ def describe_quality(
     The silhouette of a vector with mean distance a to its concept's other vectors, and least mean distance b to
     another concept's, is ``(b - a) / max(a, b)``; 0 for a concept with one vector or where both are 0.
 
-    All distances between pairs are taken up to 1000 vectors a concept; of more, 1000 are drawn, and each concept
-    keeps its weight in the silhouette.  The rest is exact.
+    Distances between pairs are taken of all vectors of a concept up to 5000 / k; of more, so many are drawn, and the
+    concept keeps its weight in the silhouette.  The rest is exact.
 
     Sources: Rousseeuw, "Silhouettes", J. Comput. Appl. Math. 20, 1987; Rosenberg & Hirschberg, "V-Measure", EMNLP 2007;
     Hubert & Arabie, "Comparing partitions", J. Classification 2, 1985.
@@ -206,9 +205,9 @@ def _mixture(vectors, components, seed):
 
 
 def _sample(codes, seed):
-    """Rows, ascending: of each concept all, or 1000 drawn."""
-    order = np.random.default_rng(seed).permutation(len(codes))
-    return np.sort(np.concatenate([order[codes[order] == code][:_MOST] for code in range(codes.max() + 1)]))
+    """Rows, ascending: of each concept all, or its share drawn."""
+    order, k = np.random.default_rng(seed).permutation(len(codes)), codes.max() + 1
+    return np.sort(np.concatenate([order[codes[order] == code][: max(2, _MOST // k)] for code in range(k)]))
 
 
 def _sums_of_distances(vectors, codes, k) -> Float[np.ndarray, "n k"]:
