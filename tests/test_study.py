@@ -18,7 +18,7 @@ from loce_jax.pipeline.run import run_plan
 from loce_jax.pipeline.sources import ScenesSource
 from loce_jax.store import LayerRows, RunWriter, find_derived, keep_derived, place_at
 from loce_jax.study import steps, subject
-from loce_jax.study.cloud import gather
+from loce_jax.study.cloud import find_layers, gather
 from loce_jax.study.outcome import safe
 from loce_jax.study.photos import Photos
 from loce_jax.study.subject import Subject
@@ -270,3 +270,14 @@ def test_a_run_without_a_good_row_says_so(hostile):
     run.table["concept"][:] = "other"
     with pytest.raises(InputError, match="must have a good LoCE"):
         gather(run, run.layers, concepts=[HOSTILE])
+
+
+def test_layers_are_found_by_name_end_or_glob(folder):
+    run = open_run(folder)
+    assert find_layers(run, []) == LAYERS and find_layers(run, ["*e*", "deep"]) == ("deep",)
+    run.layers = ("_blocks.1", "_blocks.11", "tail.blocks.2", "head.blocks.2")
+    assert find_layers(run, ["blocks.1"]) == ("_blocks.1",)
+    with pytest.raises(InputError, match="must mean one layer of the run, but means tail.blocks.2, head.blocks.2"):
+        find_layers(run, ["blocks.2"])
+    with pytest.raises(InputError, match="unknown layer 'blocks.3'"):
+        find_layers(run, ["blocks.3"])

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from loce_jax.checks import InputError, check_known
+from loce_jax.checks import InputError
 from loce_jax.pipeline.sources import source_from
 from loce_jax.store import Run, open_run
 from loce_jax.study import options as choices
@@ -21,7 +21,7 @@ class Look:
     """Which LoCEs, and where the answers go."""
 
     layers: tuple[str, ...] = ()
-    """Layers, each by itself; all if left out."""
+    """Layers, each by itself: whole names, ends of names, or globs; all if left out."""
     joined: bool = False
     """Join the layers' vectors, each scaled to length 1, to multi-layer LoCEs."""
     concepts: tuple[str, ...] = ()
@@ -31,11 +31,11 @@ class Look:
 
     def subjects(self, name: str) -> list:
         """The LoCEs to look at of the run called `name`: a subject a layer, or one of all."""
-        from loce_jax.study.cloud import gather  # noqa: PLC0415 - fast --help
+        from loce_jax.study.cloud import find_layers, gather  # noqa: PLC0415 - fast --help
         from loce_jax.study.subject import Subject  # noqa: PLC0415 - fast --help
 
         run = open_run(name)
-        layers = self.layers or run.layers
+        layers = find_layers(run, self.layers)
         groups = [layers] if self.joined else [(layer,) for layer in layers]
         clouds = [gather(run, group, concepts=self.concepts, normalised=self.joined) for group in groups]
         photos = photos_of(run)
@@ -102,10 +102,11 @@ class Stats:
 
     def __call__(self) -> None:
         """Run it."""
+        from loce_jax.study.cloud import find_layers  # noqa: PLC0415 - fast --help
         from loce_jax.study.stats import study_stats  # noqa: PLC0415 - fast --help
 
         run = open_run(self.run)
-        give("", study_stats(run, self.layers or run.layers), self.out)
+        give("", study_stats(run, find_layers(run, self.layers)), self.out)
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ class Compare:
     runs: Annotated[tuple[str, ...], tyro.conf.Positional]
     """Runs: folders or URLs."""
     layers: tuple[str, ...] = ()
-    """Layers of every run that has them; all if left out."""
+    """Layers of every run, whole names, ends or globs; all if left out."""
     concepts: tuple[str, ...] = ()
     """Concepts; all if left out."""
     out: Path | None = None
@@ -219,17 +220,14 @@ class Compare:
 
     def __call__(self) -> None:
         """Run it."""
-        from loce_jax.study.cloud import gather  # noqa: PLC0415 - fast --help
+        from loce_jax.study.cloud import find_layers, gather  # noqa: PLC0415 - fast --help
         from loce_jax.study.compare import study_compare  # noqa: PLC0415 - fast --help
 
         runs = {name: open_run(name) for name in self.runs}
-        everywhere = dict.fromkeys(layer for run in runs.values() for layer in run.layers)
-        check_known("layer", self.layers, list(everywhere))
         views = {
             f"{name}: {layer}" if len(runs) > 1 else layer: gather(run, [layer], concepts=self.concepts)
             for name, run in runs.items()
-            for layer in run.layers
-            if not self.layers or layer in self.layers
+            for layer in find_layers(run, self.layers)
         }
         give("", study_compare(views, seed=self.seed), self.out)
 

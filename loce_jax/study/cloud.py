@@ -3,6 +3,7 @@
 Letters: n LoCEs, c channels.
 """
 
+import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from loce_jax.analysis.layers import concatenate
-from loce_jax.checks import InputError, check_known
+from loce_jax.checks import InputError, check_known, suggest
 from loce_jax.report.sources import RunLike
 
 
@@ -41,6 +42,25 @@ class Cloud:
     def of(self, concept: str) -> Int[np.ndarray, " m"]:
         """Places of one concept's LoCEs in this cloud."""
         return np.flatnonzero(self.labels == concept)
+
+
+def find_layers(run: RunLike, names: Sequence[str]) -> tuple[str, ...]:
+    """The run's layers that `names` mean, in that order: whole names, ends of names, or globs; all of them if empty.
+
+    Raises:
+        InputError: a name that means no layer of the run, or, without a ``*``, several.
+    """
+    found: dict[str, None] = {}
+    for name in names or run.layers:
+        exact = [layer for layer in run.layers if layer == name]
+        ends = [layer for layer in run.layers if layer.endswith((f".{name}", f"_{name}"))]
+        if not exact and len(ends) > 1:
+            raise InputError(f"layer {name!r} must mean one layer of the run, but means {', '.join(ends)}. Name one.")
+        meant = exact or ends or fnmatch.filter(run.layers, name)
+        if not meant:
+            raise InputError(f"unknown layer {name!r}. {suggest(name, run.layers)}")
+        found |= dict.fromkeys(meant)
+    return tuple(found)
 
 
 def gather(run: RunLike, layers: Sequence[str], *, concepts: Sequence[str] = (), normalised: bool = False) -> Cloud:
