@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex, to_rgb
 
+from loce_jax.analysis.mixtures import fit_mixture, fit_mixtures
 from loce_jax.analysis.separation import Separation
 from loce_jax.checks import InputError
 from loce_jax.plots.curves import draw_bars, draw_curves
 from loce_jax.plots.examples import OPACITY, border, draw_mask, draw_projection, project
 from loce_jax.plots.maps import draw_map
 from loce_jax.plots.matrices import draw_separation
+from loce_jax.plots.mixtures import draw_component_regions, draw_concept_regions
 from loce_jax.plots.palette import CONCEPT_COLOURS, PROJECTION, concept_style, rgb
 from loce_jax.plots.strips import ALIKE, Tile, draw_strip
 from loce_jax.plots.trees import draw_tree
@@ -135,6 +137,8 @@ def test_curves_carry_their_values_and_a_band_around_them(axes):
     corners = axes.collections[0].get_paths()[0].vertices
     assert corners[:, 1].max() == pytest.approx(1.0) and corners[:, 1].min() == pytest.approx(0.5)
     axes.figure.canvas.draw()  # a dollar sign alone would be an error of mathematics
+    draw_curves(axes, places, {"b": values}, concepts=["a", "b"])
+    assert to_hex(axes.lines[-1].get_color()) == CONCEPT_COLOURS[1]
     with pytest.raises(InputError, match="`cat` must have shape"):
         draw_curves(axes, places, {"cat": values[:2]})
 
@@ -177,3 +181,29 @@ def test_strip_shows_photos_frames_and_what_is_missing():
     assert to_hex(row[0].spines["left"].get_edgecolor()) == ALIKE and row[0].get_ylabel() == "query"
     assert row[1].texts[0].get_text() == "no photo" and not row[2].axison
     plt.close(figure)
+
+
+def test_mixtures_colour_their_regions_and_number_their_components(axes):
+    rng = np.random.default_rng(0)
+    left, right = rng.normal(size=(30, 2)), rng.normal(size=(30, 2)) + 20
+    points, labels = np.vstack([left, right]), ["dog"] * 30 + ["cat"] * 30
+    mixtures = fit_mixtures(points, labels, 1)
+    draw_concept_regions(axes, points, mixtures, concepts=["bird", "cat", "dog"])
+    regions = axes.images[0]
+    shown = [to_hex(regions.cmap(regions.norm(regions.get_array()[row, column]))) for row, column in ((0, 0), (-1, -1))]
+    assert shown == [CONCEPT_COLOURS[2], CONCEPT_COLOURS[1]]  # dogs lie lower left
+    ellipse = axes.patches[list(mixtures).index("cat")]
+    np.testing.assert_allclose(ellipse.center, right.mean(axis=0), atol=1e-6)
+    sizes = np.sqrt(np.linalg.eigvalsh(np.cov(right.T, ddof=0)))
+    np.testing.assert_allclose(sorted([ellipse.width / 2, ellipse.height / 2]), sizes, rtol=1e-4)
+    assert [text.get_text() for text in axes.texts] == ["1", "1"]
+
+
+def test_a_mixture_without_labels_colours_its_components(axes):
+    rng = np.random.default_rng(0)
+    points = np.vstack([rng.normal(size=(30, 2)), rng.normal(size=(30, 2)) + 20])
+    mixture = fit_mixture(points, 2, drop=0.0)
+    draw_component_regions(axes, points, mixture)
+    assert len(axes.patches) == 2 and {text.get_text() for text in axes.texts} == {"1", "2"}
+    corners = axes.images[0].get_array()
+    assert {int(corners[0, 0]), int(corners[-1, -1])} == {0, 1}

@@ -44,8 +44,8 @@ def analysed(folder, tmp_path_factory):
     return out
 
 
-def numbers_of(out):
-    return json.loads((out / "metrics.json").read_text(), parse_constant=pytest.fail)
+def numbers_of(out, name="metrics"):
+    return json.loads((out / f"{name}.json").read_text(), parse_constant=pytest.fail)
 
 
 def cloud_of(folder, layer="deep"):
@@ -99,7 +99,7 @@ def test_a_query_lists_its_neighbours_by_row_and_by_name(folder, tmp_path, capsy
     for query in (str(row), name):
         flags = ["--query", query, "--shown", "3", "--layers", "deep", "--out", str(tmp_path)]
         assert main(["retrieve", str(folder), *flags]) == 0
-        found = numbers_of(tmp_path / "deep")
+        found = numbers_of(tmp_path / "deep", f"query_{row}")
         ranking = rank(cloud.vectors, 5)
         assert [line[1] for line in found["nearest"]] == cloud.rows[ranking.indices[:3]].tolist()
         assert [line[1] for line in found["farthest"]] == cloud.rows[ranking.indices[:-4:-1]].tolist()
@@ -117,7 +117,7 @@ def test_each_step_is_a_command(command, folder, capsys):
 def test_subconcepts_of_one_concept(folder, tmp_path, capsys):
     flags = ["--concept", "cup", "--groups", "2", "--layers", "deep", "--out", str(tmp_path)]
     assert main(["subconcepts", str(folder), *flags]) == 0
-    found = numbers_of(tmp_path / "deep")
+    found = numbers_of(tmp_path / "deep", "subconcepts")
     assert list(found) == ["cup"] and found["cup"]["groups"] == 2 and sum(found["cup"]["shares"]) == pytest.approx(1)
     _, *rows = csv.reader((tmp_path / "deep" / "subconcepts.csv").open(newline=""))
     assert {row[1] for row in rows} == {"1", "2"} and len(rows) == 10
@@ -133,7 +133,7 @@ def test_a_run_compared_with_itself_agrees(folder, tmp_path):
     other = tmp_path / "other"
     run_plan(make_plan(tiny_network(), LAYERS, ScenesSource(count=30), SolverOptions(num_steps=20)), other)
     assert main(["compare", str(folder), str(other), "--layers", "deep", "--out", str(tmp_path / "out")]) == 0
-    found = numbers_of(tmp_path / "out")
+    found = numbers_of(tmp_path / "out", "compare")
     first, second = found["missing"].values()
     assert first > second == 0  # the first thirty scenes are the same
     for agreement in found["agreement"].values():
@@ -150,7 +150,7 @@ def test_layers_are_joined_to_one_cloud(folder, tmp_path):
     cloud = gather(open_run(folder), LAYERS, normalised=True)
     assert cloud.widths == (6, 9)
     np.testing.assert_allclose((cloud.vectors[:, :6] ** 2).sum(axis=1), 1, rtol=1e-6)
-    found = numbers_of(tmp_path / "shallow + deep")
+    found = numbers_of(tmp_path / "shallow + deep", "separation")
     np.testing.assert_array_equal(found["separation"], pairwise_separation(cloud.vectors, cloud.labels).matrix)
 
 

@@ -84,9 +84,10 @@ class Step:
         """Run it."""
         from loce_jax.study.steps import STEPS  # noqa: PLC0415 - fast --help
 
-        step = STEPS[type(self).__name__.lower()]
+        name = type(self).__name__.lower()
+        step = STEPS[name]
         for subject in self.look.subjects(self.run):
-            give(subject.cloud.name, step(subject, vars(self)["options"]), self.out)
+            give(name, subject.cloud.name, step(subject, vars(self)["options"]), self.out)
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Stats:
         from loce_jax.study.stats import study_stats  # noqa: PLC0415 - fast --help
 
         run = open_run(self.run)
-        give("", study_stats(run, find_layers(run, self.layers)), self.out)
+        give("stats", "", study_stats(run, find_layers(run, self.layers)), self.out)
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ class Retrieve:
                 found = study_retrieval(subject, self.options)
             else:
                 found = study_query(subject, row, shown=self.shown, other_images=self.options.other_images)
-            give(subject.cloud.name, found, self.out)
+            give("retrieve" if row is None else f"query_{row}", subject.cloud.name, found, self.out)
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,7 @@ class Compare:
             for name, run in runs.items()
             for layer in find_layers(run, self.layers)
         }
-        give("", study_compare(views, seed=self.seed), self.out)
+        give("compare", "", study_compare(views, seed=self.seed), self.out)
 
 
 def photos_of(run: Run):
@@ -262,16 +263,16 @@ def tell(title, outcome):
     print(f"{title}: not done, {outcome}" if isinstance(outcome, str) else title, flush=True)
 
 
-def give(title, outcome, out):
-    """Print the tables; write them, the metrics and the pictures if there is a folder."""
+def give(name, layer, outcome, out):
+    """Print the tables; if there is a folder, write them, the pictures, and the numbers as NAME.json."""
     from loce_jax.console import print_table  # noqa: PLC0415 - fast --help
-    from loce_jax.study.outcome import METRICS, safe, write_metrics, write_outcome  # noqa: PLC0415 - fast --help
+    from loce_jax.study.outcome import safe, write_metrics, write_outcome  # noqa: PLC0415 - fast --help
 
-    if title:
-        print(f"\n{title}")
+    if layer:
+        print(f"\n{layer}")
     for table in outcome.tables.values():
         print_table(table)
     if out:
-        folder = out / safe(title) if title else out
-        for path in [*write_outcome(outcome, folder), write_metrics(outcome.metrics, folder / METRICS)]:
+        folder = out / safe(layer) if layer else out
+        for path in [*write_outcome(outcome, folder), write_metrics(outcome.metrics, folder / f"{name}.json")]:
             print(path)

@@ -22,11 +22,16 @@ def draw_curves(
     curves: Mapping[str, Num[np.ndarray, " _"]],
     *,
     spreads: Mapping[str, Num[np.ndarray, " _"]] | None = None,
+    concepts: Sequence[str] = (),
 ) -> Axes:
-    """A line for each name in `curves`; in `spreads`, half the height of a band around some of them."""
+    """A line for each name in `curves`; in `spreads`, half the height of a band around some of them.
+
+    `concepts` are all concepts of the data set in its order, where the names are some of them: each then looks as on
+    the map.
+    """
     for index, (name, values) in enumerate(curves.items()):
         check_shape(name, values, (len(places),), meaning="one value a place", fix="")
-        colour, marker = concept_style(index)
+        colour, marker = concept_style(list(concepts).index(name) if name in concepts else index)
         axes.plot(places, values, color=colour, marker=marker, markersize=4, linewidth=1.4, label=plain(name))
         if spreads and name in spreads:
             axes.fill_between(

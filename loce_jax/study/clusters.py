@@ -60,7 +60,7 @@ def study_clusters(subject: Subject, options: ClusterOptions) -> Outcome:
             "purity": cluster_purity(dense.labels[kept], labels[kept]),
         },
     }
-    return Outcome(metrics, {"clusters": _table(cloud, rows, found)}, {"tree": _draw(cloud, rows, found, metrics)})
+    return Outcome(metrics, {"clusters": _table(cloud, rows, found)}, {"tree": _draw(subject, rows, found, metrics)})
 
 
 def find_clusters(cloud: Cloud, options: ClusterOptions, *, seed: int) -> tuple[np.ndarray, Clusters]:
@@ -98,9 +98,9 @@ def _table(cloud, rows, found):
     return Table("Clusters", columns, tuple(lines), 2)
 
 
-def _draw(cloud, rows, found, metrics):
+def _draw(subject, rows, found, metrics):
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     axes = figure.subplots()
-    draw_tree(axes, found.tree, found.labels, cloud.labels[rows], concepts=cloud.concepts)
+    draw_tree(axes, found.tree, found.labels, subject.cloud.labels[rows], concepts=subject.run.concepts)
     axes.set(title=f"purity {metrics['purity']:.3f} with {metrics['clusters']} clusters", ylabel="height of the merge")
     return figure

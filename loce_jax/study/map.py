@@ -49,11 +49,11 @@ def _draw(subject, flat, mixtures, blind):
     figure = Figure(figsize=(17, 5.4), layout="constrained")
     axes = figure.subplots(1, 3)
     for place in axes:
-        draw_map(place, flat.points, cloud.labels, concepts=cloud.concepts)
+        draw_map(place, flat.points, cloud.labels, concepts=subject.run.concepts)
         if place is not axes[-1] and (legend := place.get_legend()):
             legend.remove()
     axes[0].set_aspect("equal", adjustable="box")
-    draw_concept_regions(axes[1], flat.points, mixtures, concepts=cloud.concepts)
+    draw_concept_regions(axes[1], flat.points, mixtures, concepts=subject.run.concepts)
     draw_component_regions(axes[2], flat.points, blind)
     titles = f"LoCEs ({flat.method})", "mixture of each concept", "mixture without labels"
     for place, title in zip(axes, titles, strict=True):

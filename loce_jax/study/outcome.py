@@ -47,7 +47,7 @@ def write_outcome(outcome: Outcome, folder: Path) -> list[Path]:
         path = folder / f"{safe(name)}.png"
         half = _half(path)
         try:
-            figure.savefig(half, format="png", dpi=130)
+            figure.savefig(half, format="png", dpi=130, bbox_inches="tight")
             os.replace(half, path)
         finally:
             half.unlink(missing_ok=True)

@@ -48,7 +48,7 @@ def _draw(found, layers):
     draw_bars(
         left, concepts, {name: _column(found[layer], "failures") for name, layer in zip(short, layers, strict=True)}
     )
-    left.set(title="failures (IoU 0)", ylabel="share of LoCEs", ylim=(0, None))
+    left.set(title="failures (IoU 0)", ylabel="share of LoCEs", ylim=(0, 1))
     places = np.arange(len(concepts))
     means = {name: _column(found[layer], "mean_iou") for name, layer in zip(short, layers, strict=True)}
     spreads = {name: _column(found[layer], "std_iou") for name, layer in zip(short, layers, strict=True)}
