@@ -1,10 +1,12 @@
-"""Time the analysis of many vectors: ``python benchmarks/bench_analysis.py distances [--quick]``.
+"""Time the analysis of many vectors: ``python benchmarks/bench_analysis.py distances|clusters [--quick]``.
 
 Prints JSON lines, each number of vectors in a process of its own:
 
     distances   precision@{1,5,10,20,30,40}, then contacts, overlap and pairwise separation, of 256-d float32 vectors in
                 20 overlapping concepts; at 3,000 also the plain float64 form and the largest difference from it; at
                 the end the exponent of n that time grows with from each number to the next
+    clusters    adaptive clusters (ward, euclidean, strict) of 256-d float32 vectors in 20 concepts, exactly and after
+                merging near ones into 3,000 parts
 
 `first_s` holds compilation, at a few thousand vectors; `growth_mb` is what the measured part adds to the resident
 memory at its highest, vectors and warming up apart, and `resident_mb` is all of it.
@@ -17,13 +19,15 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from machine import machine
 
 CHANNELS, CONCEPTS = 256, 20
 SIZES = (3_000, 10_000, 30_000, 100_000)
+TREES = (1_000, 3_000, 10_000, 20_000)
+PARTS = 3_000
 PLAIN = 3_000  # vectors up to which the plain form is measured too
 WARM = 2_500  # vectors that compile everything: more than are measured without tiles
 KS = (1, 5, 10, 20, 30, 40)
@@ -114,21 +118,53 @@ def measure_distances(n: int) -> dict:
     return {key: value if key in ("n", "largest_difference") else round(value, 3) for key, value in row.items()}
 
 
-def distances(quick: bool) -> None:
+def measure_clusters(n: int) -> dict:
+    """One number of vectors, in this process; the parts first, for they take less memory."""
+    from loce_jax.analysis.clustering import STRICT, cluster, cut_counts, group_size  # noqa: PLC0415 - in the child only
+    from loce_jax.analysis.linkage import link  # noqa: PLC0415
+    from loce_jax.analysis.precluster import precluster  # noqa: PLC0415
+    from loce_jax.analysis.purity import cluster_purity  # noqa: PLC0415
+
+    def by_parts(vectors, labels, parts):
+        merged = precluster(vectors, labels, parts)
+        size = group_size(STRICT.share, len(vectors))
+        cut = cut_counts(link(merged.centroids), merged.counts, size=size, purity=STRICT.purity)
+        return cut.labels[merged.labels]
+
+    vectors, labels = make_cloud(n)
+    cluster(vectors[:50], labels[:50])  # imports
+    by_parts(vectors[:50], labels[:50], 10)
+    before, row = resident_mb(), {"n": n}
+    ways = {"parts": lambda: by_parts(vectors, labels, PARTS)} if n > PARTS else {}
+    for name, way in (ways | {"exact": lambda: cluster(vectors, labels).labels}).items():
+        start = time.perf_counter()
+        found = way()
+        row |= {
+            f"{name}_s": round(time.perf_counter() - start, 3),
+            f"{name}_growth_mb": round(resident_mb() - before),
+            f"{name}_purity": round(cluster_purity(found, labels), 4),
+            f"{name}_clusters": int(found.max()) + 1,
+        }
+    return row
+
+
+def run_sizes(command: str, sizes: Sequence[int], seconds: str) -> None:
+    """Every size in a process of its own, then the exponents that `seconds` grows with."""
     rows = []
-    for n in SIZES[:1] if quick else SIZES:
-        command = [sys.executable, __file__, "distances", "--job", str(n)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    for n in sizes:
+        child = [sys.executable, __file__, command, "--job", str(n)]
+        done = subprocess.run(child, stdout=subprocess.PIPE, check=True, text=True)
         rows.append(json.loads(done.stdout))
-        print(json.dumps({"bench": "distances"} | rows[-1] | machine()), flush=True)
+        print(json.dumps({"bench": command} | rows[-1] | machine()), flush=True)
     for small, large in zip(rows, rows[1:], strict=False):
-        exponent = math.log(large["total_s"] / small["total_s"]) / math.log(large["n"] / small["n"])
-        print(json.dumps({"bench": "distances", "from": small["n"], "to": large["n"], "exponent": round(exponent, 2)}))
+        exponent = math.log(large[seconds] / small[seconds]) / math.log(large["n"] / small["n"])
+        print(json.dumps({"bench": command, "from": small["n"], "to": large["n"], "exponent": round(exponent, 2)}))
 
 
-# What can be measured: the command for all sizes, and one job of it for a process of its own.
-COMMANDS: dict[str, tuple[Callable[[bool], None], Callable[[int], dict]]] = {
-    "distances": (distances, measure_distances)
+# What can be measured: sizes, one of them in a process of its own, and the number that grows.
+COMMANDS: dict[str, tuple[Sequence[int], Callable[[int], dict], str]] = {
+    "distances": (SIZES, measure_distances, "total_s"),
+    "clusters": (TREES, measure_clusters, "exact_s"),
 }
 
 
@@ -138,11 +174,11 @@ def main():
     parser.add_argument("--quick", action="store_true", help="the smallest size only: does it work?")
     parser.add_argument("--job", type=int, help=argparse.SUPPRESS)
     flags = parser.parse_args()
-    run, measure = COMMANDS[flags.command]
+    sizes, measure, seconds = COMMANDS[flags.command]
     if flags.job:
         print(json.dumps(measure(flags.job)))
     else:
-        run(flags.quick)
+        run_sizes(flags.command, sizes[:1] if flags.quick else sizes, seconds)
 
 
 if __name__ == "__main__":

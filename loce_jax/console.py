@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from loce_jax.analysis.stats import summarise
+from loce_jax.analysis.tables import Table as Values
+from loce_jax.analysis.tables import show_number
 from loce_jax.store import Run
 
 PLAIN_WIDTH = 140
@@ -69,6 +72,17 @@ def print_run(run: Run) -> None:
         console.print(f"{status.count(word)} pairs skipped: {word}")
     if not run.complete:
         console.print(f"{len(run.finished)} of {len(run.chunks)} chunks are done; the same `loce fit` continues.")
+
+
+def print_table(table: Values) -> None:
+    """Any table of a study."""
+    shown = Table(title=escape(table.title), title_justify="left", box=None, pad_edge=False)
+    for place, name in enumerate(table.columns):
+        is_text = all(isinstance(row[place], str) for row in table.rows)
+        shown.add_column(escape(name), justify="left" if is_text else "right")
+    for row in table.rows:
+        shown.add_row(*(escape(cell) if isinstance(cell, str) else show_number(cell, table.digits) for cell in row))
+    _console().print(shown)
 
 
 def _console():

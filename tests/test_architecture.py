@@ -21,13 +21,14 @@ ALLOWED = {
     "store": set(),
     "analysis": set(),
     "plots": {"analysis"},
+    "study": {"data", "store", "analysis", "plots", "report"},
     "report": {"data", "store", "analysis", "plots"},
     "pipeline": {"data", "models", "activations", "solver", "store"},
     "console": {"analysis", "store"},
-    "cli": {"console", "models", "pipeline", "report", "solver", "store"},
+    "cli": {"console", "models", "pipeline", "report", "solver", "store", "study"},
 }
 EVERYONES = {"checks", "resampling"}
-WITHOUT_JAX = ("checks", "resampling", "data", "store", "analysis", "plots", "report")
+WITHOUT_JAX = ("checks", "resampling", "data", "store", "analysis", "plots", "report", "study")
 WITH_JAX = "analysis/blocked.py"  # exact distances among millions of vectors
 
 

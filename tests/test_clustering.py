@@ -236,7 +236,7 @@ def test_group_sizes():
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_every_metric_links(metric):
-    vectors, _ = make_cloud(0)
+    vectors = np.abs(make_cloud(0)[0])  # a distance between distributions is among them
     tree = link(vectors, method="average", metric=metric)
     assert tree[-1, 3] == 40
     assert (np.diff(tree[:, 2]) >= 0).all()
@@ -357,3 +357,11 @@ def test_density_without_density():
         density_clusters(np.ones((3, 2)), 1)
     with pytest.raises(InputError, match=r"1 of 3 have every channel 0"):
         density_clusters(np.array([[0.0], [1.0], [2.0]]), 2, metric="cosine")
+
+
+def test_a_metric_that_is_not_defined_is_one_clear_error():
+    vectors = np.random.default_rng(0).normal(size=(12, 4))
+    with np.errstate(invalid="ignore"), pytest.raises(InputError, match="'jensenshannon' is not: .* Use \"euclidean\""):
+        link(vectors, method="average", metric="jensenshannon")
+    with pytest.raises(InputError, match="'mahalanobis' is not: "):
+        link(vectors[:3], method="average", metric="mahalanobis")

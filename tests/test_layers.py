@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from loce_jax.analysis.layers import concatenate, unit_rows
+from loce_jax.analysis.cloud import unit_rows
+from loce_jax.analysis.layers import concatenate
 from loce_jax.checks import InputError
 
 

@@ -1,4 +1,4 @@
-"""What every analysis asks of a cloud of vectors and its labels, checked in one place.
+"""What every analysis asks of a cloud of vectors and its labels: checks, and directions.
 
 Letters: n embeddings, c channels.
 """
@@ -6,7 +6,7 @@ Letters: n embeddings, c channels.
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Num, Shaped
+from jaxtyping import Float, Num, Shaped
 
 from loce_jax.checks import InputError, check_shape
 
@@ -31,3 +31,16 @@ def check_cloud(vectors: Num[np.ndarray, "n c"], labels: Sequence | np.ndarray) 
     check_shape("labels", labels, (len(vectors),), meaning="one per vector", fix="")
     check_vectors(vectors)
     return labels
+
+
+def unit_rows(vectors: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n c"]:
+    """The rows divided by their L2 norms, float64; a row of zeros stays zero.
+
+    >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+    [[0.6, 0.8], [0.0, 0.0]]
+    """
+    vectors = vectors.astype(np.float64)
+    largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
+    vectors = np.divide(vectors, largest, out=np.zeros_like(vectors), where=largest > 0)  # squares cannot overflow
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, lengths, out=vectors, where=lengths > 0)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from loce_jax.analysis.cloud import check_cloud, check_vectors
+from loce_jax.analysis.cloud import check_cloud, check_vectors, unit_rows
 from loce_jax.checks import InputError, check_shape
 
 
@@ -82,7 +82,7 @@ def normalise(vectors: Float[np.ndarray, "n c"], *, widths: Sequence[int] | None
             f"{list(widths)}. Leave it out for a single layer."
         )
     layers = np.split(vectors.astype(np.float64), np.cumsum(widths)[:-1], axis=1)
-    return np.hstack([_unit(layer) for layer in layers])
+    return np.hstack([unit_rows(layer) for layer in layers])
 
 
 def strongest_channels(
@@ -98,11 +98,6 @@ def strongest_channels(
     """
     weights = np.abs(centroids) if absolute else centroids
     return np.argsort(-weights, axis=1, kind="stable")[:, :top]
-
-
-def _unit(layer):
-    lengths = np.linalg.norm(layer, axis=1, keepdims=True)
-    return np.divide(layer, lengths, out=np.zeros_like(layer), where=lengths > 0)
 
 
 def _sums(vectors, rows, k):

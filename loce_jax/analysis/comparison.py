@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from loce_jax.analysis.cloud import check_vectors
-from loce_jax.analysis.layers import unit_rows
+from loce_jax.analysis.cloud import check_vectors, unit_rows
 from loce_jax.analysis.neighbours import METRICS, nearest_neighbours
 from loce_jax.checks import InputError, check_known, check_shape
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from loce_jax.analysis.cloud import check_cloud, check_vectors
+from loce_jax.analysis.cloud import check_cloud, check_vectors, unit_rows
 from loce_jax.analysis.neighbours import nearest_neighbours
 from loce_jax.checks import InputError, check_shape
 
@@ -105,14 +105,12 @@ def centroid_confusion(vectors: Float[np.ndarray, "n c"], labels: Sequence | np.
     """
     labels = check_cloud(vectors, labels)
     concepts, own = np.unique(labels, return_inverse=True)
-    vectors = vectors.astype(np.float64)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    directions = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    directions = unit_rows(vectors)
     members = np.eye(len(concepts))[own]
     sums = members.T @ directions
     cosines = directions @ _unit(sums).T
     cosines[np.arange(len(own)), own] = (directions * _unit(sums[own] - directions)).sum(axis=1)
-    usable = (members.sum(axis=0)[own] > 1) & (lengths[:, 0] > 0)
+    usable = (members.sum(axis=0)[own] > 1) & directions.any(axis=1)
     votes = (cosines >= cosines.max(axis=1, keepdims=True, initial=-1) - _TIE) & usable[:, None]
     return _average(votes, own, concepts, "centroids")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from loce_jax.analysis.cloud import check_vectors
+from loce_jax.analysis.cloud import check_vectors, unit_rows
 from loce_jax.checks import InputError, check_shape
 
 
@@ -60,16 +60,3 @@ def concatenate(parts: Mapping[str, Float[np.ndarray, "n _"]], *, normalised: bo
         check_vectors(vectors, name=f"parts[{layer!r}]")
         blocks.append(unit_rows(vectors) if normalised else vectors.astype(np.float64))
     return Concatenation(tuple(parts), tuple(block.shape[1] for block in blocks), np.concatenate(blocks, axis=1))
-
-
-def unit_rows(vectors: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n c"]:
-    """The rows divided by their L2 norms, float64; a row of zeros stays zero.
-
-    >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
-    [[0.6, 0.8], [0.0, 0.0]]
-    """
-    vectors = vectors.astype(np.float64)
-    largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0)
-    vectors = np.divide(vectors, largest, out=np.zeros_like(vectors), where=largest > 0)  # squares cannot overflow
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=vectors, where=lengths > 0)

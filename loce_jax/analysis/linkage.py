@@ -13,7 +13,21 @@ from loce_jax.analysis.cloud import check_vectors
 from loce_jax.checks import InputError, check_known
 
 METHODS = ("ward", "complete", "average", "single", "weighted", "centroid", "median")
-METRICS = ("euclidean", "cosine", "correlation", "sqeuclidean", "cityblock", "chebyshev")
+METRICS = (
+    "euclidean",
+    "cosine",
+    "correlation",
+    "sqeuclidean",
+    "seuclidean",
+    "mahalanobis",
+    "cityblock",
+    "chebyshev",
+    "minkowski",
+    "canberra",
+    "braycurtis",
+    "jensenshannon",
+)
+"""SciPy's distances between vectors of real numbers."""
 _OF_POINTS = ("ward", "centroid", "median")  # they speak of means, which only Euclidean space has
 
 
@@ -33,12 +47,12 @@ def link(
         vectors: at least two, finite.
         method: "ward" (the default of the paper's analyses), "complete", "average", "single", "weighted", "centroid"
             or "median".
-        metric: "euclidean", "cosine", "correlation", "sqeuclidean", "cityblock" or "chebyshev"; "ward", "centroid"
-            and "median" ask for "euclidean".
+        metric: one of `METRICS`; "ward", "centroid" and "median" ask for "euclidean".
 
     Raises:
         InputError: unknown names, fewer than two vectors, vectors without a direction for "cosine" (all 0) or
-            "correlation" (all channels equal), or more distances than the machine's memory can hold.
+            "correlation" (all channels equal), vectors between which `metric` is not defined ("jensenshannon" of
+            negative numbers), or more distances than the machine's memory can hold.
 
     Sources: Ward, Journal of the American Statistical Association 58, 1963; Muellner, "Modern hierarchical,
     agglomerative clustering algorithms", 2011.
@@ -54,7 +68,12 @@ def link(
     _check_memory(len(vectors))
     from scipy.cluster.hierarchy import linkage  # noqa: PLC0415
 
-    return linkage(vectors.astype(np.float64), method, metric)
+    try:
+        return linkage(vectors.astype(np.float64), method, metric)
+    except (ValueError, np.linalg.LinAlgError) as error:  # distances that are not finite, a covariance without inverse
+        raise InputError(
+            f'`metric` must be defined between all vectors, but {metric!r} is not: {error} Use "euclidean".'
+        ) from error
 
 
 def check_link(method: str, metric: str) -> None:

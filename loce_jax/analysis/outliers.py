@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from loce_jax.analysis.cloud import check_cloud
+from loce_jax.analysis.cloud import check_cloud, unit_rows
 from loce_jax.checks import InputError, check_known
 
 METHODS = ("distance", "lof", "isolation")
@@ -103,8 +103,7 @@ def _scores(vectors, method, seed, paper):
 
 def _cosine_distances(vectors):
     """1 - cos of every two vectors, 0 of each with itself; rounding leaves no direction a distance from its equals."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    directions = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    directions = unit_rows(vectors)
     distances = 1 - directions @ directions.T
     distances[distances < 1e-14] = 0
     np.fill_diagonal(distances, 0)

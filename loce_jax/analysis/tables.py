@@ -166,10 +166,15 @@ def _body(table, escape, bold):
 
 
 def _cells(row, table, escape):
-    return [escape(cell if isinstance(cell, str) else _shown(cell, table.digits)) for cell in row]
+    return [escape(cell if isinstance(cell, str) else show_number(cell, table.digits)) for cell in row]
 
 
-def _shown(number, digits):
+def show_number(number: int | float, digits: int) -> str:
+    """As Markdown, LaTeX and the terminal show it; NaN and infinity are an en dash.
+
+    >>> show_number(7, 3), show_number(0.5, 3), show_number(np.nan, 3)
+    ('7', '0.500', '–')
+    """
     if not np.isfinite(number):
         return _DASH
     return str(number) if isinstance(number, int) else f"{number:.{digits}f}"

@@ -6,10 +6,30 @@ import sys
 import tyro
 
 from loce_jax.checks import InputError
+from loce_jax.cli import studies
 from loce_jax.cli.networks import Convert, Layers
 from loce_jax.cli.runs import Demo, Fit, Report, Show
 
-COMMANDS = {"demo": Demo, "convert": Convert, "fit": Fit, "layers": Layers, "show": Show, "report": Report}
+COMMANDS = {
+    "demo": Demo,
+    "convert": Convert,
+    "fit": Fit,
+    "layers": Layers,
+    "show": Show,
+    "report": Report,
+    "analyze": studies.Analyze,
+    "stats": studies.Stats,
+    "clusters": studies.Clusters,
+    "map": studies.Map,
+    "separation": studies.Separation,
+    "confusion": studies.Confusion,
+    "retrieve": studies.Retrieve,
+    "outliers": studies.Outliers,
+    "subconcepts": studies.Subconcepts,
+    "suspects": studies.Suspects,
+    "quality": studies.Quality,
+    "compare": studies.Compare,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

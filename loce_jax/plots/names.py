@@ -4,11 +4,11 @@ _MOST = 40
 
 
 def plain(name: object) -> str:
-    r"""`name` as Matplotlib shows it unchanged: no dollar sign begins mathematics, no line breaks, not endless.
+    r"""`name` as Matplotlib shows it: no dollar sign begins mathematics, no underscore hides it, one line, not endless.
 
     >>> plain("a $x$ b")
     'a \\$x\\$ b'
     """
     words = " ".join(str(name).split())
     words = words if len(words) <= _MOST else f"{words[: _MOST - 1]}…"
-    return words.replace("$", r"\$")
+    return f"{' ' * words.startswith('_')}{words}".replace("$", r"\$")

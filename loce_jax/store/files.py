@@ -5,11 +5,12 @@
     plan.json                       what work there is and with which options; written first, never changed
     chunks/00003.json               rows of one chunk; written last, it says that the chunk is complete
     layers/00-blocks.4/00003.safetensors    numbers of the chunk's good rows at one layer
+    derived/map-blocks.4.safetensors        what an analysis keeps; may be deleted at any time
 """
 
 from urllib.parse import quote
 
-PLAN, CHUNKS, LAYERS = "plan.json", "chunks", "layers"
+PLAN, CHUNKS, LAYERS, DERIVED = "plan.json", "chunks", "layers", "derived"
 
 
 def rows_file(chunk: str) -> str:

@@ -1,0 +1,101 @@
+"""The LoCEs that a study looks at: usable rows of one layer, or of several joined, with their names and facts.
+
+Letters: n LoCEs, c channels.
+"""
+
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+from loce_jax.analysis.layers import concatenate
+from loce_jax.checks import InputError, check_known, suggest
+from loce_jax.report.sources import RunLike
+
+
+@dataclass(frozen=True, eq=False)
+class Cloud:
+    """LoCEs of one run.
+
+    Attributes:
+        name: the layer's, or of several joined with " + ".
+        vectors: float32; several layers' lie side by side.
+        widths: channels of each layer.
+        rows: of the run's table.
+        labels: the concept of each.
+        images: the image of each.
+        iou: at that layer; of several layers the mean.
+        concepts: those that occur, in the data set's order.
+    """
+
+    name: str
+    vectors: Float[np.ndarray, "n c"]
+    widths: tuple[int, ...]
+    rows: Int[np.ndarray, " n"]
+    labels: Shaped[np.ndarray, " n"]
+    images: Shaped[np.ndarray, " n"]
+    iou: Float[np.ndarray, " n"]
+    concepts: tuple[str, ...]
+
+    def of(self, concept: str) -> Int[np.ndarray, " m"]:
+        """Places of one concept's LoCEs in this cloud."""
+        return np.flatnonzero(self.labels == concept)
+
+
+def find_layers(run: RunLike, names: Sequence[str]) -> tuple[str, ...]:
+    """The run's layers that `names` mean, in that order: whole names, ends of names, or globs; all of them if empty.
+
+    Raises:
+        InputError: a name that means no layer of the run, or, without a ``*``, several.
+    """
+    found: dict[str, None] = {}
+    for name in names or run.layers:
+        exact = [layer for layer in run.layers if layer == name]
+        ends = [layer for layer in run.layers if layer.endswith((f".{name}", f"_{name}"))]
+        if not exact and len(ends) > 1:
+            raise InputError(f"layer {name!r} must mean one layer of the run, but means {', '.join(ends)}. Name one.")
+        meant = exact or ends or fnmatch.filter(run.layers, name)
+        if not meant:
+            raise InputError(f"unknown layer {name!r}. {suggest(name, run.layers)}")
+        found |= dict.fromkeys(meant)
+    return tuple(found)
+
+
+def gather(run: RunLike, layers: Sequence[str], *, concepts: Sequence[str] = (), normalised: bool = False) -> Cloud:
+    """The rows whose LoCEs at all of `layers` are good, for `concepts` or all.
+
+    Args:
+        run: a run.
+        layers: one for a plain study; several are joined to multi-layer LoCEs.
+        concepts: names; all if empty.
+        normalised: give every layer's vectors length 1 before they are joined.
+
+    Raises:
+        InputError: an unknown layer or concept, or no good row.
+    """
+    check_known("layer", layers, run.layers)
+    check_known("concept", concepts, run.concepts)
+    good = np.ones(len(run.table["concept"]), bool)
+    if concepts:
+        good &= np.isin(run.table["concept"], list(concepts))
+    for layer in layers:
+        good &= run.column("status", layer) == "ok"
+    rows = np.flatnonzero(good)
+    if not len(rows):
+        raise InputError(
+            f"`run` must have a good LoCE at {', '.join(map(repr, layers))}, but all rows failed. `loce show` says why."
+        )
+    joined = concatenate({layer: run.vectors(layer)[rows] for layer in layers}, normalised=normalised)
+    labels = run.table["concept"][rows].astype(str)
+    return Cloud(
+        name=" + ".join(layers),
+        vectors=joined.vectors.astype(np.float32),
+        widths=joined.widths,
+        rows=rows,
+        labels=labels,
+        images=run.table["image"][rows].astype(str),
+        iou=np.mean([run.column("iou", layer)[rows] for layer in layers], axis=0),
+        concepts=tuple(name for name in run.concepts if name in set(labels.tolist())),
+    )

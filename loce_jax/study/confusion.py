@@ -1,0 +1,51 @@
+"""Confusion as numbers: what each concept is taken for, by four kinds of evidence."""
+
+from matplotlib.figure import Figure
+
+from loce_jax.analysis.confusion import (
+    centroid_confusion,
+    cluster_confusion,
+    component_confusion,
+    neighbour_confusion,
+)
+from loce_jax.analysis.mixtures import fit_mixture, responsibilities
+from loce_jax.analysis.tables import Table
+from loce_jax.plots.matrices import draw_matrix
+from loce_jax.study.clusters import find_clusters
+from loce_jax.study.options import ClusterOptions, ConfusionOptions
+from loce_jax.study.outcome import Outcome
+from loce_jax.study.subject import Subject
+
+_MOST_PAIRS = 20
+
+
+def study_confusion(subject: Subject, options: ConfusionOptions) -> Outcome:
+    """A matrix by neighbours, class means, clusters and components of the map; their errors and most confused pairs."""
+    cloud = subject.cloud
+    groups = cloud.images if options.other_images else None
+    rows, clusters = find_clusters(cloud, ClusterOptions(), seed=subject.seed)
+    points = subject.map().points
+    mixture = fit_mixture(points, 2 * len(cloud.concepts), seed=subject.seed, drop=0.0)
+    found = (
+        neighbour_confusion(cloud.vectors, cloud.labels, options.k, groups=groups),
+        centroid_confusion(cloud.vectors, cloud.labels),
+        cluster_confusion(clusters.labels, cloud.labels[rows]),
+        component_confusion(responsibilities(mixture.full, points), cloud.labels),
+    )
+    pairs = tuple(
+        (confusion.kind, concept, other, share)
+        for confusion in found
+        for concept, other, share in confusion.pairs[:_MOST_PAIRS]
+    )
+    table = Table("Most confused pairs", ("by", "concept", "taken for", "share"), pairs)
+    metrics = {
+        confusion.kind: {"error": confusion.error, "concepts": confusion.concepts, "matrix": confusion.matrix}
+        for confusion in found
+    }
+    side = 1.6 + 0.34 * len(cloud.concepts)
+    figure = Figure(figsize=(max(4 * side, 14), max(side + 0.6, 4)), layout="constrained")
+    for axes, confusion in zip(figure.subplots(1, len(found)), found, strict=True):
+        names = [str(concept) for concept in confusion.concepts]
+        draw_matrix(axes, confusion.matrix, names, names)
+        axes.set_title(f"{confusion.kind}: error {confusion.error:.2f}", fontsize=10)
+    return Outcome(metrics, {"confusion": table}, {"confusion": figure})

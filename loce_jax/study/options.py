@@ -1,0 +1,116 @@
+"""What can be chosen at each step of a study.  Light to import: the command line reads its flags from here."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """Adaptive hierarchical clustering, as the paper's; the tree may be cut in other ways."""
+
+    method: str = "ward"
+    """SciPy's name of the linkage."""
+    metric: str = "euclidean"
+    """SciPy's name of the distance; "cosine" for instance."""
+    cut: Literal["adaptive", "size", "height"] = "adaptive"
+    """By size and purity, by size alone, or by the height of the merges."""
+    preset: Literal["relaxed", "strict"] = "relaxed"
+    """Share of all LoCEs below which a cluster is not divided, and its purity: 0.05 and 0.8, or 0.025 and 0.9."""
+    height: float = 4.0
+    """Where `cut` is "height": merges up to it stay together."""
+    per_concept: int = 100
+    """LoCEs drawn of each concept, as in the paper."""
+    repeats: int = 50
+    """How often purity and number of clusters are measured, each time on other LoCEs."""
+
+
+@dataclass(frozen=True)
+class MapOptions:
+    """A two-dimensional map with Gaussian mixtures, of each concept and of all without labels."""
+
+    neighbours: int | None = None
+    """Of UMAP; 15 if left out."""
+    components: int = 5
+    """At most so many for each concept; twice the number of concepts without labels."""
+
+
+@dataclass(frozen=True)
+class SeparationOptions:
+    """How far apart concepts lie: separation, overlap, and separation without the influence of outliers."""
+
+    percentile: float = 5.0
+    """The robust separation compares this percentile of the distances between with its mirror of all distances."""
+
+
+@dataclass(frozen=True)
+class ConfusionOptions:
+    """What each concept is taken for: by neighbours, by class means, in clusters, in mixture components."""
+
+    k: int = 10
+    """Neighbours."""
+    other_images: bool = True
+    """Do not count neighbours in the same image."""
+
+
+@dataclass(frozen=True)
+class RetrievalOptions:
+    """Concept against context: does a LoCE find those of its concept?"""
+
+    ks: tuple[int, ...] = (1, 5, 10, 20, 30, 40)
+    """Lengths of the lists that are judged."""
+    other_images: bool = False
+    """Leave LoCEs of the query's own image out; the paper keeps them."""
+
+
+@dataclass(frozen=True)
+class OutlierOptions:
+    """The strangest LoCEs of each concept."""
+
+    method: Literal["distance", "lof", "isolation"] = "distance"
+    """Mean cosine distance to the others, local outlier factor, or isolation forest."""
+    shown: int = 7
+    """How many of each concept."""
+
+
+@dataclass(frozen=True)
+class SubconceptOptions:
+    """Whether a concept is one cloud or several, and what tells the parts apart."""
+
+    concept: str | None = None
+    """The concept to take apart; each of them if left out."""
+    groups: int | None = None
+    """How many; chosen from the data if left out."""
+    per_concept: int = 400
+    """LoCEs drawn of a concept that has more."""
+    shown: int = 6
+    """Nearest examples of each group."""
+
+
+@dataclass(frozen=True)
+class SuspectOptions:
+    """LoCEs whose neighbours nearly all carry one other concept: wrong labels, wrong masks, or true confusions."""
+
+    k: int = 10
+    """Neighbours, none of them in the same image."""
+    share: float = 0.9
+    """Of the neighbours that must agree."""
+
+
+@dataclass(frozen=True)
+class QualityOptions:
+    """Distances within and between concepts, silhouette, and how clusters agree with concepts."""
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """All steps, in their order."""
+
+    clusters: ClusterOptions = field(default_factory=ClusterOptions)
+    map: MapOptions = field(default_factory=MapOptions)
+    separation: SeparationOptions = field(default_factory=SeparationOptions)
+    confusion: ConfusionOptions = field(default_factory=ConfusionOptions)
+    retrieval: RetrievalOptions = field(default_factory=RetrievalOptions)
+    outliers: OutlierOptions = field(default_factory=OutlierOptions)
+    subconcepts: SubconceptOptions = field(default_factory=SubconceptOptions)
+    suspects: SuspectOptions = field(default_factory=SuspectOptions)
+    quality: QualityOptions = field(default_factory=QualityOptions)

@@ -1,0 +1,106 @@
+"""What a step of a study gives, and writing it: metrics as JSON, tables in three formats, pictures as PNG."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+from uuid import uuid4
+
+import numpy as np
+
+from loce_jax.analysis.tables import Table, as_csv, as_latex, as_markdown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+METRICS = "metrics.json"
+_LONGEST = 100  # letters of a file name
+_WRITERS = {"csv": as_csv, "md": as_markdown, "tex": as_latex}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one step found.
+
+    Attributes:
+        metrics: numbers, words and lists of them by name; NaN where nothing can be said.
+        tables: by file name without ending.
+        figures: by file name without ending.
+    """
+
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    figures: Mapping[str, "Figure"] = field(default_factory=dict)
+
+
+def write_outcome(outcome: Outcome, folder: Path) -> list[Path]:
+    """Write tables and figures into `folder`, each under its name only when complete; the files."""
+    files = []
+    for name, table in outcome.tables.items():
+        for ending, writer in _WRITERS.items():
+            files.append(_put(folder / f"{safe(name)}.{ending}", writer(table).encode("utf-8", "replace")))
+    for name, figure in outcome.figures.items():
+        path = folder / f"{safe(name)}.png"
+        half = _half(path)
+        try:
+            figure.savefig(half, format="png", dpi=130)
+            os.replace(half, path)
+        finally:
+            half.unlink(missing_ok=True)
+        files.append(path)
+    return files
+
+
+def write_metrics(metrics: Mapping[str, Any], path: Path) -> Path:
+    """Write numbers as JSON; what is not finite becomes null, as JSON has no word for it."""
+    return _put(path, json.dumps(plain_values(metrics), indent=1, allow_nan=False).encode("utf-8", "replace"))
+
+
+def plain_values(value: Any) -> Any:
+    """`value` made of what JSON holds.
+
+    >>> plain_values({"a": np.array([1.0, np.nan]), 3: (np.int64(2), None)})
+    {'a': [1.0, None], '3': [2, None]}
+    """
+    if isinstance(value, Mapping):
+        return {str(name): plain_values(part) for name, part in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain_values(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain_values(part) for part in value]
+    if isinstance(value, np.generic):
+        return plain_values(value.item())
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def safe(name: str) -> str:
+    """A file name that stays where it is put, whatever `name` holds; different names stay different.
+
+    >>> safe("../blocks.4 + head"), safe("..")
+    ('..%2Fblocks.4 + head', '%2E%2E')
+    """
+    quoted = quote(name.encode("utf-8", "surrogateescape"), safe=" +=,")
+    if quoted.strip(".") == "":
+        quoted = quoted.replace(".", "%2E")
+    if len(quoted) > _LONGEST:
+        quoted = f"{quoted[:_LONGEST]}-{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
+    return quoted
+
+
+def _put(path, content):
+    half = _half(path)
+    try:
+        half.write_bytes(content)
+        os.replace(half, path)
+    finally:
+        half.unlink(missing_ok=True)
+    return path
+
+
+def _half(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f".{uuid4().hex}.partial")

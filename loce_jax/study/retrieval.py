@@ -1,0 +1,88 @@
+"""Concept against context: every LoCE asks for its concept; and one LoCE's nearest and farthest, with photographs."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from loce_jax.analysis.retrieval import precision_at, rank
+from loce_jax.analysis.tables import Table
+from loce_jax.checks import InputError
+from loce_jax.plots.curves import draw_curves
+from loce_jax.plots.strips import ALIKE, NEUTRAL, UNLIKE, Tile, draw_strip
+from loce_jax.study.options import RetrievalOptions
+from loce_jax.study.outcome import Outcome
+from loce_jax.study.subject import Subject
+
+
+def study_retrieval(subject: Subject, options: RetrievalOptions) -> Outcome:
+    """Mean precision@k (the paper's "mAP@k") and true mean average precision@k, per concept and over all."""
+    cloud = subject.cloud
+    images = cloud.images if options.other_images else None
+    found = precision_at(cloud.vectors, cloud.labels, options.ks, images=images)
+    scores = {"precision": found.precision, "average precision": found.average_precision}
+    names = [str(concept) for concept in found.concepts]
+    metrics, tables = {"ks": found.ks, "concepts": names}, {}
+    for title, score in scores.items():
+        rows = [(name, *map(float, row)) for name, row in zip(names, score.per_concept, strict=True)]
+        rows += [("mean over concepts", *map(float, score.macro)), ("mean over queries", *map(float, score.pooled))]
+        tables[title.replace(" ", "_")] = Table(
+            f"Mean {title} of the k nearest", ("concept", *(f"k = {k}" for k in found.ks)), tuple(rows)
+        )
+        metrics[title] = {
+            "per_concept": score.per_concept,
+            "macro": score.macro,
+            "pooled": score.pooled,
+            "pooled_std": score.pooled_std,
+        }
+    return Outcome(metrics, tables, {"retrieval": _draw(found, names, scores)})
+
+
+def _draw(found, names, scores):
+    figure = Figure(figsize=(12, 4.2), layout="constrained")
+    for axes, (title, score) in zip(figure.subplots(1, 2), scores.items(), strict=True):
+        curves = dict(zip(names, score.per_concept, strict=True))
+        draw_curves(axes, np.array(found.ks), curves)
+        axes.plot(found.ks, score.macro, color="black", linewidth=2.2, linestyle="--", label="mean over concepts")
+        axes.set(title=f"mean {title} @ k", xlabel="k", ylim=(0, 1.02))
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    return figure
+
+
+def study_query(subject: Subject, row: int, *, shown: int = 6, other_images: bool = False) -> Outcome:
+    """The `shown` nearest and farthest LoCEs of the one at `row` of the run's table.
+
+    Raises:
+        InputError: the row is not among the good ones.
+    """
+    cloud = subject.cloud
+    place = np.flatnonzero(cloud.rows == row)
+    if not len(place):
+        raise InputError(
+            f"`query` must be a row with a good LoCE at {cloud.name!r}, but row {row} is none. `loce show` says why "
+            "rows failed; with `--concepts` only theirs are looked at."
+        )
+    ranking = rank(cloud.vectors, int(place[0]), images=cloud.images if other_images else None)
+    count = min(shown, len(ranking.indices))
+    lines = []
+    for end, first in {"nearest": slice(count), "farthest": slice(None, -1 - count, -1)}.items():
+        for number, (other, distance) in enumerate(zip(ranking.indices[first], ranking.distances[first], strict=True)):
+            where = int(cloud.rows[other]), str(cloud.images[other]), str(cloud.labels[other])
+            lines.append((end, number + 1, *where, float(distance), float(cloud.iou[other])))
+    columns = ("end", "rank", "row", "image", "concept", "cosine distance", "IoU")
+    own = str(cloud.labels[place[0]])
+    title = f"Row {row}: {own} in {cloud.images[place[0]]}"
+    figure = _draw_query(subject, row, own, lines, count)
+    metrics = {end: [line[1:] for line in lines if line[0] == end] for end in ("nearest", "farthest")}
+    return Outcome(metrics, {f"query_{row}": Table(title, columns, tuple(lines))}, {f"query_{row}": figure})
+
+
+def _draw_query(subject, row, own, lines, count):
+    tiles = subject.photos.tiles([row, *(line[2] for line in lines)])
+    figure = Figure(figsize=(1.4 * (count + 1), 3.7), layout="constrained")
+    grid = figure.subplots(2, count + 1, squeeze=False)
+    for axes, end in zip(grid, ("nearest", "farthest"), strict=True):
+        mine = [line for line in lines if line[0] == end]
+        others = [
+            Tile(tiles.get(line[2]), f"{line[4]}  {line[5]:.2f}", ALIKE if line[4] == own else UNLIKE) for line in mine
+        ]
+        draw_strip(list(axes), [Tile(tiles.get(row), own, NEUTRAL), *others], title=end)
+    return figure

@@ -1,0 +1,73 @@
+"""How far apart concepts lie: separation of pairs and of each from all, overlap, and a robust separation."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from loce_jax.analysis.contacts import find_contacts
+from loce_jax.analysis.overlap import overlap_ratio
+from loce_jax.analysis.separation import category_separation, pairwise_separation
+from loce_jax.analysis.tables import Table
+from loce_jax.plots.matrices import draw_matrix, without_diagonal
+from loce_jax.study.cloud import Cloud
+from loce_jax.study.options import SeparationOptions
+from loce_jax.study.outcome import Outcome
+from loce_jax.study.subject import Subject
+
+_MOST = 10_000  # LoCEs up to which all distances are sorted for the robust separation
+
+
+def study_separation(subject: Subject, options: SeparationOptions) -> Outcome:
+    """Matrices, a row per concept, and every pair of concepts, the closest first."""
+    cloud: Cloud = subject.cloud
+    contacts = find_contacts(cloud.vectors, cloud.labels)
+    matrices = {
+        "separation": pairwise_separation(cloud.vectors, cloud.labels, contacts=contacts).matrix,
+        "overlap": overlap_ratio(cloud.vectors, cloud.labels, contacts=contacts).matrix,
+    }
+    if len(cloud.rows) <= _MOST:
+        robust = pairwise_separation(cloud.vectors, cloud.labels, percentile=options.percentile)
+        matrices[f"separation, {options.percentile:g} % trimmed"] = robust.matrix
+    by_concept = category_separation(cloud.vectors, cloud.labels, contacts=contacts)
+    names = [str(concept) for concept in by_concept.concepts]
+    numbers = zip(names, by_concept.intra, by_concept.inter, by_concept.index, strict=True)
+    concepts = Table(
+        "Separation of each concept from all others",
+        ("concept", "mean distance inside", "least distance to others", "ratio"),
+        tuple((name, *map(float, row)) for name, *row in numbers),
+    )
+    metrics = {
+        "concepts": names,
+        "intra": by_concept.intra,
+        "inter": by_concept.inter,
+        "index": by_concept.index,
+        **matrices,
+        **{f"mean {name}": _mean(matrix) for name, matrix in matrices.items()},
+    }
+    return Outcome(
+        metrics, {"separation": concepts, "pairs": _pairs(names, matrices)}, {"separation": _draw(names, matrices)}
+    )
+
+
+def _mean(matrix):
+    values = without_diagonal(matrix)
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
+def _pairs(names, matrices):
+    """Every two concepts, the least separated first."""
+    separation = matrices["separation"]
+    order = sorted(((i, j) for i in range(len(names)) for j in range(i)), key=lambda pair: separation[pair])
+    rows = tuple(
+        (names[i], names[j], *(float((matrix[i, j] + matrix[j, i]) / 2) for matrix in matrices.values()))
+        for i, j in order
+    )
+    return Table("Pairs of concepts", ("concept", "and", *matrices), rows)
+
+
+def _draw(names, matrices):
+    side = 1.8 + 0.36 * len(names)
+    figure = Figure(figsize=(max(side, 4) * len(matrices), max(side, 4)), layout="constrained")
+    for axes, (title, matrix) in zip(np.atleast_1d(figure.subplots(1, len(matrices))), matrices.items(), strict=True):
+        draw_matrix(axes, without_diagonal(matrix), names, names)
+        axes.set_title(title, fontsize=10)
+    return figure

@@ -1,0 +1,62 @@
+"""How well LoCEs redraw their masks, concept by concept and layer by layer."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from loce_jax.analysis.names import short_names
+from loce_jax.analysis.stats import CRITERIA, best_layer, summarise
+from loce_jax.analysis.tables import Table, iou_table
+from loce_jax.plots.curves import draw_bars, draw_curves
+from loce_jax.store import Run
+from loce_jax.study.outcome import Outcome
+
+_NUMBERS = ("pairs", "loces", "skipped", "mean_iou", "std_iou", "median_iou", "min_iou", "max_iou", "failures")
+
+
+def study_stats(run: Run, layers: Sequence[str]) -> Outcome:
+    """IoU and failures of every concept at each of `layers`, and the best layer by three criteria."""
+    concept = run.table["concept"]
+    found = {layer: summarise(run.column("iou", layer), run.column("status", layer), concept) for layer in layers}
+    by_concept = {layer: rows[:-1] for layer, rows in found.items()}
+    best = {criterion: best_layer(by_concept, by=criterion) for criterion in CRITERIA}
+    names = {layer: {row.concept or "all": _numbers(row) for row in rows} for layer, rows in found.items()}
+    every = Table(
+        "IoU of LoCEs",
+        ("layer", "concept", *_NUMBERS),
+        tuple(
+            (layer, row.concept or "all concepts", *_numbers(row).values()) for layer in layers for row in found[layer]
+        ),
+    )
+    return Outcome(
+        {"layers": names, "best_layer": best},
+        {"iou": iou_table(found), "iou_all": every},
+        {"iou": _draw(found, list(layers))},
+    )
+
+
+def _numbers(row):
+    return {name: getattr(row, name) for name in _NUMBERS}
+
+
+def _draw(found, layers):
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    short = short_names(layers)
+    concepts = [row.concept for row in found[layers[0]][:-1]]
+    draw_bars(
+        left, concepts, {name: _column(found[layer], "failures") for name, layer in zip(short, layers, strict=True)}
+    )
+    left.set(title="failures (IoU 0)", ylabel="share of LoCEs", ylim=(0, None))
+    places = np.arange(len(concepts))
+    means = {name: _column(found[layer], "mean_iou") for name, layer in zip(short, layers, strict=True)}
+    spreads = {name: _column(found[layer], "std_iou") for name, layer in zip(short, layers, strict=True)}
+    draw_curves(right, places, means, spreads=spreads)
+    right.set(title="mean IoU, band: one standard deviation", ylabel="IoU", ylim=(0, 1))
+    right.set_xticks(places, [text.get_text() for text in left.get_xticklabels()], rotation=90)
+    return figure
+
+
+def _column(rows, name):
+    return np.array([getattr(row, name) for row in rows[:-1]], float)

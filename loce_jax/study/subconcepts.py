@@ -1,0 +1,93 @@
+"""Whether a concept is one cloud or several, what tells the parts apart, and their nearest examples."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from loce_jax.analysis.distinguish import Group, describe_groups
+from loce_jax.analysis.facts import co_occurring
+from loce_jax.analysis.subconcepts import split_concept
+from loce_jax.analysis.subsets import subset
+from loce_jax.analysis.tables import Table
+from loce_jax.checks import check_known
+from loce_jax.plots.strips import Tile, draw_strip
+from loce_jax.study.options import SubconceptOptions
+from loce_jax.study.outcome import Outcome
+from loce_jax.study.subject import Subject
+
+_OWN = ("image", "image_id", "concept", "annotations", "status", "reason", "loss", "iou", "area")
+_MOST_EFFECTS = 5
+_LEVEL = 0.05  # of the adjusted p-value, above which a fact may be chance
+_MOST_WORDS = 24  # distinct values up to which a fact in words says something of a group
+
+
+def study_subconcepts(subject: Subject, options: SubconceptOptions) -> Outcome:
+    """For one concept or each: groups, their shares, the facts that differ, and their most central examples."""
+    cloud = subject.cloud
+    if options.concept is not None:
+        check_known("concept", [options.concept], cloud.concepts)
+    concepts = cloud.concepts if options.concept is None else (options.concept,)
+    metrics, effects, strips = {}, [], []
+    for concept in concepts:
+        places = _sample(cloud.of(concept), options.per_concept, subject.seed)
+        split = split_concept(cloud.vectors[places], options.groups, seed=subject.seed)
+        groups = describe_groups(cloud.vectors[places], split.groups, _facts(subject, cloud.rows[places]))
+        metrics[concept] = {
+            "groups": len(groups),
+            "p_value": split.p_value,
+            "shares": [group.share for group in groups],
+            "silhouettes": split.silhouettes,
+        }
+        effects += [row for group in groups for row in _effects(concept, group)]
+        if len(groups) > 1 or options.concept is not None:
+            strips += [(concept, group, places[group.members[: options.shown]]) for group in groups]
+    columns = ("concept", "group", "share", "fact", "delta", "inside", "outside", "adjusted p")
+    table = Table("What tells sub-concepts apart", columns, tuple(effects))
+    return Outcome(metrics, {"subconcepts": table}, {"subconcepts": _draw(subject, strips, options)} if strips else {})
+
+
+def _sample(places, most, seed):
+    return places if len(places) <= most else places[subset(np.zeros(len(places), int), most, seed)]
+
+
+def _facts(subject, rows):
+    """By name what is known of these rows: the data set's facts, what the photograph shows, what else is in it."""
+    table = subject.run.table
+    facts = {name: values[rows] for name, values in table.items() if name not in _OWN}
+    facts = {
+        name: values
+        for name, values in facts.items()
+        if values.dtype.kind in "fiub" or len(np.unique(values)) <= _MOST_WORDS
+    }
+    around = co_occurring(table["image"], table["concept"])
+    facts |= {f"with {name}": there[rows] for name, there in around.items() if there[rows].any()}
+    seen = subject.photos.facts(rows.tolist())
+    names = next(iter(seen.values()), {"area": np.nan})
+    unknown = dict.fromkeys(names, np.nan)
+    facts |= {name: np.array([seen.get(int(row), unknown)[name] for row in rows]) for name in names}
+    return {"area": table["area"][rows], **facts} if not seen else facts
+
+
+def _effects(concept: str, group: Group):
+    for effect in _told(group)[:_MOST_EFFECTS]:
+        numbers = effect.delta, effect.inside, effect.outside, effect.adjusted
+        yield (concept, group.number + 1, group.share, effect.fact, *numbers)
+
+
+def _told(group):
+    """What is not chance first, then by strength."""
+    return sorted(group.effects, key=lambda effect: (effect.adjusted >= _LEVEL, -abs(effect.delta)))
+
+
+def _draw(subject, strips, options):
+    cloud = subject.cloud
+    tiles = subject.photos.tiles(int(cloud.rows[place]) for _, _, places in strips for place in places)
+    figure = Figure(figsize=(1.35 * options.shown + 1.2, 1.55 * len(strips)), layout="constrained")
+    grid = figure.subplots(len(strips), options.shown, squeeze=False)
+    for axes, (concept, group, places) in zip(grid, strips, strict=True):
+        said = next((effect for effect in _told(group) if effect.adjusted < _LEVEL), None)
+        title = f"{concept} {group.number + 1} ({group.share:.0%})"
+        row = [Tile(tiles.get(int(cloud.rows[place])), f"IoU {cloud.iou[place]:.2f}") for place in places]
+        draw_strip(list(axes), row, title=title)
+        if said:
+            axes[0].set_title(f"{said.fact}: {said.inside:.2g}, others {said.outside:.2g}", fontsize=7, loc="left")
+    return figure
