@@ -41,12 +41,12 @@ def size(request, monkeypatch):
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("grouped", ["alone", "in_order", "mixed"])
 def test_matches_slow_twin(size, metric, grouped):
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(300, 5)) + 2
-    groups = rng.integers(0, 40, 300) if grouped else np.arange(300)
-    found = nearest_neighbours(vectors, 4, metric=metric, groups=groups if grouped else None)
+    groups = {"alone": np.arange(300), "in_order": np.arange(300) // 7, "mixed": rng.integers(0, 40, 300)}[grouped]
+    found = nearest_neighbours(vectors, 4, metric=metric, groups=None if grouped == "alone" else groups)
     indices, distances = search_slowly(vectors, 4, metric, groups)
     np.testing.assert_array_equal(found.indices, indices)
     np.testing.assert_allclose(found.distances, distances, rtol=1e-12, atol=1e-15)  # 1 - cos cancels in the twin

@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 _TILE = 2048  # rows and columns of a tile: 16 MB of distances, as long in the making as hundreds of dispatches
-_GROUP = 32  # neighbouring rows or columns that are looked through only if their least distance matters
+_GROUP = 16  # neighbouring rows or columns that are looked through only if their least distance matters
 _TINY = 1e-30  # more than float32 loses below its range; the longest vector has length 1
 
 
@@ -46,49 +46,50 @@ def candidates(
     rest = -n % _TILE
     vectors = np.pad(points / np.sqrt(scale), ((0, rest), (0, 0))).astype(np.float32)
     low = np.pad(squares / scale * (1 - doubt) - _TINY, (0, rest), constant_values=np.inf).astype(np.float32)
-    groups = np.pad(groups, (0, rest), constant_values=-1).astype(np.int32)
+    groups = np.pad(groups, (0, rest), mode="edge").astype(np.int32)
     pools = [_Pool(k) for _ in range(len(groups) // _TILE)]
     for i, j, (distances, by_row, by_column) in _tiles(_lower_bounds, vectors, low, groups):
         pools[i].offer(by_row, distances.reshape(_TILE, -1, _GROUP), j * _TILE)
         if i != j:
             pools[j].offer(by_column.T, distances.reshape(-1, _GROUP, _TILE).transpose(2, 0, 1), i * _TILE)
-    for pool in pools:
-        pool.sift()
-    limits = np.concatenate([pool.distances[:, -1] for pool in pools])[:n].astype(np.float64)
+    limits = np.concatenate([pool.limits for pool in pools])[:n].astype(np.float64)
     return np.concatenate([pool.indices for pool in pools])[:n], limits * scale
 
 
 class _Pool:
-    """The best candidates so far for the rows of one tile."""
+    """The best candidates so far for the rows of one tile, each one integer: bits of its distance above its index."""
 
     def __init__(self, k):
-        self.distances = np.full((_TILE, k), np.inf, np.float32)
-        self.indices = np.full((_TILE, k), -1)
-        self._waiting = []
+        self._best = np.full((_TILE, k), _pack(np.float32(np.inf), -1))
+
+    @property
+    def indices(self):
+        return self._best.astype(np.int32).astype(int)
+
+    @property
+    def limits(self):
+        """The k-th distance of each row."""
+        return (self._best[:, -1] >> 32).astype(np.int32).view(np.float32)
 
     def offer(self, least, distances, first):
-        """Take what may be among the best of a tile: `distances` [row, group, place], `least` of each group."""
-        k = self.distances.shape[1]
-        limit = self.distances[:, -1]
-        new = np.isinf(limit).any()
-        if new and k <= least.shape[1]:  # k groups hold k candidates
-            limit = np.minimum(limit, np.nextafter(np.partition(least, k - 1, axis=1)[:, k - 1], np.float32(np.inf)))
-        row, group = np.nonzero(least < limit[:, None])
+        """Take what is among the best of a tile: `distances` [row, group, place], `least` of each group."""
+        k, limits = self._best.shape[1], self.limits
+        if k <= least.shape[1] and np.isinf(limits).any():  # k groups hold k candidates
+            limits = np.minimum(limits, np.nextafter(np.partition(least, k - 1)[:, k - 1], np.float32(np.inf)))
+        row, group = np.nonzero(least < limits[:, None])
         found = distances[row, group]
-        at, inside = np.nonzero(found < limit[row, None])
-        self._waiting.append((row[at], first + group[at] * _GROUP + inside, found[at, inside]))
-        if new or sum(len(rows) for rows, _, _ in self._waiting) > self.distances.size:
-            self.sift()
+        at, place = np.nonzero(found < limits[row, None])
+        row, found = row[at], _pack(found[at, place], first + group[at] * _GROUP + place)
+        counts = np.bincount(row, minlength=_TILE)
+        both = np.full((_TILE, k + counts.max()), _pack(np.float32(np.inf), -1))
+        both[:, :k] = self._best
+        both[row, k + np.arange(len(row)) - (np.cumsum(counts) - counts)[row]] = found
+        self._best = np.partition(both, k - 1)[:, :k]
 
-    def sift(self):
-        """Keep the best; sorting row and bits as one integer is many times faster than sorting by two keys."""
-        k = self.distances.shape[1]
-        held = np.repeat(np.arange(_TILE), k), self.indices.ravel(), self.distances.ravel()
-        rows, indices, distances = (np.concatenate(parts) for parts in zip(held, *self._waiting, strict=True))
-        order = np.argsort(rows << 32 | distances.view(np.int32))
-        starts = np.searchsorted(rows[order], np.arange(_TILE))
-        best = order[starts[:, None] + np.arange(k)]
-        self.indices, self.distances, self._waiting = indices[best], distances[best], []
+
+def _pack(distances, indices):
+    """Integers ordered by distance, at least 0, and then by index, below 2**31; -1 comes last."""
+    return distances.view(np.int32).astype(np.int64) << 32 | np.asarray(indices).astype(np.uint32)
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,8 @@ def concept_bounds(points: Float[np.ndarray, "n c"], concepts: Int[np.ndarray, "
     offsets = np.repeat(np.cumsum(rooms) - rooms, rooms)
     starts = np.repeat(np.cumsum(counts) - counts, rooms)
     within = (np.arange(len(offsets)) - offsets) % np.repeat(counts, rooms)  # room that is left holds copies
-    own = np.argsort(concepts, kind="stable")[starts + within]
+    places = starts + within
+    own = np.argsort(concepts, kind="stable")[places]
     owners = np.repeat(np.arange(len(counts)), rooms // _GROUP)
 
     squares = np.einsum("nc,nc->n", points, points)
@@ -127,7 +129,7 @@ def concept_bounds(points: Float[np.ndarray, "n c"], concepts: Int[np.ndarray, "
     vectors, lengths = (points / np.sqrt(scale)).astype(np.float32)[own], (squares / scale).astype(np.float32)[own]
     nearest = np.full((len(own), len(counts)), np.inf, np.float32)
     farthest = np.zeros_like(nearest)
-    for i, j, found in _tiles(_extremes, vectors, lengths, own.astype(np.int32)):
+    for i, j, found in _tiles(_extremes, vectors, lengths, places.astype(np.int32)):
         for tile, other, least, most in ((i, j, found[0], found[2]), (j, i, found[1].T, found[3].T))[: 1 + (i != j)]:
             rows = slice(tile * _TILE, (tile + 1) * _TILE)
             columns = owners[other * _TILE // _GROUP : (other + 1) * _TILE // _GROUP]
@@ -154,13 +156,21 @@ def _doubt(points):
     return (1.01 * points.shape[1] + 16) * 2.0**-24
 
 
-def _tiles(kernel, *arrays) -> Iterator[tuple[int, int, list[np.ndarray]]]:
-    """`kernel` of every two tiles of rows, near pairs first; the device works on the next while we look at one."""
-    blocks = [[jax.device_put(array[i : i + _TILE]) for array in arrays] for i in range(0, len(arrays[0]), _TILE)]
-    pairs = [(i, i + offset) for offset in range(len(blocks)) for i in range(len(blocks) - offset)]
+def _tiles(digest, vectors, squares, groups) -> Iterator[tuple[int, int, list[np.ndarray]]]:
+    """What `digest` makes of every two tiles of rows, near pairs first; the device is one pair ahead of us.
+
+    It is given the squared distances, and the same with infinity between rows of one group.
+    """
+    starts = range(0, len(vectors), _TILE)
+    tiles = [[jax.device_put(array[i : i + _TILE]) for array in (vectors, squares, groups)] for i in starts]
+    first, last = groups.reshape(-1, _TILE).min(1), groups.reshape(-1, _TILE).max(1)
     waiting = None
-    for i, j in pairs:
-        started = i, j, kernel(*blocks[i], *blocks[j])
+    for i, j in [(i, i + offset) for offset in range(len(tiles)) for i in range(len(tiles) - offset)]:
+        (x, x_square, x_group), (y, y_square, y_group) = tiles[i], tiles[j]
+        apart = _squares(x, x_square, y, y_square)
+        disjoint = last[i] < first[j] or last[j] < first[i]
+        others = apart if disjoint else _others(apart, x_group, y_group)
+        started = i, j, digest(apart, others)
         if waiting:
             yield *waiting[:2], [np.asarray(array) for array in waiting[2]]
         waiting = started
@@ -168,16 +178,14 @@ def _tiles(kernel, *arrays) -> Iterator[tuple[int, int, list[np.ndarray]]]:
         yield *waiting[:2], [np.asarray(array) for array in waiting[2]]
 
 
-def _lower_bounds(x, x_low, x_group, y, y_low, y_group):
+def _lower_bounds(_, others):
     """Lower bounds on squared distances, and the least of each group of columns and of rows."""
-    lower = _others(_squares(x, x_low, y, y_low), x_group, y_group)
-    return lower, *_least(lower)
+    return others, *_least(others)
 
 
-def _extremes(x, x_square, x_own, y, y_square, y_own):
-    """Least and greatest squared distances of each group of columns and of rows; only least without a row itself."""
-    squares = _squares(x, x_square, y, y_square)
-    return *_least(_others(squares, x_own, y_own)), *_greatest(squares)
+def _extremes(squares, others):
+    """Least and greatest squared distances of each group of columns and of rows."""
+    return *_least(others), *_greatest(squares)
 
 
 # Compiled one by one: together, XLA multiplies once for each result on a CPU.
@@ -186,12 +194,13 @@ def _extremes(x, x_square, x_own, y, y_square, y_own):
 @jax.jit
 def _squares(x, x_square, y, y_square):
     # Without HIGHEST, a GPU would round the inputs to 10 bits.
-    return x_square[:, None] + y_square - 2 * jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)
+    product = jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)
+    return jnp.maximum(x_square[:, None] + y_square - 2 * product, 0)
 
 
 @jax.jit
 def _others(squares, x_group, y_group):
-    return jnp.where(x_group[:, None] == y_group, jnp.inf, jnp.maximum(squares, 0))
+    return jnp.where(x_group[:, None] == y_group, jnp.inf, squares)
 
 
 @jax.jit
