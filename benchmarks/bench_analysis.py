@@ -1,4 +1,4 @@
-"""Time the analysis of many vectors: ``python benchmarks/bench_analysis.py distances|clusters [--quick]``.
+"""Time the analysis of many vectors: ``python benchmarks/bench_analysis.py distances|clusters|plot [--quick]``.
 
 Prints JSON lines, each number of vectors in a process of its own:
 
@@ -7,6 +7,7 @@ Prints JSON lines, each number of vectors in a process of its own:
                 the end the exponent of n that time grows with from each number to the next
     clusters    adaptive clusters (ward, euclidean, strict) of 256-d float32 vectors in 20 concepts, exactly and after
                 merging near ones into 3,000 parts
+    plot        draws the lines of analysis.jsonl beside this file as analysis.png
 
 `first_s` holds compilation, at a few thousand vectors; `growth_mb` is what the measured part adds to the resident
 memory at its highest, vectors and warming up apart, and `resident_mb` is all of it.
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 from machine import machine
@@ -161,6 +163,28 @@ def run_sizes(command: str, sizes: Sequence[int], seconds: str) -> None:
         print(json.dumps({"bench": command, "from": small["n"], "to": large["n"], "exponent": round(exponent, 2)}))
 
 
+def plot() -> None:
+    """Seconds over the number of vectors, from the recorded lines."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - nothing else needs it
+
+    here = Path(__file__).parent
+    rows = [json.loads(line) for line in (here / "analysis.jsonl").read_text().splitlines()]
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    curves = {
+        "retrieval": ("distances", "retrieval_s"),
+        "separation and overlap": ("distances", "contacts_s"),
+        "clusters": ("clusters", "exact_s"),
+        f"clusters of {PARTS:,} parts": ("clusters", "parts_s"),
+    }
+    for label, (bench, name) in curves.items():
+        points = [(row["n"], row[name]) for row in rows if row["bench"] == bench and name in row]
+        axes.loglog(*zip(*points, strict=True), marker="o", label=label)
+    axes.set(xlabel="vectors (256 channels)", ylabel="seconds")
+    axes.legend(frameon=False)
+    figure.savefig(here / "analysis.png", dpi=110)
+
+
 # What can be measured: sizes, one of them in a process of its own, and the number that grows.
 COMMANDS: dict[str, tuple[Sequence[int], Callable[[int], dict], str]] = {
     "distances": (SIZES, measure_distances, "total_s"),
@@ -170,10 +194,13 @@ COMMANDS: dict[str, tuple[Sequence[int], Callable[[int], dict], str]] = {
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("command", choices=[*COMMANDS, "plot"])
     parser.add_argument("--quick", action="store_true", help="the smallest size only: does it work?")
     parser.add_argument("--job", type=int, help=argparse.SUPPRESS)
     flags = parser.parse_args()
+    if flags.command == "plot":
+        plot()
+        return
     sizes, measure, seconds = COMMANDS[flags.command]
     if flags.job:
         print(json.dumps(measure(flags.job)))

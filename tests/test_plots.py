@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex, to_rgb
 
-from loce_jax.analysis.mixtures import fit_mixture, fit_mixtures
+from loce_jax.analysis.mixtures import Gaussians, Mixture, fit_mixture, fit_mixtures
 from loce_jax.analysis.separation import Separation
 from loce_jax.checks import InputError
 from loce_jax.plots.curves import draw_bars, draw_curves
@@ -207,3 +207,12 @@ def test_a_mixture_without_labels_colours_its_components(axes):
     assert len(axes.patches) == 2 and {text.get_text() for text in axes.texts} == {"1", "2"}
     corners = axes.images[0].get_array()
     assert {int(corners[0, 0]), int(corners[-1, -1])} == {0, 1}
+
+
+def test_a_component_that_is_likeliest_nowhere_is_drawn_all_the_same(axes):
+    points = np.random.default_rng(0).normal(size=(20, 2))
+    alike = Gaussians(np.array([0.999, 0.001]), np.zeros((2, 2)), np.repeat(np.eye(2)[None], 2, axis=0))
+    nobody = np.zeros(0)
+    mixture = Mixture(alike, alike, np.arange(2), nobody, np.zeros(20, int), np.array([1.0, 0.0]))
+    draw_component_regions(axes, points, mixture)
+    assert len(axes.patches) == 2 and set(axes.images[0].get_array().ravel().tolist()) == {0}

@@ -249,9 +249,12 @@ def hostile(tmp_path):
 def test_hostile_names_stay_names(hostile, capsys):
     before = set(hostile.parent.iterdir())
     out = hostile / "out"
+    out.mkdir()
+    (out / "mine.txt").write_text("the released code deletes such folders with all that is in them")
     assert main(["analyze", str(hostile / "run"), "--out", str(out), "--steps.clusters.repeats", "1"]) == 0
     assert set(hostile.parent.iterdir()) - before <= {hostile.parent / "cache0"}
     assert {path.name for path in hostile.iterdir()} == {"run", "out"}
+    assert (out / "mine.txt").exists()
     for path in out.rglob("*.csv"):
         for row in csv.reader(path.open(newline="", encoding="utf-8")):
             assert not [cell for cell in row if cell.startswith(("=", "@", "+"))]
