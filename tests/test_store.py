@@ -2,6 +2,7 @@
 
 import errno
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -91,6 +92,19 @@ def test_non_finite_numbers_of_good_rows_are_refused(tmp_path):
     part.vectors[0, 0] = np.inf
     with RunWriter(place_at(tmp_path / "run"), PLAN) as writer, pytest.raises(ValueError, match="must be finite"):
         writer.write("00000", columns_of("00000"), dict.fromkeys(LAYERS, part))
+
+
+def test_the_table_is_a_data_frame_too(tmp_path, monkeypatch):
+    write(tmp_path)
+    run = open_run(tmp_path)
+    frame = run.frame()
+    assert list(frame.columns) == list(run.table) and frame["concept"].tolist() == run.table["concept"].tolist()
+    of_layer = run.frame("../late")
+    np.testing.assert_array_equal(of_layer["iou"], run.column("iou", "../late"))
+    assert of_layer[of_layer.status == "ok"].groupby("concept").size().to_dict() == {"cat": 2, "dog": 2}
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(InputError, match="`frame` needs pandas"):
+        run.frame()
 
 
 def test_select_finds_rows(tmp_path):

@@ -135,11 +135,12 @@ def _effect(name, values, groups, number):
             name, inside - outside, np.nan, inside, outside, float(np.asarray(fisher_exact(table))[1]), np.nan
         )
     higher, p_value = mannwhitneyu(mine, others)
+    p_value = 1.0 if np.ptp(np.concatenate([mine, others])) == 0 else float(p_value)  # SciPy's versions differ there
     delta = 2 * float(higher) / (len(mine) * len(others)) - 1
     squares = mine.var() * len(mine) + others.var() * len(others)
     spread = np.sqrt(squares / max(len(mine) + len(others) - 2, 1))
     difference = float((inside - outside) / spread) if spread > 0 else np.nan
-    return Effect(name, delta, difference, inside, outside, float(p_value), np.nan)
+    return Effect(name, delta, difference, inside, outside, p_value, np.nan)
 
 
 def _holm(p_values):

@@ -28,14 +28,21 @@ def draw_matrix(
 ) -> Axes:
     """Draw values from `low` (dark) to `high` (bright); NaN stays empty."""
     axes.imshow(matrix, cmap=LinearSegmentedColormap.from_list("matrix", SEQUENTIAL), vmin=low, vmax=high)
-    axes.set_xticks(range(len(columns)), [plain(name) for name in columns], rotation=90)
-    axes.set_yticks(range(len(rows)), [plain(name) for name in rows])
-    if max(matrix.shape) <= _MOST_NUMBERS:
+    few = max(matrix.shape) <= _MOST_NUMBERS
+    size = 10 if few else 6
+    axes.set_xticks(range(len(columns)), [plain(name) for name in columns], rotation=90, fontsize=size)
+    axes.set_yticks(range(len(rows)), [plain(name) for name in rows], fontsize=size)
+    if few:
         for (i, j), value in np.ndenumerate(matrix):
             if np.isfinite(value):
                 ink = "black" if value > low + 0.45 * (high - low) else "white"
                 axes.text(j, i, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=8)
     return axes
+
+
+def side_of(names: int) -> float:
+    """Inches a side in which a matrix of so many names can be read."""
+    return max(4.0, 1.8 + (0.36 if names <= _MOST_NUMBERS else 0.12) * names)
 
 
 def draw_separation(axes: Axes, separation: Separation) -> Axes:

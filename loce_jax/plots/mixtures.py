@@ -18,6 +18,7 @@ from loce_jax.plots.palette import concept_style
 _INK, _SEEN_ON_ANY_GROUND = "#1d1b1a", withStroke(linewidth=3, foreground="white")
 _FADED = 0.16
 _STEPS = 200
+_MOST_ELLIPSES = 24  # concepts
 _MARGIN = 0.05  # of the longer side
 
 
@@ -26,11 +27,13 @@ def draw_concept_regions(
 ) -> Axes:
     """Behind a map of `points`: the concept that is densest at each place, and the ellipses of all kept components.
 
+    With more than 24 concepts the ellipses would hide the map, and are left out.
+
     Ellipses are at one standard deviation; their numbers are the components' in `Mixture.full`, counted from 1.
     """
     places = [list(concepts).index(concept) for concept in mixtures]
     _draw_regions(axes, points, lambda where: decision_map(mixtures, where), places)
-    for mixture in mixtures.values():
+    for mixture in mixtures.values() if len(mixtures) <= _MOST_ELLIPSES else ():
         _draw_ellipses(axes, mixture.kept, mixture.components)
     return axes
 

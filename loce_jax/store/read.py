@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
@@ -18,6 +18,9 @@ from loce_jax.store.files import CHUNKS, PLAN, layer_file, rows_file
 from loce_jax.store.local import LocalPlace
 from loce_jax.store.mapped import view_tensors
 from loce_jax.store.places import Place, is_url, place_at
+
+if TYPE_CHECKING:
+    import pandas
 
 Table = dict[str, Shaped[np.ndarray, " n"]]
 
@@ -104,6 +107,21 @@ class Run:
             return self._gather(layer, name).astype(np.float64)
         check_known("layer", [layer], self.layers)
         return np.array([word for record in self._records for word in record["status"][layer]], dtype=str)
+
+    def frame(self, layer: str | None = None) -> "pandas.DataFrame":
+        """`table` as a pandas DataFrame; with a `layer`, ``iou``, ``loss`` and ``status`` are that layer's own.
+
+        Raises:
+            InputError: pandas is not installed; an unknown layer.
+        """
+        try:
+            import pandas  # noqa: PLC0415 - nothing else needs it
+        except ImportError as error:
+            raise InputError("`frame` needs pandas. `pip install pandas` brings it; `table` does without.") from error
+        columns = dict(self.table)
+        if layer is not None:
+            columns |= {name: self.column(name, layer) for name in ("status", "iou", "loss")}
+        return pandas.DataFrame(columns)
 
     def vectors(self, layer: str) -> Float[np.ndarray, "n c"]:
         """The embeddings at `layer`, float32, in the order of `table`; NaN where the row failed.

@@ -14,6 +14,8 @@ from loce_jax.analysis.layers import concatenate
 from loce_jax.checks import InputError, check_known, suggest
 from loce_jax.report.sources import RunLike
 
+_MOST_SHOWN = 24
+
 
 @dataclass(frozen=True, eq=False)
 class Cloud:
@@ -38,6 +40,13 @@ class Cloud:
     images: Shaped[np.ndarray, " n"]
     iou: Float[np.ndarray, " n"]
     concepts: tuple[str, ...]
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The concepts that a picture has room for: the 24 with the most LoCEs, in the data set's order."""
+        counts = {concept: len(self.of(concept)) for concept in self.concepts}
+        most = set(sorted(self.concepts, key=lambda concept: -counts[concept])[:_MOST_SHOWN])
+        return tuple(concept for concept in self.concepts if concept in most)
 
     def of(self, concept: str) -> Int[np.ndarray, " m"]:
         """Places of one concept's LoCEs in this cloud."""

@@ -12,7 +12,7 @@ from loce_jax.analysis.retrieval import precision_at
 from loce_jax.analysis.separation import pairwise_separation
 from loce_jax.analysis.tables import Table
 from loce_jax.checks import InputError
-from loce_jax.plots.matrices import draw_matrix
+from loce_jax.plots.matrices import draw_matrix, side_of
 from loce_jax.study.cloud import Cloud
 from loce_jax.study.outcome import Outcome
 
@@ -109,7 +109,7 @@ def _pairwise(clouds, measure):
 
 
 def _draw(matrices, names):
-    figure = Figure(figsize=(4.6 * len(matrices), 4.8), layout="constrained")
+    figure = Figure(figsize=(side_of(len(names)) * len(matrices), side_of(len(names))), layout="constrained")
     short = short_names(names)
     for axes, (title, matrix) in zip(figure.subplots(1, len(matrices)), matrices.items(), strict=True):
         draw_matrix(axes, matrix, short, short)

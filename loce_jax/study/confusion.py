@@ -8,9 +8,9 @@ from loce_jax.analysis.confusion import (
     component_confusion,
     neighbour_confusion,
 )
-from loce_jax.analysis.mixtures import fit_mixture, responsibilities
+from loce_jax.analysis.mixtures import responsibilities
 from loce_jax.analysis.tables import Table
-from loce_jax.plots.matrices import draw_matrix
+from loce_jax.plots.matrices import draw_matrix, side_of
 from loce_jax.study.clusters import find_clusters
 from loce_jax.study.options import ClusterOptions, ConfusionOptions
 from loce_jax.study.outcome import Outcome
@@ -24,8 +24,7 @@ def study_confusion(subject: Subject, options: ConfusionOptions) -> Outcome:
     cloud = subject.cloud
     groups = cloud.images if options.other_images else None
     rows, clusters = find_clusters(cloud, ClusterOptions(), seed=subject.seed)
-    points = subject.map().points
-    mixture = fit_mixture(points, 2 * len(cloud.concepts), seed=subject.seed, drop=0.0)
+    mixture, points = subject.components(), subject.map().points
     found = (
         neighbour_confusion(cloud.vectors, cloud.labels, options.k, groups=groups),
         centroid_confusion(cloud.vectors, cloud.labels),
@@ -42,8 +41,8 @@ def study_confusion(subject: Subject, options: ConfusionOptions) -> Outcome:
         confusion.kind: {"error": confusion.error, "concepts": confusion.concepts, "matrix": confusion.matrix}
         for confusion in found
     }
-    side = 1.6 + 0.34 * len(cloud.concepts)
-    figure = Figure(figsize=(max(4 * side, 14), max(side + 0.6, 4)), layout="constrained")
+    side = side_of(len(cloud.concepts))
+    figure = Figure(figsize=(len(found) * side, side), layout="constrained")
     for axes, confusion in zip(figure.subplots(1, len(found)), found, strict=True):
         names = [str(concept) for concept in confusion.concepts]
         draw_matrix(axes, confusion.matrix, names, names)

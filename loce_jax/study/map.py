@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from loce_jax.analysis.mixtures import fit_mixture, fit_mixtures
+from loce_jax.analysis.mixtures import fit_mixtures
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.maps import draw_map
 from loce_jax.plots.mixtures import draw_component_regions, draw_concept_regions
@@ -17,7 +17,7 @@ def study_map(subject: Subject, options: MapOptions) -> Outcome:
     cloud = subject.cloud
     flat = subject.map(options.neighbours)
     mixtures = fit_mixtures(flat.points, cloud.labels, options.components, seed=subject.seed)
-    blind = fit_mixture(flat.points, 2 * len(cloud.concepts), seed=subject.seed, drop=0.0)
+    blind = subject.components(options.neighbours)
     rows = []
     for concept, mixture in mixtures.items():
         members = cloud.of(concept)

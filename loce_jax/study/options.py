@@ -31,7 +31,7 @@ class MapOptions:
     neighbours: int | None = None
     """Of UMAP; 15 if left out."""
     components: int = 5
-    """At most so many for each concept; twice the number of concepts without labels."""
+    """At most so many for each concept; without labels twice as many as concepts, and at most 40."""
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,11 @@ def study_outliers(subject: Subject, options: OutlierOptions) -> Outcome:
         for place in strangest[concept]
     )
     table = Table("Strangest LoCEs", ("concept", "row", "image", options.method, "IoU"), rows)
-    tiles = subject.photos.tiles(row for _, row, *_ in rows)
-    figure = Figure(figsize=(1.35 * options.shown + 0.6, 1.6 * len(cloud.concepts)), layout="constrained")
-    grid = figure.subplots(len(cloud.concepts), options.shown, squeeze=False)
-    for axes, concept in zip(grid, cloud.concepts, strict=True):
+    drawn = cloud.shown
+    tiles = subject.photos.tiles(row for concept, row, *_ in rows if concept in drawn)
+    figure = Figure(figsize=(1.35 * options.shown + 0.6, 1.6 * len(drawn)), layout="constrained")
+    grid = figure.subplots(len(drawn), options.shown, squeeze=False)
+    for axes, concept in zip(grid, drawn, strict=True):
         mine = [row for row in rows if row[0] == concept]
         draw_strip(
             list(axes), [Tile(tiles.get(row[1]), f"{row[3]:.2f}  IoU {row[4]:.2f}") for row in mine], title=concept

@@ -33,14 +33,14 @@ def study_retrieval(subject: Subject, options: RetrievalOptions) -> Outcome:
             "pooled": score.pooled,
             "pooled_std": score.pooled_std,
         }
-    return Outcome(metrics, tables, {"retrieval": _draw(found, names, scores, subject.run.concepts)})
+    return Outcome(metrics, tables, {"retrieval": _draw(found, scores, subject)})
 
 
-def _draw(found, names, scores, concepts):
+def _draw(found, scores, subject):
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     for axes, (title, score) in zip(figure.subplots(1, 2), scores.items(), strict=True):
-        curves = dict(zip(names, score.per_concept, strict=True))
-        draw_curves(axes, np.array(found.ks), curves, concepts=concepts)
+        curves = {concept: score.per_concept[found.concepts.index(concept)] for concept in subject.cloud.shown}
+        draw_curves(axes, np.array(found.ks), curves, concepts=subject.run.concepts)
         axes.plot(found.ks, score.macro, color="black", linewidth=2.2, linestyle="--", label="mean over concepts")
         axes.set(title=f"mean {title} @ k", xlabel="k", ylim=(0, 1.02))
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)

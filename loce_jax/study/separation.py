@@ -7,7 +7,7 @@ from loce_jax.analysis.contacts import find_contacts
 from loce_jax.analysis.overlap import overlap_ratio
 from loce_jax.analysis.separation import category_separation, pairwise_separation
 from loce_jax.analysis.tables import Table
-from loce_jax.plots.matrices import draw_matrix, without_diagonal
+from loce_jax.plots.matrices import draw_matrix, side_of, without_diagonal
 from loce_jax.study.cloud import Cloud
 from loce_jax.study.options import SeparationOptions
 from loce_jax.study.outcome import Outcome
@@ -65,8 +65,8 @@ def _pairs(names, matrices):
 
 
 def _draw(names, matrices):
-    side = 1.8 + 0.36 * len(names)
-    figure = Figure(figsize=(max(side, 4) * len(matrices), max(side, 4)), layout="constrained")
+    side = side_of(len(names))
+    figure = Figure(figsize=(side * len(matrices), side), layout="constrained")
     for axes, (title, matrix) in zip(np.atleast_1d(figure.subplots(1, len(matrices))), matrices.items(), strict=True):
         draw_matrix(axes, without_diagonal(matrix), names, names)
         axes.set_title(title, fontsize=10)

@@ -41,20 +41,17 @@ def _numbers(row):
 
 
 def _draw(found, layers):
-    figure = Figure(figsize=(11, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    short = short_names(layers)
     concepts = [row.concept for row in found[layers[0]][:-1]]
-    draw_bars(
-        left, concepts, {name: _column(found[layer], "failures") for name, layer in zip(short, layers, strict=True)}
-    )
-    left.set(title="failures (IoU 0)", ylabel="share of LoCEs", ylim=(0, 1))
-    places = np.arange(len(concepts))
-    means = {name: _column(found[layer], "mean_iou") for name, layer in zip(short, layers, strict=True)}
-    spreads = {name: _column(found[layer], "std_iou") for name, layer in zip(short, layers, strict=True)}
-    draw_curves(right, places, means, spreads=spreads)
-    right.set(title="mean IoU, band: one standard deviation", ylabel="IoU", ylim=(0, 1))
-    right.set_xticks(places, [text.get_text() for text in left.get_xticklabels()], rotation=90)
+    figure = Figure(figsize=(max(7, 3 + 0.2 * len(concepts)), 7.5), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    short = dict(zip(layers, short_names(layers), strict=True))
+    spreads = {short[layer]: _column(found[layer], "std_iou") for layer in layers}
+    means = {short[layer]: _column(found[layer], "mean_iou") for layer in layers}
+    draw_curves(above, np.arange(len(concepts)), means, spreads=spreads)
+    above.set(title="mean IoU, band: one standard deviation", ylabel="IoU", ylim=(0, 1))
+    draw_bars(below, concepts, {short[layer]: _column(found[layer], "failures") for layer in layers})
+    below.set(title="failures (IoU 0)", ylabel="share of LoCEs", ylim=(0, 1))
+    below.tick_params(axis="x", rotation=90)
     return figure
 
 

@@ -38,7 +38,7 @@ def study_subconcepts(subject: Subject, options: SubconceptOptions) -> Outcome:
             "silhouettes": split.silhouettes,
         }
         effects += [row for group in groups for row in _effects(concept, group)]
-        if len(groups) > 1 or options.concept is not None:
+        if options.concept is not None or (len(groups) > 1 and concept in cloud.shown):
             strips += [(concept, group, places[group.members[: options.shown]]) for group in groups]
     columns = ("concept", "group", "share", "fact", "delta", "inside", "outside", "adjusted p")
     table = Table("What tells sub-concepts apart", columns, tuple(effects))

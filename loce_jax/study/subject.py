@@ -7,12 +7,14 @@ from importlib.metadata import version
 
 import numpy as np
 
+from loce_jax.analysis.mixtures import Mixture, fit_mixture
 from loce_jax.analysis.reduce import Embedding2D, embed_2d
 from loce_jax.store import Run, find_derived, keep_derived
 from loce_jax.study.cloud import Cloud
 from loce_jax.study.photos import Photos
 
 _METHODS = ("umap", "pca")
+_MOST_COMPONENTS = 40  # of twenty concepts, the most that the paper looks at
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +36,16 @@ class Subject:
     def map(self, neighbours: int | None = None) -> Embedding2D:
         """Two coordinates for each LoCE, computed once: they are kept with the run, with seed and versions."""
         return _map(self, neighbours)
+
+    def components(self, neighbours: int | None = None) -> Mixture:
+        """The mixture of the map without labels: of at most twice as many components as concepts, and at most 40."""
+        return _components(self, neighbours)
+
+
+@ft.lru_cache(maxsize=8)
+def _components(subject: Subject, neighbours: int | None) -> Mixture:
+    most = min(2 * len(subject.cloud.concepts), _MOST_COMPONENTS)
+    return fit_mixture(subject.map(neighbours).points, most, seed=subject.seed, drop=0.0)
 
 
 @ft.lru_cache(maxsize=8)
