@@ -170,3 +170,33 @@ def test_contacts_are_reused_and_checked():
         pairwise_separation(vectors[1:], labels[1:], contacts=contacts)
     with pytest.raises(InputError, match="`percentile` must be from 0"):
         pairwise_separation(vectors, labels, percentile=95)
+
+
+@pytest.mark.parametrize("percentile", [0.0, 5.0, 50.0])
+def test_robust_category_separation_matches_slow_twin(percentile):
+    vectors, labels = make_clouds(0)
+    found = category_separation(vectors, labels, percentile=percentile)
+    for place, concept in enumerate(found.concepts):
+        between = sorted(
+            float(np.sqrt(((a - b) ** 2).sum())) for a in vectors[labels == concept] for b in vectors[labels != concept]
+        )
+        at = percentile / 100 * (len(between) - 1)
+        low, high = between[int(at)], between[min(int(at) + 1, len(between) - 1)]
+        assert found.inter[place] == pytest.approx(low + (at % 1) * (high - low), rel=1e-12)
+        assert found.index[place] == pytest.approx(found.inter[place] / found.intra[place], rel=1e-12)
+    if percentile == 0:
+        np.testing.assert_allclose(found.index, category_separation(vectors, labels).index, rtol=1e-12)
+
+
+def test_one_outlier_moves_the_paper_category_separation_and_hardly_the_robust_one():
+    rng = np.random.default_rng(0)
+    vectors = np.vstack([rng.normal(size=(60, 4)), rng.normal(size=(60, 4)) + 12])
+    labels = np.repeat([0, 1], 60)
+    strayed = vectors.copy()
+    strayed[0] = vectors[60] + 0.01
+
+    def change(**options):
+        before, after = (category_separation(cloud, labels, **options).inter for cloud in (vectors, strayed))
+        return float(np.abs(after / before - 1).max())
+
+    assert change() > 0.9 and change(percentile=5.0) < 0.1

@@ -68,6 +68,9 @@ def test_numbers_are_those_of_the_analyses(folder, analysed):
     np.testing.assert_array_equal(found["separation"]["separation"], separation.matrix)
     retrieved = precision_at(cloud.vectors, cloud.labels)
     np.testing.assert_array_equal(found["retrieval"]["precision"]["macro"], retrieved.precision.macro)
+    predictions = found["clusters"]["predictions"]
+    assert list(predictions) == ["centroids", *(f"{k} neighbours" for k in (3, 5, 7, 9, 11))]
+    assert all(0 < share <= 1 for share in predictions.values())
     outliers = find_outliers(cloud.vectors, cloud.labels)
     strangest = [found["outliers"]["strangest"][concept][0][0] for concept in outliers.concepts]
     assert strangest == [cloud.rows[ranking[0]] for ranking in outliers.rankings]
@@ -136,6 +139,7 @@ def test_a_run_compared_with_itself_agrees(folder, tmp_path):
     found = numbers_of(tmp_path / "out", "compare")
     first, second = found["missing"].values()
     assert first > second == 0  # the first thirty scenes are the same
+    assert {"purity", "purity std", "clusters"} <= set(next(iter(found["views"].values())))
     for agreement in found["agreement"].values():
         np.testing.assert_allclose(agreement["matrix"], np.ones((2, 2)), atol=1e-6)
 
@@ -146,7 +150,7 @@ def test_compare_asks_for_two(folder, capsys):
 
 
 def test_layers_are_joined_to_one_cloud(folder, tmp_path):
-    assert main(["separation", str(folder), "--joined", "--out", str(tmp_path)]) == 0
+    assert main(["separation", str(folder), "--joined", "normalised", "--out", str(tmp_path)]) == 0
     cloud = gather(open_run(folder), LAYERS, normalised=True)
     assert cloud.widths == (6, 9)
     np.testing.assert_allclose((cloud.vectors[:, :6] ** 2).sum(axis=1), 1, rtol=1e-6)

@@ -77,11 +77,15 @@ def pairwise_separation(
     return Separation(contacts.concepts, matrix)
 
 
-def _robust_separation(vectors, labels, percentile):
+def _check_percentile(percentile):
     if not 0 <= percentile <= 50:
         raise InputError(
             f"`percentile` must be from 0 (the paper's formula) to 50 (medians), but got {percentile}. Try 5."
         )
+
+
+def _robust_separation(vectors, labels, percentile):
+    _check_percentile(percentile)
     labels = check_cloud(vectors, labels)
     concepts = np.unique(labels)
     clouds = [vectors[labels == concept].astype(np.float64) for concept in concepts]
@@ -102,7 +106,8 @@ class CategorySeparation:
     Attributes:
         concepts: the distinct labels, ascending.
         intra: mean distance between two different vectors of the concept; NaN with one vector.
-        inter: least distance from a vector of the concept to one of any other; NaN with one concept.
+        inter: least distance (or that percentile) from a vector of the concept to one of any other; NaN with one
+            concept.
         index: ``inter / intra``, higher is better; infinite where only `intra` is 0, NaN where both are.
     """
 
@@ -113,7 +118,11 @@ class CategorySeparation:
 
 
 def category_separation(
-    vectors: Float[np.ndarray, "n c"], labels: Sequence | np.ndarray, *, contacts: Contacts | None = None
+    vectors: Float[np.ndarray, "n c"],
+    labels: Sequence | np.ndarray,
+    *,
+    contacts: Contacts | None = None,
+    percentile: float | None = None,
 ) -> CategorySeparation:
     """Gap between each concept and all others, relative to the concept's own spread.
 
@@ -128,22 +137,33 @@ def category_separation(
     Args:
         vectors: finite.
         labels: one per vector.
-        contacts: `find_contacts` of the same vectors and labels, if at hand.
+        contacts: `find_contacts` of the same vectors and labels, if at hand; not for the robust variant.
+        percentile: None for the paper's formula.  A number p, 0 to 50, takes the p-th percentile of the distances
+            between the concept and all others in place of the least, so that no single pair decides; 0 is the paper's.
+            It measures every distance: 8 bytes for each pair of a concept's vectors with others.
 
-    Source: the released code of Mikriukov et al., "Local Concept Embeddings", IJCV 2025, category separation.
+    Source: the released code of Mikriukov et al., "Local Concept Embeddings", IJCV 2025, category separation; the
+    robust variant is ours.
 
     >>> result = category_separation(np.array([[0.0], [1.0], [3.0], [5.0]]), ["cat", "cat", "dog", "dog"])
     >>> result.intra.tolist(), result.inter.tolist(), result.index.tolist()
     ([1.0, 2.0], [2.0, 2.0], [2.0, 1.0])
     """
-    contacts = check_contacts(contacts, vectors, labels) if contacts else find_contacts(vectors, labels)
-    labels = np.asarray(labels)
-    intra = np.array([_mean_distance(vectors[labels == each].astype(np.float64)) for each in np.unique(labels)])
-    others = np.where(np.eye(len(intra), dtype=bool), np.inf, contacts.nearest)
-    inter = others.min(axis=1, initial=np.inf)
-    inter[np.isinf(inter)] = np.nan
+    labels = check_cloud(vectors, labels)
+    concepts = np.unique(labels)
+    intra = np.array([_mean_distance(vectors[labels == each].astype(np.float64)) for each in concepts], np.float64)
+    if len(concepts) < 2:
+        inter = np.full(len(concepts), np.nan)
+    elif percentile is None:
+        contacts = check_contacts(contacts, vectors, labels) if contacts else find_contacts(vectors, labels)
+        inter = np.where(np.eye(len(concepts), dtype=bool), np.inf, contacts.nearest).min(axis=1)
+    else:
+        _check_percentile(percentile)
+        points = vectors.astype(np.float64)
+        between = (cdist(points[labels == each], points[labels != each]) for each in concepts)
+        inter = np.array([np.percentile(distances, percentile) for distances in between])
     with np.errstate(divide="ignore", invalid="ignore"):
-        return CategorySeparation(contacts.concepts, intra.astype(np.float64), inter, inter / intra)
+        return CategorySeparation(tuple(concepts.tolist()), intra, inter, inter / intra)
 
 
 def _mean_distance(cloud):

@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -22,8 +22,8 @@ class Look:
 
     layers: tuple[str, ...] = ()
     """Layers, each by itself: whole names, ends of names, or globs; all if left out."""
-    joined: bool = False
-    """Join the layers' vectors, each scaled to length 1, to multi-layer LoCEs."""
+    joined: Literal["raw", "normalised"] | None = None
+    """Join the layers' vectors to multi-layer LoCEs, as they are or each scaled to length 1."""
     concepts: tuple[str, ...] = ()
     """Concepts; all if left out."""
     seed: int = 0
@@ -37,7 +37,9 @@ class Look:
         run = open_run(name)
         layers = find_layers(run, self.layers)
         groups = [layers] if self.joined else [(layer,) for layer in layers]
-        clouds = [gather(run, group, concepts=self.concepts, normalised=self.joined) for group in groups]
+        clouds = [
+            gather(run, group, concepts=self.concepts, normalised=self.joined == "normalised") for group in groups
+        ]
         photos = photos_of(run)
         return [Subject(run, cloud, photos, self.seed) for cloud in clouds]
 
@@ -216,6 +218,8 @@ class Compare:
     """Concepts; all if left out."""
     out: Path | None = None
     """Folder for tables and pictures; the tables are only printed if left out."""
+    repeats: int = 50
+    """How often purity is measured, each time on other LoCEs, the same ones of every view."""
     seed: int = 0
     """Of everything random."""
 
@@ -230,7 +234,7 @@ class Compare:
             for name, run in runs.items()
             for layer in find_layers(run, self.layers)
         }
-        give("compare", "", study_compare(views, seed=self.seed), self.out)
+        give("compare", "", study_compare(views, repeats=self.repeats, seed=self.seed), self.out)
 
 
 def photos_of(run: Run):

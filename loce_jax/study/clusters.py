@@ -27,6 +27,7 @@ from loce_jax.study.options import ClusterOptions
 from loce_jax.study.outcome import Outcome
 from loce_jax.study.subject import Subject
 
+_TRAINED_ON, _NEIGHBOURS = 0.8, (3, 5, 7, 9, 11)  # the paper's
 _PRESETS = {"strict": STRICT, "relaxed": RELAXED}
 
 
@@ -60,6 +61,7 @@ def study_clusters(subject: Subject, options: ClusterOptions) -> Outcome:
             "purity": cluster_purity(dense.labels[kept], labels[kept]),
         },
     }
+    metrics["predictions"] = _predictions(cloud, rows, recipe, subject.seed)
     return Outcome(metrics, {"clusters": _table(cloud, rows, found)}, {"tree": _draw(subject, rows, found, metrics)})
 
 
@@ -82,6 +84,29 @@ def recipe_of(options: ClusterOptions) -> Recipe:
     """The preset with the chosen linkage."""
     preset = _PRESETS[options.preset]
     return Recipe(preset.share, preset.purity, options.method, options.metric)
+
+
+def _predictions(cloud, rows, recipe, seed):
+    """Share of a fifth of each concept's LoCEs, put aside, whose concept is predicted rightly from the others."""
+    from sklearn.neighbors import KNeighborsClassifier  # noqa: PLC0415 - a second, as the next
+
+    from loce_jax.analysis.estimators import AdaptiveClusterer, CentroidClassifier  # noqa: PLC0415
+
+    vectors, labels = cloud.vectors[rows], cloud.labels[rows]
+    place = np.empty(len(rows))
+    for concept in np.unique(labels):
+        mine = np.flatnonzero(labels == concept)
+        place[np.random.default_rng(seed).permutation(mine)] = np.arange(len(mine)) / len(mine)
+    known = place < _TRAINED_ON
+    if known.all() or known.sum() <= max(_NEIGHBOURS):
+        return {}
+    clusterer = AdaptiveClusterer(recipe.share, recipe.purity, recipe.method, recipe.metric)
+    models = {"centroids": CentroidClassifier(clusterer, metric="cosine", widths=cloud.widths)}
+    models |= {f"{k} neighbours": KNeighborsClassifier(k, metric="cosine") for k in _NEIGHBOURS}
+    return {
+        name: model.fit(vectors[known], labels[known]).score(vectors[~known], labels[~known])
+        for name, model in models.items()
+    }
 
 
 def _table(cloud, rows, found):

@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
+from loce_jax.analysis.clustering import RELAXED
 from loce_jax.analysis.comparison import align, distance_agreement, linear_cka, neighbour_agreement, rank_agreement
 from loce_jax.analysis.names import short_names
 from loce_jax.analysis.quality import describe_quality
+from loce_jax.analysis.repeats import repeat
 from loce_jax.analysis.retrieval import precision_at
 from loce_jax.analysis.separation import pairwise_separation
 from loce_jax.analysis.tables import Table
@@ -19,11 +21,12 @@ from loce_jax.study.outcome import Outcome
 _K = 10
 
 
-def study_compare(views: Mapping[str, Cloud], *, seed: int = 0) -> Outcome:
+def study_compare(views: Mapping[str, Cloud], *, repeats: int = 50, seed: int = 0) -> Outcome:
     """The same numbers for every view, and how far every two agree: in IoU, distances, geometry and neighbours.
 
     Args:
         views: LoCEs by name, such as "run: layer"; at least two.
+        repeats: how often purity is measured, on random LoCEs that are the same of every view.
         seed: of everything random.
 
     Raises:
@@ -41,6 +44,10 @@ def study_compare(views: Mapping[str, Cloud], *, seed: int = 0) -> Outcome:
     }
     matrices = {title: _pairwise(list(clouds.values()), measure) for title, measure in agreements.items()}
     numbers = {name: _numbers(cloud, seed) for name, cloud in clouds.items()}
+    labels = next(iter(clouds.values())).labels
+    repeated = repeat({name: cloud.vectors for name, cloud in clouds.items()}, labels, RELAXED, seeds=repeats)
+    for row, purity, clusters, spread in zip(numbers.values(), *repeated.mean(), repeated.std()[0], strict=True):
+        row |= {"purity": float(purity), "purity std": float(spread), "clusters": float(clusters)}
     columns = tuple(next(iter(numbers.values())))
     table = Table("Side by side", ("view", *columns), tuple((name, *row.values()) for name, row in numbers.items()))
     pairs = tuple(

@@ -24,22 +24,23 @@ def study_separation(subject: Subject, options: SeparationOptions) -> Outcome:
         "separation": pairwise_separation(cloud.vectors, cloud.labels, contacts=contacts).matrix,
         "overlap": overlap_ratio(cloud.vectors, cloud.labels, contacts=contacts).matrix,
     }
+    by_concept = category_separation(cloud.vectors, cloud.labels, contacts=contacts)
+    columns = {"mean distance inside": by_concept.intra, "least distance to others": by_concept.inter}
+    columns["ratio"] = by_concept.index
     if len(cloud.rows) <= _MOST:
+        trimmed = category_separation(cloud.vectors, cloud.labels, percentile=options.percentile)
+        columns[f"ratio, {options.percentile:g} % trimmed"] = trimmed.index
         robust = pairwise_separation(cloud.vectors, cloud.labels, percentile=options.percentile)
         matrices[f"separation, {options.percentile:g} % trimmed"] = robust.matrix
-    by_concept = category_separation(cloud.vectors, cloud.labels, contacts=contacts)
     names = [str(concept) for concept in by_concept.concepts]
-    numbers = zip(names, by_concept.intra, by_concept.inter, by_concept.index, strict=True)
     concepts = Table(
         "Separation of each concept from all others",
-        ("concept", "mean distance inside", "least distance to others", "ratio"),
-        tuple((name, *map(float, row)) for name, *row in numbers),
+        ("concept", *columns),
+        tuple((name, *map(float, row)) for name, *row in zip(names, *columns.values(), strict=True)),
     )
     metrics = {
         "concepts": names,
-        "intra": by_concept.intra,
-        "inter": by_concept.inter,
-        "index": by_concept.index,
+        "of_each": columns,
         **matrices,
         **{f"mean {name}": _mean(matrix) for name, matrix in matrices.items()},
     }

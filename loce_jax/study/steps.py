@@ -79,7 +79,8 @@ def analyse(
                 write_outcome(outcome, out / safe(layer))
     metrics = {"run": str(run.place), "model": run.plan["model"]["name"], "seed": seed, **stats.metrics, "steps": steps}
     if len(subjects) > 1:
-        compared = study_compare({subject.cloud.name: subject.cloud for subject in subjects}, seed=seed)
+        clouds = {subject.cloud.name: subject.cloud for subject in subjects}
+        compared = study_compare(clouds, repeats=options["clusters"].repeats, seed=seed)
         write_outcome(compared, out)
         tell("compare", compared)
         metrics["compare"] = compared.metrics
