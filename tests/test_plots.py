@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex, to_rgb
 
+from loce_jax.analysis.linkage import link
 from loce_jax.analysis.mixtures import Gaussians, Mixture, fit_mixture, fit_mixtures
 from loce_jax.analysis.separation import Separation
 from loce_jax.checks import InputError
@@ -216,3 +217,20 @@ def test_a_component_that_is_likeliest_nowhere_is_drawn_all_the_same(axes):
     mixture = Mixture(alike, alike, np.arange(2), nobody, np.zeros(20, int), np.array([1.0, 0.0]))
     draw_component_regions(axes, points, mixture)
     assert len(axes.patches) == 2 and set(axes.images[0].get_array().ravel().tolist()) == {0}
+
+
+@pytest.mark.parametrize("method", ["single", "centroid", "median"])
+def test_clusters_are_marked_by_the_tree_and_not_by_its_heights(axes, method):
+    """Four points on a square tie; "centroid" and "median" merge lower than before.  Heights order no merges."""
+    corners = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    points = np.vstack([corners, corners + 5])
+    links = link(points, method=method)
+    draw_tree(axes, links, np.repeat([0, 1], 4), ["cat"] * 8, concepts=["cat"])
+    colours = [to_hex(colour) for colour in axes.collections[0].get_colors()]
+    assert len(colours) == 7 and sorted(colours.count(colour) for colour in set(colours)) == [1, 3, 3]
+
+
+def test_all_in_one_cluster_is_drawn(axes):
+    links = link(np.arange(4.0)[:, None])
+    draw_tree(axes, links, np.zeros(4, int), ["cat"] * 4, concepts=["cat"])
+    assert len(set(map(to_hex, axes.collections[0].get_colors()))) == 1

@@ -288,3 +288,13 @@ def test_layers_are_found_by_name_end_or_glob(folder):
         find_layers(run, ["blocks.2"])
     with pytest.raises(InputError, match="unknown layer 'blocks.3'"):
         find_layers(run, ["blocks.3"])
+
+
+def test_one_concept_and_one_example_make_a_picture(folder, tmp_path):
+    flags = ["--concepts", "cat", "--layers", "deep", "--out", str(tmp_path)]
+    assert main(["outliers", str(folder), "--shown", "1", *flags]) == 0
+    assert main(["clusters", str(folder), "--repeats", "1", *flags]) == 0
+    assert main(["retrieve", str(folder), *flags]) == 0
+    found = numbers_of(tmp_path / "deep", "clusters")
+    assert found["purity"] == 1 and found["clusters"] == 1
+    assert {path.name for path in (tmp_path / "deep").glob("*.png")} == {"outliers.png", "tree.png", "retrieval.png"}
