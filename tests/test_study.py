@@ -187,6 +187,23 @@ def test_a_place_that_cannot_be_written_is_no_obstacle(tmp_path):
     assert not keep_derived(place_at(tmp_path), "map", {}, {"points": np.zeros((1, 2))})
 
 
+def test_a_kept_map_that_does_not_fit_is_computed_again(folder, monkeypatch):
+    run = open_run(folder)
+    cloud = gather(run, ["deep"], concepts=["cat"])
+    kept = {"umap": np.full((len(cloud.rows), 2), np.nan), "pca": np.zeros((1, 2)), "other": np.zeros((1, 2))}
+    monkeypatch.setattr(subject, "find_derived", lambda *_: kept)
+    assert Subject(run, cloud, Photos(run, None)).map().points.shape == (len(cloud.rows), 2)
+
+
+def test_a_run_in_an_object_store_is_studied_too(folder):
+    place = place_at("memory://study/run")
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.name.startswith("."):
+            place.write(path.relative_to(folder).as_posix(), path.read_bytes())
+    assert main(["map", "memory://study/run", "--layers", "deep", "--concepts", "cat"]) == 0
+    assert "map-deep.safetensors" in place.names("derived")
+
+
 def test_without_its_data_set_a_run_is_analysed_without_photographs(folder, tmp_path, capsys, monkeypatch):
     def gone(record):
         raise InputError("`images` must be an existing folder.")

@@ -24,7 +24,7 @@ def keep_derived(place: Place, name: str, record: Mapping[str, Any], arrays: Map
     content = {key: np.ascontiguousarray(array) for key, array in arrays.items()} | {RECORD: text}
     try:
         place.write(_file(name), save(content))
-    except OSError:
+    except Exception:  # of a store's own type: no permission, no room
         return False
     return True
 

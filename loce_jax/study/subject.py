@@ -58,10 +58,9 @@ def _map(subject: Subject, neighbours: int | None) -> Embedding2D:
         "seed": subject.seed,
         "versions": {package: version(package) for package in ("umap-learn", "scikit-learn", "numpy", "loce_jax")},
     }
-    kept = find_derived(subject.run.place, name, record)
-    if kept is not None:
-        return Embedding2D(kept["points"], _METHODS[int(kept["method"][0])])
+    for method, points in (find_derived(subject.run.place, name, record) or {}).items():
+        if method in _METHODS and points.shape == (len(subject.cloud.rows), 2) and np.isfinite(points).all():
+            return Embedding2D(points, method)
     found = embed_2d(subject.cloud.vectors, seed=subject.seed, neighbours=neighbours)
-    arrays = {"points": found.points.astype(np.float64), "method": np.array([_METHODS.index(found.method)], np.int32)}
-    keep_derived(subject.run.place, name, record, arrays)
+    keep_derived(subject.run.place, name, record, {found.method: found.points})
     return found
