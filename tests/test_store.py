@@ -10,7 +10,7 @@ import pytest
 
 from loce_jax import InputError, open_run
 from loce_jax.store import LayerRows, RidgeRows, RunWriter, place_at
-from loce_jax.store.statistics import has_whole, missing_parts, write_part, write_whole
+from loce_jax.store.statistics import Sums, has_whole, missing_parts, write_part, write_whole
 
 LAYERS = ("early", "../late")
 PLAN = {
@@ -240,22 +240,20 @@ def write_ridge(root):
 
 def sums_of(seed):
     rng = np.random.default_rng(seed)
-    return {"count": 2**40 + seed, "mean": rng.normal(size=4), "scatter": rng.normal(size=(4, 4))}
+    return Sums(2**40 + seed, rng.normal(size=4), rng.normal(size=(4, 4)))
 
 
 def test_the_ridge_recipe_has_columns_of_its_own(tmp_path):
     said = write_ridge(tmp_path / "ridge")
     run = open_run(tmp_path / "ridge")
     assert run.recipe == "ridge"
-    np.testing.assert_array_equal(run.biases("early"), np.float32([0.5, np.nan, -1]))
+    np.testing.assert_array_equal(run.biases("early"), np.array([0.5, np.nan, -1], np.float32))
     np.testing.assert_array_equal(run.column("converged", "early"), [1, np.nan, 0])
     np.testing.assert_array_equal(run.column("steps", "../late"), [7, np.nan, 50])
     np.testing.assert_allclose(run.column("gradient_norm", "early")[[0, 2]], said.gradient_norm)
     for seed, layer in enumerate(LAYERS):
-        sums, expected = run.statistics(layer), sums_of(seed)
-        assert sums["count"] == expected["count"]
-        np.testing.assert_array_equal(sums["mean"], expected["mean"])
-        np.testing.assert_array_equal(sums["scatter"], expected["scatter"])
+        for name, expected in vars(sums_of(seed)).items():
+            np.testing.assert_array_equal(getattr(run.statistics(layer), name), expected)
 
 
 def test_the_papers_recipe_has_no_biases_and_says_who_has(tmp_path):
@@ -285,7 +283,7 @@ def test_truncated_statistics_are_found_and_said(tmp_path, keep):
     path.write_bytes(path.read_bytes()[:keep])
     run = open_run(tmp_path / "run")
     assert run.damaged() == ["statistics/01-..%2Flate.safetensors"]
-    assert run.statistics("early")["count"] == 2**40
+    assert run.statistics("early").count == 2**40
     with pytest.raises(InputError, match=r"cannot be read.*Delete it and statistics/whole.json"):
         run.statistics("../late")
 

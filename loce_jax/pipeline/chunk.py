@@ -19,9 +19,9 @@ from loce_jax.checks import InputError
 from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.reading import Opened, Row
 from loce_jax.resampling import resize_bilinear
-from loce_jax.solver import Solution, SolverOptions, Status, overlap, quantise, solve
+from loce_jax.solver import Solution, SolverOptions, Statistics, Status, overlap, quantise, solve
 from loce_jax.solver.solve import runs_on_cores
-from loce_jax.store import LayerRows
+from loce_jax.store import LayerRows, RidgeRows
 
 log = logging.getLogger(__name__)
 
@@ -36,16 +36,24 @@ HALF_MAX = 60000.0  # responses beyond it are stored as it; float16 ends at 6550
 
 
 def solve_chunk(
-    plan: Plan, opened: Sequence[Opened], extract: Extract, together: int
+    plan: Plan,
+    opened: Sequence[Opened],
+    extract: Extract,
+    together: int,
+    statistics: Mapping[str, Statistics] | None = None,
 ) -> tuple[dict[str, Solution], int]:
     """Each layer's `Solution` for the chunk's usable rows, as NumPy arrays, and how many images fit together.
 
-    Where a device runs out of memory, half as many images are tried, down to one.
+    Where a device runs out of memory, half as many images are tried, down to one.  `statistics` of the layers are for
+    a recipe that whitens.
     """
     while True:
         try:
             starts = range(0, len(opened), together)
-            parts = [_solve_part(plan, opened[start : start + together], extract, together) for start in starts]
+            parts = [
+                _solve_part(plan, opened[start : start + together], extract, together, statistics or {})
+                for start in starts
+            ]
             return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts), together
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error) or together == 1:
@@ -56,12 +64,14 @@ def solve_chunk(
             )
 
 
-def _solve_part(plan, opened, extract, together):
+def _solve_part(plan, opened, extract, together, statistics):
     images = np.zeros((together, *opened[0].image.shape), np.uint8)
     images[: len(opened)] = [one.image for one in opened]
     activations = extract(images)
-    groups = list(_in_groups(opened, together, plan.options))
-    return {layer: _solve_layer(activations[layer], groups, plan.options) for layer in plan.layers}
+    groups = list(_in_groups(plan, opened, together))
+    return {
+        layer: _solve_layer(activations[layer], groups, plan.options, statistics.get(layer)) for layer in plan.layers
+    }
 
 
 @dataclass(frozen=True)
@@ -79,13 +89,16 @@ class Groups:
     valid: Bool[np.ndarray, "b k"]
 
 
-def _in_groups(opened: Sequence[Opened], together: int, options: SolverOptions) -> Iterator[Groups]:
+def _in_groups(plan: Plan, opened: Sequence[Opened], together: int) -> Iterator[Groups]:
     """All usable rows, `together` groups at a time.
 
-    On a CPU's cores that is one block with a group for each image; elsewhere groups are equally large.
+    The paper's recipe on a CPU's cores has one block with a group for each image; else groups are equally large.
     """
     rows = [usable(one.rows) for one in opened]
-    most = max(1, *map(len, rows)) if runs_on_cores() else CONCEPTS_TOGETHER
+    if plan.options.recipe == "paper" and runs_on_cores():
+        most = max(1, *map(len, rows))
+    else:
+        most = min(CONCEPTS_TOGETHER, max(len(item.pairs) for item in plan.dataset.items))
     groups = [
         (place, mine[start : start + most])
         for place, mine in enumerate(rows)
@@ -96,7 +109,8 @@ def _in_groups(opened: Sequence[Opened], together: int, options: SolverOptions) 
         block = groups[start : start + together]
         places = np.zeros(together, int)
         places[: len(block)] = [place for place, _ in block]
-        targets, valid = np.zeros((together, most, *options.target), np.float32), np.zeros((together, most), bool)
+        targets = np.zeros((together, most, *plan.options.target), np.float32)
+        valid = np.zeros((together, most), bool)
         for number, (_, mine) in enumerate(block):
             valid[number, : len(mine)] = True
             for k, row in enumerate(mine):
@@ -104,13 +118,17 @@ def _in_groups(opened: Sequence[Opened], together: int, options: SolverOptions) 
         yield Groups(places, targets, valid)
 
 
-def _solve_layer(activations: Float[Array, "b h w c"], groups: Sequence[Groups], options: SolverOptions) -> Solution:
+def _solve_layer(
+    activations: Float[Array, "b h w c"],
+    groups: Sequence[Groups],
+    options: SolverOptions,
+    statistics: Statistics | None,
+) -> Solution:
     found = []
     for block in groups:
         in_order = np.array_equal(block.places, np.arange(len(activations)))
-        solution = solve(
-            activations if in_order else activations[block.places], block.targets, options, valid=block.valid
-        )
+        maps = activations if in_order else activations[block.places]
+        solution = solve(maps, block.targets, options, valid=block.valid, statistics=statistics)
         found.append(jax.tree.map(lambda leaf, valid=block.valid: np.asarray(leaf)[valid], solution))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *found)
 
@@ -143,13 +161,29 @@ def measure_chunk(
             iou=np.array(list(iou), dtype=float),
             loss=np.asarray(found.losses[kept, -1]),
             status=words,
+            ridge=_ridge_rows(found, kept),
         )
     return _columns(rows, reasons), layers
+
+
+def _ridge_rows(found: Solution, kept: Int[np.ndarray, " r"]) -> RidgeRows | None:
+    """What the ridge recipe tells of a layer's good rows; None of another one."""
+    if found.bias is None or found.convergence is None:
+        return None
+    convergence = found.convergence
+    return RidgeRows(
+        bias=np.asarray(found.bias[kept]),
+        converged=np.asarray(convergence.converged[kept]),
+        steps=np.asarray(convergence.steps[kept]),
+        gradient_norm=np.asarray(convergence.gradient_norm[kept]),
+    )
 
 
 def _measure(response, mask, options):
     """The IoU as published: at the photo's own size; with 8-bit truncation in the paper's recipe."""
     logits = resize_bilinear(response, options.target)
+    if options.recipe == "ridge":
+        return overlap(logits + 0.5, mask)  # which cuts at one half; these are cut at 0
     return overlap(quantise(logits) if options.iou == "paper" else 1 / (1 + np.exp(-logits)), mask)
 
 

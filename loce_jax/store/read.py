@@ -161,7 +161,8 @@ class Run:
     def statistics(self, layer: str) -> Sums:
         """The layer's statistics over all images: ``count`` of pixels, ``mean`` [c] and ``scatter`` [c c], float64.
 
-        ``loce_jax.Statistics(**run.statistics(layer)).whitening(power)`` is the map into the vectors' coordinates.
+        With ``whitening = loce_jax.Statistics(**vars(run.statistics(layer))).whitening(power)``, activations in the
+        coordinates of the vectors are ``whitening(activations)``.
 
         Raises:
             InputError: the paper's recipe has none; they are not gathered yet, or cannot be read.

@@ -7,8 +7,10 @@ Letters: c channels.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 from safetensors.numpy import save
 
 from loce_jax.checks import InputError
@@ -16,8 +18,15 @@ from loce_jax.store.files import PARTS, WHOLE, part_file, statistics_file
 from loce_jax.store.mapped import view_tensors
 from loce_jax.store.places import Place
 
-Sums = dict[str, int | np.ndarray]
-"""A layer's statistics: ``count`` of pixels, their ``mean`` [c] and ``scatter`` [c c], float64."""
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """A layer's statistics: how many pixels, their mean, and the sum of their outer products about it, float64."""
+
+    count: int
+    mean: Float[np.ndarray, " c"]
+    scatter: Float[np.ndarray, "c c"]
+
 
 FIELDS = "count", "mean", "scatter"
 
@@ -41,7 +50,7 @@ def read_part(place: Place, part: str, count: int) -> list[Sums]:
         InputError: the file cannot be read.
     """
     tensors = _open(place, part_file(part), [f"{index} {name}" for index in range(count) for name in FIELDS])
-    return [_sums({name: tensors[f"{index} {name}"] for name in FIELDS}) for index in range(count)]
+    return [_sums([tensors[f"{index} {name}"] for name in FIELDS]) for index in range(count)]
 
 
 def write_whole(place: Place, layers: Mapping[str, Sums]) -> None:
@@ -66,7 +75,7 @@ def read_whole(place: Place, layer: str, index: int) -> Sums:
     Raises:
         InputError: the file cannot be read.
     """
-    return _sums(_open(place, statistics_file(layer, index), FIELDS))
+    return _sums(list(_open(place, statistics_file(layer, index), FIELDS).values()))
 
 
 def damaged_statistics(place: Place, layers: Iterable[str]) -> list[str]:
@@ -91,11 +100,12 @@ def damaged_statistics(place: Place, layers: Iterable[str]) -> list[str]:
 
 def _arrays(sums):
     dtypes = dict.fromkeys(FIELDS, np.float64) | {"count": np.int64}
-    return {name: np.array(sums[name], dtype, order="C") for name, dtype in dtypes.items()}
+    return {name: np.array(getattr(sums, name), dtype, order="C") for name, dtype in dtypes.items()}
 
 
-def _sums(tensors) -> Sums:
-    return {**tensors, "count": int(tensors["count"])}
+def _sums(tensors):
+    count, mean, scatter = tensors
+    return Sums(int(count), mean, scatter)
 
 
 def _open(place, name, wanted):
