@@ -18,17 +18,26 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
 
 from loce_jax.solver.bands import Bands, apply_bands, couple
-from loce_jax.solver.options import SolverOptions
 from loce_jax.solver.sample import Resize, enlarge, judge
 from loce_jax.solver.solution import Convergence, Solution, Status
+from loce_jax.solver.whitening import Whitening
 
 MOST_STEPS, MOST_INNER_STEPS = 50, 200  # of Newton and of conjugate gradients; about 6 and 3 are usual
 INNER_TOLERANCE = 0.05  # of what is left of the gradient; less costs more passes than it saves steps
 SHORTEST = 1e-3  # part of a Newton step that is still tried
+LEAST_CURVATURE = 1e-4  # by the bias; far from the optimum, all pixels may be so sure that theirs is 0
 ROUNDING = 1e-6  # by how much, relatively, a loss may seem to rise
+
+
+class Setting(NamedTuple):
+    """What all samples share, as arrays: other numbers need no other program."""
+
+    whitening: Whitening
+    strength: Float[Array | np.ndarray, ""]
 
 
 class Features(NamedTuple):
@@ -94,7 +103,7 @@ class Descent(NamedTuple):
 
     Attributes:
         bands: the curvature on the layer's grid.
-        level: ``bands`` applied to ones, what the bias does.
+        level: ``bands`` applied to ones, what the bias does; and its sum, the curvature by the bias.
         gradient: of the objective by v at the best bias, as unknowns; with its response.
         norm: of the gradient.
         converged: whether v is within the tolerance, and the bias the best for it.
@@ -102,6 +111,7 @@ class Descent(NamedTuple):
 
     bands: Bands
     level: Float[Array, " p"]
+    total: Float[Array, ""]
     gradient: Float[Array, " m"]
     response: Float[Array, " p"]
     norm: Float[Array, ""]
@@ -115,7 +125,7 @@ class Problem(NamedTuple):
     target: Float[Array, "H W"]
     weights: Float[Array, "H W"]
     resize: Resize
-    strength: float
+    strength: Float[Array, ""]
     tolerance: float
 
     @property
@@ -138,20 +148,19 @@ class Problem(NamedTuple):
         rows, columns = self.resize
         bands = couple(place.curvature, self.resize)
         level = apply_bands(bands, jnp.ones_like(place.slope, shape=self.grid)).ravel()
-        excess = place.slope.sum()
-        slopes = (rows.T @ place.slope @ columns).ravel() - level * (excess / level.sum())
+        total, excess = jnp.maximum(level.sum(), LEAST_CURVATURE), place.slope.sum()
+        slopes = (rows.T @ place.slope @ columns).ravel() - level * (excess / total)
         unknowns, inner = place.point.unknowns, self.space.inner
         gradient = self.space.pull(slopes) + self.strength * unknowns
         response = self.space.respond(gradient)
         squares = jnp.maximum(inner(gradient, response, gradient), 0)
         size = inner(unknowns, place.point.response, unknowns)
         near = (squares <= (self.tolerance * self.strength) ** 2 * size) & (jnp.abs(excess) <= self.tolerance)
-        return Descent(bands, level, gradient, response, jnp.sqrt(squares), near)
+        return Descent(bands, level, total, gradient, response, jnp.sqrt(squares), near)
 
     def direction(self, place: Place, descent: Descent) -> Point:
         """Newton's step, by conjugate gradients on the unknowns; the bias follows from them."""
-        inner, level = self.space.inner, descent.level
-        total = level.sum()
+        inner, level, total = self.space.inner, descent.level, descent.total
 
         def hessian(change, response):
             slopes = apply_bands(descent.bands, response.reshape(self.grid)).ravel()
@@ -200,17 +209,35 @@ def ridge_one(
     features: Features,
     target: Float[Array, "H W"],
     valid: Bool[Array, ""],
+    strength: Float[Array, ""],
     *,
     resize: Resize,
-    options: SolverOptions,
+    tolerance: float,
 ) -> Solution:
-    """One sample; features, target and resize may be float32 or float64, and so is the solution."""
-    h, w, c = features.cells.shape
+    """One sample; all numbers may be float32 or float64, and so is the solution."""
+    h, w, _ = features.cells.shape
     finite = jnp.all(jnp.isfinite(features.cells)) & jnp.all(jnp.isfinite(target))
     status = judge(valid, finite, target.max(), target.min())
     features, target = jax.tree.map(lambda leaf: jnp.where(finite, leaf, 0), (features, target))
     space = Space.of(features)
-    problem = Problem(space, target, balance(target), resize, options.strength_at(c, h * w), options.tolerance)
+    problem = Problem(space, target, balance(target), resize, strength, tolerance)
+
+    nothing = (jnp.zeros_like(features.cells, shape=shape) for shape in ((space.unknowns,), (h * w,), ()))
+    place, last, steps = descend(problem, Point(*nothing), wanted=status == Status.OK)
+    point = place.point
+    response = point.response.reshape(h, w) + point.bias
+    drawn, mask = enlarge(response, resize) > 0, target > 0.5
+    iou = jnp.sum(drawn & mask) / jnp.maximum(jnp.sum(drawn | mask), 1)
+    numbers = space.vector(point.unknowns), place.loss[None], response, iou, point.bias, last.norm
+    good = status == Status.OK
+    vector, loss, response, iou, bias, norm = (jnp.where(good, leaf, jnp.nan) for leaf in numbers)
+    return Solution(vector, loss, response, iou, status, bias, Convergence(last.converged & good, steps, norm))
+
+
+def descend(
+    problem: Problem, start: Point, wanted: Bool[Array, ""] | bool = True
+) -> tuple[Place, Descent, Int[Array, ""]]:
+    """From `start` to the optimum, how near that is, and in how many of Newton's steps; none unless `wanted`."""
 
     def unfinished(state):
         _, descent, steps = state
@@ -221,19 +248,10 @@ def ridge_one(
         place = problem.move(place, problem.direction(place, descent))
         return place, problem.descent(place), steps + 1
 
-    nothing = (jnp.zeros_like(features.cells, shape=shape) for shape in ((space.unknowns,), (h * w,), ()))
-    start = problem.at(Point(*nothing))
-    first = problem.descent(start)
-    skipped = first._replace(converged=first.converged | (status != Status.OK))
-    place, last, steps = jax.lax.while_loop(unfinished, step, (start, skipped, jnp.zeros((), jnp.int32)))
-    point = place.point
-    response = point.response.reshape(h, w) + point.bias
-    drawn, mask = enlarge(response, resize) > 0, target > 0.5
-    iou = jnp.sum(drawn & mask) / jnp.maximum(jnp.sum(drawn | mask), 1)
-    numbers = space.vector(point.unknowns), place.loss[None], response, iou, point.bias, last.norm
-    good = status == Status.OK
-    vector, loss, response, iou, bias, norm = (jnp.where(good, leaf, jnp.nan) for leaf in numbers)
-    return Solution(vector, loss, response, iou, status, bias, Convergence(last.converged & good, steps, norm))
+    place = problem.at(start)
+    descent = problem.descent(place)
+    descent = descent._replace(converged=descent.converged | ~jnp.asarray(wanted))
+    return jax.lax.while_loop(unfinished, step, (place, descent, jnp.zeros((), jnp.int32)))
 
 
 def balance(target: Float[Array, "H W"]) -> Float[Array, "H W"]:
