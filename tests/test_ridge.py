@@ -13,7 +13,7 @@ from loce_jax import InputError, SolverOptions, Statistics, Status, project, sol
 from loce_jax.resampling import bilinear_matrix
 from loce_jax.solver.bands import apply_bands, couple
 from loce_jax.solver.devices import resize_matrices
-from loce_jax.solver.ridge import Point, Problem, Space, balance, descend, prepare, ridge_one
+from loce_jax.solver.ridge import Point, Problem, Setting, Space, descend, prepare, ridge_one, weigh
 
 FEW = (6, 5), (13, 11), 4  # layer's grid, target's grid, channels: fewer than cells
 MANY = (3, 4), (10, 9), 40  # more than cells
@@ -63,12 +63,16 @@ def whiten_slowly(activations, power):
     return (activations - pixels.mean(axis=0)) @ matrix
 
 
-def fit_slowly(features, mask, strength):
+def weigh_slowly(mask, balance):
+    t, share = mask.astype(float), float(mask.mean())
+    weights = (1 - share) ** balance * t + share**balance * (1 - t)
+    return weights / weights.sum()
+
+
+def fit_slowly(features, mask, strength, balance=0.5):
     """scikit-learn on the enlarged design matrix: a soft pixel is a sample of the concept and one of the background."""
     design = enlarge_slowly(features, mask.shape).reshape(-1, features.shape[-1])
-    t, share = mask.ravel().astype(float), float(mask.mean())
-    weights = (1 - share) * t + share * (1 - t)
-    weights /= weights.sum()
+    t, weights = mask.ravel().astype(float), weigh_slowly(mask, balance).ravel()
     twin = LogisticRegression(C=1 / strength, tol=1e-10, max_iter=10_000)
     samples = np.concatenate([design, design]), np.repeat([1, 0], len(design))
     twin.fit(*samples, sample_weight=np.concatenate([weights * t, weights * (1 - t)]))
@@ -91,14 +95,17 @@ def bias_of(found):
 
 
 @SHAPES
-@pytest.mark.parametrize(("strength", "power"), [(1.0, 0.5), (0.1, 0.5), (0.3, 0.0), (0.01, 1.0)])
-def test_agrees_with_scikit_learn(shape, strength, power):
+@pytest.mark.parametrize(
+    ("strength", "power", "balance"), [(1.0, 0.5, 1.0), (0.1, 0.5, 0.5), (0.3, 0.0, 0.0), (0.01, 1.0, 0.5)]
+)
+def test_agrees_with_scikit_learn(shape, strength, power, balance):
     activations, masks = make_batch(shape)
-    found = fit_own(activations, masks, SolverOptions.ridge(strength, power))
+    options = SolverOptions(recipe="ridge", strength=strength, whitening=power, balance=balance)
+    found = fit_own(activations, masks, options)
     features = whiten_slowly(activations, power)
     assert converged(found).all()
     for row, (feature, mask) in enumerate(zip(features, masks, strict=True)):
-        vector, bias = fit_slowly(feature, mask, strength)
+        vector, bias = fit_slowly(feature, mask, strength, balance)
         size = np.linalg.norm(vector)
         assert np.linalg.norm(found.vectors[row] - vector) < 1e-4 * size
         assert abs(bias_of(found)[row] - bias) < 1e-4 * max(size, 1)
@@ -112,10 +119,9 @@ def test_nothing_is_left_of_the_gradient(shape):
     features = whiten_slowly(activations, 0.5)
 
     def objective(vector, bias, row):
-        t, share = masks[row].astype(float), float(masks[row].mean())
+        t, w = masks[row].astype(float), weigh_slowly(masks[row], 0.5)
         z = jnp.tensordot(taps_slowly(*shape[:2]), features[row] @ vector, 2) + bias
-        w = (1 - share) * t + share * (1 - t)
-        return jnp.sum(w / w.sum() * (jnp.logaddexp(0, z) - t * z)) + 0.2 / 2 * vector @ vector
+        return jnp.sum(w * (jnp.logaddexp(0, z) - t * z)) + 0.2 / 2 * vector @ vector
 
     with jax.enable_x64():
         for row in range(2):
@@ -140,12 +146,12 @@ def test_any_start_ends_at_the_same_place(shape):
     activations, masks = make_batch(shape, n=1)
     options, (grid, target, _) = SolverOptions.ridge(0.3), shape
     resize = resize_matrices(grid, target)
-    features = prepare(Statistics.of(activations).whitening()(activations[0]))
-    strength, tolerance = jnp.float32(0.3), options.tolerance
-    given = jnp.asarray(masks[0]), jnp.asarray(True), strength
-    found = ridge_one(features, *given, resize=resize, tolerance=tolerance)
+    whitening, tolerance = Statistics.of(activations).whitening(), options.tolerance
+    setting = Setting(whitening, jnp.float32(0.3), jnp.float32(0.5))
+    features, target = prepare(whitening(activations[0])), jnp.asarray(masks[0])
+    found = ridge_one(features, target, jnp.asarray(True), setting=setting, resize=resize, tolerance=tolerance)
     space = Space.of(features)
-    problem = Problem(space, jnp.asarray(masks[0]), balance(jnp.asarray(masks[0])), resize, strength, tolerance)
+    problem = Problem(space, target, weigh(target, setting.balance), resize, setting.strength, tolerance)
     for seed in range(3):
         rng = np.random.default_rng(seed)
         unknowns = jnp.asarray(rng.normal(size=space.unknowns), jnp.float32)
@@ -163,10 +169,11 @@ def test_float32_is_as_good_as_float64(shape):
     single = fit_own(activations, masks, options)
     with jax.enable_x64():
         features = jnp.asarray(whiten_slowly(activations, 0.5))
+        setting = Setting(Statistics.of(activations).whitening(), jnp.asarray(0.05), jnp.asarray(0.5))
         rows, columns = (jnp.asarray(bilinear_matrix(*lengths)) for lengths in zip(*shape[:2], strict=True))
         for row in range(3):
-            sample = prepare(features[row]), jnp.asarray(masks[row], float), jnp.asarray(True), jnp.asarray(0.05)
-            double = ridge_one(*sample, resize=(rows, columns), tolerance=options.tolerance)
+            sample = prepare(features[row]), jnp.asarray(masks[row], float), jnp.asarray(True)
+            double = ridge_one(*sample, setting=setting, resize=(rows, columns), tolerance=options.tolerance)
             assert double.vectors.dtype == np.float64
             apart = np.linalg.norm(single.vectors[row] - double.vectors)
             assert apart < 1e-4 * np.linalg.norm(double.vectors)

@@ -167,6 +167,7 @@ EIGHT_DEVICES = """
 import sys
 import jax
 jax.config.update("jax_num_cpu_devices", 8)
+import jax.numpy as jnp
 import numpy as np
 from loce_jax import SolverOptions, Statistics, solve
 from loce_jax.mesh import divided
@@ -175,7 +176,7 @@ from loce_jax.solver.ridge import Setting
 given = dict(np.load(sys.argv[1]))
 options = SolverOptions(recipe=sys.argv[3])
 statistics = Statistics.of(given["activations"]) if options.recipe == "ridge" else None
-setting = Setting(statistics.whitening(), np.float32(0.5)) if statistics else None
+setting = Setting(statistics.whitening(), jnp.float32(0.1), jnp.float32(0.5)) if statistics else None
 found = solve(given["activations"], given["masks"], options, statistics=statistics)
 assert len(jax.devices()) == 8
 eleven = [np.asarray(part) for part in (given["activations"], given["masks"], given["valid"], given["start"])]
@@ -200,7 +201,8 @@ def test_eight_devices_give_the_vectors_of_one_and_do_not_talk(tmp_path, recipe)
     assert not re.findall(r"all-reduce|all-gather|all-to-all|collective|reduce-scatter", done.stdout)
     there = np.load(tmp_path / "out.npz")
     still = np.zeros_like(start)
-    setting = Setting(Statistics.of(activations).whitening(), jnp.float32(0.5)) if recipe == "ridge" else None
+    numbers = jnp.float32(0.1), jnp.float32(0.5)
+    setting = None if recipe == "paper" else Setting(Statistics.of(activations).whitening(), *numbers)
     here = solve_together((activations, masks, valid, still), SolverOptions(recipe=recipe), setting)
     # one program for a share of two images, one for eleven: the same arithmetic, fused differently
     np.testing.assert_allclose(there["vectors"], here.vectors, rtol=1e-4, atol=1e-5)

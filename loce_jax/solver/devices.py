@@ -46,7 +46,7 @@ def _ridge_together(samples, options, setting):
     """The same for the ridge recipe.  On a CPU every row ends by itself, elsewhere those that are mapped together."""
     activations, targets, valid = (jnp.asarray(part) for part in samples[:3])
     resize = resize_matrices(activations.shape[1:3], targets.shape[2:])
-    one = ft.partial(ridge_one, strength=setting.strength, resize=resize, tolerance=options.tolerance)
+    one = ft.partial(ridge_one, setting=setting, resize=resize, tolerance=options.tolerance)
 
     def image(sample):
         cells, *concepts = sample

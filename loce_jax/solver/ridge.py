@@ -1,7 +1,7 @@
 """The ridge recipe for ONE sample: logistic regression with a squared penalty, solved by Newton's method.
 
-With whitened features x, an unpenalised bias b, U the resize to the target's grid, and weights w that balance concept
-and background and sum to 1::
+With whitened features x, an unpenalised bias b, U the resize to the target's grid, and weights w of its pixels that
+help the smaller of concept and background and sum to 1::
 
     z = U(x @ v) + b,    L(v, b) = sum w (softplus(z) - t z) + strength / 2 |v|^2
 
@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from loce_jax.solver.bands import Bands, apply_bands, couple
@@ -37,7 +36,8 @@ class Setting(NamedTuple):
     """What all samples share, as arrays: other numbers need no other program."""
 
     whitening: Whitening
-    strength: Float[Array | np.ndarray, ""]
+    strength: Float[Array, ""]
+    balance: Float[Array, ""]
 
 
 class Features(NamedTuple):
@@ -209,8 +209,8 @@ def ridge_one(
     features: Features,
     target: Float[Array, "H W"],
     valid: Bool[Array, ""],
-    strength: Float[Array, ""],
     *,
+    setting: Setting,
     resize: Resize,
     tolerance: float,
 ) -> Solution:
@@ -220,7 +220,7 @@ def ridge_one(
     status = judge(valid, finite, target.max(), target.min())
     features, target = jax.tree.map(lambda leaf: jnp.where(finite, leaf, 0), (features, target))
     space = Space.of(features)
-    problem = Problem(space, target, balance(target), resize, strength, tolerance)
+    problem = Problem(space, target, weigh(target, setting.balance), resize, setting.strength, tolerance)
 
     nothing = (jnp.zeros_like(features.cells, shape=shape) for shape in ((space.unknowns,), (h * w,), ()))
     place, last, steps = descend(problem, Point(*nothing), wanted=status == Status.OK)
@@ -254,13 +254,16 @@ def descend(
     return jax.lax.while_loop(unfinished, step, (place, descent, jnp.zeros((), jnp.int32)))
 
 
-def balance(target: Float[Array, "H W"]) -> Float[Array, "H W"]:
-    """Weights of pixels, of sum 1: those of a concept that covers the share s of the mask count 1 - s, others s.
+def weigh(target: Float[Array, "H W"], balance: Float[Array, ""] | float) -> Float[Array, "H W"]:
+    """Weights of pixels, of sum 1.
 
-    >>> balance(jnp.array([[1.0, 0.0, 0.0, 0.0]])).tolist()[0]
-    [0.5, 0.1666666716337204, 0.1666666716337204, 0.1666666716337204]
+    If the concept covers the share s, each of its pixels weighs ``((1 - s) / s)**balance`` times as much as another.
+
+    >>> weights = weigh(jnp.array([[1.0, 0.0, 0.0, 0.0]]), 1.0)
+    >>> float(weights.sum()), float(weights[0, 0] / weights[0, 1])
+    (1.0, 3.0)
     """
     share = jnp.mean(target)
-    weights = (1 - share) * target + share * (1 - target)
+    weights = (1 - share) ** balance * target + share**balance * (1 - target)
     total = jnp.sum(weights)
     return weights / jnp.where(total > 0, total, 1)

@@ -143,10 +143,9 @@ def _is_traced(arrays):
 
 
 def _solve_ridge(samples, options, statistics):
-    """By the ridge recipe; one program serves all strengths and exponents."""
-    _, h, w, c = samples[0].shape
-    strength = np.float32(options.strength_at(c, h * w))
-    setting = Setting(statistics.whitening(options.whitening), jnp.asarray(strength))
+    """By the ridge recipe; one program serves all its numbers but the tolerance."""
+    numbers = jnp.float32(options.strength), jnp.float32(options.balance)
+    setting = Setting(statistics.whitening(options.whitening), *numbers)
     program = SolverOptions(recipe="ridge", tolerance=options.tolerance)
     return (solve_together if _is_traced(samples) else solve_on_devices)(samples, program, setting)
 
