@@ -128,7 +128,7 @@ def test_the_mask_is_where_the_response_is_positive_however_little(plan):
     opened = [open_item(plan, plan.dataset.items[0])]
     widths = {layer.name: layer.channels for layer in plan.network.layers()}
     statistics = {layer: Statistics(1, np.zeros(c), np.eye(c)) for layer, c in widths.items()}
-    solved, _ = solve_chunk(plan, opened, make_extractor(plan.network, LAYERS), 8, statistics)
+    solved, _ = solve_chunk(plan, opened, make_extractor(plan.network, LAYERS), 32, statistics)
     everywhere = {layer: replace(one, responses=np.full_like(one.responses, 1e-5)) for layer, one in solved.items()}
 
     for options, expected in ((RIDGE, opened[0].rows[0].mask.mean()), (SolverOptions(), 0)):

@@ -30,6 +30,9 @@ class SolverFlags(SolverOptions):
     recipe: Annotated[Literal["paper", "ridge"], tyro.conf.arg(prefix_name=False)] = "paper"
     """The paper's, or ours: half-whitened ridge logistic regression.  Each has its own of the options below."""
 
+    def __post_init__(self):
+        """Nothing is checked before `plain`, so that what is wrong is said like any other input that is."""
+
     def plain(self) -> SolverOptions:
         """The same, as the solver knows it."""
         return SolverOptions(**vars(self))

@@ -51,6 +51,7 @@ def compose(run: RunLike, dataset: PhotoSource) -> str:
     data = content.gather(run, choice, pictures, best)
     style, script = _static("page.css"), "\n".join(map(_static, _SCRIPTS))
     model, data_name = (str(run.plan[part]["name"]) for part in ("model", "data"))
+    coordinates = describe_coordinates(run.plan)
     return Template(_static("page.html")).substitute(
         title=escape(f"{model} on {data_name}"),
         style_hash=_digest(style),
@@ -58,7 +59,8 @@ def compose(run: RunLike, dataset: PhotoSource) -> str:
         style=style,
         script=script,
         lead=escape(_lead(run, together[-1], model)),
-        coordinates=escape(describe_coordinates(run.plan)),
+        coordinates=escape(coordinates),
+        distances="Distances are those in the recipe's coordinates." if coordinates else "",
         figures=_figures(run, together[-1], best, by_layer[best][-1]),
         quality=tables.quality(by_layer, together),
         skipped=tables.skipped(run),
