@@ -5,11 +5,12 @@ import logging
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from loce_jax import InputError, open_run
+from loce_jax import InputError, SolverOptions, open_run
 from loce_jax.cli import main
 from loce_jax.models.loading import Loading
 from loce_jax.pipeline.ray_engine import Order, RayOptions, do_chunk_on_ray, run_on_ray
@@ -108,6 +109,15 @@ def test_a_worker_killed_in_the_middle_changes_no_byte(cluster, order, tmp_path)
     assert run.complete and run.damaged() == []
     assert seen[0] == (0, 135) and seen[-1] == (135, 135) and len(seen) == 6
     assert cluster.is_initialized(), "a cluster that was there before stays"
+    run_plan(order.plan(), tmp_path / "whole")
+    assert contents(tmp_path / "ray") == contents(tmp_path / "whole")
+
+
+def test_the_ridge_recipe_has_its_first_pass_on_ray_too(cluster, order, tmp_path):
+    order, seen = replace(order, options=SolverOptions.ridge()), []
+    run = run_on_ray(order, str(tmp_path / "ray"), progress=lambda done, total: seen.append((done, total)))
+    assert run.complete and run.damaged() == []
+    assert seen[0] == (0, 270) and seen[6] == (135, 270) and seen[-1] == (270, 270) and len(seen) == 12
     run_plan(order.plan(), tmp_path / "whole")
     assert contents(tmp_path / "ray") == contents(tmp_path / "whole")
 
