@@ -94,7 +94,7 @@ def test_the_number_of_compilations_does_not_grow_with_the_data(tmp_path, caplog
 
 def test_the_ridge_recipe_compiles_nothing_more_for_more_data(tmp_path, caplog):
     run_plan(make(33, SolverOptions.ridge()), tmp_path / "first")
-    for count in (34, 97):
+    for count in (1, 97):
         caplog.clear()
         with jax.log_compiles(), caplog.at_level(logging.WARNING):
             run_plan(make(count, SolverOptions.ridge()), tmp_path / str(count))

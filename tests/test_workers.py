@@ -159,29 +159,30 @@ def test_racing_workers_and_doubled_ones_end_with_the_same_bytes(coco):
 
 
 def test_racing_workers_of_the_ridge_recipe_share_its_first_pass_too(coco):
-    """By flags, one of them doubled, and by `jax.distributed`."""
     ridge = "--recipe", "ridge"
-    ends([start(coco, coco / "ridge", *ridge, "--worker", str(i % 2), "--num-workers", "2") for i in range(3)])
+    ends([start(coco, coco / "ridge", *ridge, "--worker", str(index), "--num-workers", "2") for index in range(2)])
     run = open_run(coco / "ridge")
     assert run.complete and run.damaged() == [] and run.statistics("_blocks.4").count == 135 * 8 * 8
-    ends(start_distributed(coco, coco / "ridge_distributed", *ridge))
-    assert contents(coco / "ridge_distributed") == contents(coco / "ridge")
     assert main([*arguments(coco, coco / "ridge_alone"), *ridge]) == 0
     assert contents(coco / "ridge_alone") == contents(coco / "ridge")
 
 
-def start_distributed(folder, out, *more):
-    """Two processes that join through `jax.distributed`."""
+def test_two_distributed_processes_share_a_run(coco):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    variables = {"JAX_COORDINATOR_ADDRESS": address, "JAX_COORDINATOR_BIND_ADDRESS": address}
-    flags = "--distributed", "--num-workers", "2"
-    return [start(folder, out, *more, *flags, "--worker", str(index), **variables) for index in range(2)]
-
-
-def test_two_distributed_processes_share_a_run(coco):
-    printed = ends(start_distributed(coco, coco / "distributed"))
+    printed = ends(
+        [
+            start(
+                coco,
+                coco / "distributed",
+                *("--distributed", "--worker", str(index), "--num-workers", "2"),
+                JAX_COORDINATOR_ADDRESS=address,
+                JAX_COORDINATOR_BIND_ADDRESS=address,
+            )
+            for index in range(2)
+        ]
+    )
     assert all(f"worker {index} of 2 (jax.distributed)" in text for index, text in enumerate(printed))
     assert ["mean IoU" in text for text in printed] == [True, False], "the first one, when all are done"
     assert contents(coco / "distributed") == contents(coco / "whole")

@@ -68,7 +68,7 @@ def _solve_part(plan, opened, extract, together, statistics):
     images = np.zeros((together, *opened[0].image.shape), np.uint8)
     images[: len(opened)] = [one.image for one in opened]
     activations = extract(images)
-    groups = list(_in_groups(plan, opened, together))
+    groups = list(_in_groups(opened, together, plan.options))
     return {
         layer: _solve_layer(activations[layer], groups, plan.options, statistics.get(layer)) for layer in plan.layers
     }
@@ -89,16 +89,13 @@ class Groups:
     valid: Bool[np.ndarray, "b k"]
 
 
-def _in_groups(plan: Plan, opened: Sequence[Opened], together: int) -> Iterator[Groups]:
+def _in_groups(opened: Sequence[Opened], together: int, options: SolverOptions) -> Iterator[Groups]:
     """All usable rows, `together` groups at a time.
 
-    The paper's recipe on a CPU's cores has one block with a group for each image; else groups are equally large.
+    On a CPU's cores that is one block with a group for each image; elsewhere groups are equally large.
     """
     rows = [usable(one.rows) for one in opened]
-    if plan.options.recipe == "paper" and runs_on_cores():
-        most = max(1, *map(len, rows))
-    else:
-        most = min(CONCEPTS_TOGETHER, max(len(item.pairs) for item in plan.dataset.items))
+    most = max(1, *map(len, rows)) if runs_on_cores() else CONCEPTS_TOGETHER
     groups = [
         (place, mine[start : start + most])
         for place, mine in enumerate(rows)
@@ -109,8 +106,7 @@ def _in_groups(plan: Plan, opened: Sequence[Opened], together: int) -> Iterator[
         block = groups[start : start + together]
         places = np.zeros(together, int)
         places[: len(block)] = [place for place, _ in block]
-        targets = np.zeros((together, most, *plan.options.target), np.float32)
-        valid = np.zeros((together, most), bool)
+        targets, valid = np.zeros((together, most, *options.target), np.float32), np.zeros((together, most), bool)
         for number, (_, mine) in enumerate(block):
             valid[number, : len(mine)] = True
             for k, row in enumerate(mine):
