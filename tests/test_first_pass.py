@@ -222,6 +222,12 @@ def test_killed_in_the_first_pass_it_ends_with_the_same_bytes(folder, plan, run,
     assert contents(tmp_path / "killed") == contents(run.path)
 
 
+def test_strict_stops_before_the_second_pass(plan, tmp_path):
+    with pytest.raises(InputError, match=r"`strict` refuses '003.png', concept 'box': mask_empty .*Mend the data"):
+        run_plan(plan, tmp_path / "run", strict=True)
+    assert not open_run(tmp_path / "run").finished
+
+
 def test_a_run_of_one_recipe_is_not_continued_with_the_other(plan, run):
     with pytest.raises(InputError, match=r"solver.recipe: 'ridge' there, None now"):
         run_plan(replace(plan, options=SolverOptions()), run.path)

@@ -197,13 +197,24 @@ def _columns(rows: list[Row], reasons: list[str]) -> dict[str, list]:
     return columns | {name: [dict(row.pair.facts).get(name) for row in rows] for name in facts}
 
 
+def refuse_unread(opened: Sequence[Opened]) -> None:
+    """Raise `InputError` for the first row that could not be read."""
+    for row in (row for one in opened for row in one.rows):
+        if row.fault:
+            raise _refusal(f"{row.item.image!r}, concept {row.pair.concept!r}", row.fault.status, row.fault.reason)
+
+
 def refuse_faults(columns: Mapping[str, Sequence], layers: Mapping[str, LayerRows]) -> None:
     """Raise `InputError` for the first row that is not good."""
     for layer, part in layers.items():
         for number, word in enumerate(part.status):
             if word != "ok":
                 image, concept, reason = (columns[name][number] for name in ("image", "concept", "reason"))
-                raise InputError(
-                    f"`strict` refuses {image!r}, concept {concept!r}, layer {layer!r}: {word} ({reason}). "
-                    "Mend the data, or run without `--strict` to keep it as a row with that status."
-                )
+                raise _refusal(f"{image!r}, concept {concept!r}, layer {layer!r}", word, reason)
+
+
+def _refusal(what, word, reason):
+    return InputError(
+        f"`strict` refuses {what}: {word} ({reason}). "
+        "Mend the data, or run without `--strict` to keep it as a row with that status."
+    )

@@ -96,7 +96,7 @@ def run_on_ray(
         with RunWriter(place_at(out), plan.record(), shared=True) as writer:
             names = list(plan.chunks)
             left = [name for name in names if name not in writer.done]
-            what = order, out, os.getcwd()
+            what = order, out, os.getcwd(), strict
             if plan.options.recipe == "ridge":
                 parts, every = parts_of(plan), len(plan.dataset.items)
 
@@ -106,7 +106,7 @@ def run_on_ray(
 
                 gather_statistics(plan, writer.place, do, progress=beside(progress, after=every))
                 progress = beside(progress, before=every)
-            finished = _finished(ray, cluster, do_chunk_on_ray, left, (*what, strict))
+            finished = _finished(ray, cluster, do_chunk_on_ray, left, what)
             watch(plan, names, left, finished, progress)
     return open_checked(out)
 
@@ -177,12 +177,12 @@ def _finished(ray, cluster: RayOptions, work: Callable, names: Sequence[str], wh
             ray.cancel(left_over)
 
 
-def do_part_on_ray(name: str, order: Order, out: str, folder: str) -> None:
+def do_part_on_ray(name: str, order: Order, out: str, folder: str, strict: bool) -> None:
     """One Ray task of a first pass: part `name`, of an order made in `folder`."""
     plan, extract = _ready(order, folder)
     with RunWriter(place_at(out), plan.record(), shared=True) as writer:
         if missing_parts(writer.place, [name]):
-            for _ in do_parts(plan, writer.place, extract, [name]):
+            for _ in do_parts(plan, writer.place, extract, [name], strict=strict):
                 pass
 
 

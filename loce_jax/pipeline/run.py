@@ -61,7 +61,7 @@ def run_plan(  # noqa: PLR0913 - what to do, where, and four ways to differ from
         statistics = None
         if plan.options.recipe == "ridge":
             own, every = sum(len(plan.chunks[name]) for name in names), len(plan.dataset.items)
-            do = ft.partial(do_parts, plan, writer.place, extract)
+            do = ft.partial(do_parts, plan, writer.place, extract, strict=strict)
             gather_statistics(plan, writer.place, do, share=share, progress=beside(progress, after=own))
             statistics, progress = stored_statistics(plan, writer.place), beside(progress, before=every)
         finished = do_chunks(plan, extract, left, writer, statistics, strict=strict, together=together)

@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 from threadpoolctl import threadpool_limits
 
 from loce_jax.activations import BATCH, Extract
+from loce_jax.pipeline.chunk import refuse_unread, usable
 from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.progress import Progress, watch
 from loce_jax.pipeline.reading import read_ahead
@@ -55,15 +56,18 @@ def gather_statistics(
     if files.has_whole(place):
         return
     parts = parts_of(plan)
-    mine = share.of(list(parts)) if share else list(parts)
+    mine, turn = (share.of(list(parts)), share.index) if share else (list(parts), 0)
     while missing := files.missing_parts(place, parts):
-        names = [name for name in mine if name in missing] or [missing[(share.index if share else 0) % len(missing)]]
+        # one of others' last: they do theirs in order
+        names = [name for name in mine if name in missing] or [missing[-1 - turn % len(missing)]]
         left = [chunk for name in missing for chunk in parts[name]]
         watch(plan, list(plan.chunks), left, do(names), progress)
     merge_parts(plan, place)
 
 
-def do_parts(plan: Plan, place: Place, extract: Extract, names: Sequence[str]) -> Iterator[str]:
+def do_parts(
+    plan: Plan, place: Place, extract: Extract, names: Sequence[str], *, strict: bool = False
+) -> Iterator[str]:
     """Gather and store the parts called `names`; yields the name of each of their chunks when it is counted."""
     parts = {name: parts_of(plan)[name] for name in names}
     chunks = plan.chunks
@@ -75,7 +79,9 @@ def do_parts(plan: Plan, place: Place, extract: Extract, names: Sequence[str]) -
     ):
         found: dict[str, Statistics] = {}
         for chunk, opened in read_ahead(plan, wanted, readers):
-            images = [one.image for one in opened if any(row.fault is None for row in one.rows)]
+            if strict:
+                refuse_unread(opened)
+            images = [one.image for one in opened if usable(one.rows)]
             found = _add(found, _count(plan, extract, images))
             if chunk in ends:
                 files.write_part(place, ends[chunk], [_plain(found[layer]) for layer in plan.layers])
