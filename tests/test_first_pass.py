@@ -190,21 +190,11 @@ def test_lost_and_damaged_statistics_are_gathered_again(plan, run, tmp_path):
 
 
 CHILD = """
-import os, signal, sys
+import sys
+from tests.deadly import die_at
 from tests.test_first_pass import Path, make, run_plan
 
-left = int(sys.argv[3])
-
-def deadly(function):
-    def call(*args, **kwargs):
-        global left
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*args, **kwargs)
-    return call
-
-os.fsync, os.link, os.replace = deadly(os.fsync), deadly(os.link), deadly(os.replace)
+die_at(int(sys.argv[3]))
 run_plan(make(Path(sys.argv[1])), sys.argv[2])
 """
 # Calls of the first pass: for the plan two fsync and a link, then fsync, replace, fsync of the folder for each file.

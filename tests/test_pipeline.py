@@ -81,25 +81,15 @@ def contents(root):
 
 
 CHILD = """
-import os, signal, sys
+import sys
 from loce_jax import SolverOptions
 from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.run import run_plan
 from loce_jax.pipeline.sources import ScenesSource
+from tests.deadly import die_at
 from tests.tiny import tiny_network
 
-left = int(sys.argv[2])
-
-def deadly(function):
-    def call(*args, **kwargs):
-        global left
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*args, **kwargs)
-    return call
-
-os.fsync, os.link, os.replace = deadly(os.fsync), deadly(os.link), deadly(os.replace)
+die_at(int(sys.argv[2]))
 run_plan(make_plan(tiny_network(), ("shallow", "deep"), ScenesSource(count=200), SolverOptions()), sys.argv[1])
 """
 # Calls per run: for the plan two fsync and a link, then for 7 chunks of 3 files fsync, replace, fsync of the folder.
