@@ -5,7 +5,7 @@ from loce_jax.checks import InputError
 from loce_jax.models.base import Layer, Network, Preprocess
 from loce_jax.models.catalogue import load_network
 from loce_jax.resampling import soft_target
-from loce_jax.solver import Solution, SolverOptions, Status, overlap, project, quantise, solve
+from loce_jax.solver import Solution, SolverOptions, Statistics, Status, overlap, project, quantise, solve
 from loce_jax.store import Run, open_run
 
 __version__ = "0.1.0"
@@ -18,6 +18,7 @@ __all__ = [
     "Run",
     "Solution",
     "SolverOptions",
+    "Statistics",
     "Status",
     "load_network",
     "make_extractor",

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from loce_jax import SolverOptions, solve
+from loce_jax import SolverOptions, Statistics, solve
 from loce_jax.solver import cpu, gpu
 from loce_jax.solver.compiling import kept
 from loce_jax.solver.cpu import sigmoid, solve_on_cores, taps
@@ -167,35 +167,39 @@ import sys
 import jax
 jax.config.update("jax_num_cpu_devices", 8)
 import numpy as np
-from loce_jax import SolverOptions, solve
+from loce_jax import SolverOptions, Statistics, solve
 from loce_jax.mesh import divided
 from loce_jax.solver import devices
 given = dict(np.load(sys.argv[1]))
-options = SolverOptions()
-found = solve(given["activations"], given["masks"], options)
+options = SolverOptions(recipe=sys.argv[3])
+statistics = Statistics.of(given["activations"]) if options.recipe == "ridge" else None
+whitening = statistics.whitening() if statistics else None
+found = solve(given["activations"], given["masks"], options, statistics=statistics)
 assert len(jax.devices()) == 8
 eleven = [np.asarray(part) for part in (given["activations"], given["masks"], given["valid"], given["start"])]
 eight = [part[:8] for part in eleven]
-program = devices.in_shares(options).lower(*eight).compile()
-shards = devices.in_shares(options)(*jax.device_put(eight, divided())).vectors.addressable_shards
+program = devices.in_shares(options).lower(whitening, *eight).compile()
+shards = devices.in_shares(options)(whitening, *jax.device_put(eight, divided())).vectors.addressable_shards
 print(sorted({shard.data.shape[0] for shard in shards}), len({shard.device for shard in shards}), file=sys.stderr)
 print(program.as_text())
 np.savez(sys.argv[2], vectors=found.vectors, losses=found.losses, iou=found.iou)
 """
 
 
-def test_eight_devices_give_the_vectors_of_one_and_do_not_talk(tmp_path):
+@pytest.mark.parametrize("recipe", ["paper", "ridge"])
+def test_eight_devices_give_the_vectors_of_one_and_do_not_talk(tmp_path, recipe):
     """Eleven images, so that shares are padded; in a process of its own, since devices are counted at its start."""
     activations, masks, valid, start = samples((6, 5, 16), n=11)
     np.savez(tmp_path / "in.npz", activations=activations, masks=masks, valid=valid, start=start)
-    command = [sys.executable, "-c", EIGHT_DEVICES, str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]
+    command = [sys.executable, "-c", EIGHT_DEVICES, str(tmp_path / "in.npz"), str(tmp_path / "out.npz"), recipe]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[-1] == "[1] 8"
     assert not re.findall(r"all-reduce|all-gather|all-to-all|collective|reduce-scatter", done.stdout)
     there = np.load(tmp_path / "out.npz")
     still = np.zeros_like(start)
-    here = solve_together((activations, masks, valid, still), SolverOptions())
+    whitening = Statistics.of(activations).whitening() if recipe == "ridge" else None
+    here = solve_together((activations, masks, valid, still), SolverOptions(recipe=recipe), whitening)
     # one program for a share of two images, one for eleven: the same arithmetic, fused differently
     np.testing.assert_allclose(there["vectors"], here.vectors, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(there["losses"], here.losses, rtol=1e-5)

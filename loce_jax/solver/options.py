@@ -1,7 +1,7 @@
 """How to solve: the recipe as one frozen object."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -11,14 +11,16 @@ from loce_jax.checks import InputError, check_known
 from loce_jax.solver.losses import OBJECTIVES
 
 STARTS = ("zeros", "ones", "uniform", "normal")
+COMMON = ("recipe", "target")
+OF_RIDGE = ("strength", "whitening", "tolerance")
 
 
 @dataclass(frozen=True)
 class SolverOptions:
     """The recipe.  Frozen and hashable: equal options share one compilation.  The defaults are the paper's.
 
-    The objectives have no finite optimum, so `num_steps` and `learning_rate` are part of what a LoCE is: no entry
-    grows beyond about their product.
+    The paper's objectives have no finite optimum, so `num_steps` and `learning_rate` are part of what a LoCE is: no
+    entry grows beyond about their product.  The ridge recipe has one, see `loce_jax.solver.ridge`.
 
     Attributes:
         objective: ``"bce"`` (the paper's weighted agreement, see `loce_jax.solver.losses`), ``"mse"`` or ``"mae"``.
@@ -35,7 +37,12 @@ class SolverOptions:
         penalty: how ``"mse"`` and ``"mae"`` measure the norm that they add: ``"batch"`` as the reference does, over
             all vectors of the call together, which ties samples to each other; ``"sample"``, each on its own.
         iou: ``"paper"`` truncates the projection to 8 bits before it is thresholded, as the reference does;
-            ``"plain"`` does not.
+            ``"plain"`` does not, nor does the ridge recipe.
+        recipe: ``"paper"``, or ``"ridge"``, whose only options are `target` and the following three; those above are
+            the paper recipe's, these not.
+        strength: of the ridge penalty, above 0; more makes vectors of a concept more alike and masks blurrier.
+        whitening: 0 (activations are only centred and scaled) to 1 (whitened).
+        tolerance: relative error of a vector at which it is done.  float32 reaches about 1e-6.
     """
 
     objective: Literal["bce", "mse", "mae"] = "bce"
@@ -48,9 +55,20 @@ class SolverOptions:
     target: tuple[int, int] = (100, 100)
     penalty: Literal["batch", "sample"] = "batch"
     iou: Literal["paper", "plain"] = "paper"
+    recipe: Literal["paper", "ridge"] = "paper"
+    strength: float = 0.5
+    whitening: float = 0.5
+    tolerance: float = 1e-5
 
     def __post_init__(self):
-        """Raise `InputError` for a value that no recipe can have."""
+        """Raise `InputError` for a value that the recipe cannot have, or for one that belongs to the other recipe."""
+        check_known("recipe", [self.recipe], ("paper", "ridge"))
+        for field in fields(self):
+            if field.name not in self._own and getattr(self, field.name) != field.default:
+                raise InputError(
+                    f"`{field.name}` has no meaning in the {self.recipe} recipe, but is {getattr(self, field.name)!r}. "
+                    f"Leave it out, or choose the other recipe; {self.recipe} has {', '.join(self._own)}."
+                )
         check_known("objective", [self.objective], list(OBJECTIVES))
         check_known("start", [self.start], STARTS)
         check_known("penalty", [self.penalty], ("batch", "sample"))
@@ -59,6 +77,14 @@ class SolverOptions:
             value = getattr(self, name)
             if not (value >= low and value < float("inf")):
                 raise InputError(f"`{name}` must be finite and at least {low}, but got {value}.")
+        for name, high in (("strength", float("inf")), ("tolerance", 1)):
+            if not 0 < getattr(self, name) < high:
+                raise InputError(
+                    f"`{name}` must be above 0 and below {high:g}, but got {getattr(self, name)}. Without it the ridge "
+                    "recipe has no answer."
+                )
+        if not 0 <= self.whitening <= 1:
+            raise InputError(f"`whitening` must be from 0 (none) to 1 (all of it), but got {self.whitening}. Try 0.5.")
         if len(self.target) != 2 or min(self.target) < 1:
             raise InputError(f"`target` must be a height and a width of at least 1, but got {self.target}.")
 
@@ -70,6 +96,33 @@ class SolverOptions:
         True
         """
         return cls()
+
+    @classmethod
+    def ridge(cls, strength: float = 0.5, whitening: float = 0.5) -> "SolverOptions":
+        """The recipe of this project: half-whitened ridge logistic regression, in no paper (benchmarks/QUALITY.md).
+
+        >>> SolverOptions.ridge(strength=1.0).record()
+        {'target': (100, 100), 'recipe': 'ridge', 'strength': 1.0, 'whitening': 0.5, 'tolerance': 1e-05}
+        """
+        return cls(recipe="ridge", strength=strength, whitening=whitening)
+
+    def record(self) -> dict[str, Any]:
+        """The options that belong to the recipe, as plain values; a record without ``recipe`` is of the paper's."""
+        own = {name: value for name, value in asdict(self).items() if name in self._own}
+        if self.recipe == "paper":
+            del own["recipe"]
+        return own
+
+    @property
+    def _own(self):
+        """Names of the options that mean something in this recipe."""
+        if self.recipe == "ridge":
+            return (*COMMON, *OF_RIDGE)
+        return tuple(field.name for field in fields(self) if field.name not in OF_RIDGE)
+
+    def strength_at(self, channels: int, cells: int) -> float:
+        """The ridge penalty's strength for a layer of so many channels and grid cells."""
+        return self.strength
 
     @property
     def couples_batch(self) -> bool:

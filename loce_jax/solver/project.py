@@ -20,14 +20,19 @@ def enlarge(responses: Float[Array | np.ndarray, "*rows h w"], size: tuple[int, 
 
 
 def project(
-    activations: Float[Array, "h w c"], vector: Float[Array, " c"], size: tuple[int, int] = (100, 100)
+    activations: Float[Array, "h w c"],
+    vector: Float[Array, " c"],
+    size: tuple[int, int] = (100, 100),
+    bias: Float[Array, ""] | float = 0.0,
 ) -> Float[Array, "H W"]:
-    """The mask that `vector` draws on one sample's `activations`: ``sigmoid(activations @ vector)`` at `size`.
+    """The mask that `vector` draws on one sample's `activations`: ``sigmoid(activations @ vector + bias)`` at `size`.
+
+    A vector of the ridge recipe has a bias and asks for whitened activations, see `Statistics.whitening`.
 
     Any vector will do, also another image's or a mean over many.  Values in [0, 1]; 0.5 is the paper's threshold.
 
     >>> bool((project(jnp.ones((2, 2, 3)), jnp.zeros(3), (4, 4)) == 0.5).all())
     True
     """
-    response = activations.astype(jnp.float32) @ vector.astype(jnp.float32)
+    response = activations.astype(jnp.float32) @ vector.astype(jnp.float32) + bias
     return jax.nn.sigmoid(enlarge(response, size))

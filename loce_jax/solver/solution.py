@@ -22,18 +22,40 @@ class Status(IntEnum):
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
+class Convergence:
+    """How a recipe with a stopping rule ended.
+
+    Attributes:
+        converged: whether the vector is as exact as `SolverOptions.tolerance` asks; False where not `ok`.
+        steps: of Newton's method, 0 to 50.
+        gradient_norm: of the objective by the vector, at the best bias; 0 is best.  Divided by ``strength * |v|`` it
+            bounds the relative error of v.
+    """
+
+    converged: Bool[Array | np.ndarray, "*rows"]
+    steps: Int[Array | np.ndarray, "*rows"]
+    gradient_norm: Float[Array | np.ndarray, "*rows"]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
 class Solution:
     """Local concept embeddings; the leading axes are those of the masks, ``[n]`` or ``[n, k]``.
 
     A pytree: ``jax.tree.map(np.asarray, solution)`` brings it to the host.
 
     Attributes:
-        vectors: the embeddings, float32, not normalised; NaN where not `ok`.
-        losses: the objective before each of the t steps, a sum over pixels for ``"bce"``.
-        responses: ``activations @ vector`` of the final vector, at the layer's own resolution.
+        vectors: the embeddings, float32, not normalised; NaN where not `ok`.  Under the ridge recipe they live in
+            the whitened coordinates.
+        losses: the objective before each of the t steps, a sum over pixels for ``"bce"``; of the ridge recipe, t is 1
+            and it is the objective at the end.
+        responses: ``activations @ vector`` of the final vector, at the layer's own resolution; under the ridge recipe
+            of whitened activations, plus the bias.
         iou: intersection over union of projection and target, both thresholded at one half, on the target's grid; in
             [0, 1], 1 is best.  The IoU at the photo's own size, as published, is `loce_jax.solver.iou.overlap`'s.
         status: a `Status` a row.
+        bias: added to the responses by the ridge recipe; None if the recipe has none.
+        convergence: None for a recipe without a stopping rule.
     """
 
     vectors: Float[Array | np.ndarray, "*rows c"]
@@ -41,6 +63,8 @@ class Solution:
     responses: Float[Array | np.ndarray, "*rows h w"]
     iou: Float[Array | np.ndarray, "*rows"]
     status: Int[Array | np.ndarray, "*rows"]
+    bias: Float[Array | np.ndarray, "*rows"] | None = None
+    convergence: Convergence | None = None
 
     @property
     def ok(self) -> Bool[Array | np.ndarray, "*rows"]:

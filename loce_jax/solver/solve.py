@@ -17,17 +17,19 @@ from loce_jax.checks import InputError, check_shape
 from loce_jax.solver.devices import solve_on_devices, solve_together
 from loce_jax.solver.options import SolverOptions
 from loce_jax.solver.solution import Solution
+from loce_jax.solver.whitening import Statistics
 
 ACTIVATION_DTYPES = ("float32", "bfloat16", "float16")
 
 
-def solve(
+def solve(  # noqa: PLR0913 - the samples, the recipe, and what some calls and one recipe need
     activations: Float[Array | np.ndarray, "n h w c"],
     masks: Num[Array | np.ndarray, "n *k H W"] | Bool[Array | np.ndarray, "n *k H W"],
     options: SolverOptions = SolverOptions(),  # noqa: B008 - frozen
     *,
     valid: Bool[Array | np.ndarray, "n k"] | None = None,
     initial: Float[Array | np.ndarray, "n *k c"] | None = None,
+    statistics: Statistics | None = None,
 ) -> Solution:
     """Find one concept vector per mask.
 
@@ -39,6 +41,8 @@ def solve(
         options: the recipe; default is the paper's.
         valid: with ``[n, k, H, W]`` masks, False marks padding: no result, status `Status.PADDING`.
         initial: start vectors; overrides ``options.start``.
+        statistics: of the layer's pixels over the whole data set, for the ridge recipe; it tells the coordinates that
+            the vectors live in, so vectors are comparable only if they were solved with the same.
 
     Returns:
         The `Solution`; its fields have the leading axes of `masks`.  Rows that cannot be solved (non-finite numbers,
@@ -52,17 +56,23 @@ def solve(
     >>> solution = solve(activations, masks)
     >>> solution.vectors.shape, solution.ok.tolist(), bool(solution.vectors[0, 0] > 0 > solution.vectors[1, 0])
     ((2, 1), [True, True], True)
+    >>> statistics = Statistics.of(activations)  # of all your images
+    >>> solution = solve(activations, masks, SolverOptions.ridge(), statistics=statistics)
+    >>> solution.convergence.converged.tolist(), bool(solution.vectors[0, 0] > 0 > solution.vectors[1, 0])
+    ([True, True], True)
     """
     _check(activations, masks, valid, initial)
+    _check_recipe(activations, options, initial, statistics)
     k = masks.shape[1:-2]
     targets = masks.astype(np.float32).reshape(len(masks), *(k or (1,)), *masks.shape[-2:])
     if valid is None:
         valid = np.ones(targets.shape[:2], bool)
-    if initial is None:
+    if initial is None or options.recipe == "ridge":
         start = options.start_vector(activations.shape[-1])
     else:
         start = initial.astype(np.float32).reshape(*targets.shape[:2], -1)
-    solution = _solve_all((activations, targets, valid, start), options)
+    whitening = statistics.whitening(options.whitening) if statistics else None
+    solution = _solve_all((activations, targets, valid, start), options, whitening)
     return solution if k else jax.tree.map(lambda leaf: leaf[:, 0], solution)
 
 
@@ -100,15 +110,39 @@ def _check(activations, masks, valid, initial):
             )
 
 
+def _check_recipe(activations, options, initial, statistics):
+    if options.recipe != "ridge":
+        if statistics is not None:
+            raise InputError(
+                "`statistics` belongs to the ridge recipe, but the options are of the paper's. Leave it out, or choose "
+                "`SolverOptions.ridge()`."
+            )
+        return
+    if statistics is None:
+        raise InputError(
+            "`statistics` must be given for the ridge recipe, whose vectors live in coordinates of the whole data set, "
+            "but got none. `Statistics.of(activations)` of all images makes it; parts `merge`."
+        )
+    if statistics.mean.shape != activations.shape[-1:]:
+        raise InputError(
+            f"`statistics` must be of the same layer as `activations`, which have {activations.shape[-1]} channels, "
+            f"but is of {len(statistics.mean)}. Gather it from this layer."
+        )
+    if initial is not None:
+        raise InputError("`initial` has no meaning in the ridge recipe, which has one answer. Leave it out.")
+
+
 def _is_traced(arrays):
     """Whether we are inside a caller's `jit` or `vmap`, where there are shapes but no values."""
     return any(isinstance(array, Tracer) for array in arrays)
 
 
-def _solve_all(samples, options):
+def _solve_all(samples, options, whitening):
     """The samples by the shortest way: compiled for the cores of a CPU, or by XLA on the devices there are."""
     if _is_traced(samples):
-        return solve_together(samples, options)
+        return solve_together(samples, options, whitening)
+    if options.recipe == "ridge":
+        return solve_on_devices(samples, options, whitening)
     if runs_on_cores():
         from loce_jax.solver.cpu import serves, solve_on_cores  # noqa: PLC0415 - Numba, half a second
 

@@ -1,0 +1,248 @@
+"""The ridge recipe for ONE sample: logistic regression with a squared penalty, solved by Newton's method.
+
+With whitened features x, an unpenalised bias b, U the resize to the target's grid, and weights w that balance concept
+and background and sum to 1::
+
+    z = U(x @ v) + b,    L(v, b) = sum w (softplus(z) - t z) + strength / 2 |v|^2
+
+L is strictly convex in v: there is one answer, whatever the start, and ``|gradient| <= tolerance * strength * |v|``
+bounds the relative error of v by `tolerance`.  Newton's equations are solved by conjugate gradients, to which the
+Hessian is two passes over the features and `loce_jax.solver.bands` in between.  Where there are more channels than
+cells, v is a sum of cells' features, ``v = X.T @ a``, and everything happens to `a` by way of the cells' inner
+products `gram`.
+Letters: h x w grid cells of the layer, p = h * w, c channels, H x W the target's grid, m = c or p unknowns.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from loce_jax.solver.bands import Bands, apply_bands, couple
+from loce_jax.solver.options import SolverOptions
+from loce_jax.solver.sample import Resize, enlarge, judge
+from loce_jax.solver.solution import Convergence, Solution, Status
+
+MOST_STEPS, MOST_INNER_STEPS = 50, 200  # of Newton and of conjugate gradients; about 6 and 3 are usual
+INNER_TOLERANCE = 0.05  # of what is left of the gradient; less costs more passes than it saves steps
+SHORTEST = 1e-3  # part of a Newton step that is still tried
+ROUNDING = 1e-6  # by how much, relatively, a loss may seem to rise
+
+
+class Features(NamedTuple):
+    """One image's whitened activations, and their cells' inner products if there are fewer cells than channels."""
+
+    cells: Float[Array, "h w c"]
+    gram: Float[Array, "p p"] | None
+
+
+def prepare(cells: Float[Array, "h w c"]) -> Features:
+    """What the concepts of an image share."""
+    h, w, c = cells.shape
+    flat = cells.reshape(h * w, c)
+    return Features(cells, flat @ flat.T if h * w < c else None)
+
+
+class Space(NamedTuple):
+    """Where the unknowns live: in place of a vector v, v itself, or the `a` of ``v = X.T @ a``.
+
+    Attributes:
+        unknowns: how many there are, m.
+        respond: from unknowns to ``X @ v``.
+        pull: from what pulls at the responses to what pulls at v, as unknowns: ``X.T @ slopes``.
+        inner: of unknowns, their response, and other unknowns: the inner product of their vectors.
+        vector: from unknowns to v.
+    """
+
+    unknowns: int
+    respond: Callable
+    pull: Callable
+    inner: Callable
+    vector: Callable
+
+    @classmethod
+    def of(cls, features: Features) -> "Space":
+        """Cells' shares `a` if there are fewer cells than channels, else v."""
+        (h, w, c), gram = features.cells.shape, features.gram
+        flat = features.cells.reshape(h * w, c)
+        if gram is None:
+            return cls(c, lambda v: flat @ v, lambda slopes: slopes @ flat, lambda v, _, other: v @ other, lambda v: v)
+        return cls(h * w, lambda a: gram @ a, lambda slopes: slopes, lambda _, r, other: r @ other, lambda a: a @ flat)
+
+
+class Point(NamedTuple):
+    """Unknowns, their response and a bias; or a step of these."""
+
+    unknowns: Float[Array, " m"]
+    response: Float[Array, " p"]
+    bias: Float[Array, ""]
+
+
+class Place(NamedTuple):
+    """A point, the objective there, and its first and second derivatives by the logits, on the target's grid."""
+
+    point: Point
+    loss: Float[Array, ""]
+    slope: Float[Array, "H W"]
+    curvature: Float[Array, "H W"]
+
+
+class Descent(NamedTuple):
+    """Newton's equations at a place, the bias eliminated from them.
+
+    Attributes:
+        bands: the curvature on the layer's grid.
+        level: ``bands`` applied to ones, what the bias does.
+        gradient: of the objective by v at the best bias, as unknowns; with its response.
+        norm: of the gradient.
+        converged: whether v is within the tolerance, and the bias the best for it.
+    """
+
+    bands: Bands
+    level: Float[Array, " p"]
+    gradient: Float[Array, " m"]
+    response: Float[Array, " p"]
+    norm: Float[Array, ""]
+    converged: Bool[Array, ""]
+
+
+class Problem(NamedTuple):
+    """One sample's objective, and the parts of a Newton step on it."""
+
+    space: Space
+    target: Float[Array, "H W"]
+    weights: Float[Array, "H W"]
+    resize: Resize
+    strength: float
+    tolerance: float
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Height and width of the layer."""
+        return self.resize[0].shape[1], self.resize[1].shape[1]
+
+    def at(self, point: Point) -> Place:
+        """The objective and its derivatives at a point."""
+        logits = enlarge(point.response.reshape(self.grid), self.resize) + point.bias
+        decay = jnp.exp(-jnp.abs(logits))
+        share = jnp.where(logits < 0, decay, 1) / (1 + decay)
+        softplus = jnp.maximum(logits, 0) + jnp.log1p(decay)
+        size = self.space.inner(point.unknowns, point.response, point.unknowns)
+        loss = jnp.sum(self.weights * (softplus - self.target * logits)) + self.strength / 2 * size
+        return Place(point, loss, self.weights * (share - self.target), self.weights * share * (1 - share))
+
+    def descent(self, place: Place) -> Descent:
+        """Newton's equations at a place."""
+        rows, columns = self.resize
+        bands = couple(place.curvature, self.resize)
+        level = apply_bands(bands, jnp.ones_like(place.slope, shape=self.grid)).ravel()
+        excess = place.slope.sum()
+        slopes = (rows.T @ place.slope @ columns).ravel() - level * (excess / level.sum())
+        unknowns, inner = place.point.unknowns, self.space.inner
+        gradient = self.space.pull(slopes) + self.strength * unknowns
+        response = self.space.respond(gradient)
+        squares = jnp.maximum(inner(gradient, response, gradient), 0)
+        size = inner(unknowns, place.point.response, unknowns)
+        near = (squares <= (self.tolerance * self.strength) ** 2 * size) & (jnp.abs(excess) <= self.tolerance)
+        return Descent(bands, level, gradient, response, jnp.sqrt(squares), near)
+
+    def direction(self, place: Place, descent: Descent) -> Point:
+        """Newton's step, by conjugate gradients on the unknowns; the bias follows from them."""
+        inner, level = self.space.inner, descent.level
+        total = level.sum()
+
+        def hessian(change, response):
+            slopes = apply_bands(descent.bands, response.reshape(self.grid)).ravel()
+            return self.space.pull(slopes - level * (level @ response / total)) + self.strength * change
+
+        def unfinished(state):
+            *_, left, steps = state
+            return (left > (INNER_TOLERANCE * descent.norm) ** 2) & (steps < MOST_INNER_STEPS)
+
+        def conjugate(state):
+            found, rest, way, left, steps = state
+            curved = hessian(*way)
+            share = left / inner(*way, curved)
+            found = found[0] + share * way[0], found[1] + share * way[1]
+            rest = rest - share * curved
+            response = self.space.respond(rest)
+            now = inner(rest, response, rest)
+            way = rest + now / left * way[0], response + now / left * way[1]
+            return found, rest, way, now, steps + 1
+
+        nothing = jnp.zeros_like(descent.gradient), jnp.zeros_like(descent.response)
+        downhill = -descent.gradient, -descent.response
+        state = nothing, downhill[0], downhill, descent.norm**2, 0
+        (change, response), *_ = jax.lax.while_loop(unfinished, conjugate, state)
+        return Point(change, response, -(place.slope.sum() + level @ response) / total)
+
+    def move(self, place: Place, step: Point) -> Place:
+        """As far along the step as the objective falls: the whole of it, or a half, or a quarter, ..."""
+
+        def along(part):
+            return self.at(jax.tree.map(lambda here, change: here + part * change, place.point, step))
+
+        def higher(state):
+            part, tried = state
+            return ~(tried.loss <= place.loss + ROUNDING * jnp.abs(place.loss)) & (part > SHORTEST)
+
+        def halve(state):
+            part, _ = state
+            return part / 2, along(part / 2)
+
+        whole = jnp.ones_like(place.loss)
+        return jax.lax.while_loop(higher, halve, (whole, along(whole)))[1]
+
+
+def ridge_one(
+    features: Features,
+    target: Float[Array, "H W"],
+    valid: Bool[Array, ""],
+    *,
+    resize: Resize,
+    options: SolverOptions,
+) -> Solution:
+    """One sample; features, target and resize may be float32 or float64, and so is the solution."""
+    h, w, c = features.cells.shape
+    finite = jnp.all(jnp.isfinite(features.cells)) & jnp.all(jnp.isfinite(target))
+    status = judge(valid, finite, target.max(), target.min())
+    features, target = jax.tree.map(lambda leaf: jnp.where(finite, leaf, 0), (features, target))
+    space = Space.of(features)
+    problem = Problem(space, target, balance(target), resize, options.strength_at(c, h * w), options.tolerance)
+
+    def unfinished(state):
+        _, descent, steps = state
+        return ~descent.converged & (steps < MOST_STEPS)
+
+    def step(state):
+        place, descent, steps = state
+        place = problem.move(place, problem.direction(place, descent))
+        return place, problem.descent(place), steps + 1
+
+    nothing = (jnp.zeros_like(features.cells, shape=shape) for shape in ((space.unknowns,), (h * w,), ()))
+    start = problem.at(Point(*nothing))
+    first = problem.descent(start)
+    skipped = first._replace(converged=first.converged | (status != Status.OK))
+    place, last, steps = jax.lax.while_loop(unfinished, step, (start, skipped, jnp.zeros((), jnp.int32)))
+    point = place.point
+    response = point.response.reshape(h, w) + point.bias
+    drawn, mask = enlarge(response, resize) > 0, target > 0.5
+    iou = jnp.sum(drawn & mask) / jnp.maximum(jnp.sum(drawn | mask), 1)
+    numbers = space.vector(point.unknowns), place.loss[None], response, iou, point.bias, last.norm
+    good = status == Status.OK
+    vector, loss, response, iou, bias, norm = (jnp.where(good, leaf, jnp.nan) for leaf in numbers)
+    return Solution(vector, loss, response, iou, status, bias, Convergence(last.converged & good, steps, norm))
+
+
+def balance(target: Float[Array, "H W"]) -> Float[Array, "H W"]:
+    """Weights of pixels, of sum 1: those of a concept that covers the share s of the mask count 1 - s, others s.
+
+    >>> balance(jnp.array([[1.0, 0.0, 0.0, 0.0]])).tolist()[0]
+    [0.5, 0.1666666716337204, 0.1666666716337204, 0.1666666716337204]
+    """
+    share = jnp.mean(target)
+    weights = (1 - share) * target + share * (1 - target)
+    total = jnp.sum(weights)
+    return weights / jnp.where(total > 0, total, 1)
