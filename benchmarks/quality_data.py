@@ -115,8 +115,6 @@ def open_part(name: str, shared: Path, *, quick: bool = False) -> Part:
     items = dataset.items
     if name.startswith("coco"):
         items = tuple(item for item in items if half_of(item.image) == name)
-    if name == "capybara":
-        items = items[:: 20 if quick else 2]
     return Part(name, dataset, items[:6] if quick else items)
 
 
@@ -151,10 +149,10 @@ Change = Callable[[Bool[np.ndarray, "H W"]], Bool[np.ndarray, "H W"]]
 
 
 def read_rows(parts: Sequence[Part], change: Change | None = None) -> Rows:
-    """All rows of the parts with a cover within `COVER`, by photo and concept; `change` alters what is drawn of them."""
+    """All rows of the parts with a cover within `COVER`, by photo and concept; `change` alters the masks drawn."""
     placed = [(part, item) for part in parts for item in part.items]
     with ThreadPoolExecutor() as pool:
-        read = list(pool.map(lambda place: _rows_of(*place, change), placed))
+        read = list(pool.map(lambda place: _rows_of(place[0], place[1], change), placed))
     found = [(number, *row) for number, rows in enumerate(read) for row in rows]
     photos, groups, concepts, areas, targets = (np.array(column) for column in zip(*found, strict=True))
     return Rows(photos, groups, concepts, areas, targets)
@@ -173,7 +171,9 @@ def _boxes(shape: str) -> Change:
     """Boxes of the mask's connected pieces, or the ellipses in them."""
 
     def draw(mask):
-        pieces = ndimage.find_objects(ndimage.label(mask)[0])
+        labelled = np.zeros(mask.shape, np.int32)
+        ndimage.label(mask, output=labelled)
+        pieces = ndimage.find_objects(labelled)
         boxes = [
             {"id": 0, "bbox": [float(x.start), float(y.start), float(x.stop - x.start), float(y.stop - y.start)]}
             for y, x in pieces
@@ -206,7 +206,7 @@ CHANGED_PHOTOS: Mapping[str, Callable[[UInt8[np.ndarray, "H W 3"], int], UInt8[n
 def activations_of(
     network: Network, layers: Sequence[str], part: Part, cache: Path, change: str = ""
 ) -> dict[str, Float[np.ndarray, "n h w c"]]:
-    """A part's activations at `layers`, float16, from `cache` where they lie there already; `change` names a photo's."""
+    """A part's activations at `layers`, float16, kept in `cache`; `change` is one of `CHANGED_PHOTOS`."""
     names = [layer.name for layer in network.resolve(layers)]
     images = hashlib.sha256(" ".join(item.image for item in part.items).encode()).hexdigest()
     key = "-".join((network.fingerprint[:12], str(network.preprocess.size), part.name, images[:8], change))

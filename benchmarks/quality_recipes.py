@@ -1,4 +1,4 @@
-"""The recipes that `bench_quality` compares: one function each, a `Task` in, a `Found` out.  To add one, add a function.
+"""The recipes that `bench_quality` compares: one function each, a `Task` in, a `Found` out.
 
 Letters: n photos, r rows (a photo and a concept each), k rows of a photo, h x w grid cells, c channels, th x tw the
 target's grid.
@@ -57,7 +57,7 @@ def paper_by_mean(task: Task) -> Found:
     """
     targets = task.rows.targets
     touched = (targets > 0).mean(axis=(1, 2), keepdims=True)
-    stretched = targets * touched / targets.mean(axis=(1, 2), keepdims=True)
+    stretched = targets * touched / np.maximum(targets.mean(axis=(1, 2), keepdims=True), 1e-9)
     return _solve(jax.jit(solve), replace(task, rows=replace(task.rows, targets=stretched)))
 
 
@@ -94,7 +94,7 @@ def mean_difference(task: Task) -> Found:
 
 def _mean(features, shares, mask):
     weights = (shares[0].T @ mask @ shares[1]).ravel()
-    return weights @ features / weights.sum()
+    return weights @ features / weights.sum() if weights.any() else np.full(features.shape[1], np.nan)
 
 
 def one_a_concept(strength: float, whitening: float) -> Recipe:
@@ -122,7 +122,7 @@ def one_a_concept(strength: float, whitening: float) -> Recipe:
             tall = task.activations[rows.photos[shown]].reshape(1, -1, w, c)
             masks = rows.targets[shown].reshape(1, -1, side[1])
             found = solve(tall, masks, options, statistics=task.statistics)
-            responses[asked] = cells[rows.photos[asked]] @ np.asarray(found.vectors[0]) + float(found.bias[0])
+            responses[asked] = cells[rows.photos[asked]] @ np.asarray(found.vectors[0]) + np.asarray(found.bias)
         return Found(None, responses)
 
     return find
