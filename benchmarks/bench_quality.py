@@ -14,12 +14,13 @@ Activations are kept in ``--cache``, so that another run only solves.
 
 import argparse
 import functools as ft
+import itertools
 import json
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,6 +45,7 @@ ENOUGH = {"camvid_develop": 11, "camvid_report": 11, "scenes": 11, "coco_all": 1
 FEW = 6  # the same in half of coco_open, where hardly a concept has 11
 COMPARED = ("iou", "p1", "p10", "p_other1", "p_other10")
 PAPER = "paper"
+Activations = Callable[[str], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -98,10 +100,10 @@ class Place:
         names = {name for names in PARTS.values() for name in names}
         return {name: open_part(name, self.shared, quick=self.quick) for name in names}
 
-    def activations(self, network: Network, layer: str, data: str, change: str = "") -> np.ndarray:
-        """One layer's activations on all photos of some data, float32."""
-        found = [activations_of(network, [layer], self.parts[part], self.cache, change) for part in PARTS[data]]
-        return np.concatenate([np.asarray(next(iter(one.values())), np.float32) for one in found])
+    def activations(self, network: Network, layers: Sequence[str], data: str, change: str = "") -> Activations:
+        """A function from one of the layers to its activations on all photos of some data, float32."""
+        found = [activations_of(network, layers, self.parts[part], self.cache, change) for part in PARTS[data]]
+        return lambda layer: np.concatenate([np.asarray(one[layer], np.float32) for one in found])
 
 
 def study(stage: str, subjects: Iterable[Subject], place: Place) -> Iterator[dict]:
@@ -111,8 +113,9 @@ def study(stage: str, subjects: Iterable[Subject], place: Place) -> Iterator[dic
         rows = read_rows([place.parts[part] for part in PARTS[data]])
         for subject in subjects:
             network = subject.load(place.shared)
+            all_layers = ft.partial(place.activations, network, subject.layers, data)
             for layer in network.resolve(subject.layers):
-                activations = place.activations(network, layer.name, data)
+                activations = all_layers()(layer.name)
                 about = {
                     "stage": stage,
                     "network": Path(subject.name).name,
@@ -125,9 +128,9 @@ def study(stage: str, subjects: Iterable[Subject], place: Place) -> Iterator[dic
                 task = Task(activations, rows, Statistics.of(activations))
                 found = judge(task, recipes, enough=2 if place.quick else ENOUGH.get(data, FEW))
                 if stage == "report" and data in SHAKEN:
-                    changed = ft.partial(place.activations, network, layer.name, data)
                     parts = [place.parts[part] for part in PARTS[data]]
-                    found = [*found, *shake(task, parts, changed)]
+                    photos = {change: all_layers(change)(layer.name) for change in CHANGED_PHOTOS}
+                    found = itertools.chain(found, shake(task, parts, photos))
                 yield from (about | line for line in found)
 
 
@@ -164,12 +167,15 @@ def _short(number):
     return round(number, 4) if np.isfinite(number) else None
 
 
-def shake(task: Task, parts: list[Part], activations) -> Iterator[dict]:
-    """The cosine of every LoCE with that of the same pair when its mask, or its photo, is changed."""
+def shake(task: Task, parts: Sequence[Part], photos: Mapping[str, np.ndarray]) -> Iterator[dict]:
+    """The cosine of every LoCE with that of the same pair when its mask, or its photo, is changed.
+
+    `photos` are the changed photos' activations.
+    """
     drawn = draws_of(task.rows)
     plain = {name: recipe(task).vectors for name, recipe in REPORTED.items()}
     changes = {name: replace(task, rows=read_rows(parts, change)) for name, change in CHANGED_MASKS.items()}
-    changes |= {name: replace(task, activations=activations(name)) for name in CHANGED_PHOTOS}
+    changes |= {name: replace(task, activations=activations) for name, activations in photos.items()}
     for change, changed in changes.items():
         base = None
         for name, recipe in REPORTED.items():
