@@ -239,6 +239,12 @@ WRONG_OPTIONS = {
     "num_steps=0": "`num_steps` must be finite and at least 1, but got 0",
     "learning_rate=float('nan')": "`learning_rate` must be finite",
     "target=(0, 3)": "`target` must be a height and a width of at least 1",
+    "recipe='rigde'": "unknown recipe 'rigde'. Did you mean 'ridge'",
+    "recipe='ridge', strength=0.0": "`strength` must be above 0 and below inf, but got 0.0",
+    "recipe='ridge', whitening=1.5": "`whitening` must be from 0 (none) to 1 (all of it), but got 1.5",
+    "recipe='ridge', tolerance=1.0": "`tolerance` must be above 0 and below 1, but got 1.0",
+    "recipe='ridge', num_steps=9": "`num_steps` has no meaning in the ridge recipe, but is 9",
+    "strength=2.0": "`strength` has no meaning in the paper recipe, but is 2.0",
 }
 
 

@@ -18,6 +18,7 @@ from loce_jax.solver.cpu import sigmoid, solve_on_cores, taps
 from loce_jax.solver.devices import solve_together
 from loce_jax.solver.gpu import agrees_with_xla, solve_by_kernel
 from loce_jax.solver.losses import OBJECTIVES
+from loce_jax.solver.ridge import Setting
 
 GRIDS = {"odd": (5, 7, 13), "one cell": (1, 1, 3), "one row": (1, 6, 4), "finer than the target": (23, 30, 2)}
 
@@ -166,20 +167,22 @@ EIGHT_DEVICES = """
 import sys
 import jax
 jax.config.update("jax_num_cpu_devices", 8)
+import jax.numpy as jnp
 import numpy as np
 from loce_jax import SolverOptions, Statistics, solve
 from loce_jax.mesh import divided
 from loce_jax.solver import devices
+from loce_jax.solver.ridge import Setting
 given = dict(np.load(sys.argv[1]))
 options = SolverOptions(recipe=sys.argv[3])
 statistics = Statistics.of(given["activations"]) if options.recipe == "ridge" else None
-whitening = statistics.whitening() if statistics else None
+setting = Setting(statistics.whitening(), jnp.float32(0.1), jnp.float32(0.5)) if statistics else None
 found = solve(given["activations"], given["masks"], options, statistics=statistics)
 assert len(jax.devices()) == 8
 eleven = [np.asarray(part) for part in (given["activations"], given["masks"], given["valid"], given["start"])]
 eight = [part[:8] for part in eleven]
-program = devices.in_shares(options).lower(whitening, *eight).compile()
-shards = devices.in_shares(options)(whitening, *jax.device_put(eight, divided())).vectors.addressable_shards
+program = devices.in_shares(options).lower(setting, *eight).compile()
+shards = devices.in_shares(options)(setting, *jax.device_put(eight, divided())).vectors.addressable_shards
 print(sorted({shard.data.shape[0] for shard in shards}), len({shard.device for shard in shards}), file=sys.stderr)
 print(program.as_text())
 np.savez(sys.argv[2], vectors=found.vectors, losses=found.losses, iou=found.iou)
@@ -198,8 +201,9 @@ def test_eight_devices_give_the_vectors_of_one_and_do_not_talk(tmp_path, recipe)
     assert not re.findall(r"all-reduce|all-gather|all-to-all|collective|reduce-scatter", done.stdout)
     there = np.load(tmp_path / "out.npz")
     still = np.zeros_like(start)
-    whitening = Statistics.of(activations).whitening() if recipe == "ridge" else None
-    here = solve_together((activations, masks, valid, still), SolverOptions(recipe=recipe), whitening)
+    numbers = jnp.float32(0.1), jnp.float32(0.5)
+    setting = None if recipe == "paper" else Setting(Statistics.of(activations).whitening(), *numbers)
+    here = solve_together((activations, masks, valid, still), SolverOptions(recipe=recipe), setting)
     # one program for a share of two images, one for eleven: the same arithmetic, fused differently
     np.testing.assert_allclose(there["vectors"], here.vectors, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(there["losses"], here.losses, rtol=1e-5)

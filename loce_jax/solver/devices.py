@@ -13,10 +13,9 @@ from jaxtyping import Array, Bool, Float
 from loce_jax.mesh import divided, each_its_share
 from loce_jax.resampling import bilinear_matrix
 from loce_jax.solver.options import SolverOptions
-from loce_jax.solver.ridge import prepare, ridge_one
+from loce_jax.solver.ridge import Setting, prepare, ridge_one
 from loce_jax.solver.sample import Resize, solve_one
 from loce_jax.solver.solution import Solution
-from loce_jax.solver.whitening import Whitening
 
 Samples = tuple[  # activations, targets, which of them are real, and start vectors, or one for all
     Float[Array | np.ndarray, "n h w c"],
@@ -27,11 +26,11 @@ Samples = tuple[  # activations, targets, which of them are real, and start vect
 
 
 @ft.partial(jax.jit, static_argnames="options")
-def solve_together(samples: Samples, options: SolverOptions, whitening: Whitening | None = None) -> Solution:
+def solve_together(samples: Samples, options: SolverOptions, setting: Setting | None = None) -> Solution:
     """All samples in one program on one device; the one place where the maths for one sample is mapped."""
     if options.recipe == "ridge":
         with jax.default_matmul_precision("highest"):  # on GPUs, TF32 would end the descent at 1e-3
-            return _ridge_together(samples, options, whitening)
+            return _ridge_together(samples, options, setting)
     activations, targets, valid, start = (jnp.asarray(part) for part in samples)
     n, k = targets.shape[:2]
     resize = resize_matrices(activations.shape[1:3], targets.shape[2:])
@@ -43,15 +42,15 @@ def solve_together(samples: Samples, options: SolverOptions, whitening: Whitenin
     return jax.lax.map(lambda sample: image(*sample), mapped, batch_size=_side_by_side())
 
 
-def _ridge_together(samples, options, whitening):
+def _ridge_together(samples, options, setting):
     """The same for the ridge recipe.  On a CPU every row ends by itself, elsewhere those that are mapped together."""
     activations, targets, valid = (jnp.asarray(part) for part in samples[:3])
     resize = resize_matrices(activations.shape[1:3], targets.shape[2:])
-    one = ft.partial(ridge_one, resize=resize, options=options)
+    one = ft.partial(ridge_one, setting=setting, resize=resize, tolerance=options.tolerance)
 
     def image(sample):
         cells, *concepts = sample
-        features = prepare(whitening(cells))
+        features = prepare(setting.whitening(cells))
         if _side_by_side() == 1:
             return jax.lax.map(lambda concept: one(features, *concept), concepts)
         return jax.vmap(ft.partial(one, features))(*concepts)
@@ -70,20 +69,20 @@ def _side_by_side():
     return 1 if jax.default_backend() == "cpu" else 256
 
 
-def solve_on_devices(samples: Samples, options: SolverOptions, whitening: Whitening | None = None) -> Solution:
+def solve_on_devices(samples: Samples, options: SolverOptions, setting: Setting | None = None) -> Solution:
     """`solve_together`, the images divided evenly among the local devices, which then work without talking."""
     count = jax.local_device_count()
     if count == 1 or options.couples_batch:
-        return solve_together(samples, options, whitening)
+        return solve_together(samples, options, setting)
     n, k = samples[1].shape[:2]
     rows = np.minimum(np.arange(n + -n % count), n - 1)
     *parts, start = samples
     parts.append(np.broadcast_to(np.asarray(start), (n, k, start.shape[-1])))
     shares = jax.device_put([part if len(rows) == n else part[rows] for part in parts], divided())
-    return jax.tree.map(lambda leaf: leaf[:n], in_shares(options)(whitening, *shares))
+    return jax.tree.map(lambda leaf: leaf[:n], in_shares(options)(setting, *shares))
 
 
 @ft.cache
 def in_shares(options: SolverOptions):
-    """The program of all local devices; it takes a whitening or None, and `Samples` that divide evenly by images."""
-    return each_its_share(lambda whitening, *samples: solve_together(samples, options, whitening), shared=1)
+    """The program of all local devices; it takes a `Setting` or None, and `Samples` that divide evenly by images."""
+    return each_its_share(lambda setting, *samples: solve_together(samples, options, setting), shared=1)

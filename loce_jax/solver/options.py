@@ -12,7 +12,7 @@ from loce_jax.solver.losses import OBJECTIVES
 
 STARTS = ("zeros", "ones", "uniform", "normal")
 COMMON = ("recipe", "target")
-OF_RIDGE = ("strength", "whitening", "tolerance")
+OF_RIDGE = ("strength", "whitening", "balance", "tolerance")
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class SolverOptions:
             the paper recipe's, these not.
         strength: of the ridge penalty, above 0; more makes vectors of a concept more alike and masks blurrier.
         whitening: 0 (activations are only centred and scaled) to 1 (whitened).
+        balance: 0 (all pixels weigh alike: small concepts vanish) to 1 (concept and background weigh alike, whatever
+            their areas: masks are drawn too large).
         tolerance: relative error of a vector at which it is done.  float32 reaches about 1e-6.
     """
 
@@ -56,8 +58,9 @@ class SolverOptions:
     penalty: Literal["batch", "sample"] = "batch"
     iou: Literal["paper", "plain"] = "paper"
     recipe: Literal["paper", "ridge"] = "paper"
-    strength: float = 0.5
+    strength: float = 0.1
     whitening: float = 0.5
+    balance: float = 0.5
     tolerance: float = 1e-5
 
     def __post_init__(self):
@@ -83,8 +86,10 @@ class SolverOptions:
                     f"`{name}` must be above 0 and below {high:g}, but got {getattr(self, name)}. Without it the ridge "
                     "recipe has no answer."
                 )
-        if not 0 <= self.whitening <= 1:
-            raise InputError(f"`whitening` must be from 0 (none) to 1 (all of it), but got {self.whitening}. Try 0.5.")
+        for name in ("whitening", "balance"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise InputError(f"`{name}` must be from 0 (none) to 1 (all of it), but got {value}. Try 0.5.")
         if len(self.target) != 2 or min(self.target) < 1:
             raise InputError(f"`target` must be a height and a width of at least 1, but got {self.target}.")
 
@@ -98,11 +103,11 @@ class SolverOptions:
         return cls()
 
     @classmethod
-    def ridge(cls, strength: float = 0.5, whitening: float = 0.5) -> "SolverOptions":
+    def ridge(cls, strength: float = 0.1, whitening: float = 0.5) -> "SolverOptions":
         """The recipe of this project: half-whitened ridge logistic regression, in no paper (benchmarks/QUALITY.md).
 
-        >>> SolverOptions.ridge(strength=1.0).record()
-        {'target': (100, 100), 'recipe': 'ridge', 'strength': 1.0, 'whitening': 0.5, 'tolerance': 1e-05}
+        >>> SolverOptions.ridge().record()
+        {'target': (100, 100), 'recipe': 'ridge', 'strength': 0.1, 'whitening': 0.5, 'balance': 0.5, 'tolerance': 1e-05}
         """
         return cls(recipe="ridge", strength=strength, whitening=whitening)
 
@@ -119,10 +124,6 @@ class SolverOptions:
         if self.recipe == "ridge":
             return (*COMMON, *OF_RIDGE)
         return tuple(field.name for field in fields(self) if field.name not in OF_RIDGE)
-
-    def strength_at(self, channels: int, cells: int) -> float:
-        """The ridge penalty's strength for a layer of so many channels and grid cells."""
-        return self.strength
 
     @property
     def couples_batch(self) -> bool:

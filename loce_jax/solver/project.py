@@ -23,7 +23,7 @@ def project(
     activations: Float[Array, "h w c"],
     vector: Float[Array, " c"],
     size: tuple[int, int] = (100, 100),
-    bias: Float[Array, ""] | float = 0.0,
+    bias: Float[Array, ""] | np.floating | float = 0.0,
 ) -> Float[Array, "H W"]:
     """The mask that `vector` draws on one sample's `activations`: ``sigmoid(activations @ vector + bias)`` at `size`.
 

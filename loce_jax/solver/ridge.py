@@ -1,7 +1,7 @@
 """The ridge recipe for ONE sample: logistic regression with a squared penalty, solved by Newton's method.
 
-With whitened features x, an unpenalised bias b, U the resize to the target's grid, and weights w that balance concept
-and background and sum to 1::
+With whitened features x, an unpenalised bias b, U the resize to the target's grid, and weights w of its pixels that
+help the smaller of concept and background and sum to 1::
 
     z = U(x @ v) + b,    L(v, b) = sum w (softplus(z) - t z) + strength / 2 |v|^2
 
@@ -18,17 +18,26 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from loce_jax.solver.bands import Bands, apply_bands, couple
-from loce_jax.solver.options import SolverOptions
 from loce_jax.solver.sample import Resize, enlarge, judge
 from loce_jax.solver.solution import Convergence, Solution, Status
+from loce_jax.solver.whitening import Whitening
 
 MOST_STEPS, MOST_INNER_STEPS = 50, 200  # of Newton and of conjugate gradients; about 6 and 3 are usual
 INNER_TOLERANCE = 0.05  # of what is left of the gradient; less costs more passes than it saves steps
 SHORTEST = 1e-3  # part of a Newton step that is still tried
+LEAST_CURVATURE = 1e-4  # by the bias; far from the optimum, all pixels may be so sure that theirs is 0
 ROUNDING = 1e-6  # by how much, relatively, a loss may seem to rise
+
+
+class Setting(NamedTuple):
+    """What all samples share, as arrays: other numbers need no other program."""
+
+    whitening: Whitening
+    strength: Float[Array, ""]
+    balance: Float[Array, ""]
 
 
 class Features(NamedTuple):
@@ -94,7 +103,7 @@ class Descent(NamedTuple):
 
     Attributes:
         bands: the curvature on the layer's grid.
-        level: ``bands`` applied to ones, what the bias does.
+        level: ``bands`` applied to ones, what the bias does; and its sum, the curvature by the bias.
         gradient: of the objective by v at the best bias, as unknowns; with its response.
         norm: of the gradient.
         converged: whether v is within the tolerance, and the bias the best for it.
@@ -102,6 +111,7 @@ class Descent(NamedTuple):
 
     bands: Bands
     level: Float[Array, " p"]
+    total: Float[Array, ""]
     gradient: Float[Array, " m"]
     response: Float[Array, " p"]
     norm: Float[Array, ""]
@@ -115,7 +125,7 @@ class Problem(NamedTuple):
     target: Float[Array, "H W"]
     weights: Float[Array, "H W"]
     resize: Resize
-    strength: float
+    strength: Float[Array, ""]
     tolerance: float
 
     @property
@@ -138,20 +148,19 @@ class Problem(NamedTuple):
         rows, columns = self.resize
         bands = couple(place.curvature, self.resize)
         level = apply_bands(bands, jnp.ones_like(place.slope, shape=self.grid)).ravel()
-        excess = place.slope.sum()
-        slopes = (rows.T @ place.slope @ columns).ravel() - level * (excess / level.sum())
+        total, excess = jnp.maximum(level.sum(), LEAST_CURVATURE), place.slope.sum()
+        slopes = (rows.T @ place.slope @ columns).ravel() - level * (excess / total)
         unknowns, inner = place.point.unknowns, self.space.inner
         gradient = self.space.pull(slopes) + self.strength * unknowns
         response = self.space.respond(gradient)
         squares = jnp.maximum(inner(gradient, response, gradient), 0)
         size = inner(unknowns, place.point.response, unknowns)
         near = (squares <= (self.tolerance * self.strength) ** 2 * size) & (jnp.abs(excess) <= self.tolerance)
-        return Descent(bands, level, gradient, response, jnp.sqrt(squares), near)
+        return Descent(bands, level, total, gradient, response, jnp.sqrt(squares), near)
 
     def direction(self, place: Place, descent: Descent) -> Point:
         """Newton's step, by conjugate gradients on the unknowns; the bias follows from them."""
-        inner, level = self.space.inner, descent.level
-        total = level.sum()
+        inner, level, total = self.space.inner, descent.level, descent.total
 
         def hessian(change, response):
             slopes = apply_bands(descent.bands, response.reshape(self.grid)).ravel()
@@ -201,31 +210,20 @@ def ridge_one(
     target: Float[Array, "H W"],
     valid: Bool[Array, ""],
     *,
+    setting: Setting,
     resize: Resize,
-    options: SolverOptions,
+    tolerance: float,
 ) -> Solution:
-    """One sample; features, target and resize may be float32 or float64, and so is the solution."""
-    h, w, c = features.cells.shape
+    """One sample; all numbers may be float32 or float64, and so is the solution."""
+    h, w, _ = features.cells.shape
     finite = jnp.all(jnp.isfinite(features.cells)) & jnp.all(jnp.isfinite(target))
     status = judge(valid, finite, target.max(), target.min())
     features, target = jax.tree.map(lambda leaf: jnp.where(finite, leaf, 0), (features, target))
     space = Space.of(features)
-    problem = Problem(space, target, balance(target), resize, options.strength_at(c, h * w), options.tolerance)
-
-    def unfinished(state):
-        _, descent, steps = state
-        return ~descent.converged & (steps < MOST_STEPS)
-
-    def step(state):
-        place, descent, steps = state
-        place = problem.move(place, problem.direction(place, descent))
-        return place, problem.descent(place), steps + 1
+    problem = Problem(space, target, weigh(target, setting.balance), resize, setting.strength, tolerance)
 
     nothing = (jnp.zeros_like(features.cells, shape=shape) for shape in ((space.unknowns,), (h * w,), ()))
-    start = problem.at(Point(*nothing))
-    first = problem.descent(start)
-    skipped = first._replace(converged=first.converged | (status != Status.OK))
-    place, last, steps = jax.lax.while_loop(unfinished, step, (start, skipped, jnp.zeros((), jnp.int32)))
+    place, last, steps = descend(problem, Point(*nothing), wanted=status == Status.OK)
     point = place.point
     response = point.response.reshape(h, w) + point.bias
     drawn, mask = enlarge(response, resize) > 0, target > 0.5
@@ -236,13 +234,36 @@ def ridge_one(
     return Solution(vector, loss, response, iou, status, bias, Convergence(last.converged & good, steps, norm))
 
 
-def balance(target: Float[Array, "H W"]) -> Float[Array, "H W"]:
-    """Weights of pixels, of sum 1: those of a concept that covers the share s of the mask count 1 - s, others s.
+def descend(
+    problem: Problem, start: Point, wanted: Bool[Array, ""] | bool = True
+) -> tuple[Place, Descent, Int[Array, ""]]:
+    """From `start` to the optimum, how near that is, and in how many of Newton's steps; none unless `wanted`."""
 
-    >>> balance(jnp.array([[1.0, 0.0, 0.0, 0.0]])).tolist()[0]
-    [0.5, 0.1666666716337204, 0.1666666716337204, 0.1666666716337204]
+    def unfinished(state):
+        _, descent, steps = state
+        return ~descent.converged & (steps < MOST_STEPS)
+
+    def step(state):
+        place, descent, steps = state
+        place = problem.move(place, problem.direction(place, descent))
+        return place, problem.descent(place), steps + 1
+
+    place = problem.at(start)
+    descent = problem.descent(place)
+    descent = descent._replace(converged=descent.converged | ~jnp.asarray(wanted))
+    return jax.lax.while_loop(unfinished, step, (place, descent, jnp.zeros((), jnp.int32)))
+
+
+def weigh(target: Float[Array, "H W"], balance: Float[Array, ""] | float) -> Float[Array, "H W"]:
+    """Weights of pixels, of sum 1.
+
+    If the concept covers the share s, each of its pixels weighs ``((1 - s) / s)**balance`` times as much as another.
+
+    >>> weights = weigh(jnp.array([[1.0, 0.0, 0.0, 0.0]]), 1.0)
+    >>> float(weights.sum()), float(weights[0, 0] / weights[0, 1])
+    (1.0, 3.0)
     """
     share = jnp.mean(target)
-    weights = (1 - share) * target + share * (1 - target)
+    weights = (1 - share) ** balance * target + share**balance * (1 - target)
     total = jnp.sum(weights)
     return weights / jnp.where(total > 0, total, 1)

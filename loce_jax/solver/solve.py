@@ -9,6 +9,7 @@ Letters: n images, k concepts an image, h x w grid cells of the layer, c channel
 """
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Num
@@ -16,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Num
 from loce_jax.checks import InputError, check_shape
 from loce_jax.solver.devices import solve_on_devices, solve_together
 from loce_jax.solver.options import SolverOptions
+from loce_jax.solver.ridge import Setting
 from loce_jax.solver.solution import Solution
 from loce_jax.solver.whitening import Statistics
 
@@ -71,8 +73,11 @@ def solve(  # noqa: PLR0913 - the samples, the recipe, and what some calls and o
         start = options.start_vector(activations.shape[-1])
     else:
         start = initial.astype(np.float32).reshape(*targets.shape[:2], -1)
-    whitening = statistics.whitening(options.whitening) if statistics else None
-    solution = _solve_all((activations, targets, valid, start), options, whitening)
+    samples = activations, targets, valid, start
+    if statistics is None:
+        solution = _solve_all(samples, options)
+    else:
+        solution = _solve_ridge(samples, options, statistics)
     return solution if k else jax.tree.map(lambda leaf: leaf[:, 0], solution)
 
 
@@ -137,12 +142,18 @@ def _is_traced(arrays):
     return any(isinstance(array, Tracer) for array in arrays)
 
 
-def _solve_all(samples, options, whitening):
+def _solve_ridge(samples, options, statistics):
+    """By the ridge recipe; one program serves all its numbers but the tolerance."""
+    numbers = jnp.float32(options.strength), jnp.float32(options.balance)
+    setting = Setting(statistics.whitening(options.whitening), *numbers)
+    program = SolverOptions(recipe="ridge", tolerance=options.tolerance)
+    return (solve_together if _is_traced(samples) else solve_on_devices)(samples, program, setting)
+
+
+def _solve_all(samples, options):
     """The samples by the shortest way: compiled for the cores of a CPU, or by XLA on the devices there are."""
     if _is_traced(samples):
-        return solve_together(samples, options, whitening)
-    if options.recipe == "ridge":
-        return solve_on_devices(samples, options, whitening)
+        return solve_together(samples, options)
     if runs_on_cores():
         from loce_jax.solver.cpu import serves, solve_on_cores  # noqa: PLC0415 - Numba, half a second
 

@@ -1,0 +1,70 @@
+"""A layer's statistics: whole or in parts the same, and coordinates as levelled as asked."""
+
+import functools as ft
+import inspect
+
+import numpy as np
+import pytest
+
+from loce_jax import InputError, Statistics
+
+
+def make_activations(n=6, c=5, seed=0):
+    rng = np.random.default_rng(seed)
+    mixing = rng.normal(size=(c, c)) * np.geomspace(10, 0.1, c)
+    return (rng.normal(size=(n, 4, 3, c)) @ mixing + 20 * rng.normal(size=c)).astype("float32")
+
+
+def test_statistics_are_those_of_numpy():
+    activations = make_activations()
+    pixels = activations.reshape(-1, 5).astype(float)
+    found = Statistics.of(activations)
+    assert found.count == len(pixels)
+    np.testing.assert_allclose(found.mean, pixels.mean(axis=0), rtol=1e-6)  # float32 within an image
+    np.testing.assert_allclose(
+        found.scatter / found.count, np.cov(pixels, rowvar=False, bias=True), rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("cuts", [(1, 2), (3,), (1, 2, 3, 4, 5)])
+def test_parts_merge_to_the_whole_in_any_order(cuts):
+    activations = make_activations()
+    whole = Statistics.of(activations)
+    parts = [Statistics.of(part) for part in np.split(activations, cuts)]
+    for order in (parts, parts[::-1]):
+        merged = ft.reduce(Statistics.merge, order)
+        assert merged.count == whole.count
+        np.testing.assert_allclose(merged.mean, whole.mean, rtol=1e-12)
+        np.testing.assert_allclose(merged.scatter, whole.scatter, rtol=1e-5, atol=1e-4)  # sums within a call: float32
+
+
+def test_images_that_are_not_finite_are_left_out():
+    activations = make_activations()
+    clean = Statistics.of(activations[1:])
+    activations[0, 2, 1, 3] = np.inf
+    found = Statistics.of(activations)
+    assert found.count == clean.count
+    np.testing.assert_allclose(found.scatter, clean.scatter, rtol=1e-6)
+    none = Statistics.of(activations[:1])
+    assert none.count == 0 and none.merge(found) is found and found.merge(none) is found
+    with pytest.raises(InputError, match="must hold a pixel"):
+        none.whitening()
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_variances_are_levelled_by_the_power_asked_for(power):
+    activations = make_activations(n=200)
+    whitening = Statistics.of(activations).whitening(power)
+    pixels = activations.reshape(-1, 5).astype(float)
+    before = np.linalg.eigvalsh(np.cov(pixels, rowvar=False, bias=True))
+    shrunk = before + 0.01 * before.mean()
+    after = np.cov(np.asarray(whitening(activations)).reshape(-1, 5), rowvar=False, bias=True)
+    expected = before / shrunk.mean() * (shrunk / shrunk.mean()) ** -power
+    np.testing.assert_allclose(np.linalg.eigvalsh(after), np.sort(expected), rtol=1e-2, atol=1e-6)
+    np.testing.assert_allclose(np.asarray(whitening(activations)).reshape(-1, 5).mean(axis=0), 0, atol=1e-3)
+
+
+def test_one_sample_alone_is_refused():
+    unchecked = inspect.unwrap(Statistics.of)  # users run without the tests' own shape checker
+    with pytest.raises(InputError, match=r"`activations\[None\]`"):
+        unchecked(Statistics, make_activations()[0])
