@@ -34,8 +34,9 @@ from loce_jax import load_network
 from loce_jax.models.base import Network
 from loce_jax.solver import SolverOptions, Statistics
 
-STRENGTHS, WHITENINGS = (0.03, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0), (0.0, 0.25, 0.5, 0.75, 1.0)
 CHOSEN = SolverOptions.ridge()
+STRENGTHS, CURVE = (0.03, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0), (0.03, 0.3, 1.0)
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of whitening, and of balance
 DATA = {
     "develop": ("coco_develop", "camvid_develop"),
     "report": ("coco_report", "camvid_report", "scenes", "capybara", "coco_all"),
@@ -68,22 +69,28 @@ SUBJECTS = (
 )
 QUICK = (Subject("efficientnet-lite0", (128, 128), ("blocks.7",)),)
 
-ONCE = {"one vector a concept": one_a_concept(CHOSEN.strength, CHOSEN.whitening)}
 REPORTED = {
     PAPER: paper,
     "paper, alpha by mean": paper_by_mean,
-    "ridge": ridge(CHOSEN.strength, CHOSEN.whitening),
+    "ridge": ridge(CHOSEN),
     "mean difference": mean_difference,
+}
+ONCE = {  # recipes whose stability is not asked for
+    "ridge, balance 1": ridge(replace(CHOSEN, balance=1.0)),
+    "one vector a concept": one_a_concept(CHOSEN),
 }
 
 
 def recipes_of(stage: str, *, quick: bool) -> dict[str, Recipe]:
     """What a stage compares, the paper's recipe first."""
+    grid = [replace(CHOSEN, strength=strength) for strength in (CURVE if stage == "report" else STRENGTHS)]
     if stage == "develop":
-        grid = [(strength, whitening) for whitening in WHITENINGS for strength in STRENGTHS]
-        return {PAPER: paper} | {f"ridge {s} {w}": ridge(s, w) for s, w in (grid[:2] if quick else grid)}
-    curve = () if quick else STRENGTHS
-    return REPORTED | ONCE | {f"ridge {s} {CHOSEN.whitening}": ridge(s, CHOSEN.whitening) for s in curve}
+        across = [{"whitening": share} for share in SHARES] + [{"balance": share} for share in SHARES]
+        grid = list(dict.fromkeys(replace(options, **change) for change in across for options in grid))
+    names = {
+        f"ridge {each.strength} {each.whitening} {each.balance}": ridge(each) for each in grid[: 1 if quick else None]
+    }
+    return ({PAPER: paper} if stage == "develop" else REPORTED | ONCE) | names
 
 
 @dataclass(frozen=True)

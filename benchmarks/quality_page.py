@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from loce_jax.plots.palette import concept_style
 
 PAPER, OURS = "paper", "ridge"
-POINTS = (PAPER, "paper, alpha by mean", "mean difference", OURS)
+POINTS = (PAPER, "paper, alpha by mean", "mean difference", "ridge, balance 1", OURS)
 NUMBERS = (  # heading, key, digits
     ("IoU", "iou", 3),
     ("median", "iou_median", 3),
@@ -128,8 +128,8 @@ def draw(lines: Sequence[dict], path: Path) -> None:
 
 
 def _panel(axes, lines):
-    curve = sorted((line["iou"][0], line["p10"][0]) for line in lines if _is_curve(line))
-    if curve:
+    curve = sorted((line["iou"][0], line["p10"][0]) for line in lines if _is_curve(line) or line["recipe"] == OURS)
+    if len(curve) > 1:
         axes.plot(*zip(*curve, strict=True), color=concept_style(0)[0], linewidth=1, label="ridge by strength")
     for line in lines:
         if line["recipe"] in POINTS:

@@ -16,7 +16,7 @@ from quality_data import Rows
 from loce_jax.resampling import bilinear_matrix
 from loce_jax.solver import SolverOptions, Statistics, solve
 
-TOGETHER = 24  # photos that one vector a concept is fitted to
+TOGETHER = 12  # photos that one vector a concept is fitted to
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +61,8 @@ def paper_by_mean(task: Task) -> Found:
     return _solve(jax.jit(solve), replace(task, rows=replace(task.rows, targets=stretched)))
 
 
-def ridge(strength: float, whitening: float) -> Recipe:
-    """The ridge recipe with its two numbers."""
-    options = SolverOptions.ridge(strength=strength, whitening=whitening)
+def ridge(options: SolverOptions) -> Recipe:
+    """The ridge recipe with its numbers."""
     return lambda task: _solve(ft.partial(solve, options=options, statistics=task.statistics), task)
 
 
@@ -97,20 +96,19 @@ def _mean(features, shares, mask):
     return weights @ features / weights.sum() if weights.any() else np.full(features.shape[1], np.nan)
 
 
-def one_a_concept(strength: float, whitening: float) -> Recipe:
+def one_a_concept(options: SolverOptions) -> Recipe:
     """One ridge vector for all rows of a concept, fitted to half of the groups and tried on the other half.
 
     It is fitted to `TOGETHER` photos, evenly taken and repeated where there are fewer, laid below each other as one.
     A row whose concept the other half does not show is NaN.
     """
-    options = SolverOptions.ridge(strength=strength, whitening=whitening)
 
     def find(task: Task) -> Found:
         rows = task.rows
         n, h, w, c = task.activations.shape
         side = rows.targets.shape[1:]
         folds = np.unique(rows.groups, return_inverse=True)[1] % 2
-        cells = np.asarray(task.statistics.whitening(whitening)(task.activations))
+        cells = np.asarray(task.statistics.whitening(options.whitening)(task.activations))
         responses = np.full((len(rows.photos), h, w), np.nan)
         for concept, fold in {(concept, fold) for concept in np.unique(rows.concepts) for fold in (0, 1)}:
             mine = rows.concepts == concept
