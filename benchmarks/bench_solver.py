@@ -5,6 +5,9 @@ the ratios and the machine's own limit (limits.py).  Every contender gets the sa
 
     ours                  `solve`, the paper's recipe
     ours_4                the same, four concepts an image: the mask and its reflections
+    ridge, ridge_4        `solve`, the ridge recipe, of the same: with the whitening of each image
+    whitening             of it the whitening alone, a product with a [c c] matrix for each image
+    statistics            the pass before: gathering mean and covariance of the images
     reference             every channel enlarged to 100 x 100 first, then autograd and torch's AdamW
     reference_tuned       the same, glibc's malloc told to keep memory instead of returning it after every operation
     low_resolution        the same algebra as ours in PyTorch: sum the channels, then enlarge the one map
@@ -36,7 +39,8 @@ ENLARGED = {  # samples it gets here: enlarged to 100 x 100, 64 take up to 17 GB
     (96, 56, 56): 32,  # fewer of them would fit malloc's own reserve, and not show what the batch of 64 costs
 }
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_TOP_PAD_": str(256 << 20)}
-RUNS = {"ours": 5, "ours_4": 5, "reference": 2, "reference_tuned": 2, "low_resolution": 3}
+OURS = ("ours", "ours_4", "ridge", "ridge_4", "whitening", "statistics")
+RUNS = dict.fromkeys(OURS, 5) | {"reference": 2, "reference_tuned": 2, "low_resolution": 3}
 STEPS, LEARNING_RATE = 50, 0.1
 
 Shape = tuple[int, int, int]
@@ -73,10 +77,64 @@ def ours(activations: np.ndarray, masks: np.ndarray) -> Contender:
     return lambda: np.asarray(jax.block_until_ready(solve(*data, SolverOptions.paper())).losses[..., -1])
 
 
-def ours_4(activations: np.ndarray, masks: np.ndarray) -> Contender:
-    four = np.stack([masks, masks[:, ::-1], masks[:, :, ::-1], masks[:, ::-1, ::-1]], axis=1)
-    run = ours(activations, np.ascontiguousarray(four))
-    return lambda: run()[:, 0]
+def ridge(activations: np.ndarray, masks: np.ndarray) -> Contender:
+    import jax  # noqa: PLC0415
+
+    from loce_jax import SolverOptions, Statistics, solve  # noqa: PLC0415
+
+    data, statistics = (jax.device_put(activations), jax.device_put(masks)), Statistics.of(activations)
+    options = SolverOptions.ridge()
+    return lambda: np.asarray(jax.block_until_ready(solve(*data, options, statistics=statistics)).losses[..., -1])
+
+
+def four(contender: Callable[[np.ndarray, np.ndarray], Contender]) -> Callable[[np.ndarray, np.ndarray], Contender]:
+    """The same for each mask and its reflections."""
+
+    def make(activations, masks):
+        turned = np.stack([masks, masks[:, ::-1], masks[:, :, ::-1], masks[:, ::-1, ::-1]], axis=1)
+        run = contender(activations, np.ascontiguousarray(turned))
+        return lambda: run()[:, 0]
+
+    return make
+
+
+def whitening(activations: np.ndarray, masks: np.ndarray) -> Contender:
+    import jax  # noqa: PLC0415
+
+    from loce_jax import Statistics  # noqa: PLC0415
+
+    data, whiten = jax.device_put(activations), Statistics.of(activations).whitening()
+    whiten_one = jax.jit(lambda whiten, cells: whiten(cells))
+
+    def run():
+        jax.block_until_ready([whiten_one(whiten, cells) for cells in data])
+        return np.zeros(len(masks))
+
+    return run
+
+
+def statistics(activations: np.ndarray, masks: np.ndarray) -> Contender:
+    import jax  # noqa: PLC0415
+
+    from loce_jax import Statistics  # noqa: PLC0415
+
+    data = jax.device_put(activations)
+
+    def run():
+        Statistics.of(data)
+        return np.zeros(len(masks))
+
+    return run
+
+
+MAKERS = {
+    "ours": ours,
+    "ours_4": four(ours),
+    "ridge": ridge,
+    "ridge_4": four(ridge),
+    "whitening": whitening,
+    "statistics": statistics,
+}
 
 
 def in_torch(activations: np.ndarray, masks: np.ndarray, *, enlarge_first: bool) -> Contender:
@@ -117,8 +175,8 @@ def in_torch(activations: np.ndarray, masks: np.ndarray, *, enlarge_first: bool)
 def measure(contender: str, shape: Shape, n: int, common: int, runs: int) -> dict:
     """Time one contender, in this process."""
     samples = make_samples(shape, n)
-    if contender in ("ours", "ours_4"):
-        run = {"ours": ours, "ours_4": ours_4}[contender](*samples)
+    if contender in OURS:
+        run = MAKERS[contender](*samples)
     else:
         run = in_torch(*samples, enlarge_first=contender != "low_resolution")
 
@@ -137,7 +195,7 @@ def measure(contender: str, shape: Shape, n: int, common: int, runs: int) -> dic
         "first_s": round(first, 4),
         "median_s": round(median, 4),
         "runs_s": [round(t, 4) for t in times],
-        "ms_per_loce": round(1000 * median / n / (4 if contender == "ours_4" else 1), 3),
+        "ms_per_loce": round(1000 * median / n / (4 if contender.endswith("_4") else 1), 3),
         "final_loss": loss,
         "loss_over": common,
     }
@@ -148,7 +206,7 @@ def compare(shape: Shape, quick: bool, measured: dict[str, float]) -> Iterator[d
     enlarged = 2 if quick else ENLARGED[shape]
     rows = {}
     for contender, runs in RUNS.items():
-        if not contender.startswith("ours") and not importlib.util.find_spec("torch"):
+        if contender not in OURS and not importlib.util.find_spec("torch"):
             continue
         n = enlarged if contender.startswith("reference") else 4 if quick else SIDE_BY_SIDE
         job = {"contender": contender, "shape": shape, "n": n, "common": enlarged, "runs": 1 if quick else runs}
@@ -157,15 +215,22 @@ def compare(shape: Shape, quick: bool, measured: dict[str, float]) -> Iterator[d
         done = subprocess.run(command, env=os.environ | settings, stdout=subprocess.PIPE, check=True, text=True)
         rows[contender] = json.loads(done.stdout)
         yield rows[contender] | machine()
-    mine, four = rows.pop("ours"), rows.pop("ours_4")
+    ms = {name: row["ms_per_loce"] for name, row in rows.items()}
+    mine, four_ms = ms["ours"], ms["ours_4"]
     yield {
-        "shape": mine["shape"],
-        "ours_ms": mine["ms_per_loce"],
-        **{f"over_{name}": round(row["ms_per_loce"] / mine["ms_per_loce"], 2) for name, row in rows.items()},
-        "ours_4_ms": four["ms_per_loce"],
-        "four_concepts_gain": round(mine["ms_per_loce"] / four["ms_per_loce"], 2),
+        "shape": rows["ours"]["shape"],
+        "ours_ms": mine,
+        **{f"over_{name}": round(ms[name] / mine, 2) for name in ms if name not in OURS},
+        "ours_4_ms": four_ms,
+        "four_concepts_gain": round(mine / four_ms, 2),
+        "ridge_ms": ms["ridge"],
+        "ridge_4_ms": ms["ridge_4"],
+        "whitening_ms": ms["whitening"],
+        "statistics_ms": ms["statistics"],
+        "ridge_without_whitening_over_ours": round((ms["ridge"] - ms["whitening"]) / mine, 2),
+        "ridge_4_without_whitening_over_ours_4": round((ms["ridge_4"] - ms["whitening"] / 4) / four_ms, 2),
         **limit(shape, measured),
-        "limit_over_ours": round(float(limit(shape, measured)["limit_ms"]) / mine["ms_per_loce"], 3),
+        "limit_over_ours": round(float(limit(shape, measured)["limit_ms"]) / mine, 3),
     }
 
 

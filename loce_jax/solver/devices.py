@@ -43,7 +43,7 @@ def solve_together(samples: Samples, options: SolverOptions, setting: Setting | 
 
 
 def _ridge_together(samples, options, setting):
-    """The same for the ridge recipe.  On a CPU every row ends by itself, elsewhere those that are mapped together."""
+    """The same for the ridge recipe; rows that are mapped together end together."""
     activations, targets, valid = (jnp.asarray(part) for part in samples[:3])
     resize = resize_matrices(activations.shape[1:3], targets.shape[2:])
     one = ft.partial(ridge_one, setting=setting, resize=resize, tolerance=options.tolerance)
@@ -51,8 +51,6 @@ def _ridge_together(samples, options, setting):
     def image(sample):
         cells, *concepts = sample
         features = prepare(setting.whitening(cells))
-        if _side_by_side() == 1:
-            return jax.lax.map(lambda concept: one(features, *concept), concepts)
         return jax.vmap(ft.partial(one, features))(*concepts)
 
     return jax.lax.map(image, (activations, targets, valid), batch_size=_side_by_side())

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from loce_jax.solver.bands import Bands, apply_bands, couple
@@ -208,7 +209,7 @@ class Problem(NamedTuple):
 def ridge_one(
     features: Features,
     target: Float[Array, "H W"],
-    valid: Bool[Array, ""],
+    valid: Bool[Array, ""] | np.bool_,
     *,
     setting: Setting,
     resize: Resize,

@@ -18,6 +18,7 @@ from loce_jax.checks import InputError, check_shape
 from loce_jax.solver.devices import solve_on_devices, solve_together
 from loce_jax.solver.options import SolverOptions
 from loce_jax.solver.ridge import Setting
+from loce_jax.solver.rows import solve_rows
 from loce_jax.solver.solution import Solution
 from loce_jax.solver.whitening import Statistics
 
@@ -147,7 +148,11 @@ def _solve_ridge(samples, options, statistics):
     numbers = jnp.float32(options.strength), jnp.float32(options.balance)
     setting = Setting(statistics.whitening(options.whitening), *numbers)
     program = SolverOptions(recipe="ridge", tolerance=options.tolerance)
-    return (solve_together if _is_traced(samples) else solve_on_devices)(samples, program, setting)
+    if _is_traced(samples):
+        return solve_together(samples, program, setting)
+    if runs_on_cores():
+        return solve_rows(samples, options.tolerance, setting)
+    return solve_on_devices(samples, program, setting)
 
 
 def _solve_all(samples, options):

@@ -27,8 +27,8 @@ class Whitening(NamedTuple):
         matrix: symmetric, so that of all coordinates with the same covariance these move the activations least.
     """
 
-    mean: Float[Array | np.ndarray, " c"]
-    matrix: Float[Array | np.ndarray, "c c"]
+    mean: Float[Array, " c"]
+    matrix: Float[Array, "c c"]
 
     def __call__(self, activations: Float[Array | np.ndarray, "*axes c"]) -> Float[Array, "*axes c"]:
         """Activations in the new coordinates, float32."""
@@ -126,7 +126,7 @@ def _whitening(statistics, power):
     scale = shrunk.mean()
     levelled = (shrunk / scale) ** (-power / 2) / np.sqrt(scale)
     matrix = (directions * levelled) @ directions.T
-    return Whitening(statistics.mean.astype(np.float32), matrix.astype(np.float32))
+    return Whitening(jnp.asarray(statistics.mean, jnp.float32), jnp.asarray(matrix, jnp.float32))
 
 
 @jax.jit
