@@ -28,7 +28,7 @@ import numpy as np
 from machine import machine
 from quality_data import CHANGED_MASKS, CHANGED_PHOTOS, PARTS, Part, Rows, activations_of, open_part, read_rows
 from quality_measures import Measured, average, compare_cosine, draws_of, interval, measure, separate_animals
-from quality_recipes import Recipe, Task, mean_difference, one_a_concept, paper, paper_by_mean, ridge
+from quality_recipes import Recipe, Task, mean_difference, one_a_concept, paper, paper_by_mean, paper_turned, ridge
 
 from loce_jax import load_network
 from loce_jax.models.base import Network
@@ -76,6 +76,7 @@ REPORTED = {
     "mean difference": mean_difference,
 }
 ONCE = {  # recipes whose stability is not asked for
+    "paper, turned": paper_turned(CHOSEN),
     "ridge, balance 1": ridge(replace(CHOSEN, balance=1.0)),
     "one vector a concept": one_a_concept(CHOSEN),
 }

@@ -40,11 +40,12 @@ def tables(lines: Sequence[dict]) -> Iterator[str]:
     """All tables, as Markdown."""
     judged = [line for line in lines if line["stage"] == "report" and "change" not in line]
     shaken = [line for line in lines if "change" in line]
-    yield "### Ridge less paper, with 95 % intervals\n"
+    yield "### The paper's recipe, and what ridge adds to it\n"
+    yield from _verdict(judged)
+    yield ""
     yield from _versus(judged)
-    for data in _distinct(judged, "data"):
-        yield f"\n### All recipes: {data}\n"
-        yield from _numbers([line for line in judged if line["data"] == data and not _is_curve(line)])
+    yield "\n### All recipes, means over the layers\n"
+    yield from _numbers([line for line in judged if not _is_curve(line)])
     yield "\n### Capybaras and COCO's animals\n"
     yield from _animals([line for line in judged if "animals" in line and not _is_curve(line)])
     yield "\n### Mean cosine of a LoCE with that of a changed mask or photo\n"
@@ -59,39 +60,53 @@ def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]
         yield f"| {' | '.join(row)} |"
 
 
+def _verdict(judged):
+    """How often ridge is above the paper's recipe, and how often that is beyond chance."""
+    rows = []
+    for head, key in COMPARED.items():
+        mean, low, high = np.array([line["versus"][key] for line in judged if line["recipe"] == OURS]).T
+        counts = (mean > 0).sum(), (low > 0).sum(), (mean < 0).sum(), (high < 0).sum()
+        rows.append((head, *map(str, counts), f"{mean.mean():+.3f}", f"{mean.min():+.3f}"))
+    yield from _table(("measure", "above", "surely", "below", "surely", "mean difference", "least difference"), rows)
+
+
 def _versus(judged):
-    rows = [
-        (line["data"], place(line), *(_difference(line["versus"].get(key)) for key in COMPARED.values()))
-        for line in judged
-        if line["recipe"] == OURS
-    ]
+    base = {(line["data"], place(line)): line for line in judged if line["recipe"] == PAPER}
+    rows = []
+    for line in judged:
+        if line["recipe"] == OURS:
+            where = line["data"], place(line)
+            cells = (_difference(base[where][key][0], line["versus"][key]) for key in COMPARED.values())
+            rows.append((*where, *cells))
     yield from _table(("data", "network and layer", *COMPARED), rows)
 
 
-def _difference(found):
-    """A difference in bold where its interval leaves out 0."""
-    if not found or found[0] is None:
-        return "–"
+def _difference(base, found):
+    """The paper's number, and the difference from it: in bold where its interval leaves out 0."""
     mean, low, high = found
     text = f"{mean:+.3f}"
-    return f"{f'**{text}**' if low * high > 0 else text} [{low:+.2f}, {high:+.2f}]"
+    return f"{base:.3f} {f'**{text}**' if low * high > 0 else text} [{low:+.2f}, {high:+.2f}]"
 
 
 def _numbers(judged):
-    rows = [
-        (place(line), line["recipe"], *(_number(line.get(key), digits) for _, key, digits in NUMBERS))
-        for line in judged
-    ]
-    yield from _table(("network and layer", "recipe", *(head for head, _, _ in NUMBERS)), rows)
+    rows = []
+    for data in _distinct(judged, "data"):
+        for recipe in _distinct(judged, "recipe"):
+            lines = [line for line in judged if (line["data"], line["recipe"]) == (data, recipe)]
+            numbers = (_mean([line.get(key) for line in lines], digits) for _, key, digits in NUMBERS)
+            rows.append((data, recipe, *numbers))
+    yield from _table(("data", "recipe", *(head for head, _, _ in NUMBERS)), rows)
 
 
-def _number(value, digits):
-    value = value[0] if isinstance(value, list) else value
-    return "–" if value is None else f"{value:.{digits}f}"
+def _mean(values, digits):
+    """The mean of a measure, given with its intervals or without; a dash where a recipe has none."""
+    if None in values:
+        return "–"
+    return f"{np.mean([value[0] if isinstance(value, list) else value for value in values]):.{digits}f}"
 
 
 def _animals(judged):
-    rows = [(place(line), line["recipe"], *(_number(line[key], 3) for key in ANIMALS.values())) for line in judged]
+    rows = [(place(line), line["recipe"], *(f"{line[key]:.3f}" for key in ANIMALS.values())) for line in judged]
     yield from _table(("network and layer", "recipe", *ANIMALS), rows)
 
 

@@ -61,6 +61,17 @@ def paper_by_mean(task: Task) -> Found:
     return _solve(jax.jit(solve), replace(task, rows=replace(task.rows, targets=stretched)))
 
 
+def paper_turned(options: SolverOptions) -> Recipe:
+    """The paper's LoCEs, compared in ridge's coordinates: how much of the difference do these make alone?"""
+
+    def find(task: Task) -> Found:
+        found = paper(task)
+        matrix = np.asarray(task.statistics.whitening(options.whitening).matrix, np.float64)
+        return Found(np.linalg.solve(matrix, np.asarray(found.vectors, np.float64).T).T, found.responses)
+
+    return find
+
+
 def ridge(options: SolverOptions) -> Recipe:
     """The ridge recipe with its numbers."""
     return lambda task: _solve(ft.partial(solve, options=options, statistics=task.statistics), task)
