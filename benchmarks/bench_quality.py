@@ -5,10 +5,11 @@
     report      all recipes at the defaults on the other photos, and how stable their LoCEs are
     page        draws quality.jsonl beside this file as quality.png, and prints its tables
 
-The first two print a JSON line for each network, layer, data and recipe.  A measure is ``[mean, low, high]``, the last
-two a 95 % interval over photos drawn with replacement; "versus" holds a recipe's difference from the paper's on the
-same draws.  The mean of IoU is over rows, the mean of precision over the means of concepts with enough rows: "p10" is
-precision at 10 under cosine, "p_other10" the same without neighbours of the same photo, or video sequence.
+The first two print JSON lines: the machine, then one for each network, layer, data and recipe.  A measure is its mean
+or ``[mean, low, high]``, with a 95 % interval over photos drawn with replacement; "versus" holds a recipe's difference
+from the paper's on the same draws.  The mean of IoU is over rows, the mean of precision over the means of concepts
+with enough rows: "p10" is precision at 10 under cosine, "p_other10" the same without neighbours of the same photo, or
+video sequence.
 Activations are kept in ``--cache``, so that another run only solves.
 """
 
@@ -19,7 +20,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -135,7 +135,9 @@ def study(stage: str, subjects: Iterable[Subject], place: Place) -> Iterator[dic
                 }
                 task = Task(activations, rows, Statistics.of(activations))
                 found = judge(task, recipes, enough=2 if place.quick else ENOUGH.get(data, FEW))
-                if stage == "report" and data in SHAKEN:
+                if stage == "develop":
+                    found = map(in_short, found)
+                elif data in SHAKEN:
                     parts = [place.parts[part] for part in PARTS[data]]
                     photos = {change: all_layers(change)(layer.name) for change in CHANGED_PHOTOS}
                     found = itertools.chain(found, shake(task, parts, photos))
@@ -146,24 +148,26 @@ def judge(task: Task, recipes: Mapping[str, Recipe], *, enough: int) -> Iterator
     """A line for each recipe."""
     drawn, base = draws_of(task.rows), None
     for name, recipe in recipes.items():
-        start = time.perf_counter()
         found = recipe(task)
-        seconds = time.perf_counter() - start
         measured = measure(found.vectors, found.responses, task.rows, enough=enough)
         base = base or measured
-        line = {"recipe": name, "seconds": round(seconds, 2)}
-        line |= {key: _rounded(average(key, values, task.rows, drawn)) for key, values in measured.rows.items()}
-        line["iou_median"] = _short(float(np.nanmedian(measured.rows["iou"])))
-        whole = dict(measured.whole)
+        draws = {key: average(key, values, task.rows, drawn) for key, values in measured.rows.items()}
+        line = {key: _rounded(means) if key in COMPARED else _short(means[0]) for key, means in draws.items()}
+        whole = {"iou_median": float(np.nanmedian(measured.rows["iou"])), **measured.whole}
         if found.vectors is not None and "capybara" in task.rows.concepts:
             whole |= separate_animals(found.vectors, task.rows)
         line |= {key: _short(value) for key, value in whole.items()}
-        yield line | {"versus": _differences(measured, base, task.rows, drawn)}
+        yield {"recipe": name, **line, "versus": _differences(measured, base, task.rows, drawn)}
 
 
 def _differences(measured: Measured, base: Measured, rows: Rows, drawn: np.ndarray) -> dict[str, list]:
     shared = [name for name in COMPARED if name in measured.rows]
     return {name: _rounded(average(name, measured.rows[name] - base.rows[name], rows, drawn)) for name in shared}
+
+
+def in_short(line: dict) -> dict:
+    """Means alone, of the measures that are compared: enough for a grid."""
+    return {"recipe": line["recipe"]} | {key: line[key][0] for key in COMPARED}
 
 
 def _rounded(draws):
@@ -221,8 +225,9 @@ def main():
         sys.stdout.write("\n".join(tables(rows)) + "\n")
         return
     subjects = flags.network or (QUICK if flags.quick else SUBJECTS)
+    print(json.dumps({"stage": flags.stage, "machine": machine()}))
     for line in study(flags.stage, subjects, Place(flags.shared, flags.cache, flags.quick)):
-        print(json.dumps(line | machine()), flush=True)
+        print(json.dumps(line, separators=(",", ":")), flush=True)
 
 
 if __name__ == "__main__":

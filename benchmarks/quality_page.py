@@ -38,8 +38,14 @@ ANIMALS = {
 
 def tables(lines: Sequence[dict]) -> Iterator[str]:
     """All tables, as Markdown."""
-    judged = [line for line in lines if line["stage"] == "report" and "change" not in line]
+    developed = [line for line in lines if line["stage"] == "develop" and "recipe" in line]
+    judged = _reported(lines)
     shaken = [line for line in lines if "change" in line]
+    yield "### Development: differences from the paper's recipe\n"
+    yield from _grid(developed)
+    yield "\n### Machine\n"
+    yield str(next(line["machine"] for line in lines if "machine" in line))
+    yield "\n"
     yield "### The paper's recipe, and what ridge adds to it\n"
     yield from _verdict(judged)
     yield ""
@@ -58,6 +64,22 @@ def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]
     yield f"|{' --- |' * len(heads)}"
     for row in rows:
         yield f"| {' | '.join(row)} |"
+
+
+def _grid(developed):
+    base = {(line["data"], place(line)): line for line in developed if line["recipe"] == PAPER}
+    rows = []
+    for recipe in _distinct(developed, "recipe"):
+        if recipe == PAPER:
+            continue
+        mine = [line for line in developed if line["recipe"] == recipe]
+        cells = []
+        for key in COMPARED.values():
+            apart = np.array([line[key] - base[line["data"], place(line)][key] for line in mine])
+            cells.append(f"{apart.mean():+.3f} ({apart.min():+.3f}) {(apart > 0).sum()}")
+        rows.append((*recipe.split()[1:], *cells))
+    yield f"Mean (least) difference over {len(base)} settings, and in how many it is above 0.\n"
+    yield from _table(("strength", "whitening", "balance", *COMPARED), rows)
 
 
 def _verdict(judged):
@@ -125,7 +147,7 @@ def _stability(shaken):
 
 def draw(lines: Sequence[dict], path: Path) -> None:
     """IoU against precision at 10: a row for each data, a column for each layer, a line along ridge's strength."""
-    judged = [line for line in lines if line["stage"] == "report" and "change" not in line and "p10" in line]
+    judged = [line for line in _reported(lines) if "p10" in line]
     data, layers = _distinct(judged, "data"), list(dict.fromkeys(place(line) for line in judged))
     figure = Figure(figsize=(2.3 * len(layers), 2.1 * len(data) + 0.6), layout="constrained")
     grid = figure.subplots(len(data), len(layers), squeeze=False)
@@ -152,6 +174,10 @@ def _panel(axes, lines):
             axes.plot(line["iou"][0], line["p10"][0], marker, color=colour, markersize=5, label=line["recipe"])
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=7)
+
+
+def _reported(lines):
+    return [line for line in lines if line["stage"] == "report" and "recipe" in line and "change" not in line]
 
 
 def _is_curve(line):
