@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -67,6 +68,9 @@ def print_run(run: Run) -> None:
         table.add_section()
     console = _console()
     console.print(table)
+    for layer in run.layers if run.recipe == "ridge" else ():
+        if count := np.count_nonzero(run.column("converged", layer) == 0):
+            console.print(f"{count} LoCEs did not converge: {layer}")
     status = run.table["status"].tolist()
     for word in sorted(set(status) - {"ok"}):
         console.print(f"{status.count(word)} pairs skipped: {word}")

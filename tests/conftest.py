@@ -105,8 +105,16 @@ def pytest_runtest_logreport(report):
         )
 
 
+pytest_collectreport = pytest_runtest_logreport  # whole files are skipped when they are collected
+
+
 def pytest_sessionfinish(session):
-    """With ``LOCE_SKIPS_ALLOWED`` set, a skip whose reason that pattern does not match is a failure."""
+    """With ``LOCE_SKIPS_ALLOWED`` set, a skip whose reason that pattern does not match is a failure.
+
+    ``LOCE_SKIPPED`` names a file to list the skipped tests in, for a second run where they need not be skipped.
+    """
+    if listed := os.environ.get("LOCE_SKIPPED"):
+        Path(listed).write_text("".join(f"{test}\n" for test, _ in SKIPPED))
     allowed = os.environ.get("LOCE_SKIPS_ALLOWED")
     if allowed is None:
         return

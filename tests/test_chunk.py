@@ -23,8 +23,8 @@ from tests.tiny import tiny_network
 LAYERS = ("shallow", "deep")
 
 
-def make(count):
-    return make_plan(tiny_network(), LAYERS, ScenesSource(count=count), SolverOptions(num_steps=3))
+def make(count, options=SolverOptions(num_steps=3)):  # noqa: B008 - frozen
+    return make_plan(tiny_network(), LAYERS, ScenesSource(count=count), options)
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +90,16 @@ def test_the_number_of_compilations_does_not_grow_with_the_data(tmp_path, caplog
     first = compilations(33)
     assert first > 0
     assert [compilations(count) for count in (1, 97, 129)] == [first] * 3
+
+
+def test_the_ridge_recipe_compiles_nothing_more_for_more_data(tmp_path, caplog):
+    run_plan(make(33, SolverOptions.ridge()), tmp_path / "first")
+    for count in (1, 97):
+        caplog.clear()
+        with jax.log_compiles(), caplog.at_level(logging.WARNING):
+            run_plan(make(count, SolverOptions.ridge()), tmp_path / str(count))
+        compiled = [record.args[0] for record in caplog.records if record.getMessage().startswith("Compiling")]
+        assert compiled == ["jit(forward)"], "the network, anew for each run"
 
 
 def test_memory_decides_how_many_images_go_together(plan, monkeypatch):

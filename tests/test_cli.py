@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loce_jax import open_run
+from loce_jax import SolverOptions, open_run
 from loce_jax.cli import main
 
 MODEL = "efficientnet-lite0"
@@ -73,6 +73,46 @@ def test_solver_flags_reach_the_plan(coco):
     run = open_run(folder / "run")
     assert run.plan["solver"]["num_steps"] == 5 and run.plan["model"]["preprocess"]["size"] == [96, 128]
     assert run.responses(run.layers[0]).shape[1:] == (12, 16)
+
+
+def test_the_recipe_is_a_flag_and_reaches_plan_and_rows(coco, capsys):
+    _, folder = coco
+    assert fit(folder, "--recipe", "ridge", "--solver.strength", "2", "--solver.whitening", "0.25") == 0
+    printed = capsys.readouterr()
+    assert "6/6 images, each seen twice" in printed.err and "did not converge" not in printed.out
+    run = open_run(folder / "run")
+    assert run.plan["solver"] == json.loads(json.dumps(SolverOptions.ridge(strength=2.0, whitening=0.25).record()))
+    assert np.isfinite(run.biases(run.layers[0])).all() and run.statistics(run.layers[0]).count == 3 * 28 * 28
+    assert main(["show", str(folder / "run"), "--verify"]) == 0
+
+
+def test_an_unreachable_tolerance_is_said(coco, capsys):
+    _, folder = coco
+    assert fit(folder, "--recipe", "ridge", "--solver.tolerance", "1e-12", "--concepts", "window") == 0
+    assert "LoCEs did not converge: _blocks.4" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--recipe", "ridge", "--solver.num-steps", "5"], "`num_steps` has no meaning in the ridge recipe"),
+        (["--solver.strength", "2"], "`strength` has no meaning in the paper recipe"),
+        (["--recipe", "ridge", "--solver.whitening", "2"], "`whitening` must be from 0"),
+    ],
+    ids=str,
+)
+def test_options_of_the_other_recipe_are_one_line(flags, said, coco, capsys):
+    _, folder = coco
+    assert fit(folder, *flags) == 2
+    assert said in one_line(capsys)
+    assert not (folder / "run").exists()
+
+
+def test_there_is_one_flag_for_the_recipe(capsys):
+    with pytest.raises(SystemExit):
+        main(["fit", "--help"])
+    shown = capsys.readouterr().out
+    assert "--recipe {paper,ridge}" in shown and "--solver.recipe" not in shown
 
 
 def one_line(capsys):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors import safe_open
 
 from loce_jax import InputError, SolverOptions, open_run, overlap, quantise, soft_target, solve
 from loce_jax.activations import make_extractor
@@ -80,25 +81,15 @@ def contents(root):
 
 
 CHILD = """
-import os, signal, sys
+import sys
 from loce_jax import SolverOptions
 from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.run import run_plan
 from loce_jax.pipeline.sources import ScenesSource
+from tests.deadly import die_at
 from tests.tiny import tiny_network
 
-left = int(sys.argv[2])
-
-def deadly(function):
-    def call(*args, **kwargs):
-        global left
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*args, **kwargs)
-    return call
-
-os.fsync, os.link, os.replace = deadly(os.fsync), deadly(os.link), deadly(os.replace)
+die_at(int(sys.argv[2]))
 run_plan(make_plan(tiny_network(), ("shallow", "deep"), ScenesSource(count=200), SolverOptions()), sys.argv[1])
 """
 # Calls per run: for the plan two fsync and a link, then for 7 chunks of 3 files fsync, replace, fsync of the folder.
@@ -123,6 +114,27 @@ def test_killed_at_ten_random_points_it_ends_with_the_same_bytes(tmp_path):
 def test_killed_before_the_last_write_it_still_is_not_done(tmp_path):
     assert child(tmp_path / "run", WRITES - 1) == -signal.SIGKILL
     assert not open_run(tmp_path / "run").complete
+
+
+def test_the_papers_plan_and_files_are_what_they_were_before_there_was_another_recipe(plan, run):
+    """A run that an earlier version began is continued, byte by byte."""
+    before = {
+        "objective": "bce",
+        "start": "zeros",
+        "seed": 0,
+        "num_steps": 50,
+        "learning_rate": 0.1,
+        "weight_decay": 0.01,
+        "epsilon": 1e-08,
+        "target": [100, 100],
+        "penalty": "batch",
+        "iou": "paper",
+    }
+    assert json.dumps(plan.record()["solver"]) == json.dumps(before)
+    names = {name.rsplit("/", 1)[0] for name in contents(run.path)}
+    assert names == {"plan.json", "chunks", "layers/00-shallow", "layers/01-deep"}
+    with safe_open(run.path / "layers" / "00-shallow" / "00000.safetensors", "numpy") as file:
+        assert set(file.keys()) == {"rows", "vectors", "responses", "iou", "loss"}
 
 
 def test_other_options_are_refused(plan, run):

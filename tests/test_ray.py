@@ -5,11 +5,12 @@ import logging
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from loce_jax import InputError, open_run
+from loce_jax import InputError, SolverOptions, open_run
 from loce_jax.cli import main
 from loce_jax.models.loading import Loading
 from loce_jax.pipeline.ray_engine import Order, RayOptions, do_chunk_on_ray, run_on_ray
@@ -120,3 +121,12 @@ def test_what_ends_a_task_ends_the_run_in_the_same_words(cluster, order, tmp_pat
     assert not open_run(tmp_path / "run").complete
     run = run_on_ray(order, str(tmp_path / "run"))
     assert run.complete and (run.table["status"] == "image_missing").sum() == 1
+
+
+def test_the_ridge_recipe_has_its_first_pass_on_ray_too(cluster, order, tmp_path):
+    order, seen = replace(order, options=SolverOptions.ridge()), []
+    run = run_on_ray(order, str(tmp_path / "ray"), progress=lambda done, total: seen.append((done, total)))
+    assert run.complete and run.damaged() == []
+    assert seen[0] == (0, 270) and seen[6] == (135, 270) and seen[-1] == (270, 270) and len(seen) == 12
+    run_plan(order.plan(), tmp_path / "whole")
+    assert contents(tmp_path / "ray") == contents(tmp_path / "whole")

@@ -1,8 +1,9 @@
 """The page, opened in a browser: true numbers, no request, hostile names harmless, everything moves when asked."""
 
+import html
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +101,8 @@ def make_run(photos, channels=6):
     return FakeRun(PLAN, LAYERS, CONCEPTS, table, columns)
 
 
-def data_of(html):
-    return json.loads(re.findall(r'<script type="application/json" id="data">(.*?)</script>', html, re.S)[0])
+def data_of(page):
+    return json.loads(re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[0])
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +139,19 @@ def test_skipped_rows_are_listed_with_their_reason(tab, run):
     rows = tab.locator("#skipped tbody tr")
     assert rows.count() == (run.table["status"] != "ok").sum()
     assert rows.first.locator("td").nth(3).inner_text() == "why <i>not</i>"
+
+
+def test_a_recipe_that_whitens_is_named_and_its_coordinates_too(run):
+    def texts(plan):
+        return html.unescape(compose(replace(run, plan=plan), Photos()))
+
+    ridge = {"recipe": "ridge", "strength": 2.0, "whitening": 0.25}
+    page = texts(PLAN | {"solver": ridge})
+    assert "The recipe is ridge, strength 2, whitening 0.25." in page
+    for section in ("map", "separation"):
+        said = re.findall(rf'<section id="{section}".*?</p>', page, re.S)[0]
+        assert "in the recipe's coordinates" in said
+    assert "recipe" not in re.sub("<(script|style).*?</\\1>", "", texts(PLAN), flags=re.S), "the paper's needs no word"
 
 
 def test_pointing_at_a_point_shows_its_thumbnail(tab):

@@ -3,12 +3,14 @@
 import errno
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from loce_jax import InputError, open_run
-from loce_jax.store import LayerRows, RunWriter, place_at
+from loce_jax.store import LayerRows, RidgeRows, RunWriter, place_at
+from loce_jax.store.statistics import Sums, has_whole, missing_parts, write_part, write_whole
 
 LAYERS = ("early", "../late")
 PLAN = {
@@ -221,3 +223,73 @@ def test_no_run_is_one_clear_error(tmp_path):
         open_run(tmp_path / "nowhere")
     with pytest.raises(InputError, match="must hold a plan.json.*`loce fit --out` makes one"):
         open_run(tmp_path)
+
+
+RIDGE = {**PLAN, "solver": {"recipe": "ridge", "strength": 0.5, "whitening": 0.5}}
+
+
+def write_ridge(root):
+    """A run of the ridge recipe, its second row failed; the numbers that only it has."""
+    said = RidgeRows(np.array([0.5, -1.0]), np.array([True, False]), np.array([7, 50]), np.array([1e-6, 1e-2]))
+    part = replace(rows_of("00000", [0, 2], 0), ridge=said)
+    with RunWriter(place_at(root), {**RIDGE, "chunks": ["00000"]}) as writer:
+        writer.write("00000", columns_of("00000"), dict.fromkeys(LAYERS, part))
+        write_whole(writer.place, {layer: sums_of(seed) for seed, layer in enumerate(LAYERS)})
+    return said
+
+
+def sums_of(seed):
+    rng = np.random.default_rng(seed)
+    return Sums(2**40 + seed, rng.normal(size=4), rng.normal(size=(4, 4)))
+
+
+def test_the_ridge_recipe_has_columns_of_its_own(tmp_path):
+    said = write_ridge(tmp_path / "ridge")
+    run = open_run(tmp_path / "ridge")
+    assert run.recipe == "ridge"
+    np.testing.assert_array_equal(run.biases("early"), np.array([0.5, np.nan, -1], np.float32))
+    np.testing.assert_array_equal(run.column("converged", "early"), [1, np.nan, 0])
+    np.testing.assert_array_equal(run.column("steps", "../late"), [7, np.nan, 50])
+    np.testing.assert_allclose(run.column("gradient_norm", "early")[[0, 2]], said.gradient_norm)
+    for seed, layer in enumerate(LAYERS):
+        for name, expected in vars(sums_of(seed)).items():
+            np.testing.assert_array_equal(getattr(run.statistics(layer), name), expected)
+
+
+def test_the_papers_recipe_has_no_biases_and_says_who_has(tmp_path):
+    write(tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    assert run.recipe == "paper"
+    for ask in (run.biases, run.statistics):
+        with pytest.raises(InputError, match=r"must be asked of a run of the ridge recipe.*--recipe ridge"):
+            ask("early")
+    with pytest.raises(InputError, match="unknown column 'converged'. Known: iou, loss, status"):
+        run.column("converged", "early")
+
+
+def test_statistics_that_are_not_there_yet_are_one_clear_error(tmp_path):
+    with RunWriter(place_at(tmp_path), RIDGE) as writer:
+        write_part(writer.place, "00", [sums_of(0), sums_of(1)])
+        assert missing_parts(writer.place, ["00", "01"]) == ["01"] and not has_whole(writer.place)
+    with pytest.raises(InputError, match="not gathered them yet"):
+        open_run(tmp_path).statistics("early")
+
+
+@pytest.mark.parametrize("keep", [0, 60, -1])
+def test_truncated_statistics_are_found_and_said(tmp_path, keep):
+    write_ridge(tmp_path / "run")
+    assert open_run(tmp_path / "run").damaged() == []
+    path = tmp_path / "run" / "statistics" / "01-..%2Flate.safetensors"
+    path.write_bytes(path.read_bytes()[:keep])
+    run = open_run(tmp_path / "run")
+    assert run.damaged() == ["statistics/01-..%2Flate.safetensors"]
+    assert run.statistics("early").count == 2**40
+    with pytest.raises(InputError, match=r"cannot be read.*Delete it and statistics/whole.json"):
+        run.statistics("../late")
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "3", "\x00"])
+def test_garbled_checksums_of_statistics_are_damage(tmp_path, text):
+    write_ridge(tmp_path / "run")
+    (tmp_path / "run" / "statistics" / "whole.json").write_text(text)
+    assert open_run(tmp_path / "run").damaged() == ["statistics/whole.json"]

@@ -19,8 +19,10 @@ from loce_jax.pipeline.sources import ScenesSource
 from loce_jax.store import LayerRows, RunWriter, find_derived, keep_derived, place_at
 from loce_jax.study import steps, subject
 from loce_jax.study.cloud import find_layers, gather
+from loce_jax.study.options import RetrievalOptions, SeparationOptions
 from loce_jax.study.outcome import safe
 from loce_jax.study.photos import Photos
+from loce_jax.study.steps import analyse
 from loce_jax.study.subject import Subject
 from tests.tiny import tiny_network
 
@@ -142,6 +144,39 @@ def test_a_run_compared_with_itself_agrees(folder, tmp_path):
     assert {"purity", "purity std", "clusters"} <= set(next(iter(found["views"].values())))
     for agreement in found["agreement"].values():
         np.testing.assert_allclose(agreement["matrix"], np.ones((2, 2)), atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def ridge(tmp_path_factory):
+    """The same scenes by the other recipe, at one layer."""
+    out = tmp_path_factory.mktemp("study") / "ridge"
+    run_plan(make_plan(tiny_network(), ["deep"], ScenesSource(count=40), SolverOptions.ridge()), out)
+    return out
+
+
+def test_recipes_are_compared_pair_by_pair_and_told_apart(folder, ridge, tmp_path, capsys):
+    assert main(["compare", str(folder), str(ridge), "--layers", "deep", "--out", str(tmp_path)]) == 0
+    found = numbers_of(tmp_path, "compare")
+    assert list(found["views"]) == [f"{folder} (paper): deep", f"{ridge} (ridge): deep"]
+    assert set(found["missing"].values()) == {0} and found["pairs"] == len(cloud_of(folder).rows)
+    for name, run in zip(found["views"], (folder, ridge), strict=True):
+        assert found["views"][name]["mean IoU"] == pytest.approx(cloud_of(run).iou.mean())
+    (shown,) = (row for row in csv.reader((tmp_path / "agreement.csv").open(newline="")) if "ridge" in row[0])
+    assert shown[1] == f"{folder} (paper): deep"
+    assert main(["compare", str(ridge), str(ridge / "..") + "/ridge", "--layers", "deep"]) == 0
+    assert "(ridge)" not in capsys.readouterr().out.split("Agreement")[-1], "one recipe needs no name"
+
+
+def test_a_ridge_run_is_studied_in_its_own_coordinates(ridge, tmp_path):
+    run = open_run(ridge)
+    looked_at = Subject(run, gather(run, ["deep"]), Photos(run, None))
+    analyse([looked_at], {"separation": SeparationOptions(), "retrieval": RetrievalOptions()}, tmp_path)
+    found, options = numbers_of(tmp_path), SolverOptions.ridge()
+    assert found["recipe"] == f"ridge, strength {options.strength:g}, whitening {options.whitening:g}"
+    assert not [name for name, numbers in found["steps"]["deep"].items() if "not done" in numbers]
+    good = run.select(status="ok")
+    separation = pairwise_separation(run.vectors("deep")[good], run.table["concept"][good])
+    np.testing.assert_array_equal(found["steps"]["deep"]["separation"]["separation"], separation.matrix)
 
 
 def test_compare_asks_for_two(folder, capsys):

@@ -158,6 +158,15 @@ def test_racing_workers_and_doubled_ones_end_with_the_same_bytes(coco):
     assert contents(coco / "race") == contents(coco / "whole")
 
 
+def test_racing_workers_of_the_ridge_recipe_share_its_first_pass_too(coco):
+    ridge = "--recipe", "ridge"
+    ends([start(coco, coco / "ridge", *ridge, "--worker", str(index), "--num-workers", "2") for index in range(2)])
+    run = open_run(coco / "ridge")
+    assert run.complete and run.damaged() == [] and run.statistics("_blocks.4").count == 135 * 8 * 8
+    assert main([*arguments(coco, coco / "ridge_alone"), *ridge]) == 0
+    assert contents(coco / "ridge_alone") == contents(coco / "ridge")
+
+
 def test_two_distributed_processes_share_a_run(coco):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

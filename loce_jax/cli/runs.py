@@ -17,9 +17,25 @@ from loce_jax.pipeline.sources import CocoSource, ScenesSource, source_from
 from loce_jax.pipeline.workers import Share, joined, share_here
 from loce_jax.solver.options import SolverOptions
 from loce_jax.store import open_run
+from loce_jax.store.files import WHOLE
 from loce_jax.store.places import is_url
 
 DEMO_LAYERS = ("blocks.4", "blocks.10", "head")
+
+
+@dataclass(frozen=True)
+class SolverFlags(SolverOptions):
+    """The recipe."""
+
+    recipe: Annotated[Literal["paper", "ridge"], tyro.conf.arg(prefix_name=False)] = "paper"
+    """The paper's, or ours: half-whitened ridge logistic regression.  Each has its own of the options below."""
+
+    def __post_init__(self):
+        """Nothing is checked before `plain`, so that what is wrong is said like any other input that is."""
+
+    def plain(self) -> SolverOptions:
+        """The same, as the solver knows it."""
+        return SolverOptions(**vars(self))
 
 
 @dataclass(frozen=True)
@@ -45,8 +61,8 @@ class Fit:
     """Use the embedded scenes instead of a COCO file."""
     loading: LoadingFlags = field(default_factory=Loading)
     """How the network is loaded."""
-    solver: SolverOptions = field(default_factory=SolverOptions)
-    """The recipe; the paper's if left out."""
+    solver: SolverFlags = field(default_factory=SolverFlags)
+    """The recipe's own options."""
     strict: bool = False
     """Stop at the first image or mask that cannot be used, instead of keeping it as a row with a status."""
     memory: float | None = None
@@ -64,7 +80,7 @@ class Fit:
 
     def __call__(self) -> None:
         """Run it."""
-        order = Order(self.model, self.layers, self._source(), self.loading, self.solver)
+        order = Order(self.model, self.layers, self._source(), self.loading, self.solver.plain())
         share = self._share()
         if not self.distributed:
             self._fit(order, share)
@@ -77,12 +93,12 @@ class Fit:
 
     def _fit(self, order, share):
         if self.engine == "ray":
-            fit(ft.partial(run_on_ray, order, self.out, cluster=self.ray, strict=self.strict))
+            fit(ft.partial(run_on_ray, order, self.out, cluster=self.ray, strict=self.strict), order)
             return
         if share:
             print(f"This is {share}.", flush=True)
         options = {"share": share, "strict": self.strict, "memory": self.memory}
-        fit(ft.partial(run_plan, order.plan(), self.out, **options))
+        fit(ft.partial(run_plan, order.plan(), self.out, **options), order)
 
     def _show(self, share):
         run = open_run(self.out)
@@ -133,7 +149,7 @@ class Demo:
     def __call__(self) -> None:
         """Run it."""
         order = Order("efficientnet-lite0", DEMO_LAYERS, ScenesSource())
-        fit(ft.partial(run_plan, order.plan(), self.out))
+        fit(ft.partial(run_plan, order.plan(), self.out), order)
         show(open_run(self.out))
         Report(str(self.out))()
 
@@ -153,7 +169,7 @@ class Show:
         if self.verify and (damaged := run.damaged()):
             raise InputError(
                 f"{len(damaged)} stored files are damaged or missing: {', '.join(damaged[:8])}. Delete the files of "
-                "the same number in `chunks`, and run the same `loce fit` again."
+                f"the same number in `chunks`, or {WHOLE} for statistics, and run the same `loce fit` again."
             )
         show(run)
 
@@ -179,11 +195,11 @@ class Report:
         print(f"The page: {page}")
 
 
-def fit(work):
-    """Do `work`, a function of a progress callback, with a progress display."""
+def fit(work, order):
+    """Do `work` for `order`, a function of a progress callback, with a progress display."""
     from loce_jax.console import progress  # noqa: PLC0415 - fast --help
 
-    with progress("images") as tell:
+    with progress("images" if order.options.recipe == "paper" else "images, each seen twice") as tell:
         work(progress=tell)
 
 

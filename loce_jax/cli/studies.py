@@ -225,12 +225,14 @@ class Compare:
 
     def __call__(self) -> None:
         """Run it."""
+        from loce_jax.report.recipe import tell_apart  # noqa: PLC0415 - fast --help
         from loce_jax.study.cloud import find_layers, gather  # noqa: PLC0415 - fast --help
         from loce_jax.study.compare import study_compare  # noqa: PLC0415 - fast --help
 
         runs = {name: open_run(name) for name in self.runs}
+        named = tell_apart({name: run.plan for name, run in runs.items()})
         views = {
-            f"{name}: {layer}" if len(runs) > 1 else layer: gather(run, [layer], concepts=self.concepts)
+            f"{named[name]}: {layer}" if len(runs) > 1 else layer: gather(run, [layer], concepts=self.concepts)
             for name, run in runs.items()
             for layer in find_layers(run, self.layers)
         }

@@ -19,9 +19,9 @@ from loce_jax.checks import InputError
 from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.reading import Opened, Row
 from loce_jax.resampling import resize_bilinear
-from loce_jax.solver import Solution, SolverOptions, Status, overlap, quantise, solve
+from loce_jax.solver import Solution, SolverOptions, Statistics, Status, overlap, quantise, solve
 from loce_jax.solver.solve import runs_on_cores
-from loce_jax.store import LayerRows
+from loce_jax.store import LayerRows, RidgeRows
 
 log = logging.getLogger(__name__)
 
@@ -36,16 +36,24 @@ HALF_MAX = 60000.0  # responses beyond it are stored as it; float16 ends at 6550
 
 
 def solve_chunk(
-    plan: Plan, opened: Sequence[Opened], extract: Extract, together: int
+    plan: Plan,
+    opened: Sequence[Opened],
+    extract: Extract,
+    together: int,
+    statistics: Mapping[str, Statistics] | None = None,
 ) -> tuple[dict[str, Solution], int]:
     """Each layer's `Solution` for the chunk's usable rows, as NumPy arrays, and how many images fit together.
 
-    Where a device runs out of memory, half as many images are tried, down to one.
+    Where a device runs out of memory, half as many images are tried, down to one.  `statistics` of the layers are for
+    a recipe that whitens.
     """
     while True:
         try:
             starts = range(0, len(opened), together)
-            parts = [_solve_part(plan, opened[start : start + together], extract, together) for start in starts]
+            parts = [
+                _solve_part(plan, opened[start : start + together], extract, together, statistics or {})
+                for start in starts
+            ]
             return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts), together
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error) or together == 1:
@@ -56,12 +64,14 @@ def solve_chunk(
             )
 
 
-def _solve_part(plan, opened, extract, together):
+def _solve_part(plan, opened, extract, together, statistics):
     images = np.zeros((together, *opened[0].image.shape), np.uint8)
     images[: len(opened)] = [one.image for one in opened]
     activations = extract(images)
     groups = list(_in_groups(opened, together, plan.options))
-    return {layer: _solve_layer(activations[layer], groups, plan.options) for layer in plan.layers}
+    return {
+        layer: _solve_layer(activations[layer], groups, plan.options, statistics.get(layer)) for layer in plan.layers
+    }
 
 
 @dataclass(frozen=True)
@@ -104,13 +114,17 @@ def _in_groups(opened: Sequence[Opened], together: int, options: SolverOptions) 
         yield Groups(places, targets, valid)
 
 
-def _solve_layer(activations: Float[Array, "b h w c"], groups: Sequence[Groups], options: SolverOptions) -> Solution:
+def _solve_layer(
+    activations: Float[Array, "b h w c"],
+    groups: Sequence[Groups],
+    options: SolverOptions,
+    statistics: Statistics | None,
+) -> Solution:
     found = []
     for block in groups:
         in_order = np.array_equal(block.places, np.arange(len(activations)))
-        solution = solve(
-            activations if in_order else activations[block.places], block.targets, options, valid=block.valid
-        )
+        maps = activations if in_order else activations[block.places]
+        solution = solve(maps, block.targets, options, valid=block.valid, statistics=statistics)
         found.append(jax.tree.map(lambda leaf, valid=block.valid: np.asarray(leaf)[valid], solution))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *found)
 
@@ -143,13 +157,29 @@ def measure_chunk(
             iou=np.array(list(iou), dtype=float),
             loss=np.asarray(found.losses[kept, -1]),
             status=words,
+            ridge=_ridge_rows(found, kept),
         )
     return _columns(rows, reasons), layers
+
+
+def _ridge_rows(found: Solution, kept: Int[np.ndarray, " r"]) -> RidgeRows | None:
+    """What the ridge recipe tells of a layer's good rows; None of another one."""
+    if found.bias is None or found.convergence is None:
+        return None
+    convergence = found.convergence
+    return RidgeRows(
+        bias=np.asarray(found.bias[kept]),
+        converged=np.asarray(convergence.converged[kept]),
+        steps=np.asarray(convergence.steps[kept]),
+        gradient_norm=np.asarray(convergence.gradient_norm[kept]),
+    )
 
 
 def _measure(response, mask, options):
     """The IoU as published: at the photo's own size; with 8-bit truncation in the paper's recipe."""
     logits = resize_bilinear(response, options.target)
+    if options.recipe == "ridge":
+        return overlap(logits + 0.5, mask)  # which cuts at one half; these are cut at 0
     return overlap(quantise(logits) if options.iou == "paper" else 1 / (1 + np.exp(-logits)), mask)
 
 
@@ -167,13 +197,24 @@ def _columns(rows: list[Row], reasons: list[str]) -> dict[str, list]:
     return columns | {name: [dict(row.pair.facts).get(name) for row in rows] for name in facts}
 
 
+def refuse_unread(opened: Sequence[Opened]) -> None:
+    """Raise `InputError` for the first row that could not be read."""
+    for row in (row for one in opened for row in one.rows):
+        if row.fault:
+            raise _refusal(f"{row.item.image!r}, concept {row.pair.concept!r}", row.fault.status, row.fault.reason)
+
+
 def refuse_faults(columns: Mapping[str, Sequence], layers: Mapping[str, LayerRows]) -> None:
     """Raise `InputError` for the first row that is not good."""
     for layer, part in layers.items():
         for number, word in enumerate(part.status):
             if word != "ok":
                 image, concept, reason = (columns[name][number] for name in ("image", "concept", "reason"))
-                raise InputError(
-                    f"`strict` refuses {image!r}, concept {concept!r}, layer {layer!r}: {word} ({reason}). "
-                    "Mend the data, or run without `--strict` to keep it as a row with that status."
-                )
+                raise _refusal(f"{image!r}, concept {concept!r}, layer {layer!r}", word, reason)
+
+
+def _refusal(what, word, reason):
+    return InputError(
+        f"`strict` refuses {what}: {word} ({reason}). "
+        "Mend the data, or run without `--strict` to keep it as a row with that status."
+    )

@@ -15,6 +15,9 @@ from loce_jax.pipeline.reading import CHUNKS_OPEN
 IMAGES_TOGETHER = 32
 GIGABYTE = 1e9
 COPIES = 3  # of the activations: the batches', theirs in one array, and the one that the solver reads
+# Of c x c numbers in float64, what whitening keeps of every layer, and takes for the one that is being worked on; for
+# one layer of 2048 channels 9 were seen in all.
+SQUARES, SQUARES_AT_WORK = 4, 6
 LOADED_LATER = 300_000_000  # compilers and libraries that the work begins with; 0.25 gigabytes were seen
 ROOM = 1.1  # what allocators keep back
 
@@ -29,7 +32,7 @@ def images_together(plan: Plan, memory: float | None) -> int:
     """
     if memory is None:
         return IMAGES_TOGETHER
-    fixed = _resident() + _reading(plan) + _forward(plan)
+    fixed = _resident() + _reading(plan) + _forward(plan) + _statistics(plan)
     for together in (IMAGES_TOGETHER, IMAGES_TOGETHER // 2, BATCH):
         needed = ROOM * (fixed + together * _image(plan))
         if needed <= memory * GIGABYTE:
@@ -62,6 +65,14 @@ def _forward(plan: Plan) -> int:
     compiled = compile_forward(plan.network, plan.layers).lower(plan.network.params, images).compile()
     analysis = compiled.memory_analysis()
     return analysis.temp_size_in_bytes if analysis else 0
+
+
+def _statistics(plan: Plan) -> int:
+    """Bytes of the layers' statistics, where the recipe whitens."""
+    if plan.options.recipe != "ridge":
+        return 0
+    squares = [8 * layer.channels**2 for layer in plan.network.resolve(plan.layers)]
+    return SQUARES * sum(squares) + SQUARES_AT_WORK * max(squares)
 
 
 def _image(plan: Plan) -> int:

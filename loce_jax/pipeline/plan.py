@@ -55,7 +55,7 @@ class Plan:
                 "concepts": list(self.dataset.concepts),
                 "source": source_record(self.source),
             },
-            "solver": asdict(self.options),
+            "solver": self.options.record(),
             "images": len(self.dataset.items),
             "pairs": sum(len(item.pairs) for item in self.dataset.items),
             "chunks": list(self.chunks),

@@ -1,4 +1,6 @@
-"""A run on a Ray cluster: one Ray task a chunk.  Ray places the tasks, and starts them again when a worker dies.
+"""A run on a Ray cluster: one Ray task a chunk, ahead of them one a part of a first pass.
+
+Ray places the tasks, and starts them again when a worker dies.
 
 What travels is an `Order`, a few plain values, and the names of chunks; every Ray worker loads the network and opens
 the data set itself, once, and writes what it finds where the run lies.  So `loce_jax`, the images, the network's folder
@@ -10,7 +12,7 @@ import importlib.util
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +22,14 @@ from loce_jax.activations import Extract, make_extractor
 from loce_jax.checks import InputError
 from loce_jax.models.loading import Loading
 from loce_jax.pipeline.plan import Plan, make_plan
-from loce_jax.pipeline.run import Progress, do_chunks, open_checked, watch
+from loce_jax.pipeline.progress import Progress, beside, watch
+from loce_jax.pipeline.run import do_chunks, open_checked
 from loce_jax.pipeline.sources import Source
-from loce_jax.solver import SolverOptions
+from loce_jax.pipeline.statistics import do_parts, gather_statistics, parts_of, stored_statistics
+from loce_jax.solver import SolverOptions, Statistics
 from loce_jax.store import Run, RunWriter, place_at
+from loce_jax.store.files import WHOLE
+from loce_jax.store.statistics import missing_parts
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,17 @@ def run_on_ray(
         with RunWriter(place_at(out), plan.record(), shared=True) as writer:
             names = list(plan.chunks)
             left = [name for name in names if name not in writer.done]
-            finished = _finished(ray, cluster, left, (order, out, strict, os.getcwd()))
+            what = order, out, os.getcwd(), strict
+            if plan.options.recipe == "ridge":
+                parts, every = parts_of(plan), len(plan.dataset.items)
+
+                def do(names):
+                    for name in _finished(ray, cluster, do_part_on_ray, names, what):
+                        yield from parts[name]
+
+                gather_statistics(plan, writer.place, do, progress=beside(progress, after=every))
+                progress = beside(progress, before=every)
+            finished = _finished(ray, cluster, do_chunk_on_ray, left, what)
             watch(plan, names, left, finished, progress)
     return open_checked(out)
 
@@ -136,16 +152,16 @@ def _check_answers(address: str) -> None:
         ) from error
 
 
-def _finished(ray, cluster: RayOptions, left: list[str], what: tuple[Order, str, bool, str]) -> Iterator[str]:
-    """Names of chunks as their tasks end.  Errors that will not go away by themselves end the run."""
+def _finished(ray, cluster: RayOptions, work: Callable, names: Sequence[str], what: tuple) -> Iterator[str]:
+    """The `names` as the tasks ``work(name, *what)`` end.  Errors that will not go away by themselves end the run."""
     task = ray.remote(
         num_cpus=cluster.cpus,
         num_gpus=cluster.gpus,
         max_retries=cluster.retries,
         retry_exceptions=[OSError],
         max_calls=0,  # else Ray ends a worker with a GPU after each task, and its compiled functions
-    )(do_chunk_on_ray)
-    waiting = {task.remote(*what, name): name for name in left}
+    )(work)
+    waiting = {task.remote(name, *what): name for name in names}
     try:
         while waiting:
             (ready, *_), _ = ray.wait(list(waiting), num_returns=1)
@@ -155,28 +171,49 @@ def _finished(ray, cluster: RayOptions, left: list[str], what: tuple[Order, str,
     except ray.exceptions.RayTaskError as error:
         raise error.cause from error
     except ray.exceptions.RayError as error:
-        raise OSError(f"Ray gave up a chunk: {_line(error)}") from error
+        raise OSError(f"Ray gave up a task: {_line(error)}") from error
     finally:
         for left_over in waiting:
             ray.cancel(left_over)
 
 
-def do_chunk_on_ray(order: Order, out: str, strict: bool, folder: str, name: str) -> None:
-    """One Ray task, the same work as a single process does: chunk `name` of an order made in `folder`."""
-    if Path(folder).is_dir():
-        os.chdir(folder)
-    plan, extract = _prepared(order)
+def do_part_on_ray(name: str, order: Order, out: str, folder: str, strict: bool) -> None:
+    """One Ray task of a first pass: part `name`, of an order made in `folder`."""
+    plan, extract = _ready(order, folder)
     with RunWriter(place_at(out), plan.record(), shared=True) as writer:
-        if name not in writer.done:
-            for _ in do_chunks(plan, extract, [name], writer, strict=strict):
+        if missing_parts(writer.place, [name]):
+            for _ in do_parts(plan, writer.place, extract, [name], strict=strict):
                 pass
 
 
+def do_chunk_on_ray(name: str, order: Order, out: str, folder: str, strict: bool) -> None:
+    """One Ray task, the same work as a single process does: chunk `name` of an order made in `folder`."""
+    plan, extract = _ready(order, folder)
+    with RunWriter(place_at(out), plan.record(), shared=True) as writer:
+        if name not in writer.done:
+            statistics = _statistics(order, out, writer.place.read(WHOLE)) if order.options.recipe == "ridge" else None
+            for _ in do_chunks(plan, extract, [name], writer, statistics, strict=strict):
+                pass
+
+
+def _ready(order: Order, folder: str) -> tuple[Plan, Extract]:
+    """The plan and its compiled network, in the folder where the order was made."""
+    if Path(folder).is_dir():
+        os.chdir(folder)
+    return _prepared(order)
+
+
 @ft.lru_cache(maxsize=1)
-def _prepared(order: Order) -> tuple[Plan, Extract]:
-    """The plan and its compiled network, once a process."""
+def _prepared(order):
+    """The same, once a process."""
     plan = order.plan()
     return plan, make_extractor(plan.network, plan.layers)
+
+
+@ft.lru_cache(maxsize=1)
+def _statistics(order: Order, out: str, checksums: bytes) -> dict[str, Statistics]:
+    """The run's statistics, once a process as long as they have these checksums."""
+    return stored_statistics(_prepared(order)[0], place_at(out))
 
 
 def _line(error):

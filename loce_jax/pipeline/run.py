@@ -1,12 +1,14 @@
 """Do a plan's work, chunk by chunk: read, look through the network, solve, measure, store.
 
 Reading runs ahead in threads, measuring and storing behind.  A chunk's result depends on the chunk alone, so a run
-that was interrupted ends with the same bytes as one that was not.
+that was interrupted ends with the same bytes as one that was not.  A recipe that whitens needs the layers' statistics
+first, so its run goes through the images twice.
 """
 
+import functools as ft
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,11 +20,12 @@ from loce_jax.checks import InputError
 from loce_jax.pipeline.chunk import measure_chunk, refuse_faults, solve_chunk
 from loce_jax.pipeline.memory import IMAGES_TOGETHER, images_together
 from loce_jax.pipeline.plan import Plan
+from loce_jax.pipeline.progress import Progress, beside, watch
 from loce_jax.pipeline.reading import read_ahead
+from loce_jax.pipeline.statistics import do_parts, gather_statistics, stored_statistics
 from loce_jax.pipeline.workers import Share
+from loce_jax.solver import Statistics
 from loce_jax.store import Run, RunWriter, open_run, place_at
-
-Progress = Callable[[int, int], None]
 
 
 def run_plan(  # noqa: PLR0913 - what to do, where, and four ways to differ from the usual
@@ -43,7 +46,8 @@ def run_plan(  # noqa: PLR0913 - what to do, where, and four ways to differ from
         strict: make the first image, mask or layer that cannot be used an error.
         memory: gigabytes (10**9 bytes) of main memory that the process may take; without it, images are worked on
             32 at a time.
-        progress: called with the number of images done and of all images (of the share), also once at the start.
+        progress: called with the number of images done and of all images (of the share), also once at the start.  A
+            recipe that whitens has all images to go through before them; its images count twice.
 
     Raises:
         InputError: the folder cannot be used, or not a single pair could be solved, or `strict` found a fault, or
@@ -54,7 +58,13 @@ def run_plan(  # noqa: PLR0913 - what to do, where, and four ways to differ from
         names = share.of(list(plan.chunks)) if share else list(plan.chunks)
         left = [name for name in names if name not in writer.done]
         extract = make_extractor(plan.network, plan.layers)
-        finished = do_chunks(plan, extract, left, writer, strict=strict, together=together)
+        statistics = None
+        if plan.options.recipe == "ridge":
+            own, every = sum(len(plan.chunks[name]) for name in names), len(plan.dataset.items)
+            do = ft.partial(do_parts, plan, writer.place, extract, strict=strict)
+            gather_statistics(plan, writer.place, do, share=share, progress=beside(progress, after=own))
+            statistics, progress = stored_statistics(plan, writer.place), beside(progress, before=every)
+        finished = do_chunks(plan, extract, left, writer, statistics, strict=strict, together=together)
         watch(plan, names, left, finished, progress)
     return open_checked(out)
 
@@ -64,11 +74,15 @@ def do_chunks(  # noqa: PLR0913
     extract: Extract,
     names: Sequence[str],
     writer: RunWriter,
+    statistics: Mapping[str, Statistics] | None = None,
     *,
     strict: bool = False,
     together: int = IMAGES_TOGETHER,
 ) -> Iterator[str]:
-    """Do the chunks called `names`, as many images together; yields each name when it is stored."""
+    """Do the chunks called `names`, as many images together; yields each name when it is stored.
+
+    A recipe that whitens needs each layer's `statistics`.
+    """
     wanted = {name: plan.chunks[name] for name in names}
     cores = os.cpu_count()
     with (
@@ -87,26 +101,12 @@ def do_chunks(  # noqa: PLR0913
 
         last: Future[str] | None = None
         for name, opened in read_ahead(plan, wanted, readers):
-            solutions, together = solve_chunk(plan, opened, extract, together)
+            solutions, together = solve_chunk(plan, opened, extract, together, statistics)
             if last:
                 yield last.result()
             last = finisher.submit(finish, name, opened, solutions)
         if last:
             yield last.result()
-
-
-def watch(
-    plan: Plan, names: Sequence[str], left: Sequence[str], finished: Iterable[str], progress: Progress | None
-) -> None:
-    """Wait for `finished`, the chunks of `left` as they come; tell `progress` the images done of those of `names`."""
-    tell = progress or (lambda done, total: None)
-    sizes = {name: len(items) for name, items in plan.chunks.items()}
-    total = sum(sizes[name] for name in names)
-    done = total - sum(sizes[name] for name in left)
-    tell(done, total)
-    for name in finished:
-        done += sizes[name]
-        tell(done, total)
 
 
 def open_checked(out: str | Path) -> Run:

@@ -17,6 +17,7 @@ import numpy as np
 
 from loce_jax.report import content, tables
 from loce_jax.report.images import illustrate
+from loce_jax.report.recipe import describe_coordinates, name_recipe
 from loce_jax.report.sources import PhotoSource, RunLike
 
 _SCRIPTS = ("core.js", "map.js", "examples.js", "matrix.js")
@@ -50,6 +51,7 @@ def compose(run: RunLike, dataset: PhotoSource) -> str:
     data = content.gather(run, choice, pictures, best)
     style, script = _static("page.css"), "\n".join(map(_static, _SCRIPTS))
     model, data_name = (str(run.plan[part]["name"]) for part in ("model", "data"))
+    coordinates = describe_coordinates(run.plan)
     return Template(_static("page.html")).substitute(
         title=escape(f"{model} on {data_name}"),
         style_hash=_digest(style),
@@ -57,6 +59,8 @@ def compose(run: RunLike, dataset: PhotoSource) -> str:
         style=style,
         script=script,
         lead=escape(_lead(run, together[-1], model)),
+        coordinates=escape(coordinates),
+        distances="Distances are those in the recipe's coordinates." if coordinates else "",
         figures=_figures(run, together[-1], best, by_layer[best][-1]),
         quality=tables.quality(by_layer, together),
         skipped=tables.skipped(run),
@@ -72,8 +76,14 @@ def _lead(run, overall, model):
         f"channels that best redraws the concept's mask. This page shows {_count(overall.loces, 'LoCE')} "
         f"{'at each of' if layers != 1 else 'at'} {_count(layers, 'layer')} of {model}, from {_count(images, 'image')} "
         f"with {_count(len(run.concepts), 'concept')}: which lie close together, how well each redraws its mask, "
-        "and the images behind the numbers."
+        f"and the images behind the numbers. {_recipe(run.plan)}"
     )
+
+
+def _recipe(plan):
+    """The last sentence of the lead, where the recipe is not the paper's."""
+    name = name_recipe(plan)
+    return "" if name == "paper" else f"The recipe is {name}."
 
 
 def _figures(run, overall, layer, best):

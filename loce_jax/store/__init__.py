@@ -3,6 +3,6 @@
 from loce_jax.store.derived import find_derived, keep_derived
 from loce_jax.store.places import place_at
 from loce_jax.store.read import Run, open_run
-from loce_jax.store.write import LayerRows, RunWriter
+from loce_jax.store.write import LayerRows, RidgeRows, RunWriter
 
-__all__ = ["LayerRows", "Run", "RunWriter", "find_derived", "keep_derived", "open_run", "place_at"]
+__all__ = ["LayerRows", "RidgeRows", "Run", "RunWriter", "find_derived", "keep_derived", "open_run", "place_at"]

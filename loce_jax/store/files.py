@@ -5,12 +5,16 @@
     plan.json                       what work there is and with which options; written first, never changed
     chunks/00003.json               rows of one chunk; written last, it says that the chunk is complete
     layers/00-blocks.4/00003.safetensors    numbers of the chunk's good rows at one layer
+    statistics/parts/07.safetensors         of a recipe that whitens: sums over a part of the images, every layer's
+    statistics/00-blocks.4.safetensors      the same over all of them, a layer's
+    statistics/whole.json                   checksums of these; written last, it says that they are complete
     derived/map-blocks.4.safetensors        what an analysis keeps; may be deleted at any time
 """
 
 from urllib.parse import quote
 
 PLAN, CHUNKS, LAYERS, DERIVED = "plan.json", "chunks", "layers", "derived"
+PARTS, WHOLE = "statistics/parts", "statistics/whole.json"
 
 
 def rows_file(chunk: str) -> str:
@@ -25,3 +29,17 @@ def layer_file(layer: str, index: int, chunk: str) -> str:
     'layers/02-..%2Fup/00000.safetensors'
     """
     return f"{LAYERS}/{index:02d}-{quote(layer, safe='')}/{chunk}.safetensors"
+
+
+def part_file(part: str) -> str:
+    """The safetensors file with every layer's statistics over one part of the images."""
+    return f"{PARTS}/{part}.safetensors"
+
+
+def statistics_file(layer: str, index: int) -> str:
+    """The safetensors file with the `index`-th layer's statistics over all images.
+
+    >>> statistics_file("blocks.4", 2)
+    'statistics/02-blocks.4.safetensors'
+    """
+    return f"statistics/{index:02d}-{quote(layer, safe='')}.safetensors"

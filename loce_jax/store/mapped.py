@@ -10,7 +10,7 @@ import math
 import numpy as np
 from jaxtyping import UInt8
 
-DTYPES = {"F16": np.float16, "F32": np.float32, "F64": np.float64, "I32": np.int32}
+DTYPES = {"F16": np.float16, "F32": np.float32, "F64": np.float64, "I32": np.int32, "I64": np.int64}
 
 
 def view_tensors(content: UInt8[np.ndarray, " bytes"]) -> dict[str, np.ndarray]:

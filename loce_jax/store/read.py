@@ -18,11 +18,13 @@ from loce_jax.store.files import CHUNKS, PLAN, layer_file, rows_file
 from loce_jax.store.local import LocalPlace
 from loce_jax.store.mapped import view_tensors
 from loce_jax.store.places import Place, is_url, place_at
+from loce_jax.store.statistics import Sums, damaged_statistics, has_whole, read_whole
 
 if TYPE_CHECKING:
     import pandas
 
 Table = dict[str, Shaped[np.ndarray, " n"]]
+OF_RIDGE = "converged", "steps", "gradient_norm"
 
 
 def open_run(path: str | Path) -> "Run":
@@ -64,6 +66,11 @@ class Run:
             raise InputError(f"`run` must be a local folder to have a path, but it is {str(self.place)!r}.")
         return self.place.root
 
+    @property
+    def recipe(self) -> str:
+        """Whose LoCEs these are: ``"paper"`` or ``"ridge"``."""
+        return str(self.plan.get("solver", {}).get("recipe", "paper"))
+
     @ft.cached_property
     def finished(self) -> tuple[str, ...]:
         """The chunks that are complete."""
@@ -101,8 +108,11 @@ class Run:
         return table
 
     def column(self, name: str, layer: str) -> Shaped[np.ndarray, " n"]:
-        """One layer's ``"iou"``, ``"loss"`` (float64, NaN where the row failed) or ``"status"`` (words)."""
-        check_known("column", [name], ("iou", "loss", "status"))
+        """One layer's ``"iou"``, ``"loss"`` (float64, NaN where the row failed) or ``"status"`` (words).
+
+        A run of the ridge recipe also has ``"converged"`` (1 or 0), ``"steps"`` and ``"gradient_norm"`` (float64).
+        """
+        check_known("column", [name], ("iou", "loss", "status", *(OF_RIDGE if self.recipe == "ridge" else ())))
         if name != "status":
             return self._gather(layer, name).astype(np.float64)
         check_known("layer", [layer], self.layers)
@@ -126,6 +136,7 @@ class Run:
     def vectors(self, layer: str) -> Float[np.ndarray, "n c"]:
         """The embeddings at `layer`, float32, in the order of `table`; NaN where the row failed.
 
+        Those of the ridge recipe weigh the layer's whitened activations, see `statistics`.
         Memory-mapped and read-only when the run is one chunk without failures, else gathered into memory.
         """
         return self._gather(layer, "vectors")
@@ -133,9 +144,44 @@ class Run:
     def responses(self, layer: str) -> Float[np.ndarray, "n h w"]:
         """The response maps ``activations @ vector`` at `layer`, float16; NaN where the row failed.
 
+        Those of the ridge recipe are ``whitened activations @ vector + bias``.
         The projection is their sigmoid after bilinear resizing; positive means "concept".
         """
         return self._gather(layer, "responses")
+
+    def biases(self, layer: str) -> Float[np.ndarray, " n"]:
+        """What each row's responses at `layer` have added, float32; NaN where the row failed.
+
+        Raises:
+            InputError: the paper's recipe has none.
+        """
+        self._check_ridge("biases")
+        return self._gather(layer, "bias")
+
+    def statistics(self, layer: str) -> Sums:
+        """The layer's statistics over all images: ``count`` of pixels, ``mean`` [c] and ``scatter`` [c c], float64.
+
+        With ``whitening = loce_jax.Statistics(**vars(run.statistics(layer))).whitening(power)``, activations in the
+        coordinates of the vectors are ``whitening(activations)``.
+
+        Raises:
+            InputError: the paper's recipe has none; they are not gathered yet, or cannot be read.
+        """
+        self._check_ridge("statistics")
+        check_known("layer", [layer], self.layers)
+        if not has_whole(self.place):
+            raise InputError(
+                f"`run` must have its layers' statistics, but {str(self.place)!r} has not gathered them yet. Run the "
+                "same `loce fit` again."
+            )
+        return read_whole(self.place, layer, self.layers.index(layer))
+
+    def _check_ridge(self, what):
+        if self.recipe != "ridge":
+            raise InputError(
+                f"`{what}` must be asked of a run of the ridge recipe, but {str(self.place)!r} is one of the "
+                f"{self.recipe} recipe. `loce fit --recipe ridge` makes one."
+            )
 
     def select(self, **columns: Any) -> Int[np.ndarray, " r"]:
         """Row numbers where every named column has the value, or one of the values, given.
@@ -149,8 +195,8 @@ class Run:
         return np.flatnonzero(keep)
 
     def damaged(self) -> list[str]:
-        """Files of finished chunks that are missing or do not hold what was written, by their SHA-256."""
-        found = []
+        """Files of what is finished that are missing or do not hold what was written, by their SHA-256."""
+        found = damaged_statistics(self.place, self.layers)
         for chunk, record in zip(self.finished, self._records, strict=True):
             for index, layer in enumerate(self.layers):
                 name = layer_file(layer, index, chunk)
@@ -177,7 +223,8 @@ class Run:
         parts = [self._open(layer, chunk) for chunk in self.finished]
         if len(parts) == 1 and len(parts[0]["rows"]) == counts[0]:
             return parts[0][name]
-        whole = np.full((sum(counts), *parts[0][name].shape[1:]), np.nan, parts[0][name].dtype)
+        dtype = np.result_type(parts[0][name].dtype, np.float16)  # one that has a NaN
+        whole = np.full((sum(counts), *parts[0][name].shape[1:]), np.nan, dtype)
         for offset, part in zip(np.cumsum([0, *counts[:-1]]), parts, strict=True):
             whole[offset + part["rows"]] = part[name]
         return whole

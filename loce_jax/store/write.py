@@ -10,13 +10,30 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from safetensors.numpy import save
 
 from loce_jax.checks import InputError
 from loce_jax.store.files import PLAN, layer_file, rows_file
 from loce_jax.store.places import Place
 from loce_jax.store.read import finished_chunks
+
+
+@dataclass(frozen=True)
+class RidgeRows:
+    """What the ridge recipe says of the good rows besides.
+
+    Attributes:
+        bias: what is added to every response.
+        converged: whether the solver met its tolerance.
+        steps: how many it took.
+        gradient_norm: the slope's length at the end.
+    """
+
+    bias: Float[np.ndarray, " r"]
+    converged: Bool[np.ndarray, " r"]
+    steps: Int[np.ndarray, " r"]
+    gradient_norm: Float[np.ndarray, " r"]
 
 
 @dataclass(frozen=True)
@@ -28,8 +45,9 @@ class LayerRows:
         vectors: the embeddings.
         responses: the final response maps, half precision.
         iou: intersection over union, [0, 1].
-        loss: the objective before the last step.
+        loss: the objective before the last step; of the ridge recipe, at the end.
         status: a word for each of the chunk's m rows.
+        ridge: of the ridge recipe only.
     """
 
     rows: Int[np.ndarray, " r"]
@@ -38,6 +56,7 @@ class LayerRows:
     iou: Float[np.ndarray, " r"]
     loss: Float[np.ndarray, " r"]
     status: Sequence[str]
+    ridge: RidgeRows | None = None
 
 
 class RunWriter:
@@ -75,6 +94,13 @@ class RunWriter:
                 "iou": part.iou.astype(np.float64),
                 "loss": part.loss.astype(np.float32),
             }
+            if part.ridge:
+                tensors |= {
+                    "bias": part.ridge.bias.astype(np.float32),
+                    "converged": part.ridge.converged.astype(np.int32),
+                    "steps": part.ridge.steps.astype(np.int32),
+                    "gradient_norm": part.ridge.gradient_norm.astype(np.float32),
+                }
             bad = [name for name, tensor in tensors.items() if not np.all(np.isfinite(tensor))]
             if bad:
                 raise ValueError(f"chunk {chunk}, layer {layer!r}: {bad} of good rows must be finite")

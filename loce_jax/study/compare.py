@@ -116,9 +116,22 @@ def _pairwise(clouds, measure):
 
 
 def _draw(matrices, names):
-    figure = Figure(figsize=(side_of(len(names)) * len(matrices), side_of(len(names))), layout="constrained")
-    short = short_names(names)
-    for axes, (title, matrix) in zip(figure.subplots(1, len(matrices)), matrices.items(), strict=True):
+    short = _labels(names)
+    side, beside = side_of(len(names)), 0.08 * max(map(len, short))  # inches a letter
+    figure = Figure(figsize=(side * len(matrices) + beside, side + beside), layout="constrained")
+    places = figure.subplots(1, len(matrices), sharey=True)
+    for axes, (title, matrix) in zip(places, matrices.items(), strict=True):
         draw_matrix(axes, matrix, short, short)
+        axes.label_outer()
         axes.set_title(title, fontsize=10)
     return figure
+
+
+def _labels(names):
+    """Names of views for a picture; of "run: layer" each part is shortened by itself, a run to the end of its path."""
+    runs, layers = zip(*(name.rpartition(": ")[::2] for name in names), strict=True)
+    ends = {run: run.rpartition("/")[2] for run in runs}
+    if len(set(ends.values())) < len(ends):
+        ends = {run: run for run in runs}
+    short = dict(zip(dict.fromkeys(layers), short_names(list(dict.fromkeys(layers))), strict=True))
+    return [f"{ends[run]}: {short[layer]}" if run else short[layer] for run, layer in zip(runs, layers, strict=True)]

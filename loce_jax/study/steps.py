@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from loce_jax.checks import InputError
+from loce_jax.report.recipe import name_recipe
 from loce_jax.study.clusters import study_clusters
 from loce_jax.study.compare import study_compare
 from loce_jax.study.confusion import study_confusion
@@ -77,7 +78,8 @@ def analyse(
             steps[layer][step] = {"not done": outcome} if isinstance(outcome, str) else outcome.metrics
             if isinstance(outcome, Outcome):
                 write_outcome(outcome, out / safe(layer))
-    metrics = {"run": str(run.place), "model": run.plan["model"]["name"], "seed": seed, **stats.metrics, "steps": steps}
+    said = {"run": str(run.place), "model": run.plan["model"]["name"], "recipe": name_recipe(run.plan), "seed": seed}
+    metrics = {**said, **stats.metrics, "steps": steps}
     if len(subjects) > 1:
         clouds = {subject.cloud.name: subject.cloud for subject in subjects}
         compared = study_compare(clouds, repeats=options["clusters"].repeats, seed=seed)

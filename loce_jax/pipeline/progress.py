@@ -1,0 +1,30 @@
+"""How far a run is, in images."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from loce_jax.pipeline.plan import Plan
+
+Progress = Callable[[int, int], None]
+
+
+def watch(
+    plan: Plan, names: Sequence[str], left: Sequence[str], finished: Iterable[str], progress: Progress | None
+) -> None:
+    """Wait for `finished`, the chunks of `left` as they come; tell `progress` the images done of those of `names`."""
+    tell = progress or (lambda done, total: None)
+    sizes = {name: len(items) for name, items in plan.chunks.items()}
+    total = sum(sizes[name] for name in names)
+    done = total - sum(sizes[name] for name in left)
+    tell(done, total)
+    for name in finished:
+        done += sizes[name]
+        tell(done, total)
+
+
+def beside(progress: Progress | None, *, before: int = 0, after: int = 0) -> Progress | None:
+    """`progress` for a stage that comes after `before` other images and ahead of `after` more.
+
+    >>> beside(lambda done, total: print(done, "of", total), before=40, after=7)(1, 3)
+    41 of 50
+    """
+    return progress and (lambda done, total: progress(before + done, before + total + after))

@@ -1,0 +1,131 @@
+"""The first pass of a run whose recipe whitens: the statistics of every layer over the images that the run uses.
+
+The images are divided into parts that the plan alone decides.  A part's statistics are one file of the run, and the
+whole is the parts added in their order, so its bytes depend neither on who gathered which part nor on interruptions.
+Workers do not wait for each other: whoever finds a part missing gathers it.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import UInt8
+from threadpoolctl import threadpool_limits
+
+from loce_jax.activations import BATCH, Extract
+from loce_jax.pipeline.chunk import refuse_unread, usable
+from loce_jax.pipeline.plan import Plan
+from loce_jax.pipeline.progress import Progress, watch
+from loce_jax.pipeline.reading import read_ahead
+from loce_jax.pipeline.workers import Share
+from loce_jax.solver import Statistics
+from loce_jax.store import statistics as files
+from loce_jax.store.places import Place
+
+MOST_PARTS = 32  # each is a file of 8 c^2 bytes for every layer of c channels
+
+
+def parts_of(plan: Plan) -> dict[str, list[str]]:
+    """The parts and their chunks, by name."""
+    chunks = list(plan.chunks)
+    count = min(len(chunks), MOST_PARTS)
+    return {f"{number:02d}": chunks[number::count] for number in range(count)}
+
+
+def gather_statistics(
+    plan: Plan,
+    place: Place,
+    do: Callable[[Sequence[str]], Iterator[str]],
+    *,
+    share: Share | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Make sure that the statistics of all images are in the run: the share's parts first, then any that are missing.
+
+    Args:
+        plan: the work.
+        place: where the run lies.
+        do: what `do_parts` does, of the parts that it is given the names of.
+        share: which parts to begin with, beside others in the same run.
+        progress: called with the number of images whose part is done, by whomever, and of all images.
+    """
+    if files.has_whole(place):
+        return
+    parts = parts_of(plan)
+    mine, turn = (share.of(list(parts)), share.index) if share else (list(parts), 0)
+    while missing := files.missing_parts(place, parts):
+        # one of others' last: they do theirs in order
+        names = [name for name in mine if name in missing] or [missing[-1 - turn % len(missing)]]
+        left = [chunk for name in missing for chunk in parts[name]]
+        watch(plan, list(plan.chunks), left, do(names), progress)
+    merge_parts(plan, place)
+
+
+def do_parts(
+    plan: Plan, place: Place, extract: Extract, names: Sequence[str], *, strict: bool = False
+) -> Iterator[str]:
+    """Gather and store the parts called `names`; yields the name of each of their chunks when it is counted."""
+    parts = {name: parts_of(plan)[name] for name in names}
+    chunks = plan.chunks
+    wanted = {chunk: chunks[chunk] for mine in parts.values() for chunk in mine}
+    ends = {mine[-1]: name for name, mine in parts.items()}
+    with (
+        threadpool_limits(1, "blas"),  # sums in an order that does not depend on the number of cores
+        ThreadPoolExecutor(os.cpu_count()) as readers,
+    ):
+        found: dict[str, Statistics] = {}
+        for chunk, opened in read_ahead(plan, wanted, readers):
+            if strict:
+                refuse_unread(opened)
+            images = [one.image for one in opened if usable(one.rows)]
+            found = _add(found, _count(plan, extract, images))
+            if chunk in ends:
+                files.write_part(place, ends[chunk], [_plain(found[layer]) for layer in plan.layers])
+                found = {}
+            yield chunk
+
+
+def _count(plan: Plan, extract: Extract, images: Sequence[UInt8[np.ndarray, "h w 3"]]) -> dict[str, Statistics]:
+    """Each layer's statistics over `images`, in batches of one fixed size."""
+    size = BATCH * jax.local_device_count()
+    found: dict[str, Statistics] = {}
+    for start in range(0, max(len(images), 1), size):
+        some = images[start : start + size]
+        batch = np.zeros((size, *plan.network.preprocess.size, 3), np.uint8)
+        batch[: len(some)] = some
+        is_padding = np.arange(size)[:, None, None, None] >= len(some)
+        maps = extract(batch)
+        # images with NaN are left out
+        found = _add(found, {name: Statistics.of(jnp.where(is_padding, jnp.nan, maps[name])) for name in plan.layers})
+    return found
+
+
+def _add(found: Mapping[str, Statistics], more: Mapping[str, Statistics]) -> dict[str, Statistics]:
+    """Both together; either may lack all layers."""
+    return {layer: found[layer].merge(one) if layer in found else one for layer, one in (more or found).items()}
+
+
+def merge_parts(plan: Plan, place: Place) -> None:
+    """Add all parts in their order and store the whole."""
+    found: dict[str, Statistics] = {}
+    for part in parts_of(plan):
+        sums = files.read_part(place, part, len(plan.layers))
+        found = _add(found, {layer: Statistics(**vars(mine)) for layer, mine in zip(plan.layers, sums, strict=True)})
+    files.write_whole(place, {layer: _plain(found[layer]) for layer in plan.layers})
+
+
+def _plain(one: Statistics) -> files.Sums:
+    return files.Sums(one.count, one.mean, one.scatter)
+
+
+def stored_statistics(plan: Plan, place: Place) -> dict[str, Statistics]:
+    """Each layer's statistics, as they were gathered.
+
+    A layer whose every pixel is non-finite is given one of zeros: all its rows will fail, whatever the coordinates.
+    """
+    stored = [Statistics(**vars(files.read_whole(place, layer, index))) for index, layer in enumerate(plan.layers)]
+    return {layer: replace(one, count=max(one.count, 1)) for layer, one in zip(plan.layers, stored, strict=True)}

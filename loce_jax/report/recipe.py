@@ -1,0 +1,48 @@
+"""What a run's plan says of the recipe that made its vectors, in words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def name_recipe(plan: Mapping[str, Any]) -> str:
+    """The recipe, and what decides how its vectors lie.
+
+    >>> name_recipe({"solver": {"recipe": "ridge", "strength": 0.5, "whitening": 1.0}})
+    'ridge, strength 0.5, whitening 1'
+    >>> name_recipe({"solver": {"num_steps": 50}})
+    'paper'
+    """
+    solver = plan["solver"]
+    if solver.get("recipe", "paper") == "paper":
+        return "paper"
+    return f"{solver['recipe']}, " + ", ".join(f"{name} {solver[name]:g}" for name in ("strength", "whitening"))
+
+
+def tell_apart(plans: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Names of runs, with their recipes where these differ, in one word if that is enough; by name of the run.
+
+    >>> ridge = {"recipe": "ridge", "strength": 0.5, "whitening": 0.5}
+    >>> tell_apart({"a": {"solver": {}}, "b": {"solver": ridge}})
+    {'a': 'a (paper)', 'b': 'b (ridge)'}
+    """
+    recipes = {name: name_recipe(plan) for name, plan in plans.items()}
+    kinds = {name: recipe.partition(",")[0] for name, recipe in recipes.items()}
+    if len(set(recipes.values())) == 1:
+        return {name: name for name in plans}
+    said = kinds if len(set(kinds.values())) == len(set(recipes.values())) else recipes
+    return {name: f"{name} ({said[name]})" for name in plans}
+
+
+def describe_coordinates(plan: Mapping[str, Any]) -> str:
+    """A sentence on what the vectors weigh, where that is not the layer's channels as they are; else nothing.
+
+    >>> describe_coordinates({"solver": {"recipe": "ridge", "strength": 0.5, "whitening": 0.0}})
+    "Vectors are compared in the recipe's coordinates: the layer's activations, centred and scaled."
+    """
+    if name_recipe(plan) == "paper":
+        return ""
+    given = "Vectors are compared in the recipe's coordinates: the layer's activations, centred and "
+    if plan["solver"]["whitening"] == 0:
+        return f"{given}scaled."
+    part = "" if plan["solver"]["whitening"] == 1 else "partly "
+    return f"{given}{part}whitened, so that directions in which all pixels vary much count less."
