@@ -1,0 +1,234 @@
+"""Compare recipes for LoCEs: ``python benchmarks/bench_quality.py develop|report|page [--quick]``.
+
+    develop     the paper's recipe, and ridge over strength x whitening, on the photos that may be developed on: a half
+                of `coco_open` and two sequences of `camvid`; what the defaults were chosen by
+    report      all recipes at the defaults on the other photos, and how stable their LoCEs are
+    page        draws quality.jsonl beside this file as quality.png, and prints its tables
+
+The first two print JSON lines: the machine, then one for each network, layer, data and recipe.  A measure is its mean
+or ``[mean, low, high]``, with a 95 % interval over photos drawn with replacement; "versus" holds a recipe's difference
+from the paper's on the same draws.  The mean of IoU is over rows, the mean of precision over the means of concepts
+with enough rows: "p10" is precision at 10 under cosine, "p_other10" the same without neighbours of the same photo, or
+video sequence.
+Activations are kept in ``--cache``, so that another run only solves.
+"""
+
+import argparse
+import functools as ft
+import itertools
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from machine import machine
+from quality_data import CHANGED_MASKS, CHANGED_PHOTOS, PARTS, Part, Rows, activations_of, open_part, read_rows
+from quality_measures import Measured, average, compare_cosine, draws_of, interval, measure, separate_animals
+from quality_recipes import Recipe, Task, mean_difference, one_a_concept, paper, paper_by_mean, paper_turned, ridge
+
+from loce_jax import load_network
+from loce_jax.models.base import Network
+from loce_jax.solver import SolverOptions, Statistics
+
+CHOSEN = SolverOptions.ridge()
+STRENGTHS, CURVE = (0.03, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0), (0.03, 0.3, 1.0)
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of whitening, and of balance
+DATA = {
+    "develop": ("coco_develop", "camvid_develop"),
+    "report": ("coco_report", "camvid_report", "scenes", "capybara", "coco_all"),
+}
+SHAKEN = ("coco_report", "camvid_report")  # data that stability is measured on
+ENOUGH = {"camvid_develop": 11, "camvid_report": 11, "scenes": 11, "coco_all": 11}  # rows of a concept that asks
+FEW = 6  # the same in half of coco_open, where hardly a concept has 11
+COMPARED = ("iou", "p1", "p10", "p_other1", "p_other10")
+PAPER = "paper"
+Activations = Callable[[str], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network as it is loaded, and the layers to look at."""
+
+    name: str
+    size: tuple[int, int]
+    layers: tuple[str, ...]
+
+    def load(self, shared: Path) -> Network:
+        """The network; a name with a slash is a path below `shared`."""
+        name = str(shared / self.name) if "/" in self.name and not Path(self.name).exists() else self.name
+        return load_network(name, size=self.size)
+
+
+SUBJECTS = (
+    Subject("efficientnet-lite0", (384, 384), ("blocks.7", "blocks.10", "blocks.15", "head")),
+    Subject("weights/dinov2-small", (336, 336), ("encoder.layer.5", "encoder.layer.8", "encoder.layer.11")),
+)
+QUICK = (Subject("efficientnet-lite0", (128, 128), ("blocks.7",)),)
+
+REPORTED = {
+    PAPER: paper,
+    "paper, alpha by mean": paper_by_mean,
+    "ridge": ridge(CHOSEN),
+    "mean difference": mean_difference,
+}
+ONCE = {  # recipes whose stability is not asked for
+    "paper, turned": paper_turned(CHOSEN),
+    "ridge, balance 1": ridge(replace(CHOSEN, balance=1.0)),
+    "one vector a concept": one_a_concept(CHOSEN),
+}
+
+
+def recipes_of(stage: str, *, quick: bool) -> dict[str, Recipe]:
+    """What a stage compares, the paper's recipe first."""
+    grid = [replace(CHOSEN, strength=strength) for strength in (CURVE if stage == "report" else STRENGTHS)]
+    if stage == "develop":
+        across = [{"whitening": share} for share in SHARES] + [{"balance": share} for share in SHARES]
+        grid = list(dict.fromkeys(replace(options, **change) for change in across for options in grid))
+    names = {
+        f"ridge {each.strength} {each.whitening} {each.balance}": ridge(each) for each in grid[: 1 if quick else None]
+    }
+    return ({PAPER: paper} if stage == "develop" else REPORTED | ONCE) | names
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where photos come from and activations lie, and whether it is only tried."""
+
+    shared: Path
+    cache: Path
+    quick: bool
+
+    @ft.cached_property
+    def parts(self) -> dict[str, Part]:
+        """Every part, opened."""
+        names = {name for names in PARTS.values() for name in names}
+        return {name: open_part(name, self.shared, quick=self.quick) for name in names}
+
+    def activations(self, network: Network, layers: Sequence[str], data: str, change: str = "") -> Activations:
+        """A function from one of the layers to its activations on all photos of some data, float32."""
+        found = [activations_of(network, layers, self.parts[part], self.cache, change) for part in PARTS[data]]
+        return lambda layer: np.concatenate([np.asarray(one[layer], np.float32) for one in found])
+
+
+def study(stage: str, subjects: Iterable[Subject], place: Place) -> Iterator[dict]:
+    """Every line of a stage."""
+    recipes = recipes_of(stage, quick=place.quick)
+    for data in DATA[stage][: 1 if place.quick else None]:
+        rows = read_rows([place.parts[part] for part in PARTS[data]])
+        for subject in subjects:
+            network = subject.load(place.shared)
+            all_layers = ft.partial(place.activations, network, subject.layers, data)
+            for layer in network.resolve(subject.layers):
+                activations = all_layers()(layer.name)
+                about = {
+                    "stage": stage,
+                    "network": Path(subject.name).name,
+                    "layer": layer.name,
+                    "shape": list(activations.shape[1:]),
+                    "data": data,
+                    "photos": len(activations),
+                    "rows": len(rows.photos),
+                }
+                task = Task(activations, rows, Statistics.of(activations))
+                found = judge(task, recipes, enough=2 if place.quick else ENOUGH.get(data, FEW))
+                if stage == "develop":
+                    found = map(in_short, found)
+                elif data in SHAKEN:
+                    parts = [place.parts[part] for part in PARTS[data]]
+                    photos = {change: all_layers(change)(layer.name) for change in CHANGED_PHOTOS}
+                    found = itertools.chain(found, shake(task, parts, photos))
+                yield from (about | line for line in found)
+
+
+def judge(task: Task, recipes: Mapping[str, Recipe], *, enough: int) -> Iterator[dict]:
+    """A line for each recipe."""
+    drawn, base = draws_of(task.rows), None
+    for name, recipe in recipes.items():
+        found = recipe(task)
+        measured = measure(found.vectors, found.responses, task.rows, enough=enough)
+        base = base or measured
+        draws = {key: average(key, values, task.rows, drawn) for key, values in measured.rows.items()}
+        line = {key: _rounded(means) if key in COMPARED else _short(means[0]) for key, means in draws.items()}
+        whole = {"iou_median": float(np.nanmedian(measured.rows["iou"])), **measured.whole}
+        if found.vectors is not None and "capybara" in task.rows.concepts:
+            whole |= separate_animals(found.vectors, task.rows)
+        line |= {key: _short(value) for key, value in whole.items()}
+        yield {"recipe": name, **line, "versus": _differences(measured, base, task.rows, drawn)}
+
+
+def _differences(measured: Measured, base: Measured, rows: Rows, drawn: np.ndarray) -> dict[str, list]:
+    shared = [name for name in COMPARED if name in measured.rows]
+    return {name: _rounded(average(name, measured.rows[name] - base.rows[name], rows, drawn)) for name in shared}
+
+
+def in_short(line: dict) -> dict:
+    """Means alone, of the measures that are compared: enough for a grid."""
+    return {"recipe": line["recipe"]} | {key: line[key][0] for key in COMPARED}
+
+
+def _rounded(draws):
+    return [_short(number) for number in interval(draws)]
+
+
+def _short(number):
+    """JSON has no NaN: None."""
+    return round(number, 4) if np.isfinite(number) else None
+
+
+def shake(task: Task, parts: Sequence[Part], photos: Mapping[str, np.ndarray]) -> Iterator[dict]:
+    """The cosine of every LoCE with that of the same pair when its mask, or its photo, is changed.
+
+    `photos` are the changed photos' activations.
+    """
+    drawn = draws_of(task.rows)
+    plain = {name: recipe(task).vectors for name, recipe in REPORTED.items()}
+    changes = {name: replace(task, rows=read_rows(parts, change)) for name, change in CHANGED_MASKS.items()}
+    changes |= {name: replace(task, activations=activations) for name, activations in photos.items()}
+    for change, changed in changes.items():
+        base = None
+        for name, recipe in REPORTED.items():
+            cosines = compare_cosine(plain[name], recipe(changed).vectors)
+            base = cosines if base is None else base
+            versus = {"cosine": _rounded(average("cosine", cosines - base, task.rows, drawn))}
+            cosine = _rounded(average("cosine", cosines, task.rows, drawn))
+            yield {"recipe": name, "change": change, "cosine": cosine, "versus": versus}
+
+
+def subject_from(text: str) -> Subject:
+    """A network given as ``NAME,HEIGHT,WIDTH,LAYER,...``.
+
+    >>> subject_from("weights/yolox,416,416,a,b")
+    Subject(name='weights/yolox', size=(416, 416), layers=('a', 'b'))
+    """
+    name, height, width, *layers = text.split(",")
+    return Subject(name, (int(height), int(width)), tuple(layers))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=["develop", "report", "page"])
+    parser.add_argument("--quick", action="store_true", help="a few photos, one layer: does it work?")
+    parser.add_argument("--network", action="append", type=subject_from, help="NAME,HEIGHT,WIDTH,LAYER,...; repeatable")
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "loce_quality")
+    here = Path(__file__).parent
+    parser.add_argument("--shared", type=Path, default=Path(os.environ.get("LOCE_SHARED", here.parent / "../shared")))
+    flags = parser.parse_args()
+    if flags.stage == "page":
+        from quality_page import draw, tables  # noqa: PLC0415 - Matplotlib, which nothing else needs
+
+        rows = [json.loads(line) for line in (here / "quality.jsonl").read_text().splitlines()]
+        draw(rows, here / "quality.png")
+        sys.stdout.write("\n".join(tables(rows)) + "\n")
+        return
+    subjects = flags.network or (QUICK if flags.quick else SUBJECTS)
+    print(json.dumps({"stage": flags.stage, "machine": machine()}))
+    for line in study(flags.stage, subjects, Place(flags.shared, flags.cache, flags.quick)):
+        print(json.dumps(line, separators=(",", ":")), flush=True)
+
+
+if __name__ == "__main__":
+    main()
