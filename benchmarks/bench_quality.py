@@ -3,7 +3,7 @@
     develop     the paper's recipe, and ridge over strength x whitening, on the photos that may be developed on: a half
                 of `coco_open` and two sequences of `camvid`; what the defaults were chosen by
     report      all recipes at the defaults on the other photos, and how stable their LoCEs are
-    page        draws quality.jsonl beside this file as quality.png, and prints its tables
+    page        draws quality.jsonl beside this file as quality.png and quality_short.png, and prints its tables
 
 The first two print JSON lines: the machine, then one for each network, layer, data and recipe.  A measure is its mean
 or ``[mean, low, high]``, with a 95 % interval over photos drawn with replacement; "versus" holds a recipe's difference
@@ -218,10 +218,11 @@ def main():
     parser.add_argument("--shared", type=Path, default=Path(os.environ.get("LOCE_SHARED", here.parent / "../shared")))
     flags = parser.parse_args()
     if flags.stage == "page":
-        from quality_page import draw, tables  # noqa: PLC0415 - Matplotlib, which nothing else needs
+        from quality_page import draw, draw_short, tables  # noqa: PLC0415 - Matplotlib, which nothing else needs
 
         rows = [json.loads(line) for line in (here / "quality.jsonl").read_text().splitlines()]
         draw(rows, here / "quality.png")
+        draw_short(rows, here / "quality_short.png")
         sys.stdout.write("\n".join(tables(rows)) + "\n")
         return
     subjects = flags.network or (QUICK if flags.quick else SUBJECTS)

@@ -1,5 +1,6 @@
 """The recorded lines of `bench_quality report` as tables and as a picture."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -29,6 +30,11 @@ NUMBERS = (  # heading, key, digits
 )
 COMPARED = {"IoU": "iou", "P@1": "p1", "P@10": "p10", "P@1 other": "p_other1", "P@10 other": "p_other10"}
 APART = ("coco_report", "camvid_report", "scenes")  # data that share no photo, and were not developed on
+LAYERS = "efficientnet blocks.10", "efficientnet conv_head", "dinov2 layer.8", "dinov2 layer.11"
+SHORT = [  # title of a row, and its panels: data and layer
+    ("COCO", [("coco_report", layer) for layer in LAYERS]),
+    ("CamVid", [("camvid_report", layer) for layer in LAYERS]),
+]
 ANIMALS = {
     "separation": "capybara_separation",
     "capybaras nearer to an animal": "capybara_overlap",
@@ -149,12 +155,29 @@ def draw(lines: Sequence[dict], path: Path) -> None:
     data, layers = _distinct(judged, "data"), list(dict.fromkeys(place(line) for line in judged))
     figure = Figure(figsize=(2.1 * len(layers), 1.9 * len(data) + 0.6), layout="constrained")
     grid = figure.subplots(len(data), len(layers), squeeze=False)
-    for i, one in enumerate(data):
-        for j, layer in enumerate(layers):
-            _panel(grid[i, j], [line for line in judged if line["data"] == one and place(line) == layer])
-            if not i:
-                grid[i, j].set_title(layer, fontsize=8)
-        grid[i, 0].set_ylabel(f"{one}\nprecision@10", fontsize=8)
+    for (one, layer), axes in zip(itertools.product(data, layers), grid.flat, strict=True):
+        _panel(axes, [line for line in judged if line["data"] == one and place(line) == layer], POINTS)
+    for layer, axes in zip(layers, grid[0], strict=True):
+        axes.set_title(layer, fontsize=8)
+    for one, axes in zip(data, grid[:, 0], strict=True):
+        axes.set_ylabel(f"{one}\nprecision@10", fontsize=8)
+    _finish(figure, grid, path)
+
+
+def draw_short(lines: Sequence[dict], path: Path) -> None:
+    """The same for `SHORT`, the two recipes alone: what the README has room for."""
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    grid = figure.subplots(len(SHORT), len(SHORT[0][1]), squeeze=False)
+    for (title, panels), row in zip(SHORT, grid, strict=True):
+        for (data, layer), axes in zip(panels, row, strict=True):
+            mine = [line for line in _reported(lines) if (line["data"], place(line)) == (data, layer)]
+            _panel(axes, mine, (PAPER, OURS))
+            axes.set_title(layer, fontsize=8)
+        row[0].set_ylabel(f"{title}\nprecision@10", fontsize=8)
+    _finish(figure, grid, path)
+
+
+def _finish(figure, grid, path):
     for axes in grid[-1]:
         axes.set_xlabel("mean IoU", fontsize=8)
     handles, labels = grid[0, 0].get_legend_handles_labels()
@@ -162,14 +185,14 @@ def draw(lines: Sequence[dict], path: Path) -> None:
     figure.savefig(path, dpi=90)
 
 
-def _panel(axes, lines):
+def _panel(axes, lines, recipes):
     if not lines:
         axes.axis("off")
     curve = sorted((line["iou"][0], line["p10"][0]) for line in lines if _is_curve(line) or line["recipe"] == OURS)
     if len(curve) > 1:
         axes.plot(*zip(*curve, strict=True), color=concept_style(0)[0], linewidth=1, label="ridge by strength")
     for line in lines:
-        if line["recipe"] in POINTS:
+        if line["recipe"] in recipes:
             colour, marker = concept_style(len(POINTS) - 1 - POINTS.index(line["recipe"]))
             axes.plot(line["iou"][0], line["p10"][0], marker, color=colour, markersize=5, label=line["recipe"])
     axes.spines[["top", "right"]].set_visible(False)
