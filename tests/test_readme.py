@@ -26,10 +26,11 @@ def test_python_prints_what_it_says(demo, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```\s*```text\n(.*?)```", README, re.DOTALL)
     assert len(blocks) == README.count("```python")
+    names = {}  # a reader goes on with what is there
     for code, expected in blocks:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile(code, "README.md", "exec"), {})
+            exec(compile(code, "README.md", "exec"), names)
         assert printed.getvalue() == expected
 
 
