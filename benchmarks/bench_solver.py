@@ -5,8 +5,9 @@ the ratios and the machine's own limit (limits.py).  Every contender gets the sa
 
     ours                  `solve`, the paper's recipe
     ours_4                the same, four concepts an image: the mask and its reflections
-    ridge, ridge_4        `solve`, the ridge recipe, of the same: with the whitening of each image
-    whitening             of it the whitening alone, a product with a [c c] matrix for each image
+    ridge, ridge_4        `solve`, the ridge recipe, of the same
+    rows, rows_4          the same on images that were whitened before: what a concept costs
+    whitening             what an image costs: a product with a [c c] matrix, and the cells' inner products
     statistics            the pass before: gathering mean and covariance of the images
     reference             every channel enlarged to 100 x 100 first, then autograd and torch's AdamW
     reference_tuned       the same, glibc's malloc told to keep memory instead of returning it after every operation
@@ -25,6 +26,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from limits import limit, speeds
@@ -39,7 +41,7 @@ ENLARGED = {  # samples it gets here: enlarged to 100 x 100, 64 take up to 17 GB
     (96, 56, 56): 32,  # fewer of them would fit malloc's own reserve, and not show what the batch of 64 costs
 }
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_TOP_PAD_": str(256 << 20)}
-OURS = ("ours", "ours_4", "ridge", "ridge_4", "whitening", "statistics")
+OURS = ("ours", "ours_4", "ridge", "ridge_4", "rows", "rows_4", "whitening", "statistics")
 RUNS = dict.fromkeys(OURS, 5) | {"reference": 2, "reference_tuned": 2, "low_resolution": 3}
 STEPS, LEARNING_RATE = 50, 0.1
 
@@ -98,16 +100,49 @@ def four(contender: Callable[[np.ndarray, np.ndarray], Contender]) -> Callable[[
     return make
 
 
+def setting_of(activations: np.ndarray):
+    """The ridge recipe's numbers, for these images."""
+    import jax.numpy as jnp  # noqa: PLC0415
+
+    from loce_jax import SolverOptions, Statistics  # noqa: PLC0415
+    from loce_jax.solver.ridge import Setting  # noqa: PLC0415
+
+    options = SolverOptions.ridge()
+    numbers = jnp.float32(options.strength), jnp.float32(options.balance)
+    return Setting(Statistics.of(activations).whitening(options.whitening), *numbers), options.tolerance
+
+
+def on_cores(work: Callable, count: int) -> list:
+    """``work(i)`` for each i below `count`, a thread a core, as `solve_rows` does it."""
+    with ThreadPoolExecutor(os.cpu_count()) as cores:
+        return list(cores.map(work, range(count)))
+
+
+def rows(activations: np.ndarray, masks: np.ndarray) -> Contender:
+    import jax  # noqa: PLC0415
+
+    from loce_jax.solver.rows import prepare_image, solve_row  # noqa: PLC0415
+
+    setting, tolerance = setting_of(activations)
+    features = [prepare_image(cells, setting) for cells in activations]
+    concepts = masks if masks.ndim == 4 else masks[:, None]
+
+    def solve_image(i):
+        found = [solve_row(features[i], mask, setting, tolerance).losses[-1] for mask in concepts[i]]
+        return np.array(jax.block_until_ready(found))
+
+    return lambda: np.stack(on_cores(solve_image, len(masks))).reshape(masks.shape[:-2])
+
+
 def whitening(activations: np.ndarray, masks: np.ndarray) -> Contender:
     import jax  # noqa: PLC0415
 
-    from loce_jax import Statistics  # noqa: PLC0415
+    from loce_jax.solver.rows import prepare_image  # noqa: PLC0415
 
-    data, whiten = jax.device_put(activations), Statistics.of(activations).whitening()
-    whiten_one = jax.jit(lambda whiten, cells: whiten(cells))
+    setting, _ = setting_of(activations)
 
     def run():
-        jax.block_until_ready([whiten_one(whiten, cells) for cells in data])
+        on_cores(lambda i: jax.block_until_ready(prepare_image(activations[i], setting)), len(activations))
         return np.zeros(len(masks))
 
     return run
@@ -132,6 +167,8 @@ MAKERS = {
     "ours_4": four(ours),
     "ridge": ridge,
     "ridge_4": four(ridge),
+    "rows": rows,
+    "rows_4": four(rows),
     "whitening": whitening,
     "statistics": statistics,
 }
@@ -204,7 +241,7 @@ def measure(contender: str, shape: Shape, n: int, common: int, runs: int) -> dic
 def compare(shape: Shape, quick: bool, measured: dict[str, float]) -> Iterator[dict]:
     """Every contender in a process of its own: malloc reads its settings at the start only."""
     enlarged = 2 if quick else ENLARGED[shape]
-    rows = {}
+    found = {}
     for contender, runs in RUNS.items():
         if contender not in OURS and not importlib.util.find_spec("torch"):
             continue
@@ -213,12 +250,12 @@ def compare(shape: Shape, quick: bool, measured: dict[str, float]) -> Iterator[d
         settings = KEEP_MEMORY if contender == "reference_tuned" else {}
         command = [sys.executable, __file__, "--job", json.dumps(job)]
         done = subprocess.run(command, env=os.environ | settings, stdout=subprocess.PIPE, check=True, text=True)
-        rows[contender] = json.loads(done.stdout)
-        yield rows[contender] | machine()
-    ms = {name: row["ms_per_loce"] for name, row in rows.items()}
+        found[contender] = json.loads(done.stdout)
+        yield found[contender] | machine()
+    ms = {name: row["ms_per_loce"] for name, row in found.items()}
     mine, four_ms = ms["ours"], ms["ours_4"]
     yield {
-        "shape": rows["ours"]["shape"],
+        "shape": found["ours"]["shape"],
         "ours_ms": mine,
         **{f"over_{name}": round(ms[name] / mine, 2) for name in ms if name not in OURS},
         "ours_4_ms": four_ms,
@@ -227,8 +264,10 @@ def compare(shape: Shape, quick: bool, measured: dict[str, float]) -> Iterator[d
         "ridge_4_ms": ms["ridge_4"],
         "whitening_ms": ms["whitening"],
         "statistics_ms": ms["statistics"],
-        "ridge_without_whitening_over_ours": round((ms["ridge"] - ms["whitening"]) / mine, 2),
-        "ridge_4_without_whitening_over_ours_4": round((ms["ridge_4"] - ms["whitening"] / 4) / four_ms, 2),
+        "rows_ms": ms["rows"],
+        "rows_4_ms": ms["rows_4"],
+        "rows_over_ours": round(ms["rows"] / mine, 2),
+        "rows_4_over_ours_4": round(ms["rows_4"] / four_ms, 2),
         **limit(shape, measured),
         "limit_over_ours": round(float(limit(shape, measured)["limit_ms"]) / mine, 3),
     }
