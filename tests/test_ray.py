@@ -123,6 +123,22 @@ def test_what_ends_a_task_ends_the_run_in_the_same_words(cluster, order, tmp_pat
     assert run.complete and (run.table["status"] == "image_missing").sum() == 1
 
 
+def test_an_interrupt_does_not_stop_a_task_in_the_middle(order, tmp_path, monkeypatch):
+    """Ray cancels so; a worker that is stopped in an import would fail all later tasks."""
+    after = []
+
+    def interrupted(*_, **__):
+        signal.raise_signal(signal.SIGINT)
+        after.append(1)
+        return iter(())
+
+    monkeypatch.setattr("loce_jax.pipeline.ray_engine.do_chunks", interrupted)
+    monkeypatch.chdir(tmp_path)  # undone at the end; the task goes there itself
+    before = signal.getsignal(signal.SIGINT)
+    do_chunk_on_ray("00000", order, str(tmp_path / "run"), str(tmp_path), False)
+    assert after == [1] and signal.getsignal(signal.SIGINT) is before
+
+
 def test_the_ridge_recipe_has_its_first_pass_on_ray_too(cluster, order, tmp_path):
     order, seen = replace(order, options=SolverOptions.ridge()), []
     run = run_on_ray(order, str(tmp_path / "ray"), progress=lambda done, total: seen.append((done, total)))

@@ -11,6 +11,7 @@ import functools as ft
 import importlib.util
 import logging
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -177,6 +178,17 @@ def _finished(ray, cluster: RayOptions, work: Callable, names: Sequence[str], wh
             ray.cancel(left_over)
 
 
+@contextmanager
+def _to_its_end() -> Iterator[None]:
+    """Ray cancels by an interrupt, which in the middle of an import would spoil the worker for every later task."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@_to_its_end()
 def do_part_on_ray(name: str, order: Order, out: str, folder: str, strict: bool) -> None:
     """One Ray task of a first pass: part `name`, of an order made in `folder`."""
     plan, extract = _ready(order, folder)
@@ -186,6 +198,7 @@ def do_part_on_ray(name: str, order: Order, out: str, folder: str, strict: bool)
                 pass
 
 
+@_to_its_end()
 def do_chunk_on_ray(name: str, order: Order, out: str, folder: str, strict: bool) -> None:
     """One Ray task, the same work as a single process does: chunk `name` of an order made in `folder`."""
     plan, extract = _ready(order, folder)
