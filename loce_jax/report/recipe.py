@@ -5,17 +5,24 @@ from typing import Any
 
 
 def name_recipe(plan: Mapping[str, Any]) -> str:
-    """The recipe, and what decides how its vectors lie.
+    """The recipe, and what decides how its vectors lie; a plan that tells no options, or none of this, is the paper's.
 
     >>> name_recipe({"solver": {"recipe": "ridge", "strength": 0.5, "whitening": 1.0}})
     'ridge, strength 0.5, whitening 1'
     >>> name_recipe({"solver": {"num_steps": 50}})
     'paper'
     """
-    solver = plan["solver"]
+    solver = plan.get("solver", {})
     if solver.get("recipe", "paper") == "paper":
         return "paper"
-    return f"{solver['recipe']}, " + ", ".join(f"{name} {solver[name]:g}" for name in ("strength", "whitening"))
+    return f"{solver['recipe']}, " + ", ".join(
+        f"{name} {_short(solver.get(name))}" for name in ("strength", "whitening")
+    )
+
+
+def _short(value):
+    """A number without needless zeros; anything else, from a plan that somebody wrote, as it is."""
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
 def tell_apart(plans: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -42,7 +49,8 @@ def describe_coordinates(plan: Mapping[str, Any]) -> str:
     if name_recipe(plan) == "paper":
         return ""
     given = "Vectors are compared in the recipe's coordinates: the layer's activations, centred and "
-    if plan["solver"]["whitening"] == 0:
+    whitening = plan["solver"].get("whitening")
+    if whitening == 0:
         return f"{given}scaled."
-    part = "" if plan["solver"]["whitening"] == 1 else "partly "
+    part = "" if whitening == 1 else "partly "
     return f"{given}{part}whitened, so that directions in which all pixels vary much count less."

@@ -68,6 +68,7 @@ def analyse(
     A step that cannot be done says why in the metrics; the others are done all the same.
     """
     run, seed = subjects[0].run, subjects[0].seed
+    said = {"run": str(run.place), "model": run.plan["model"]["name"], "recipe": name_recipe(run.plan), "seed": seed}
     stats = study_stats(run, run.layers)
     write_outcome(stats, out)
     tell("stats", stats)
@@ -78,7 +79,6 @@ def analyse(
             steps[layer][step] = {"not done": outcome} if isinstance(outcome, str) else outcome.metrics
             if isinstance(outcome, Outcome):
                 write_outcome(outcome, out / safe(layer))
-    said = {"run": str(run.place), "model": run.plan["model"]["name"], "recipe": name_recipe(run.plan), "seed": seed}
     metrics = {**said, **stats.metrics, "steps": steps}
     if len(subjects) > 1:
         clouds = {subject.cloud.name: subject.cloud for subject in subjects}
