@@ -206,6 +206,18 @@ def test_rows_that_cannot_be_solved_say_why_and_touch_nobody():
 
 
 @SHAPES
+def test_numbers_that_overflow_are_a_status(shape):
+    activations, masks = make_batch(shape)
+    statistics, options = Statistics.of(activations), SolverOptions.ridge()
+    clean = solve(activations, masks, options, statistics=statistics)
+    activations[0] *= 1e30
+    found = solve(activations, masks, options, statistics=statistics)
+    assert found.status.tolist() == [Status.NONFINITE, Status.OK, Status.OK, Status.OK]
+    assert np.isnan(found.vectors[0]).all() and not converged(found)[0]
+    np.testing.assert_allclose(found.vectors[1:], clean.vectors[1:], rtol=1e-5, atol=1e-6)
+
+
+@SHAPES
 def test_symmetries(shape):
     """What changes nothing in the problem changes nothing in the answer; what mirrors it mirrors the answer."""
     activations, masks = make_batch(shape)

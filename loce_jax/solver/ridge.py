@@ -104,7 +104,8 @@ class Descent(NamedTuple):
 
     Attributes:
         bands: the curvature on the layer's grid.
-        level: ``bands`` applied to ones, what the bias does; and its sum, the curvature by the bias.
+        level: ``bands`` applied to ones, what the bias does.
+        total: the sum of `level`, the curvature by the bias.
         gradient: of the objective by v at the best bias, as unknowns; with its response.
         norm: of the gradient.
         converged: whether v is within the tolerance, and the bias the best for it.
@@ -218,18 +219,21 @@ def ridge_one(
     """One sample; all numbers may be float32 or float64, and so is the solution."""
     h, w, _ = features.cells.shape
     finite = jnp.all(jnp.isfinite(features.cells)) & jnp.all(jnp.isfinite(target))
-    status = judge(valid, finite, target.max(), target.min())
+    extremes = target.max(), target.min()
+    wanted = judge(valid, finite, *extremes) == Status.OK
     features, target = jax.tree.map(lambda leaf: jnp.where(finite, leaf, 0), (features, target))
     space = Space.of(features)
     problem = Problem(space, target, weigh(target, setting.balance), resize, setting.strength, tolerance)
 
     nothing = (jnp.zeros_like(features.cells, shape=shape) for shape in ((space.unknowns,), (h * w,), ()))
-    place, last, steps = descend(problem, Point(*nothing), wanted=status == Status.OK)
+    place, last, steps = descend(problem, Point(*nothing), wanted=wanted)
     point = place.point
     response = point.response.reshape(h, w) + point.bias
     drawn, mask = enlarge(response, resize) > 0, target > 0.5
     iou = jnp.sum(drawn & mask) / jnp.maximum(jnp.sum(drawn | mask), 1)
     numbers = space.vector(point.unknowns), place.loss[None], response, iou, point.bias, last.norm
+    solved = jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in numbers]))  # numbers may overflow
+    status = judge(valid, finite & solved, *extremes)
     good = status == Status.OK
     vector, loss, response, iou, bias, norm = (jnp.where(good, leaf, jnp.nan) for leaf in numbers)
     return Solution(vector, loss, response, iou, status, bias, Convergence(last.converged & good, steps, norm))
