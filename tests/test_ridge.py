@@ -13,7 +13,7 @@ from loce_jax import InputError, SolverOptions, Statistics, Status, project, sol
 from loce_jax.resampling import bilinear_matrix
 from loce_jax.solver.bands import apply_bands, couple
 from loce_jax.solver.devices import resize_matrices
-from loce_jax.solver.ridge import Point, Problem, Setting, Space, descend, prepare, ridge_one, weigh
+from loce_jax.solver.ridge import Point, Ridge, Setting, Space, descend, prepare, start, weigh
 
 FEW = (6, 5), (13, 11), 4  # layer's grid, target's grid, channels: fewer than cells
 MANY = (3, 4), (10, 9), 40  # more than cells
@@ -149,14 +149,15 @@ def test_any_start_ends_at_the_same_place(shape):
     whitening, tolerance = Statistics.of(activations).whitening(), options.tolerance
     setting = Setting(whitening, jnp.float32(0.3), jnp.float32(0.5))
     features, target = prepare(whitening(activations[0])), jnp.asarray(masks[0])
-    found = ridge_one(features, target, jnp.asarray(True), setting=setting, resize=resize, tolerance=tolerance)
-    space = Space.of(features)
-    problem = Problem(space, target, weigh(target, setting.balance), resize, setting.strength, tolerance)
+    ridge, valid = Ridge(setting, resize, tolerance), jnp.asarray(True)
+    found = ridge.solve(features, target, valid)
+    problem = ridge.problem(features, ridge.pose(features, target, valid))
+    space = problem.space
     for seed in range(3):
         rng = np.random.default_rng(seed)
         unknowns = jnp.asarray(rng.normal(size=space.unknowns), jnp.float32)
-        start = Point(unknowns, space.respond(unknowns), jnp.float32(rng.normal()))
-        place, last, steps = descend(problem, start)
+        there = Point(unknowns, space.respond(unknowns), jnp.float32(rng.normal()))
+        place, last, steps = descend(problem, start(problem, there))
         assert last.converged and steps > 0
         vector = space.vector(place.point.unknowns)
         assert np.linalg.norm(vector - found.vectors) < 2 * tolerance * np.linalg.norm(found.vectors)
@@ -173,7 +174,7 @@ def test_float32_is_as_good_as_float64(shape):
         rows, columns = (jnp.asarray(bilinear_matrix(*lengths)) for lengths in zip(*shape[:2], strict=True))
         for row in range(3):
             sample = prepare(features[row]), jnp.asarray(masks[row], float), jnp.asarray(True)
-            double = ridge_one(*sample, setting=setting, resize=(rows, columns), tolerance=options.tolerance)
+            double = Ridge(setting, (rows, columns), options.tolerance).solve(*sample)
             assert double.vectors.dtype == np.float64
             apart = np.linalg.norm(single.vectors[row] - double.vectors)
             assert apart < 1e-4 * np.linalg.norm(double.vectors)

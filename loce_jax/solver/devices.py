@@ -13,7 +13,8 @@ from jaxtyping import Array, Bool, Float
 from loce_jax.mesh import divided, each_its_share
 from loce_jax.resampling import bilinear_matrix
 from loce_jax.solver.options import SolverOptions
-from loce_jax.solver.ridge import Setting, prepare, ridge_one
+from loce_jax.solver.ridge import Ridge, Setting, prepare
+from loce_jax.solver.rounds import solve_in_rounds
 from loce_jax.solver.sample import Resize, solve_one
 from loce_jax.solver.solution import Solution
 
@@ -43,17 +44,27 @@ def solve_together(samples: Samples, options: SolverOptions, setting: Setting | 
 
 
 def _ridge_together(samples, options, setting):
-    """The same for the ridge recipe; rows that are mapped together end together."""
+    """The same for the ridge recipe."""
     activations, targets, valid = (jnp.asarray(part) for part in samples[:3])
-    resize = resize_matrices(activations.shape[1:3], targets.shape[2:])
-    one = ft.partial(ridge_one, setting=setting, resize=resize, tolerance=options.tolerance)
+    ridge = Ridge(setting, resize_matrices(activations.shape[1:3], targets.shape[2:]), options.tolerance)
 
-    def image(sample):
-        cells, *concepts = sample
-        features = prepare(setting.whitening(cells))
-        return jax.vmap(ft.partial(one, features))(*concepts)
+    def solve_some(images):
+        cells, *concepts = images
+        return solve_in_rounds(ridge, jax.vmap(lambda one: prepare(setting.whitening(one)))(cells), *concepts)
 
-    return jax.lax.map(image, (activations, targets, valid), batch_size=_side_by_side())
+    return in_parts(solve_some, (activations, targets, valid), _side_by_side())
+
+
+def in_parts(function, arrays, size):
+    """`function` of `size` rows of arrays at a time, in a loop, and of those that are left."""
+    n = len(jax.tree.leaves(arrays)[0])
+    looped = n - n % size
+    split = jax.tree.map(lambda array: array[:looped].reshape(-1, size, *array.shape[1:]), arrays)
+    found = jax.tree.map(lambda leaf: leaf.reshape(looped, *leaf.shape[2:]), jax.lax.map(function, split))
+    if looped == n:
+        return found
+    rest = function(jax.tree.map(lambda array: array[looped:], arrays))
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), found, rest)
 
 
 def resize_matrices(grid: tuple[int, ...], size: tuple[int, ...]) -> Resize:

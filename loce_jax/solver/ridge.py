@@ -170,7 +170,8 @@ class Problem(NamedTuple):
 
         def unfinished(state):
             *_, left, steps = state
-            return (left > (INNER_TOLERANCE * descent.norm) ** 2) & (steps < MOST_INNER_STEPS)
+            more = left > (INNER_TOLERANCE * descent.norm) ** 2
+            return more & (steps < MOST_INNER_STEPS) & ~descent.converged  # rows beside may be waiting for this one
 
         def conjugate(state):
             found, rest, way, left, steps = state
@@ -207,56 +208,98 @@ class Problem(NamedTuple):
         return jax.lax.while_loop(higher, halve, (whole, along(whole)))[1]
 
 
-def ridge_one(
-    features: Features,
-    target: Float[Array, "H W"],
-    valid: Bool[Array, ""] | np.bool_,
-    *,
-    setting: Setting,
-    resize: Resize,
-    tolerance: float,
-) -> Solution:
-    """One sample; all numbers may be float32 or float64, and so is the solution."""
-    h, w, _ = features.cells.shape
-    finite = jnp.all(jnp.isfinite(features.cells)) & jnp.all(jnp.isfinite(target))
-    extremes = target.max(), target.min()
-    wanted = judge(valid, finite, *extremes) == Status.OK
-    features, target = jax.tree.map(lambda leaf: jnp.where(finite, leaf, 0), (features, target))
-    space = Space.of(features)
-    problem = Problem(space, target, weigh(target, setting.balance), resize, setting.strength, tolerance)
+class Row(NamedTuple):
+    """What is asked of one row: a target and its pixels' weights, all finite, and the row's `Status` so far."""
 
-    nothing = (jnp.zeros_like(features.cells, shape=shape) for shape in ((space.unknowns,), (h * w,), ()))
-    place, last, steps = descend(problem, Point(*nothing), wanted=wanted)
-    point = place.point
-    response = point.response.reshape(h, w) + point.bias
-    drawn, mask = enlarge(response, resize) > 0, target > 0.5
-    iou = jnp.sum(drawn & mask) / jnp.maximum(jnp.sum(drawn | mask), 1)
-    numbers = space.vector(point.unknowns), place.loss[None], response, iou, point.bias, last.norm
-    solved = jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in numbers]))  # numbers may overflow
-    status = judge(valid, finite & solved, *extremes)
-    good = status == Status.OK
-    vector, loss, response, iou, bias, norm = (jnp.where(good, leaf, jnp.nan) for leaf in numbers)
-    return Solution(vector, loss, response, iou, status, bias, Convergence(last.converged & good, steps, norm))
+    target: Float[Array, "H W"]
+    weights: Float[Array, "H W"]
+    status: Int[Array, ""]
 
 
-def descend(
-    problem: Problem, start: Point, wanted: Bool[Array, ""] | bool = True
-) -> tuple[Place, Descent, Int[Array, ""]]:
-    """From `start` to the optimum, how near that is, and in how many of Newton's steps; none unless `wanted`."""
+class Progress(NamedTuple):
+    """How far a row has come: where it is, how near that is to the optimum, and after how many of Newton's steps."""
 
-    def unfinished(state):
-        _, descent, steps = state
-        return ~descent.converged & (steps < MOST_STEPS)
+    place: Place
+    descent: Descent
+    steps: Int[Array, ""]
 
-    def step(state):
-        place, descent, steps = state
-        place = problem.move(place, problem.direction(place, descent))
-        return place, problem.descent(place), steps + 1
+    @property
+    def unfinished(self) -> Bool[Array, "*rows"]:
+        """Whether another step is due; not where numbers have overflowed."""
+        return ~self.descent.converged & jnp.isfinite(self.descent.norm) & (self.steps < MOST_STEPS)
 
-    place = problem.at(start)
-    descent = problem.descent(place)
-    descent = descent._replace(converged=descent.converged | ~jnp.asarray(wanted))
-    return jax.lax.while_loop(unfinished, step, (place, descent, jnp.zeros((), jnp.int32)))
+
+class Ridge(NamedTuple):
+    """What all rows share, and how one of them is solved: `pose`, `begin`, `advance` until finished, `conclude`.
+
+    All numbers may be float32 or float64, and so is the solution.
+    """
+
+    setting: Setting
+    resize: Resize
+    tolerance: float
+
+    def pose(self, features: Features, target: Float[Array, "H W"], valid: Bool[Array, ""] | np.bool_) -> Row:
+        """The row of one target."""
+        finite = jnp.all(jnp.isfinite(features.cells)) & jnp.all(jnp.isfinite(target))
+        status = judge(valid, finite, target.max(), target.min())
+        target = jnp.where(jnp.isfinite(target), target, 0)
+        return Row(target, weigh(target, self.setting.balance), status)
+
+    def problem(self, features: Features, row: Row) -> Problem:
+        """The objective of a row."""
+        space = Space.of(features)
+        return Problem(space, row.target, row.weights, self.resize, self.setting.strength, self.tolerance)
+
+    def begin(self, features: Features, row: Row) -> Progress:
+        """At nothing; a row that cannot be solved is finished there."""
+        problem = self.problem(features, row)
+        h, w, _ = features.cells.shape
+        nothing = (jnp.zeros_like(features.cells, shape=shape) for shape in ((problem.space.unknowns,), (h * w,), ()))
+        progress = start(problem, Point(*nothing))
+        hopeless = row.status != Status.OK
+        return progress._replace(descent=progress.descent._replace(converged=progress.descent.converged | hopeless))
+
+    def advance(self, features: Features, row: Row, progress: Progress) -> Progress:
+        """One of Newton's steps."""
+        return step(self.problem(features, row), progress)
+
+    def conclude(self, features: Features, row: Row, progress: Progress) -> Solution:
+        """The solution of a finished row."""
+        (point, loss, *_), descent, steps = progress
+        response = point.response.reshape(features.cells.shape[:2]) + point.bias
+        drawn, mask = enlarge(response, self.resize) > 0, row.target > 0.5
+        iou = jnp.sum(drawn & mask) / jnp.maximum(jnp.sum(drawn | mask), 1)
+        vector = Space.of(features).vector(point.unknowns)
+        numbers = vector, loss[None], response, iou, point.bias, descent.norm
+        overflow = ~jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in numbers]))
+        good = (row.status == Status.OK) & ~overflow
+        status = jnp.where((row.status == Status.OK) & overflow, jnp.int8(Status.NONFINITE), row.status)
+        vector, loss, response, iou, bias, norm = (jnp.where(good, leaf, jnp.nan) for leaf in numbers)
+        return Solution(vector, loss, response, iou, status, bias, Convergence(descent.converged & good, steps, norm))
+
+    def solve(self, features: Features, target: Float[Array, "H W"], valid: Bool[Array, ""] | np.bool_) -> Solution:
+        """One row."""
+        row = self.pose(features, target, valid)
+        done = descend(self.problem(features, row), self.begin(features, row))
+        return self.conclude(features, row, done)
+
+
+def start(problem: Problem, point: Point) -> Progress:
+    """A descent's beginning."""
+    place = problem.at(point)
+    return Progress(place, problem.descent(place), jnp.zeros((), jnp.int32))
+
+
+def step(problem: Problem, progress: Progress) -> Progress:
+    """One of Newton's steps."""
+    place = problem.move(progress.place, problem.direction(progress.place, progress.descent))
+    return Progress(place, problem.descent(place), progress.steps + 1)
+
+
+def descend(problem: Problem, progress: Progress) -> Progress:
+    """To the optimum."""
+    return jax.lax.while_loop(lambda now: now.unfinished, lambda now: step(problem, now), progress)
 
 
 def weigh(target: Float[Array, "H W"], balance: Float[Array, ""] | float) -> Float[Array, "H W"]:

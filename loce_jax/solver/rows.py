@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from loce_jax.solver.devices import Samples, resize_matrices
-from loce_jax.solver.ridge import Features, Setting, prepare, ridge_one
+from loce_jax.solver.ridge import Features, Ridge, Setting, prepare
 from loce_jax.solver.solution import Convergence, Solution, Status
 
 
@@ -57,4 +57,4 @@ def prepare_image(cells, setting: Setting) -> Features:
 def solve_row(features: Features, target, setting: Setting, tolerance: float) -> Solution:
     """One concept of an image."""
     resize = resize_matrices(features.cells.shape[:2], target.shape)
-    return ridge_one(features, target, np.True_, setting=setting, resize=resize, tolerance=tolerance)
+    return Ridge(setting, resize, tolerance).solve(features, target, np.True_)
