@@ -114,6 +114,7 @@ def test_a_row_is_what_one_gets_by_hand(plan, run):
         np.testing.assert_allclose(run.biases(layer)[row], solution.bias[0], rtol=1e-4, atol=1e-4)
         assert run.column("converged", layer)[row] == solution.convergence.converged[0] == 1
         assert run.column("steps", layer)[row] > 0
+        assert run.frame(layer)["bias"][row] == run.biases(layer)[row]
         whitened = Statistics(**vars(run.statistics(layer))).whitening(RIDGE.whitening)(maps[layer])
         response = np.asarray(whitened[0] @ solution.vectors[0] + solution.bias[0])
         np.testing.assert_allclose(run.responses(layer)[row], response, atol=1e-2)  # kept in half precision
@@ -219,7 +220,8 @@ def test_strict_stops_before_the_second_pass(plan, tmp_path):
 
 
 def test_a_run_of_one_recipe_is_not_continued_with_the_other(plan, run):
-    with pytest.raises(InputError, match=r"solver.recipe: 'ridge' there, None now"):
+    differs = r"solver.balance: 0.5 there, none now; .*solver.recipe: 'ridge' there, 'paper' now"
+    with pytest.raises(InputError, match=differs):
         run_plan(replace(plan, options=SolverOptions()), run.path)
     with pytest.raises(InputError, match=r"solver.strength: 0\.\d+ there, 3.0 now"):
         run_plan(replace(plan, options=SolverOptions.ridge(strength=3.0)), run.path)

@@ -13,7 +13,7 @@ from loce_jax import InputError, SolverOptions, Statistics, Status, project, sol
 from loce_jax.resampling import bilinear_matrix
 from loce_jax.solver.bands import apply_bands, couple
 from loce_jax.solver.devices import resize_matrices
-from loce_jax.solver.ridge import Point, Ridge, Setting, Space, descend, prepare, start, weigh
+from loce_jax.solver.ridge import Point, Ridge, Setting, descend, prepare, start
 
 FEW = (6, 5), (13, 11), 4  # layer's grid, target's grid, channels: fewer than cells
 MANY = (3, 4), (10, 9), 40  # more than cells
@@ -262,6 +262,28 @@ def test_a_layer_that_knows_nothing_gives_a_vector_of_zeros():
     found = fit_own(np.ones_like(activations), masks, SolverOptions.ridge())
     assert found.ok.all() and converged(found).all()
     assert (np.asarray(found.vectors) == 0).all()
+
+
+@SHAPES
+def test_an_image_that_is_alike_everywhere_knows_nothing(shape):
+    activations, masks = make_batch(shape)
+    statistics = Statistics.of(activations)
+    activations[1] = activations[1, 0, 0]
+    found = solve(activations, masks, SolverOptions.ridge(), statistics=statistics)
+    assert found.ok.all() and converged(found).all()
+    assert found.convergence is not None and found.convergence.steps[1] < 10
+    assert (np.asarray(found.vectors[1]) == 0).all() and (np.asarray(found.vectors)[[0, 2, 3]] != 0).any(axis=1).all()
+
+
+def test_solves_inside_a_users_jit_and_after_it():
+    activations, masks = make_batch(FEW)
+    statistics, options = Statistics.of(activations), SolverOptions.ridge()
+
+    def vectors_of(activations, masks):
+        return solve(activations, masks, options, statistics=statistics).vectors
+
+    inside = jax.jit(vectors_of)(activations, masks)
+    np.testing.assert_allclose(inside, vectors_of(activations, masks), rtol=1e-4, atol=1e-5)
 
 
 def test_dead_channels_and_fewer_pixels_than_channels_are_no_trouble():

@@ -56,6 +56,7 @@ def test_rounds_give_each_row_the_answer_that_it_has_alone(batch):
         Status.MASK_FULL: 1,
         Status.PADDING: 2,
     }
+    assert rounds.convergence is not None and alone.convergence is not None
     assert np.array_equal(rounds.convergence.converged, alone.convergence.converged)
     lengths = np.linalg.norm(alone.vectors, axis=-1)
     apart = np.linalg.norm(rounds.vectors - alone.vectors, axis=-1)
@@ -76,6 +77,7 @@ def test_rows_that_are_finished_stop_costing(batch, monkeypatch):
     monkeypatch.setattr(Ridge, "advance", counted)
     found = solve_in_rounds(activations, masks, statistics, np.ones((IMAGES, CONCEPTS), bool))
     jax.effects_barrier()
+    assert found.convergence is not None
     steps = np.asarray(found.convergence.steps)
     assert np.argmax(steps.max(axis=1)) == 7 and steps.max() > 3 * np.median(steps)
     together = 32 * CONCEPTS * steps[:32].max() + 8 * CONCEPTS * steps[32:].max()  # if rows waited for the slowest

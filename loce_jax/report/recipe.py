@@ -7,17 +7,16 @@ from typing import Any
 def name_recipe(plan: Mapping[str, Any]) -> str:
     """The recipe, and what decides how its vectors lie; a plan that tells no options, or none of this, is the paper's.
 
-    >>> name_recipe({"solver": {"recipe": "ridge", "strength": 0.5, "whitening": 1.0}})
-    'ridge, strength 0.5, whitening 1'
+    >>> name_recipe({"solver": {"recipe": "ridge", "strength": 0.5, "whitening": 1.0, "balance": 0.5}})
+    'ridge, strength 0.5, whitening 1, balance 0.5'
     >>> name_recipe({"solver": {"num_steps": 50}})
     'paper'
     """
     solver = plan.get("solver", {})
     if solver.get("recipe", "paper") == "paper":
         return "paper"
-    return f"{solver['recipe']}, " + ", ".join(
-        f"{name} {_short(solver.get(name))}" for name in ("strength", "whitening")
-    )
+    told = [f"{name} {_short(solver.get(name))}" for name in ("strength", "whitening", "balance")]
+    return f"{solver['recipe']}, {', '.join(told)}"
 
 
 def _short(value):

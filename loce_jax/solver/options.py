@@ -38,13 +38,14 @@ class SolverOptions:
             all vectors of the call together, which ties samples to each other; ``"sample"``, each on its own.
         iou: ``"paper"`` truncates the projection to 8 bits before it is thresholded, as the reference does;
             ``"plain"`` does not, nor does the ridge recipe.
-        recipe: ``"paper"``, or ``"ridge"``, whose only options are `target` and the following three; those above are
+        recipe: ``"paper"``, or ``"ridge"``, whose only options are `target` and the following four; those above are
             the paper recipe's, these not.
         strength: of the ridge penalty, above 0; more makes vectors of a concept more alike and masks blurrier.
         whitening: 0 (activations are only centred and scaled) to 1 (whitened).
         balance: 0 (all pixels weigh alike: small concepts vanish) to 1 (concept and background weigh alike, whatever
             their areas: masks are drawn too large).
-        tolerance: relative error of a vector at which it is done.  float32 reaches about 1e-6.
+        tolerance: relative error of a vector at which it is done.  float32 reaches about 1e-6 at strength 0.1, and
+            less at weaker ones: below about 1e-3 rows end unconverged.
     """
 
     objective: Literal["bce", "mse", "mae"] = "bce"
@@ -83,8 +84,8 @@ class SolverOptions:
         for name, high in (("strength", float("inf")), ("tolerance", 1)):
             if not 0 < getattr(self, name) < high:
                 raise InputError(
-                    f"`{name}` must be above 0 and below {high:g}, but got {getattr(self, name)}. Without it the ridge "
-                    "recipe has no answer."
+                    f"`{name}` must be above 0 and below {high:g}, for the ridge recipe to have an answer that can be "
+                    f"reached, but got {getattr(self, name)}. The default is {type(self).__dict__[name]:g}."
                 )
         for name in ("whitening", "balance"):
             value = getattr(self, name)

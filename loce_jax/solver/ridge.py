@@ -30,7 +30,7 @@ MOST_STEPS, MOST_INNER_STEPS = 50, 200  # of Newton and of conjugate gradients; 
 INNER_TOLERANCE = 0.05  # of what is left of the gradient; less costs more passes than it saves steps
 SHORTEST = 1e-3  # part of a Newton step that is still tried
 LEAST_CURVATURE = 1e-4  # by the bias; far from the optimum, all pixels may be so sure that theirs is 0
-ROUNDING = 1e-6  # by how much, relatively, a loss may seem to rise
+ROUNDING = 1e-6  # by how much, relatively, a loss may seem to rise, or equal cells to differ
 
 
 class Setting(NamedTuple):
@@ -49,10 +49,12 @@ class Features(NamedTuple):
 
 
 def prepare(cells: Float[Array, "h w c"]) -> Features:
-    """What the concepts of an image share."""
+    """What the concepts of an image share; of an image in which all cells are alike, rounding apart, nothing."""
     h, w, c = cells.shape
     flat = cells.reshape(h * w, c)
-    return Features(cells, flat @ flat.T if h * w < c else None)
+    alike = jnp.all(jnp.abs(flat - flat.mean(axis=0)) <= ROUNDING * jnp.max(jnp.abs(flat)))  # False if one is NaN
+    flat = jnp.where(alike, 0, flat)
+    return Features(flat.reshape(h, w, c), flat @ flat.T if h * w < c else None)
 
 
 class Space(NamedTuple):

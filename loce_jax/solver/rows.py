@@ -40,7 +40,8 @@ def solve_rows(samples: Samples, tolerance: float, setting: Setting) -> Solution
             for leaf, value in zip(jax.tree.leaves(found), jax.tree.leaves(row), strict=True):
                 leaf[image, j] = value
 
-    most_first = np.argsort(-valid.sum(axis=1), kind="stable")
+    wanted = np.count_nonzero(valid, axis=1)
+    most_first = [image for image in np.argsort(-wanted, kind="stable") if wanted[image]]
     with ThreadPoolExecutor(min(max(n, 1), os.cpu_count() or 1)) as cores:
         for _ in cores.map(solve_image, most_first):
             pass

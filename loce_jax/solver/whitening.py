@@ -67,7 +67,7 @@ class Statistics:
     def of(cls, activations: Float[Array | np.ndarray, "n h w c"]) -> "Statistics":
         """Statistics of all pixels of these images; an image with a number that is not finite is left out.
 
-        Sums over an image's pixels are float32, sums over images float64.
+        Sums over the pixels of a call are float32, of centred pixels; means of images and what is merged are float64.
 
         >>> statistics = Statistics.of(np.array([1.0, 3.0, np.nan, 5.0], "float32").reshape(4, 1, 1, 1))
         >>> statistics.count, statistics.mean.tolist(), statistics.scatter.tolist()
@@ -110,23 +110,28 @@ class Statistics:
         """
         if not self.count:
             raise InputError("`statistics` must hold a pixel, but every image had non-finite activations or none was.")
-        return _whitening(self, power)
+        if power not in self._whitenings:
+            self._whitenings[power] = self._whiten(power)
+        return self._whitenings[power]
+
+    @ft.cached_property
+    def _whitenings(self):
+        return {}
 
     @ft.cached_property
     def _spectrum(self):
         variances, directions = np.linalg.eigh(self.scatter / self.count)
         return np.maximum(variances, 0), directions
 
-
-@ft.lru_cache(maxsize=32)
-def _whitening(statistics, power):
-    variances, directions = statistics._spectrum  # noqa: SLF001 - one class in two parts, to cache by power
-    mean = variances.mean()
-    shrunk = variances + SHRINKAGE * mean if mean > 0 else np.ones_like(variances)
-    scale = shrunk.mean()
-    levelled = (shrunk / scale) ** (-power / 2) / np.sqrt(scale)
-    matrix = (directions * levelled) @ directions.T
-    return Whitening(jnp.asarray(statistics.mean, jnp.float32), jnp.asarray(matrix, jnp.float32))
+    def _whiten(self, power):
+        variances, directions = self._spectrum
+        mean = variances.mean()
+        shrunk = variances + SHRINKAGE * mean if mean > 0 else np.ones_like(variances)
+        scale = shrunk.mean()
+        levelled = (shrunk / scale) ** (-power / 2) / np.sqrt(scale)
+        matrix = (directions * levelled) @ directions.T
+        with jax.ensure_compile_time_eval():  # numbers to keep, also if the first caller is traced
+            return Whitening(jnp.asarray(self.mean, jnp.float32), jnp.asarray(matrix, jnp.float32))
 
 
 @jax.jit

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas
 
 Table = dict[str, Shaped[np.ndarray, " n"]]
-OF_RIDGE = "converged", "steps", "gradient_norm"
+OF_RIDGE = "bias", "converged", "steps", "gradient_norm"
 
 
 def open_run(path: str | Path) -> "Run":
@@ -110,9 +110,10 @@ class Run:
     def column(self, name: str, layer: str) -> Shaped[np.ndarray, " n"]:
         """One layer's ``"iou"``, ``"loss"`` (float64, NaN where the row failed) or ``"status"`` (words).
 
-        A run of the ridge recipe also has ``"converged"`` (1 or 0), ``"steps"`` and ``"gradient_norm"`` (float64).
+        A run of the ridge recipe also has ``"bias"``, ``"converged"`` (1 or 0), ``"steps"`` and ``"gradient_norm"``
+        (float64).
         """
-        check_known("column", [name], ("iou", "loss", "status", *(OF_RIDGE if self.recipe == "ridge" else ())))
+        check_known("column", [name], self._columns)
         if name != "status":
             return self._gather(layer, name).astype(np.float64)
         check_known("layer", [layer], self.layers)
@@ -120,6 +121,8 @@ class Run:
 
     def frame(self, layer: str | None = None) -> "pandas.DataFrame":
         """`table` as a pandas DataFrame; with a `layer`, ``iou``, ``loss`` and ``status`` are that layer's own.
+
+        Then a run of the ridge recipe also has the layer's ``bias``, ``converged``, ``steps`` and ``gradient_norm``.
 
         Raises:
             InputError: pandas is not installed; an unknown layer.
@@ -130,7 +133,7 @@ class Run:
             raise InputError("`frame` needs pandas. `pip install pandas` brings it; `table` does without.") from error
         columns = dict(self.table)
         if layer is not None:
-            columns |= {name: self.column(name, layer) for name in ("status", "iou", "loss")}
+            columns |= {name: self.column(name, layer) for name in self._columns}
         return pandas.DataFrame(columns)
 
     def vectors(self, layer: str) -> Float[np.ndarray, "n c"]:
@@ -175,6 +178,11 @@ class Run:
                 "same `loce fit` again."
             )
         return read_whole(self.place, layer, self.layers.index(layer))
+
+    @property
+    def _columns(self):
+        """Names of what each layer has of its own."""
+        return ("status", "iou", "loss", *(OF_RIDGE if self.recipe == "ridge" else ()))
 
     def _check_ridge(self, what):
         if self.recipe != "ridge":

@@ -138,15 +138,21 @@ def _settle_plan(place, plan):
     """Write the plan, or make sure that the one that is there asks for the same work."""
     if place.write_first(PLAN, _json(plan)):
         return
-    old, new = _flat(json.loads(place.read(PLAN))), _flat(json.loads(_json(plan)))
+    old, new = (_flat(json.loads(text)) for text in (place.read(PLAN), _json(plan)))
+    for options in (old, new):
+        options.setdefault("solver.recipe", "paper")  # plans of the paper's recipe do not say so
     changes = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     if changes:
-        listed = "; ".join(f"{key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in changes[:8])
+        listed = "; ".join(f"{key}: {_told(old, key)} there, {_told(new, key)} now" for key in changes[:8])
         more = f"; and {len(changes) - 8} more" if len(changes) > 8 else ""
         raise InputError(
             f"`out` must be continued with the options it was started with, but {str(place)!r} differs in "
             f"{listed}{more}. Use the same options, or another folder."
         )
+
+
+def _told(plan, key):
+    return repr(plan[key]) if key in plan else "none"
 
 
 def _flat(tree, prefix=""):
