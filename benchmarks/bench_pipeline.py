@@ -36,13 +36,13 @@ def compare(model: str, source, runs: int) -> dict:
     from loce_jax import SolverOptions, load_network, make_extractor, solve  # noqa: PLC0415
     from loce_jax.pipeline.memory import IMAGES_TOGETHER  # noqa: PLC0415
     from loce_jax.pipeline.plan import make_plan  # noqa: PLC0415
-    from loce_jax.pipeline.reading import open_item  # noqa: PLC0415
+    from loce_jax.pipeline.reading import Opener  # noqa: PLC0415
     from loce_jax.pipeline.run import do_chunks  # noqa: PLC0415
     from loce_jax.store import RunWriter, place_at  # noqa: PLC0415
 
     layers = next((names for part, names in LAYERS.items() if part in model), LAYERS["efficientnet-lite0"])
     plan = make_plan(load_network(model), layers, source, SolverOptions())
-    opened = [open_item(plan, item) for item in plan.dataset.items]
+    opened = [Opener.of(plan)(item) for item in plan.dataset.items]
     starts = range(0, len(opened), IMAGES_TOGETHER)
     images = [np.stack([one.image for one in opened[i : i + IMAGES_TOGETHER]]) for i in starts]
     most = max(len(one.rows) for one in opened)

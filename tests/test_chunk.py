@@ -15,7 +15,7 @@ from loce_jax.cli import main
 from loce_jax.pipeline import chunk, memory
 from loce_jax.pipeline.chunk import solve_chunk
 from loce_jax.pipeline.plan import make_plan
-from loce_jax.pipeline.reading import open_item
+from loce_jax.pipeline.reading import Opener
 from loce_jax.pipeline.run import run_plan
 from loce_jax.pipeline.sources import ScenesSource
 from tests.tiny import tiny_network
@@ -34,7 +34,7 @@ def plan():
 
 @pytest.fixture(scope="module")
 def opened(plan):
-    return [open_item(plan, item) for item in plan.dataset.items[:13]]
+    return [Opener.of(plan)(item) for item in plan.dataset.items[:13]]
 
 
 def too_much(extract, most):

@@ -18,7 +18,7 @@ from loce_jax.activations import make_extractor
 from loce_jax.pipeline import memory
 from loce_jax.pipeline.chunk import measure_chunk, solve_chunk
 from loce_jax.pipeline.plan import make_plan
-from loce_jax.pipeline.reading import open_item
+from loce_jax.pipeline.reading import Opener
 from loce_jax.pipeline.run import run_plan
 from loce_jax.pipeline.sources import CocoSource
 from loce_jax.pipeline.statistics import MOST_PARTS, parts_of
@@ -126,7 +126,7 @@ def test_a_row_is_what_one_gets_by_hand(plan, run):
 
 def test_the_mask_is_where_the_response_is_positive_however_little(plan):
     """The paper's 8 bits would lose this one: they round a projection of 0.50001 down to 127 of 255."""
-    opened = [open_item(plan, plan.dataset.items[0])]
+    opened = [Opener.of(plan)(plan.dataset.items[0])]
     widths = {layer.name: layer.channels for layer in plan.network.layers()}
     statistics = {layer: Statistics(1, np.zeros(c), np.eye(c)) for layer, c in widths.items()}
     solved, _ = solve_chunk(plan, opened, make_extractor(plan.network, LAYERS), 32, statistics)

@@ -11,7 +11,9 @@ import tyro
 from loce_jax.checks import InputError
 from loce_jax.cli.networks import LoadingFlags
 from loce_jax.models.loading import Loading
+from loce_jax.pipeline.grain_reading import in_processes
 from loce_jax.pipeline.ray_engine import Order, RayOptions, run_on_ray
+from loce_jax.pipeline.reading import read_in_threads
 from loce_jax.pipeline.run import run_plan
 from loce_jax.pipeline.sources import CocoSource, ScenesSource, source_from
 from loce_jax.pipeline.workers import Share, joined, share_here
@@ -67,6 +69,8 @@ class Fit:
     """Stop at the first image or mask that cannot be used, instead of keeping it as a row with a status."""
     memory: float | None = None
     """Gigabytes of main memory that the process may take, without `--engine`; 32 images together if left out."""
+    readers: int | None = None
+    """Processes that read photos and masks; threads of this process if left out.  Needs `loce_jax[grain]`."""
     worker: int | Literal["auto"] | None = None
     """Do only one worker's share: its number from 0, or 'auto' to read it from SLURM, Open MPI or Kubernetes."""
     num_workers: int | None = None
@@ -93,12 +97,17 @@ class Fit:
 
     def _fit(self, order, share):
         if self.engine == "ray":
+            if self.readers is not None:
+                raise InputError("`--readers` is of this process, but tasks of Ray read in threads; leave it out.")
             fit(ft.partial(run_on_ray, order, self.out, cluster=self.ray, strict=self.strict), order)
             return
         if share:
             print(f"This is {share}.", flush=True)
-        options = {"share": share, "strict": self.strict, "memory": self.memory}
+        options = {"share": share, "strict": self.strict, "memory": self.memory, "read": self._read()}
         fit(ft.partial(run_plan, order.plan(), self.out, **options), order)
+
+    def _read(self):
+        return read_in_threads if self.readers is None else in_processes(self.readers)
 
     def _show(self, share):
         run = open_run(self.out)

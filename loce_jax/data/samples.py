@@ -23,8 +23,11 @@ class Fault(Exception):
     """
 
     def __init__(self, status: str, reason: str):
-        super().__init__(f"{status}: {reason}")
+        super().__init__(status, reason)  # what a copy in another process is made of
         self.status, self.reason = status, reason
+
+    def __str__(self) -> str:
+        return f"{self.status}: {self.reason}"
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,14 @@ from loce_jax.pipeline.chunk import measure_chunk, refuse_faults, solve_chunk
 from loce_jax.pipeline.memory import IMAGES_TOGETHER, images_together
 from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.progress import Progress, beside, watch
-from loce_jax.pipeline.reading import read_ahead
+from loce_jax.pipeline.reading import Opener, Read, read_in_threads
 from loce_jax.pipeline.statistics import do_parts, gather_statistics, stored_statistics
 from loce_jax.pipeline.workers import Share
 from loce_jax.solver import Statistics
 from loce_jax.store import Run, RunWriter, open_run, place_at
 
 
-def run_plan(  # noqa: PLR0913 - what to do, where, and four ways to differ from the usual
+def run_plan(  # noqa: PLR0913 - what to do, where, and five ways to differ from the usual
     plan: Plan,
     out: str | Path,
     *,
@@ -36,6 +36,7 @@ def run_plan(  # noqa: PLR0913 - what to do, where, and four ways to differ from
     strict: bool = False,
     memory: float | None = None,
     progress: Progress | None = None,
+    read: Read = read_in_threads,
 ) -> Run:
     """Do what is left of `plan`, or of a share of it, and open the run.
 
@@ -48,6 +49,7 @@ def run_plan(  # noqa: PLR0913 - what to do, where, and four ways to differ from
             32 at a time.
         progress: called with the number of images done and of all images (of the share), also once at the start.  A
             recipe that whitens has all images to go through before them; its images count twice.
+        read: how photos and masks are read ahead; `loce_jax.pipeline.grain_reading.in_processes` makes another way.
 
     Raises:
         InputError: the folder cannot be used, or not a single pair could be solved, or `strict` found a fault, or
@@ -61,10 +63,11 @@ def run_plan(  # noqa: PLR0913 - what to do, where, and four ways to differ from
         statistics = None
         if plan.options.recipe == "ridge":
             own, every = sum(len(plan.chunks[name]) for name in names), len(plan.dataset.items)
-            do = ft.partial(do_parts, plan, writer.place, extract, strict=strict)
+            do = ft.partial(do_parts, plan, writer.place, extract, strict=strict, read=read)
             gather_statistics(plan, writer.place, do, share=share, progress=beside(progress, after=own))
             statistics, progress = stored_statistics(plan, writer.place), beside(progress, before=every)
-        finished = do_chunks(plan, extract, left, writer, statistics, strict=strict, together=together)
+        options = {"strict": strict, "together": together, "read": read}
+        finished = do_chunks(plan, extract, left, writer, statistics, **options)
         watch(plan, names, left, finished, progress)
     return open_checked(out)
 
@@ -78,17 +81,16 @@ def do_chunks(  # noqa: PLR0913
     *,
     strict: bool = False,
     together: int = IMAGES_TOGETHER,
+    read: Read = read_in_threads,
 ) -> Iterator[str]:
     """Do the chunks called `names`, as many images together; yields each name when it is stored.
 
     A recipe that whitens needs each layer's `statistics`.
     """
     wanted = {name: plan.chunks[name] for name in names}
-    cores = os.cpu_count()
     with (
         threadpool_limits(1, "blas"),  # its threads would wait for cores that ours already use
-        ThreadPoolExecutor(cores) as readers,
-        ThreadPoolExecutor(cores) as helpers,
+        ThreadPoolExecutor(os.cpu_count()) as helpers,
         ThreadPoolExecutor(1) as finisher,
     ):
 
@@ -100,7 +102,7 @@ def do_chunks(  # noqa: PLR0913
             return name
 
         last: Future[str] | None = None
-        for name, opened in read_ahead(plan, wanted, readers):
+        for name, opened in read(Opener.of(plan), wanted):
             solutions, together = solve_chunk(plan, opened, extract, together, statistics)
             if last:
                 yield last.result()

@@ -5,9 +5,7 @@ whole is the parts added in their order, so its bytes depend neither on who gath
 Workers do not wait for each other: whoever finds a part missing gathers it.
 """
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import jax
@@ -20,7 +18,7 @@ from loce_jax.activations import BATCH, Extract
 from loce_jax.pipeline.chunk import refuse_unread, usable
 from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.progress import Progress, watch
-from loce_jax.pipeline.reading import read_ahead
+from loce_jax.pipeline.reading import Opener, Read, read_in_threads
 from loce_jax.pipeline.workers import Share
 from loce_jax.solver import Statistics
 from loce_jax.store import statistics as files
@@ -65,20 +63,23 @@ def gather_statistics(
     merge_parts(plan, place)
 
 
-def do_parts(
-    plan: Plan, place: Place, extract: Extract, names: Sequence[str], *, strict: bool = False
+def do_parts(  # noqa: PLR0913
+    plan: Plan,
+    place: Place,
+    extract: Extract,
+    names: Sequence[str],
+    *,
+    strict: bool = False,
+    read: Read = read_in_threads,
 ) -> Iterator[str]:
     """Gather and store the parts called `names`; yields the name of each of their chunks when it is counted."""
     parts = {name: parts_of(plan)[name] for name in names}
     chunks = plan.chunks
     wanted = {chunk: chunks[chunk] for mine in parts.values() for chunk in mine}
     ends = {mine[-1]: name for name, mine in parts.items()}
-    with (
-        threadpool_limits(1, "blas"),  # sums in an order that does not depend on the number of cores
-        ThreadPoolExecutor(os.cpu_count()) as readers,
-    ):
+    with threadpool_limits(1, "blas"):  # sums in an order that does not depend on the number of cores
         found: dict[str, Statistics] = {}
-        for chunk, opened in read_ahead(plan, wanted, readers):
+        for chunk, opened in read(Opener.of(plan), wanted):
             if strict:
                 refuse_unread(opened)
             images = [one.image for one in opened if usable(one.rows)]
