@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -50,10 +51,10 @@ def tables(lines: Sequence[dict]) -> Iterator[str]:
     plain = [line for line in judged if not is_curve(line)]
     yield "### Development: differences from the paper's recipe\n"
     yield from _grid(developed)
+    yield "\n### Along the strength\n"
+    yield from _along([*developed, *apart])
     yield "\n### Strength by a rule\n"
     yield from _rules({"develop": developed, "report": apart})
-    yield "\n### Along the strength, on the report's photos\n"
-    yield from _along(apart)
     yield "\n### How often ridge is above the paper's recipe, on photos of the report alone\n"
     yield from _verdict(apart)
     yield "\n### The paper's recipe, and what ridge adds to it\n"
@@ -86,13 +87,10 @@ def _grid(developed):
     for recipe in _distinct(developed, "recipe"):
         if recipe != PAPER and float(recipe.split()[1]) in SHOWN:
             apart = np.array([_apart(found[recipe], found[PAPER]) for found in settings.values()])
-            rows.append((*recipe.split()[1:], *map(_spread, apart.T)))
+            cells = (f"{one.mean():+.3f} ({one.min():+.3f}) {(one > 0).sum()}" for one in apart.T)
+            rows.append((*recipe.split()[1:], *cells))
     yield f"Mean (least) difference over {len(settings)} settings, and in how many it is above 0.\n"
     yield from _table(("strength", "whitening", "balance", *COMPARED), rows)
-
-
-def _spread(apart):
-    return f"{apart.mean():+.3f} ({apart.min():+.3f}) {(apart > 0).sum()}"
 
 
 def _apart(line, base):
@@ -101,7 +99,6 @@ def _apart(line, base):
 
 
 def _rules(stages):
-    """What a rule for the strength gains over the paper's recipe, and over the first rule."""
     rows = []
     for stage, lines in stages.items():
         settings = by_setting(lines)
@@ -120,6 +117,7 @@ def _rules(stages):
                 )
             )
             rows.append((f"{stage}, {len(settings)}", rule, *cells))
+    yield "Mean difference from the paper's recipe (from the first rule ± two standard errors), how often above 0.\n"
     yield from _table(("photos, settings", "strength", *COMPARED), rows)
 
 
@@ -129,7 +127,7 @@ def by_strength(found: Mapping[str, dict]) -> dict[float, dict]:
     return named | ({0.1: found[OURS]} if OURS in found else {})
 
 
-def nearest(curve: Mapping[float, dict], strength: float) -> dict:
+def nearest(curve: Mapping[float, Any], strength: float) -> Any:
     """The line whose strength is nearest, by its logarithm.
 
     >>> nearest({0.1: "weak", 1.0: "strong"}, 0.3), nearest({0.1: "weak", 1.0: "strong"}, 0.33)
@@ -145,7 +143,6 @@ def sizes(line: dict) -> tuple[int, int]:
 
 
 def _along(judged):
-    """Means over the layers at each strength, and in how many layers they are above and below those of the default."""
     rows = []
     for data in _distinct(judged, "data"):
         curves = [by_strength(found) for (one, _), found in by_setting(judged).items() if one == data]
@@ -156,6 +153,7 @@ def _along(judged):
                 counts = f" ({(here > default).sum()}, {(here < default).sum()})" if strength != 0.1 else ""
                 cells.append(f"{here.mean():.3f}{counts}")
             rows.append((f"{data}, {len(curves)}", str(strength), *cells))
+    yield "Mean over the layers (in how many it is above, below that at 0.1).\n"
     yield from _table(("data, layers", "strength", *COMPARED), rows)
 
 
@@ -172,7 +170,7 @@ def _verdict(judged):
         counts = str((apart > 0).sum()), above, str((apart < 0).sum()), below
         rows.append((head, *counts, f"{apart.mean():+.3f}", f"{apart.min():+.3f}", f"{apart.max():+.3f}"))
     heads = "above", "surely", "below", "surely", "mean difference", "least", "greatest"
-    yield f"Of {len(settings)} settings.\n"
+    yield f"Of {len(settings)} settings; of *empty* and *overlap* less is better, and a dash: no interval was made.\n"
     yield from _table(("measure", *heads), rows)
 
 

@@ -20,7 +20,7 @@ STYLES = {  # colour, marker, and whether it is filled
     OURS: (BLUE, "o", True),
 }
 TITLES = {"coco_report": "COCO", "camvid_report": "CamVid", "scenes": "embedded scenes"}
-LAYERS = "efficientnet blocks.10", "efficientnet conv_head", "dinov2 layer.8", "dinov2 layer.11"
+LAYERS = "efficientnet blocks.4", "efficientnet conv_head", "dinov2 layer.2", "dinov2 layer.11"  # early and last
 COLUMNS, WIDTH, ROW = 4, 9.0, 1.85  # the last two in inches
 SMALL, LARGE = 9, 11  # points
 
