@@ -63,10 +63,15 @@ class Subject:
         return load_network(name, size=self.size)
 
 
-SUBJECTS = (
+DEVELOPED = (
     Subject("efficientnet-lite0", (384, 384), ("blocks.7", "blocks.10", "blocks.15", "head")),
     Subject("weights/dinov2-small", (336, 336), ("encoder.layer.5", "encoder.layer.8", "encoder.layer.11")),
 )
+EARLY = {"efficientnet-lite0": "blocks.4", "weights/dinov2-small": "encoder.layer.2"}  # nothing was chosen by these
+SUBJECTS = {
+    "develop": DEVELOPED,
+    "report": tuple(replace(subject, layers=(EARLY[subject.name], *subject.layers)) for subject in DEVELOPED),
+}
 QUICK = (Subject("efficientnet-lite0", (128, 128), ("blocks.7",)),)
 
 REPORTED = {
@@ -218,14 +223,15 @@ def main():
     parser.add_argument("--shared", type=Path, default=Path(os.environ.get("LOCE_SHARED", here.parent / "../shared")))
     flags = parser.parse_args()
     if flags.stage == "page":
-        from quality_page import draw, draw_short, tables  # noqa: PLC0415 - Matplotlib, which nothing else needs
+        from quality_page import tables  # noqa: PLC0415 - nothing else needs these
+        from quality_pictures import draw, draw_short  # noqa: PLC0415
 
         rows = [json.loads(line) for line in (here / "quality.jsonl").read_text().splitlines()]
         draw(rows, here / "quality.png")
         draw_short(rows, here / "quality_short.png")
         sys.stdout.write("\n".join(tables(rows)) + "\n")
         return
-    subjects = flags.network or (QUICK if flags.quick else SUBJECTS)
+    subjects = flags.network or (QUICK if flags.quick else SUBJECTS[flags.stage])
     print(json.dumps({"stage": flags.stage, "machine": machine()}))
     for line in study(flags.stage, subjects, Place(flags.shared, flags.cache, flags.quick)):
         print(json.dumps(line, separators=(",", ":")), flush=True)

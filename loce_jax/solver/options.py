@@ -40,7 +40,7 @@ class SolverOptions:
             ``"plain"`` does not, nor does the ridge recipe.
         recipe: ``"paper"``, or ``"ridge"``, whose only options are `target` and the following four; those above are
             the paper recipe's, these not.
-        strength: of the ridge penalty, above 0; more makes vectors of a concept more alike and masks blurrier.
+        strength: of the ridge penalty, above 0; the less, the closer a mask is redrawn (benchmarks/QUALITY.md).
         whitening: 0 (activations are only centred and scaled) to 1 (whitened).
         balance: 0 (all pixels weigh alike: small concepts vanish) to 1 (concept and background weigh alike, whatever
             their areas: masks are drawn too large).

@@ -1,0 +1,86 @@
+"""The recorded lines of `bench_quality report` as pictures: IoU against precision at 10, to be read at 900 pixels."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from quality_page import APART, OURS, PAPER, TURNED, by_setting, by_strength, ordered, reported, value
+
+from loce_jax.plots.palette import CONCEPT_COLOURS
+
+BLUE, ORANGE, _, MAGENTA, KHAKI, SKY, *_ = CONCEPT_COLOURS
+STYLES = {  # colour, marker, and whether it is filled
+    PAPER: (ORANGE, "s", True),
+    TURNED: (ORANGE, "s", False),
+    "paper, alpha by mean": (KHAKI, "^", True),
+    "mean difference": (MAGENTA, "v", True),
+    "ridge, balance 1": (SKY, "D", True),
+    OURS: (BLUE, "o", True),
+}
+TITLES = {"coco_report": "COCO", "camvid_report": "CamVid", "scenes": "embedded scenes"}
+LAYERS = "efficientnet blocks.4", "efficientnet conv_head", "dinov2 layer.2", "dinov2 layer.11"  # early and last
+COLUMNS, WIDTH, ROW = 4, 9.0, 1.85  # the last two in inches
+SMALL, LARGE = 9, 11  # points
+
+
+def draw(lines: Sequence[dict], path: Path) -> None:
+    """A panel for each of `APART` and each layer, and a line along ridge's strength."""
+    _draw(_settings(lines), STYLES, path)
+
+
+def draw_short(lines: Sequence[dict], path: Path) -> None:
+    """The two recipes alone, on `LAYERS` and photographs: what the README has room for."""
+    short = {(data, layer): _settings(lines)[data, layer] for data in APART[:2] for layer in LAYERS}
+    _draw(short, (PAPER, OURS), path)
+
+
+def _settings(lines):
+    return by_setting([line for line in reported(ordered(lines)) if line["data"] in APART])
+
+
+def _draw(settings: Mapping[tuple[str, str], dict[str, dict]], recipes, path):
+    layers = {data: [layer for one, layer in settings if one == data] for data in APART}
+    layers = {data: mine for data, mine in layers.items() if mine}
+    heights = [-(-len(mine) // COLUMNS) for mine in layers.values()]
+    figure = Figure(figsize=(WIDTH, ROW * sum(heights) + 0.45 * len(heights) + 0.5), layout="constrained")
+    parts = figure.subfigures(len(layers), 1, height_ratios=[ROW * height + 0.45 for height in heights], squeeze=False)
+    for (data, mine), part, height in zip(layers.items(), parts.flat, heights, strict=True):
+        part.suptitle(TITLES[data], fontsize=LARGE + 1, fontweight="bold")
+        grid = part.subplots(height, COLUMNS, squeeze=False)
+        for number, axes in enumerate(grid.flat):
+            if number >= len(mine):
+                axes.axis("off")
+                continue
+            _panel(axes, settings[data, mine[number]], recipes)
+            axes.set_title(mine[number], fontsize=LARGE)
+            if number % COLUMNS == 0:
+                axes.set_ylabel("precision@10", fontsize=SMALL + 1)
+            if number + COLUMNS >= len(mine):
+                axes.set_xlabel("mean IoU", fontsize=SMALL + 1)
+    handles = [Line2D([], [], color=BLUE, label="ridge by strength"), *map(_handle, recipes)]
+    figure.legend(handles=handles, loc="outside lower center", ncols=COLUMNS, frameon=False, fontsize=LARGE)
+    figure.savefig(path, dpi=120)
+
+
+def _panel(axes, found, recipes):
+    curve = [line for _, line in sorted(by_strength(found).items())]
+    axes.plot([value(line, "iou") for line in curve], [value(line, "p10") for line in curve], color=BLUE, linewidth=1.3)
+    for recipe in recipes:
+        axes.plot(value(found[recipe], "iou"), value(found[recipe], "p10"), **_style(recipe))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=SMALL)
+    axes.xaxis.set_major_locator(MaxNLocator(3))
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.margins(0.12)
+
+
+def _style(recipe):
+    colour, marker, filled = STYLES[recipe]
+    face = colour if filled else "none"
+    return {"marker": marker, "color": colour, "markerfacecolor": face, "markersize": 7, "linestyle": "none"}
+
+
+def _handle(recipe):
+    return Line2D([], [], label=recipe, **_style(recipe))
