@@ -1,7 +1,7 @@
 """Mean and covariance of a layer's pixels over a whole data set, and the coordinates that they give the ridge recipe.
 
 Activations of trained networks are anisotropic: a few directions hold most of the variance.  Half-whitening levels
-that out half of the way, which makes vectors of one concept more alike (benchmarks/QUALITY.md).
+that out half of the way; benchmarks/QUALITY.md measures what that is good for.
 Letters: n images, h x w grid cells, c channels.
 """
 
