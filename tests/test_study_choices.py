@@ -211,7 +211,7 @@ def test_rows_good_at_no_common_layer_are_one_clear_error(tmp_path):
 def test_the_cut_by_size_counts_members_of_merged_leaves():
     rng = np.random.default_rng(0)
     vectors, labels = rng.normal(size=(60, 3)), np.arange(60) % 2
-    recipe = Recipe(share=0.25, cut="size", parts=20)
+    recipe = Recipe(share=0.25, cut="size", precluster=20)
     found = cluster(vectors, labels, recipe)
     assert found.labels.shape == (60,) and len(found.tree) == found.leaves.max() <= 19
     counts = np.bincount(found.labels)
@@ -219,13 +219,13 @@ def test_the_cut_by_size_counts_members_of_merged_leaves():
     assert (counts[several] <= group_size(0.25, 60)).all() and any(several)
     exact = cluster(vectors, labels, Recipe(share=0.25, cut="size"))
     np.testing.assert_array_equal(
-        cluster(vectors, labels, Recipe(share=0.25, cut="size", parts=60)).labels, exact.labels
+        cluster(vectors, labels, Recipe(share=0.25, cut="size", precluster=60)).labels, exact.labels
     )
 
 
 @pytest.mark.parametrize(
     ("wrong", "expected"),
-    [({"cut": "none"}, "unknown cut"), ({"height": 0.0}, "above 0"), ({"parts": 1}, "at least 2")],
+    [({"cut": "none"}, "unknown cut"), ({"height": 0.0}, "above 0"), ({"precluster": 1}, "at least 2")],
 )
 def test_recipes_that_cannot_be_are_refused(wrong, expected):
     with pytest.raises(InputError, match=expected):
@@ -323,7 +323,7 @@ def test_a_compared_layer_need_be_in_one_run_only(run, tmp_path):
 def test_views_are_compared_concept_by_concept_and_pair_by_pair(gaps):
     views = {layer: gather(gaps, [layer]) for layer in gaps.layers}
     found = study_compare(views, Clustering(), repeats=1)
-    common = np.intersect1d(*(cloud.rows for cloud in views.values()))
+    common = np.intersect1d(views["early"].rows, views["late"].rows)
     iou = [gaps.column("iou", layer)[common] for layer in gaps.layers]
     agreement = found.metrics["agreement"]["IoU rank (Kendall)"]["matrix"]
     assert agreement[0][1] == rank_agreement(*iou).kendall
@@ -451,4 +451,4 @@ def test_merged_first_clusters_still_find_planted_concepts(tmp_path):
     places, found = looked_at.clusters
     assert len(found.tree) < 20 and len(found.labels) == N
     assert cluster_purity(found.labels, looked_at.cloud.labels[places]) == 1
-    assert recipe_of(looked_at.options.clusters).parts == 20
+    assert recipe_of(looked_at.options.clusters).precluster == 20
