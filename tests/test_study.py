@@ -176,7 +176,8 @@ def test_a_ridge_run_is_studied_in_its_own_coordinates(ridge, tmp_path):
     looked_at = Subject(run, gather(run, ["deep"]), Photos(run, None))
     analyse([looked_at], tmp_path, steps=("separation", "retrieval"))
     found, options = numbers_of(tmp_path), SolverOptions.ridge()
-    assert found["runs"][0]["recipe"] == f"ridge, strength {options.strength:g}, whitening {options.whitening:g}"
+    told = f"strength {options.strength:g}, whitening {options.whitening:g}, balance {options.balance:g}"
+    assert found["runs"][0]["recipe"] == f"ridge, {told}"
     assert not [name for name, numbers in found["steps"]["deep"].items() if "not done" in numbers]
     good = run.select(status="ok")
     separation = pairwise_separation(run.vectors("deep")[good], run.table["concept"][good])
