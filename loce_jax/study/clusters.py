@@ -15,12 +15,11 @@ from loce_jax.analysis.clustering import (
     group_size,
 )
 from loce_jax.analysis.density import density_clusters
-from loce_jax.analysis.linkage import link
+from loce_jax.analysis.linkage import check_height, link
 from loce_jax.analysis.purity import cluster_purity
 from loce_jax.analysis.repeats import repeat
 from loce_jax.analysis.subsets import subset
 from loce_jax.analysis.tables import Table
-from loce_jax.checks import InputError
 from loce_jax.plots.trees import draw_tree
 from loce_jax.study.cloud import Cloud
 from loce_jax.study.options import ClusterOptions
@@ -67,8 +66,8 @@ def study_clusters(subject: Subject, options: ClusterOptions) -> Outcome:
 
 def find_clusters(cloud: Cloud, options: ClusterOptions, *, seed: int) -> tuple[np.ndarray, Clusters]:
     """Places in `cloud` that were drawn, and their clusters."""
-    if options.cut == "height" and not options.height > 0:
-        raise InputError(f"`height` must be above 0 (the unit of the tree), but got {options.height}. Try 4.")
+    if options.cut == "height":
+        check_height(options.height, options.metric)
     recipe = recipe_of(options)
     rows = subset(cloud.labels, options.per_concept, seed)
     tree = link(cloud.vectors[rows], method=recipe.method, metric=recipe.metric)
