@@ -64,10 +64,10 @@ def fit_mixture(
         BIC = -2 log L + (k - 1 + k c + k c (c + 1) / 2) log n
 
     A component that has collapsed onto a few points, or onto a line, has a density without bound, and so a BIC that
-    means nothing.  One that holds fewer than ``2 (c + 1)`` points, twice what a full covariance takes, or is somewhere
-    no thicker than the variance of 1e-6 that the fit adds to stay defined, is therefore taken out, and the others are
-    fitted on; nor are more components tried than the distinct points allow.  One always stands: a single point is one
-    component of variance 1e-6.  No points give no components.  Points far smaller than 1e-3 should be scaled up first.
+    means nothing.  One that holds fewer than `fewest_points`, or is somewhere no thicker than the variance of 1e-6 that
+    the fit adds to stay defined, is therefore taken out, and the others are fitted on; nor are more components tried
+    than the distinct points allow.  One always stands: a single point is one component of variance 1e-6.  No points
+    give no components.  Points far smaller than 1e-3 should be scaled up first.
 
     For a mixture without labels the paper takes ``most = 2 * number of concepts``; use ``drop=0.0`` then, because among
     that many components a weight of 0.1 is no sign of an outlier.
@@ -95,7 +95,7 @@ def fit_mixture(
         none = Gaussians(np.zeros(0), np.zeros((0, c)), np.zeros((0, c, c)))
         return Mixture(none, none, np.zeros(0, int), np.zeros(0), np.zeros(0, int), np.zeros(0))
     points = points.astype(np.float64)
-    least = c + 1 if paper else 2 * (c + 1)
+    least = c + 1 if paper else fewest_points(c)
     most = max(1, min(most, len(np.unique(points, axis=0)) // least))
     full, bic = _lowest_bic(points, most, seed, 0 if paper else least)
     components = np.flatnonzero(full.weights > drop)
@@ -104,6 +104,15 @@ def fit_mixture(
     likeliest = likeliest_component(full, points)
     populations = np.bincount(likeliest, minlength=len(full.weights)) / n
     return Mixture(full, kept, components, bic, np.where(np.isin(likeliest, components), likeliest, -1), populations)
+
+
+def fewest_points(coordinates: int) -> int:
+    """How many points say anything of a Gaussian: twice as many as a full covariance takes.
+
+    >>> fewest_points(2)
+    6
+    """
+    return 2 * (coordinates + 1)
 
 
 def fit_mixtures(

@@ -22,7 +22,7 @@ class Cloud:
     """LoCEs of one run.
 
     Attributes:
-        name: the layer's, or of several joined with " + ".
+        layers: the layer, or several joined.
         vectors: float32; several layers' lie side by side.
         widths: channels of each layer.
         rows: of the run's table.
@@ -32,7 +32,7 @@ class Cloud:
         concepts: those that occur, in the data set's order.
     """
 
-    name: str
+    layers: tuple[str, ...]
     vectors: Float[np.ndarray, "n c"]
     widths: tuple[int, ...]
     rows: Int[np.ndarray, " n"]
@@ -40,6 +40,11 @@ class Cloud:
     images: Shaped[np.ndarray, " n"]
     iou: Float[np.ndarray, " n"]
     concepts: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The layer's; of several they are joined with " + "."""
+        return " + ".join(self.layers)
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -99,7 +104,7 @@ def gather(run: RunLike, layers: Sequence[str], *, concepts: Sequence[str] = (),
     joined = concatenate({layer: run.vectors(layer)[rows] for layer in layers}, normalised=normalised)
     labels = run.table["concept"][rows].astype(str)
     return Cloud(
-        name=" + ".join(layers),
+        layers=tuple(layers),
         vectors=joined.vectors.astype(np.float32),
         widths=joined.widths,
         rows=rows,

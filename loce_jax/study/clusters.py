@@ -22,6 +22,7 @@ from loce_jax.analysis.subsets import subset
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.trees import draw_tree
 from loce_jax.study.cloud import Cloud
+from loce_jax.study.members import draw_members
 from loce_jax.study.options import ClusterOptions
 from loce_jax.study.outcome import Outcome
 from loce_jax.study.subject import Subject
@@ -61,7 +62,11 @@ def study_clusters(subject: Subject, options: ClusterOptions) -> Outcome:
         },
     }
     metrics["predictions"] = _predictions(cloud, rows, recipe, subject.seed)
-    return Outcome(metrics, {"clusters": _table(cloud, rows, found)}, {"tree": _draw(subject, rows, found, metrics)})
+    return Outcome(
+        metrics,
+        {"clusters": _table(cloud, rows, found)},
+        {"tree": _draw(subject, rows, found, metrics), "clusters": draw_members(subject, rows, found)},
+    )
 
 
 def find_clusters(cloud: Cloud, options: ClusterOptions, *, seed: int) -> tuple[np.ndarray, Clusters]:
@@ -125,6 +130,6 @@ def _table(cloud, rows, found):
 def _draw(subject, rows, found, metrics):
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     axes = figure.subplots()
-    draw_tree(axes, found.tree, found.labels, subject.cloud.labels[rows], concepts=subject.run.concepts)
+    draw_tree(axes, found.tree, found.labels, subject.cloud.labels[rows], concepts=subject.cloud.shown)
     axes.set(title=f"purity {metrics['purity']:.3f} with {metrics['clusters']} clusters", ylabel="height of the merge")
     return figure
