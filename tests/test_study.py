@@ -19,7 +19,7 @@ from loce_jax.pipeline.sources import ScenesSource
 from loce_jax.store import LayerRows, RunWriter, find_derived, keep_derived, place_at
 from loce_jax.study import steps, subject
 from loce_jax.study.cloud import find_layers, gather
-from loce_jax.study.options import RetrievalOptions, SeparationOptions
+from loce_jax.study.options import Look
 from loce_jax.study.outcome import safe
 from loce_jax.study.photos import Photos
 from loce_jax.study.steps import analyse
@@ -123,7 +123,11 @@ def test_subconcepts_of_one_concept(folder, tmp_path, capsys):
     flags = ["--concept", "cup", "--groups", "2", "--layers", "deep", "--out", str(tmp_path)]
     assert main(["subconcepts", str(folder), *flags]) == 0
     found = numbers_of(tmp_path / "deep", "subconcepts")
-    assert list(found) == ["cup"] and found["cup"]["groups"] == 2 and sum(found["cup"]["shares"]) == pytest.approx(1)
+    assert (
+        set(found) == {"cup", "made_with"}
+        and found["cup"]["groups"] == 2
+        and sum(found["cup"]["shares"]) == pytest.approx(1)
+    )
     _, *rows = csv.reader((tmp_path / "deep" / "subconcepts.csv").open(newline=""))
     assert {row[1] for row in rows} == {"1", "2"} and len(rows) == 10
     assert {row[3].split(" ")[0] for row in rows} <= {*FACTS, "scale", "light", "background", "with"}
@@ -170,9 +174,9 @@ def test_recipes_are_compared_pair_by_pair_and_told_apart(folder, ridge, tmp_pat
 def test_a_ridge_run_is_studied_in_its_own_coordinates(ridge, tmp_path):
     run = open_run(ridge)
     looked_at = Subject(run, gather(run, ["deep"]), Photos(run, None))
-    analyse([looked_at], {"separation": SeparationOptions(), "retrieval": RetrievalOptions()}, tmp_path)
+    analyse([looked_at], tmp_path, steps=("separation", "retrieval"))
     found, options = numbers_of(tmp_path), SolverOptions.ridge()
-    assert found["recipe"] == f"ridge, strength {options.strength:g}, whitening {options.whitening:g}"
+    assert found["runs"][0]["recipe"] == f"ridge, strength {options.strength:g}, whitening {options.whitening:g}"
     assert not [name for name, numbers in found["steps"]["deep"].items() if "not done" in numbers]
     good = run.select(status="ok")
     separation = pairwise_separation(run.vectors("deep")[good], run.table["concept"][good])
@@ -196,13 +200,13 @@ def test_layers_are_joined_to_one_cloud(folder, tmp_path):
 def test_the_map_is_computed_once_and_kept_with_its_seed(folder, monkeypatch):
     run = open_run(folder)
     cloud = gather(run, ["shallow"])
-    first = Subject(run, cloud, Photos(run, None)).map()
+    first = Subject(run, cloud, Photos(run, None)).map
     monkeypatch.setattr(subject, "embed_2d", lambda *_, **__: pytest.fail("computed again"))
-    again = Subject(run, cloud, Photos(run, None)).map()
+    again = Subject(run, cloud, Photos(run, None)).map
     np.testing.assert_array_equal(first.points, again.points)
     assert first.method == again.method
     with pytest.raises(pytest.fail.Exception):
-        Subject(run, cloud, Photos(run, None), seed=1).map()
+        _ = Subject(run, cloud, Photos(run, None), Look(seed=1)).map
 
 
 def test_what_is_derived_is_found_only_for_what_it_was_made_from(tmp_path):
@@ -227,7 +231,7 @@ def test_a_kept_map_that_does_not_fit_is_computed_again(folder, monkeypatch):
     cloud = gather(run, ["deep"], concepts=["cat"])
     kept = {"umap": np.full((len(cloud.rows), 2), np.nan), "pca": np.zeros((1, 2)), "other": np.zeros((1, 2))}
     monkeypatch.setattr(subject, "find_derived", lambda *_: kept)
-    assert Subject(run, cloud, Photos(run, None)).map().points.shape == (len(cloud.rows), 2)
+    assert Subject(run, cloud, Photos(run, None)).map.points.shape == (len(cloud.rows), 2)
 
 
 def test_a_run_in_an_object_store_is_studied_too(folder):
@@ -236,14 +240,14 @@ def test_a_run_in_an_object_store_is_studied_too(folder):
         if path.is_file() and not path.name.startswith("."):
             place.write(path.relative_to(folder).as_posix(), path.read_bytes())
     assert main(["map", "memory://study/run", "--layers", "deep", "--concepts", "cat"]) == 0
-    assert "map-deep.safetensors" in place.names("derived")
+    assert [name.rpartition(".")[2] for name in place.names("derived")] == ["safetensors"]
 
 
 def test_without_its_data_set_a_run_is_analysed_without_photographs(folder, tmp_path, capsys, monkeypatch):
     def gone(record):
         raise InputError("`images` must be an existing folder.")
 
-    monkeypatch.setattr("loce_jax.cli.studies.source_from", gone)
+    monkeypatch.setattr("loce_jax.cli.answers.source_from", gone)
     for command in ("outliers", "subconcepts"):
         assert main([command, str(folder), "--layers", "deep", "--out", str(tmp_path)]) == 0
     assert "there will be no photographs" in capsys.readouterr().err
@@ -251,21 +255,15 @@ def test_without_its_data_set_a_run_is_analysed_without_photographs(folder, tmp_
 
 
 def test_a_step_that_cannot_be_done_does_not_stop_the_others(folder, tmp_path, monkeypatch):
-    def refuse(subject, options):
+    def refuse(subject):
         raise InputError("`vectors` must be others.")
 
     monkeypatch.setitem(steps.STEPS, "clusters", refuse)
     run = open_run(folder)
-    chosen = {name: getattr(steps_options(), name) for name in ("clusters", "separation")}
-    steps.analyse([Subject(run, gather(run, ["deep"]), Photos(run, None))], chosen, tmp_path)
+    looked_at = Subject(run, gather(run, ["deep"]), Photos(run, None))
+    analyse([looked_at], tmp_path, steps=("clusters", "separation"))
     found = numbers_of(tmp_path)["steps"]["deep"]
     assert found["clusters"] == {"not done": "`vectors` must be others."} and "separation" in found["separation"]
-
-
-def steps_options():
-    from loce_jax.study.options import StudyOptions
-
-    return StudyOptions()
 
 
 @pytest.fixture

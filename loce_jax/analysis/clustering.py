@@ -6,14 +6,16 @@ Letters: n embeddings (leaves), c channels, m = n - 1 merges, k clusters, p conc
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from loce_jax.analysis.cloud import check_cloud
-from loce_jax.analysis.linkage import check_link, link
-from loce_jax.checks import InputError, check_shape
+from loce_jax.analysis.linkage import check_height, check_link, link
+from loce_jax.analysis.precluster import precluster
+from loce_jax.checks import InputError, check_known, check_shape
+
+CUTS = ("adaptive", "size", "height")
 
 
 def _check_share(name, share):
@@ -23,24 +25,35 @@ def _check_share(name, share):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How embeddings are merged into groups, and when a group is a cluster: when it is small, or when it is pure.
+    """How embeddings are merged into groups, and when a group is a cluster.
 
     Attributes:
         share: of all embeddings; a group of at most so many is a cluster, see `group_size`.
         purity: above 0, at most 1; a group whose most common concept has at least this share is a cluster.
         method: see `link`.
         metric: see `link`.
+        cut: "adaptive" by `share` and `purity`, "size" by `share` alone, "height" by neither.
+        height: for the cut of this name: groups merged at most there are clusters, in the unit of the tree.
+        parts: merge embeddings into at most so many by `precluster` first, where a tree of all takes too much memory.
     """
 
     share: float = 0.025
     purity: float = 0.90
     method: str = "ward"
     metric: str = "euclidean"
+    cut: str = "adaptive"
+    height: float = 4.0
+    parts: int | None = None
 
     def __post_init__(self):
         _check_share("share", self.share)
         _check_share("purity", self.purity)
         check_link(self.method, self.metric)
+        check_known("cut", [self.cut], CUTS)
+        if self.cut == "height":
+            check_height(self.height, self.metric)
+        if self.parts is not None and self.parts < 2:
+            raise InputError(f"`parts` must be at least 2, as a tree merges pairs, but got {self.parts}. Try 5000.")
 
 
 STRICT = Recipe(0.025, 0.90)
@@ -49,19 +62,21 @@ RELAXED = Recipe(0.05, 0.80)
 
 @dataclass(frozen=True)
 class Clusters:
-    """A tree and its cut.
+    """A tree and its cut.  Its leaves are the embeddings, or the parts that these were merged into first.
 
     Attributes:
         labels: the cluster of each embedding, from 0.
-        nodes: the tree's node that each cluster is, with its merge's row plus n; below n it is a lone embedding.
-        order: the embeddings from left to right under the tree; those of a cluster are neighbours.
+        nodes: the tree's node that each cluster is, with its merge's row plus the leaves; below that it is a leaf.
+        order: the leaves from left to right under the tree; those of a cluster are neighbours.
         tree: the linkage matrix.
+        leaves: the leaf of each embedding.
     """
 
     labels: Int[np.ndarray, " n"]
     nodes: Int[np.ndarray, " k"]
-    order: Int[np.ndarray, " n"]
+    order: Int[np.ndarray, " leaves"]
     tree: Float[np.ndarray, "m 4"]
+    leaves: Int[np.ndarray, " n"]
 
 
 def group_size(share: float, n_total: int) -> int:
@@ -81,16 +96,19 @@ def cluster(
     recipe: Recipe = STRICT,
     *,
     n_total: int | None = None,
+    seed: int = 0,
 ) -> Clusters:
-    """Adaptive clusters: `link` the raw vectors, then `cut_adaptive` with the group size that `recipe` gives.
+    """Clusters as `recipe` says: `link` the raw vectors, then cut the tree.
 
-    The cut looks at `labels`, so the purity of its clusters is no evidence by itself: few clusters at high purity are.
+    The adaptive cut looks at `labels`, so the purity of its clusters is no evidence by itself: few clusters at high
+    purity are.
 
     Args:
         vectors: at least two, finite.
         labels: the concept of each.
         recipe: `STRICT` and `RELAXED` are the paper's.
         n_total: what the share is a share of, for a sample of a larger set; the number of vectors if left out.
+        seed: of `precluster`, where the recipe asks for it.
 
     Source: Mikriukov et al., "Local Concept Embeddings", IJCV 2025, adaptive hierarchical clustering.
 
@@ -98,10 +116,14 @@ def cluster(
     >>> found.labels.tolist()
     [0, 0, 0, 1, 1, 1]
     """
-    labels = check_cloud(vectors, labels)
-    tree = link(vectors, method=recipe.method, metric=recipe.metric)
-    size = group_size(recipe.share, len(vectors) if n_total is None else n_total)
-    return cut_adaptive(tree, labels, size=size, purity=recipe.purity)
+    parts = precluster(vectors, labels, recipe.parts or max(1, len(vectors)), seed=seed)
+    tree = link(parts.centroids, method=recipe.method, metric=recipe.metric)
+    if recipe.cut == "height":
+        found = cut_height(tree, recipe.height)
+    else:
+        size = group_size(recipe.share, len(vectors) if n_total is None else n_total)
+        found = cut_counts(tree, parts.counts, size=size, purity=recipe.purity if recipe.cut == "adaptive" else None)
+    return replace(found, labels=found.labels[parts.labels], leaves=parts.labels)
 
 
 def cut_adaptive(
@@ -118,19 +140,23 @@ def cut_adaptive(
     return cut_counts(tree, np.eye(len(concepts), dtype=int)[codes], size=size, purity=purity)
 
 
-def cut_counts(tree: Float[np.ndarray, "m 4"], counts: Int[np.ndarray, "n p"], *, size: int, purity: float) -> Clusters:
+def cut_counts(
+    tree: Float[np.ndarray, "m 4"], counts: Int[np.ndarray, "n p"], *, size: int, purity: float | None
+) -> Clusters:
     """`cut_adaptive` where leaf i stands for ``counts[i, j]`` embeddings of concept j: members are counted, not leaves.
 
-    A lone leaf is a cluster however many it stands for.
+    A lone leaf is a cluster however many it stands for.  Without a `purity` the cut is by size alone.
     """
     _check_size(size)
-    _check_share("purity", purity)
+    if purity is not None:
+        _check_share("purity", purity)
     check_shape("counts", counts, (len(tree) + 1, counts.shape[1]), meaning="a row per leaf of the tree", fix="")
     start, sizes, order = _layout(tree)
     before = np.vstack([np.zeros_like(counts[:1]), counts[order].cumsum(axis=0)])
     inside = before[start + sizes] - before[start]
     members = inside.sum(axis=1)
-    return _cut(tree, (members <= size) | (inside.max(axis=1) >= purity * members))
+    is_pure = False if purity is None else inside.max(axis=1) >= purity * members
+    return _cut(tree, (members <= size) | is_pure)
 
 
 def cut_size(tree: Float[np.ndarray, "m 4"], size: int) -> Clusters:
@@ -164,7 +190,7 @@ def _cut(tree: Float[np.ndarray, "m 4"], stops: Bool[np.ndarray, " nodes"]) -> C
     nodes = nodes[np.argsort(start[nodes])]
     labels = np.empty(n, int)
     labels[order] = np.repeat(np.arange(len(nodes)), sizes[nodes])
-    return Clusters(labels, nodes, order, tree)
+    return Clusters(labels, nodes, order, tree, np.arange(n))
 
 
 def _layout(tree):

@@ -30,6 +30,8 @@ class AdaptiveClusterer(BaseEstimator):
         purity: see `Recipe`.
         method: see `link`.
         metric: see `link`.
+        n_total: see `cluster`; for training rows that are a sample.
+        parts: see `Recipe`.
 
     Attributes:
         clusters_: the `Clusters`.
@@ -39,13 +41,15 @@ class AdaptiveClusterer(BaseEstimator):
     [0, 0, 1, 1]
     """
 
-    def __init__(self, share=0.025, purity=0.90, method="ward", metric="euclidean"):
+    def __init__(self, share=0.025, purity=0.90, method="ward", metric="euclidean", n_total=None, parts=None):
         self.share, self.purity, self.method, self.metric = share, purity, method, metric
+        self.n_total, self.parts = n_total, parts
 
     def fit(self, X, y):
         """Find the clusters of at least two vectors."""
         X, y = _validate(self, X, y, dtype=np.float64, ensure_min_samples=2)
-        self.clusters_ = cluster(X, y, Recipe(self.share, self.purity, self.method, self.metric))
+        recipe = Recipe(self.share, self.purity, self.method, self.metric, parts=self.parts)
+        self.clusters_ = cluster(X, y, recipe, n_total=self.n_total)
         self.labels_ = self.clusters_.labels
         return self
 

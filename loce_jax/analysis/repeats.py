@@ -49,7 +49,7 @@ def repeat(
     seeds: int = 50,
     per_concept: int = 100,
 ) -> Repeats:
-    """Adaptive clusters of each layer on the rows ``subset(labels, per_concept, seed)``, for seeds 0, 1, ...
+    """Clusters of each layer on the rows ``subset(labels, per_concept, seed)``, for seeds 0, 1, ...
 
     Row i of every layer must be the same (image, concept) pair: the layers then differ in nothing but their vectors.
     (The original code draws another subset for each layer.)  As in the paper, group sizes are shares of all n.
@@ -75,6 +75,6 @@ def repeat(
     for j in range(seeds):
         rows = subset(labels, per_concept, j)
         for i, vectors in enumerate(layers.values()):
-            found = cluster(vectors[rows], labels[rows], recipe, n_total=len(labels))
+            found = cluster(vectors[rows], labels[rows], recipe, n_total=len(labels), seed=j)
             purity[i, j], clusters[i, j] = cluster_purity(found.labels, labels[rows]), len(found.nodes)
     return Repeats(tuple(layers), purity, clusters)

@@ -1,50 +1,18 @@
 """Commands that ask what the cloud of vectors says: everything at once, or one step."""
 
-import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
-from loce_jax.checks import InputError
-from loce_jax.pipeline.sources import source_from
-from loce_jax.store import Run, open_run
+from loce_jax.cli.answers import announce, give, look_at, row_of, tell
+from loce_jax.store import open_run
 from loce_jax.study import options as choices
 
 RunFlag = Annotated[str, tyro.conf.Positional]
 Plain = tyro.conf.OmitArgPrefixes
-
-
-@dataclass(frozen=True)
-class Look:
-    """Which LoCEs, and where the answers go."""
-
-    layers: tuple[str, ...] = ()
-    """Layers, each by itself: whole names, ends of names, or globs; all if left out."""
-    joined: Literal["raw", "normalised"] | None = None
-    """Join the layers' vectors to multi-layer LoCEs, as they are or each scaled to length 1."""
-    concepts: tuple[str, ...] = ()
-    """Concepts; all if left out."""
-    seed: int = 0
-    """Of everything random."""
-
-    def subjects(self, name: str) -> list:
-        """The LoCEs to look at of the run called `name`: a subject a layer, or one of all."""
-        from loce_jax.study.cloud import find_layers, gather  # noqa: PLC0415 - fast --help
-        from loce_jax.study.subject import Subject  # noqa: PLC0415 - fast --help
-
-        run = open_run(name)
-        layers = find_layers(run, self.layers)
-        groups = [layers] if self.joined else [(layer,) for layer in layers]
-        clouds = [
-            gather(run, group, concepts=self.concepts, normalised=self.joined == "normalised") for group in groups
-        ]
-        photos = photos_of(run)
-        return [Subject(run, cloud, photos, self.seed) for cloud in clouds]
-
-
-Looking = Annotated[Look, tyro.conf.OmitArgPrefixes]
+Looking = Annotated[choices.Look, tyro.conf.OmitArgPrefixes]
 
 
 @dataclass(frozen=True)
@@ -58,7 +26,7 @@ class Analyze:
     """The run: a folder or a URL."""
     out: Path
     """The folder to write to."""
-    look: Looking = field(default_factory=Look)
+    look: Looking = field(default_factory=choices.Look)
     """Which LoCEs."""
     steps: choices.StudyOptions = field(default_factory=choices.StudyOptions)
     """What each step does."""
@@ -67,7 +35,7 @@ class Analyze:
         """Run it."""
         from loce_jax.study.steps import analyse  # noqa: PLC0415 - fast --help
 
-        path = analyse(self.look.subjects(self.run), vars(self.steps), self.out, tell=tell)
+        path = analyse(look_at(self.run, self.look, self.steps), self.out, tell=tell)
         print(f"The numbers: {path}")
 
 
@@ -79,7 +47,7 @@ class Step:
     """The run: a folder or a URL."""
     out: Path | None = None
     """Folder for tables and pictures; the tables are only printed if left out."""
-    look: Looking = field(default_factory=Look)
+    look: Looking = field(default_factory=choices.Look)
     """Which LoCEs."""
 
     def __call__(self) -> None:
@@ -87,9 +55,7 @@ class Step:
         from loce_jax.study.steps import STEPS  # noqa: PLC0415 - fast --help
 
         name = type(self).__name__.lower()
-        step = STEPS[name]
-        for subject in self.look.subjects(self.run):
-            give(name, subject.cloud.name, step(subject, vars(self)["options"]), self.out)
+        answer(self, name, STEPS[name])
 
 
 @dataclass(frozen=True)
@@ -100,16 +66,21 @@ class Stats:
     """The run: a folder or a URL."""
     layers: tuple[str, ...] = ()
     """Layers; all if left out."""
+    concepts: tuple[str, ...] = ()
+    """Concepts; all if left out."""
     out: Path | None = None
     """Folder for tables and pictures; only printed if left out."""
 
     def __call__(self) -> None:
         """Run it."""
         from loce_jax.study.cloud import find_layers  # noqa: PLC0415 - fast --help
+        from loce_jax.study.origin import describe_origin  # noqa: PLC0415 - fast --help
         from loce_jax.study.stats import study_stats  # noqa: PLC0415 - fast --help
 
         run = open_run(self.run)
-        give("stats", "", study_stats(run, find_layers(run, self.layers)), self.out)
+        look = choices.Look(layers=self.layers, concepts=self.concepts)
+        found = study_stats(run, find_layers(run, self.layers), self.concepts)
+        give(found, "stats", self.out, "", describe_origin([run], look, {}))
 
 
 @dataclass(frozen=True)
@@ -142,6 +113,10 @@ class Confusion(Step):
 
     options: Plain[choices.ConfusionOptions] = field(default_factory=choices.ConfusionOptions)
     """What this step does."""
+    clusters: choices.Clustering = field(default_factory=choices.Clustering)
+    """How the LoCEs are clustered."""
+    map: choices.Layout = field(default_factory=choices.Layout)
+    """The map."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +133,8 @@ class Subconcepts(Step):
 
     options: Plain[choices.SubconceptOptions] = field(default_factory=choices.SubconceptOptions)
     """What this step does."""
+    map: choices.Mixing = field(default_factory=choices.Mixing)
+    """The map."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +151,8 @@ class Quality(Step):
 
     options: Plain[choices.QualityOptions] = field(default_factory=choices.QualityOptions)
     """What this step does."""
+    map: choices.Layout = field(default_factory=choices.Layout)
+    """The map."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +167,7 @@ class Retrieve:
     """With `--query`: how many at each end."""
     out: Path | None = None
     """Folder for tables and pictures; the tables are only printed if left out."""
-    look: Looking = field(default_factory=Look)
+    look: Looking = field(default_factory=choices.Look)
     """Which LoCEs."""
     options: Plain[choices.RetrievalOptions] = field(default_factory=choices.RetrievalOptions)
     """What is judged."""
@@ -197,13 +176,11 @@ class Retrieve:
         """Run it."""
         from loce_jax.study.retrieval import study_query, study_retrieval  # noqa: PLC0415 - fast --help
 
-        row = None if self.query is None else row_of(open_run(self.run), self.query)
-        for subject in self.look.subjects(self.run):
-            if row is None:
-                found = study_retrieval(subject, self.options)
-            else:
-                found = study_query(subject, row, shown=self.shown, other_images=self.options.other_images)
-            give("retrieve" if row is None else f"query_{row}", subject.cloud.name, found, self.out)
+        if self.query is None:
+            answer(self, "retrieval", study_retrieval)
+            return
+        row = row_of(open_run(self.run), self.query)
+        answer(self, "retrieval", lambda subject: study_query(subject, row, shown=self.shown), file=f"query_{row}")
 
 
 @dataclass(frozen=True)
@@ -211,74 +188,46 @@ class Compare:
     """Set layers and runs side by side, on the (image, concept) pairs that all have: numbers and agreement."""
 
     runs: Annotated[tuple[str, ...], tyro.conf.Positional]
-    """Runs: folders or URLs."""
-    layers: tuple[str, ...] = ()
-    """Layers of every run, whole names, ends or globs; all if left out."""
-    concepts: tuple[str, ...] = ()
-    """Concepts; all if left out."""
+    """Runs: folders or URLs. A layer that is asked for need not be in every run, but in one."""
     out: Path | None = None
     """Folder for tables and pictures; the tables are only printed if left out."""
     repeats: int = 50
     """How often purity is measured, each time on other LoCEs, the same ones of every view."""
-    seed: int = 0
-    """Of everything random."""
+    look: Looking = field(default_factory=choices.Look)
+    """Which LoCEs."""
+    clusters: Plain[choices.Clustering] = field(default_factory=choices.Clustering)
+    """How the LoCEs are clustered."""
 
     def __call__(self) -> None:
         """Run it."""
         from loce_jax.report.recipe import tell_apart  # noqa: PLC0415 - fast --help
-        from loce_jax.study.cloud import find_layers, gather  # noqa: PLC0415 - fast --help
+        from loce_jax.study.cloud import find_layers_of_all, gather_all  # noqa: PLC0415 - fast --help
         from loce_jax.study.compare import study_compare  # noqa: PLC0415 - fast --help
+        from loce_jax.study.origin import describe_origin  # noqa: PLC0415 - fast --help
 
         runs = {name: open_run(name) for name in self.runs}
         named = tell_apart({name: run.plan for name, run in runs.items()})
         views = {
-            f"{named[name]}: {layer}" if len(runs) > 1 else layer: gather(run, [layer], concepts=self.concepts)
-            for name, run in runs.items()
-            for layer in find_layers(run, self.layers)
+            f"{named[name]}: {cloud.name}" if len(runs) > 1 else cloud.name: cloud
+            for name, layers in find_layers_of_all(runs, self.look.layers).items()
+            for cloud in gather_all(runs[name], layers, self.look)
         }
-        give("compare", "", study_compare(views, repeats=self.repeats, seed=self.seed), self.out)
+        for name, cloud in views.items():
+            announce(name, cloud, self.look)
+        found = study_compare(views, self.clusters, repeats=self.repeats, seed=self.look.seed)
+        origin = describe_origin([*runs.values()], self.look, {"clusters": self.clusters})
+        give(found, "compare", self.out, "", {**origin, "repeats": self.repeats})
 
 
-def photos_of(run: Run):
-    """The run's photographs; none, with a word of warning, if its data set cannot be opened any more."""
-    from loce_jax.study.photos import Photos  # noqa: PLC0415 - fast --help
+def answer(command, name, step, *, file=None):
+    """Do the step called `name` with the options of `command`, its own and those of what it rests on, and give it."""
+    from loce_jax.study.origin import describe_origin  # noqa: PLC0415 - fast --help
 
-    try:
-        return Photos(run, source_from(run.plan["data"]["source"]).open())
-    except (InputError, OSError) as error:
-        print(f"loce: there will be no photographs: {error}", file=sys.stderr)
-        return Photos(run, None)
-
-
-def row_of(run: Run, query: str) -> int:
-    """The row of the run's table that `query` names."""
-    if query.isdecimal():
-        return int(query)
-    image, _, concept = query.rpartition(":")
-    rows = run.select(image=image, concept=concept)
-    if not len(rows):
-        raise InputError(
-            f"`query` must be a row of the run's table or IMAGE:CONCEPT, but got {query!r}, which is in no row. "
-            f"The first row is {run.table['image'][0]}:{run.table['concept'][0]}."
-        )
-    return int(rows[0])
-
-
-def tell(title, outcome):
-    """A line for each step that is done, or for why it is not."""
-    print(f"{title}: not done, {outcome}" if isinstance(outcome, str) else title, flush=True)
-
-
-def give(name, layer, outcome, out):
-    """Print the tables; if there is a folder, write them, the pictures, and the numbers as NAME.json."""
-    from loce_jax.console import print_table  # noqa: PLC0415 - fast --help
-    from loce_jax.study.outcome import safe, write_metrics, write_outcome  # noqa: PLC0415 - fast --help
-
-    if layer:
-        print(f"\n{layer}")
-    for table in outcome.tables.values():
-        print_table(table)
-    if out:
-        folder = out / safe(layer) if layer else out
-        for path in [*write_outcome(outcome, folder), write_metrics(outcome.metrics, folder / f"{name}.json")]:
-            print(path)
+    options = choices.StudyOptions()
+    rest = {key: getattr(command, key) for key in ("clusters", "map") if hasattr(command, key)}
+    chosen = {**rest, name: command.options}
+    for key, values in chosen.items():
+        options = replace(options, **{key: replace(getattr(options, key), **vars(values))})
+    for subject in look_at(command.run, command.look, options):
+        origin = describe_origin([subject.run], command.look, chosen)
+        give(step(subject), file or type(command).__name__.lower(), command.out, subject.cloud.name, origin)

@@ -11,25 +11,23 @@ from loce_jax.analysis.confusion import (
 from loce_jax.analysis.mixtures import responsibilities
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.matrices import draw_matrix, lay_out
-from loce_jax.study.clusters import find_clusters
-from loce_jax.study.options import ClusterOptions, ConfusionOptions
 from loce_jax.study.outcome import Outcome
 from loce_jax.study.subject import Subject
 
 _MOST_PAIRS = 20
 
 
-def study_confusion(subject: Subject, options: ConfusionOptions) -> Outcome:
+def study_confusion(subject: Subject) -> Outcome:
     """A matrix by neighbours, class means, clusters and components of the map; their errors and most confused pairs."""
-    cloud = subject.cloud
+    cloud, options = subject.cloud, subject.options.confusion
     groups = cloud.images if options.other_images else None
-    rows, clusters = find_clusters(cloud, ClusterOptions(), seed=subject.seed)
-    mixture, points = subject.components(), subject.map().points
+    places, clusters = subject.clusters
+    components = responsibilities(subject.blind.full, subject.map.points)
     found = (
         neighbour_confusion(cloud.vectors, cloud.labels, options.k, groups=groups),
         centroid_confusion(cloud.vectors, cloud.labels),
-        cluster_confusion(clusters.labels, cloud.labels[rows]),
-        component_confusion(responsibilities(mixture.full, points), cloud.labels),
+        cluster_confusion(clusters.labels, cloud.labels[places]),
+        component_confusion(components, cloud.labels),
     )
     pairs = tuple(
         (confusion.kind, concept, other, share)
@@ -47,4 +45,4 @@ def study_confusion(subject: Subject, options: ConfusionOptions) -> Outcome:
         most = float(np.nanmax(confusion.matrix, initial=0)) or 1.0  # among many concepts, every share is small
         draw_matrix(axes, confusion.matrix, names, names, high=most)
         axes.set_title(f"{confusion.kind}: error {confusion.error:.2f}", fontsize=10)
-    return Outcome(metrics, {"confusion": table}, {"confusion": figure})
+    return Outcome(metrics, {"confusion": table}, {"confusion": figure}, short=tuple(metrics))

@@ -3,39 +3,81 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from loce_jax.analysis.mixtures import fewest_points, fit_mixtures
+from loce_jax.analysis.mixtures import Mixture, fewest_points, likeliest_component
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.legends import list_names
 from loce_jax.plots.maps import draw_map
 from loce_jax.plots.mixtures import draw_component_regions, draw_concept_regions
-from loce_jax.study.options import MapOptions
 from loce_jax.study.outcome import Outcome
 from loce_jax.study.subject import Subject
 
 
-def study_map(subject: Subject, options: MapOptions) -> Outcome:
+def study_map(subject: Subject) -> Outcome:
     """Coordinates, components of each concept with their shares, outlier components, and the picture."""
-    cloud = subject.cloud
-    flat = subject.map(options.neighbours)
-    mixtures = fit_mixtures(flat.points, cloud.labels, options.components, seed=subject.seed)
-    blind = subject.components(options.neighbours)
-    rows = []
-    for concept, mixture in mixtures.items():
-        members = cloud.of(concept)
-        for component, share in enumerate(mixture.populations):
-            mine = members[mixture.assignments == component]
-            kept = component in mixture.components
-            rows.append(
-                (concept, component + 1, float(share), "yes" if kept else "outlier", _nearest(cloud, flat, mine))
-            )
-    table = Table("Mixture components", ("concept", "component", "share", "kept", "most central image"), tuple(rows))
+    flat, mixtures, blind = subject.map, subject.mixtures, subject.blind
     metrics = {
         "method": flat.method,
-        "components": {concept: len(mixture.components) for concept, mixture in mixtures.items()},
-        "populations": {concept: mixture.populations for concept, mixture in mixtures.items()},
-        "components_without_labels": len(blind.full.weights),
+        "concepts": {concept: _describe(mixture) for concept, mixture in mixtures.items()},
+        "without_labels": _describe(blind),
     }
-    return Outcome(metrics, {"components": table}, {"map": _draw(subject, flat, mixtures, blind)})
+    return Outcome(
+        metrics,
+        {"components": _components(subject)},
+        {"map": _draw(subject, flat, mixtures, blind)},
+        data={"map": _points(subject)},
+        short=("method", "without_labels"),
+    )
+
+
+def _describe(mixture: Mixture):
+    """Components count from 1, as in the tables."""
+    full = mixture.full
+    return {
+        "components": len(full.weights),
+        "kept": mixture.components + 1,
+        "kept_weights": mixture.kept.weights,
+        "weights": full.weights,
+        "populations": mixture.populations,
+        "means": full.means,
+        "covariances": full.covariances,
+        "bic": mixture.bic,
+    }
+
+
+def _components(subject):
+    cloud, rows = subject.cloud, []
+    for concept, mixture in subject.mixtures.items():
+        members, likeliest = cloud.of(concept), _likeliest(subject, mixture, concept)
+        for component, share in enumerate(mixture.populations):
+            kept = "yes" if component in mixture.components else "outlier"
+            nearest = _nearest(cloud, subject.map, members[likeliest == component])
+            rows.append((concept, component + 1, float(share), kept, nearest))
+    return Table("Mixture components", ("concept", "component", "share", "kept", "most central image"), tuple(rows))
+
+
+def _likeliest(subject, mixture, concept):
+    """Component of each of the concept's LoCEs, outliers too."""
+    return likeliest_component(mixture.full, subject.map.points[subject.cloud.of(concept)])
+
+
+def _points(subject):
+    """Where each LoCE lies, and in which component of its concept and of all."""
+    cloud, own, kept = subject.cloud, np.zeros(len(subject.cloud.rows), int), np.zeros(len(subject.cloud.rows), bool)
+    for concept, mixture in subject.mixtures.items():
+        mine = cloud.of(concept)
+        own[mine], kept[mine] = _likeliest(subject, mixture, concept), mixture.assignments >= 0
+    rows = zip(
+        cloud.rows.tolist(),
+        cloud.images.tolist(),
+        cloud.labels.tolist(),
+        *subject.map.points.T.tolist(),
+        (own + 1).tolist(),
+        ("yes" if each else "outlier" for each in kept),
+        (subject.blind.assignments + 1).tolist(),
+        strict=True,
+    )
+    columns = ("row", "image", "concept", "x", "y", "component", "kept", "component without labels")
+    return Table("The map", columns, tuple(rows))
 
 
 def _nearest(cloud, flat, members):

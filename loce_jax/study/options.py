@@ -5,7 +5,23 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
-class ClusterOptions:
+class Look:
+    """Which LoCEs are looked at."""
+
+    layers: tuple[str, ...] = ()
+    """Layers, each by itself: whole names, ends of names, or globs; all if left out."""
+    joined: Literal["raw", "normalised"] | None = None
+    """Join the layers' vectors to multi-layer LoCEs, as they are or each scaled to length 1."""
+    concepts: tuple[str, ...] = ()
+    """Concepts; all if left out."""
+    min_iou: float = 0.0
+    """Leave LoCEs out that redraw their mask worse than this (of joined layers, at any); `stats` counts all."""
+    seed: int = 0
+    """Of everything random."""
+
+
+@dataclass(frozen=True)
+class Clustering:
     """Adaptive hierarchical clustering, as the paper's; the tree may be cut in other ways."""
 
     method: str = "ward"
@@ -20,18 +36,42 @@ class ClusterOptions:
     """Where `cut` is "height": merges up to it stay together."""
     per_concept: int = 100
     """LoCEs drawn of each concept, as in the paper."""
-    repeats: int = 50
-    """How often purity and number of clusters are measured, each time on other LoCEs."""
+    precluster: int | None = None
+    """Merge the LoCEs drawn to at most so many means first, where a tree of all takes too much memory."""
 
 
 @dataclass(frozen=True)
-class MapOptions:
-    """A two-dimensional map with Gaussian mixtures, of each concept and of all without labels."""
+class ClusterOptions(Clustering):
+    """Hierarchical clusters, how stable they are, and dense regions beside them."""
+
+    repeats: int = 50
+    """How often purity and number of clusters are measured, each time on other LoCEs, the same ones of all layers."""
+    dense_size: int = 5
+    """Least LoCEs of a dense region (HDBSCAN)."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A two-dimensional map."""
 
     neighbours: int | None = None
     """Of UMAP; 15 if left out."""
+
+
+@dataclass(frozen=True)
+class Mixing(Layout):
+    """A two-dimensional map with a Gaussian mixture of each concept."""
+
     components: int = 5
     """At most so many for each concept; without labels twice as many as concepts, and at most 40."""
+
+
+@dataclass(frozen=True)
+class MapOptions(Mixing):
+    """A two-dimensional map with Gaussian mixtures, of each concept and of all without labels."""
+
+    paper: bool = False
+    """Leave the weights of a concept that lost outlier components below 1, as the released code does."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +118,12 @@ class SubconceptOptions:
 
     concept: str | None = None
     """The concept to take apart; each of them if left out."""
+    by: Literal["cut", "components"] = "cut"
+    """Cut the concept's tree, or take the components of its mixture on the map."""
     groups: int | None = None
-    """How many; chosen from the data if left out."""
+    """Where to cut: into so many groups; chosen from the data if left out."""
+    height: float | None = None
+    """Where to cut instead: at this height of the tree (Ward), in the unit of the vectors."""
     per_concept: int = 400
     """LoCEs drawn of a concept that has more."""
     shown: int = 6

@@ -1,6 +1,7 @@
 """What a step of a study gives, and writing it: metrics as JSON, tables in three formats, pictures as PNG."""
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from loce_jax.analysis.tables import Table, as_csv, as_latex, as_markdown
+from loce_jax.analysis.tables import Table, as_csv, as_latex, as_markdown, show_number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,16 +31,44 @@ class Outcome:
         metrics: numbers, words and lists of them by name; NaN where nothing can be said.
         tables: by file name without ending.
         figures: by file name without ending.
+        data: long tables for programs, by file name without ending: as CSV only, never printed.
+        arrays: of numbers, by file name without ending, and by name.
+        short: names of those of the metrics that say the most.
     """
 
     metrics: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
     figures: Mapping[str, "Figure"] = field(default_factory=dict)
+    data: Mapping[str, Table] = field(default_factory=dict)
+    arrays: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    short: tuple[str, ...] = ()
+
+    def summary(self) -> list[str]:
+        """A line for each of the metrics in `short`; of metrics that hold others, those that are one value.
+
+        >>> metrics = {"purity": 0.5, "centroids": {"error": np.float64(0.25), "matrix": np.eye(2)}}
+        >>> Outcome(metrics, short=("purity", "centroids")).summary()
+        ['purity: 0.500', 'centroids: error 0.250']
+        """
+        return [f"{name}: {_in_words(plain_values(self.metrics[name]))}" for name in self.short]
+
+
+def _in_words(value):
+    if isinstance(value, dict):
+        parts = {name: part for name, part in value.items() if not isinstance(part, dict | list)}
+        return ", ".join(f"{name} {_in_words(part)}" for name, part in parts.items())
+    return value if isinstance(value, str) else show_number(np.nan if value is None else value, 3)
 
 
 def write_outcome(outcome: Outcome, folder: Path) -> list[Path]:
-    """Write tables and figures into `folder`, each under its name only when complete; the files."""
+    """Write tables, figures and arrays into `folder`, each under its name only when complete; the files."""
     files = []
+    for name, table in outcome.data.items():
+        files.append(_put(folder / f"{safe(name)}.csv", as_csv(table).encode("utf-8", "replace")))
+    for name, arrays in outcome.arrays.items():
+        content = io.BytesIO()
+        np.savez_compressed(content, allow_pickle=False, **dict(arrays))
+        files.append(_put(folder / f"{safe(name)}.npz", content.getvalue()))
     for name, table in outcome.tables.items():
         for ending, writer in _WRITERS.items():
             files.append(_put(folder / f"{safe(name)}.{ending}", writer(table).encode("utf-8", "replace")))

@@ -6,7 +6,6 @@ from matplotlib.figure import Figure
 from loce_jax.analysis.outliers import find_outliers
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.strips import Tile, draw_strip
-from loce_jax.study.options import OutlierOptions
 from loce_jax.study.outcome import Outcome
 from loce_jax.study.subject import Subject
 
@@ -14,9 +13,9 @@ _SCORES = {"distance": "mean cosine distance", "lof": "local outlier factor", "i
 _MOST_STRIPS = 6
 
 
-def study_outliers(subject: Subject, options: OutlierOptions) -> Outcome:
+def study_outliers(subject: Subject) -> Outcome:
     """The most abnormal first."""
-    cloud = subject.cloud
+    cloud, options = subject.cloud, subject.options.outliers
     found = find_outliers(cloud.vectors, cloud.labels, options.method, seed=subject.seed)
     strangest = {
         concept: ranking[: options.shown] for concept, ranking in zip(found.concepts, found.rankings, strict=True)

@@ -8,24 +8,26 @@ from loce_jax.analysis.tables import Table
 from loce_jax.checks import InputError
 from loce_jax.plots.curves import draw_curves
 from loce_jax.plots.strips import ALIKE, NEUTRAL, UNLIKE, Tile, draw_strip
-from loce_jax.study.options import RetrievalOptions
 from loce_jax.study.outcome import Outcome
 from loce_jax.study.subject import Subject
 
 
-def study_retrieval(subject: Subject, options: RetrievalOptions) -> Outcome:
+def study_retrieval(subject: Subject) -> Outcome:
     """Mean precision@k (the paper's "mAP@k") and true mean average precision@k, per concept and over all."""
-    cloud = subject.cloud
+    cloud, options = subject.cloud, subject.options.retrieval
     images = cloud.images if options.other_images else None
     found = precision_at(cloud.vectors, cloud.labels, options.ks, images=images)
     scores = {"precision": found.precision, "average precision": found.average_precision}
     names = [str(concept) for concept in found.concepts]
-    metrics, tables = {"ks": found.ks, "concepts": names}, {}
+    lone = int((np.isnan(found.average_precision.per_query) & ~np.isnan(found.precision.per_query))[:, 0].sum())
+    metrics, tables = {"ks": found.ks, "concepts": names, "without_a_fellow": lone}, {}
     for title, score in scores.items():
         rows = [(name, *map(float, row)) for name, row in zip(names, score.per_concept, strict=True)]
         rows += [("mean over concepts", *map(float, score.macro)), ("mean over queries", *map(float, score.pooled))]
         tables[title.replace(" ", "_")] = Table(
-            f"Mean {title} of the k nearest", ("concept", *(f"k = {k}" for k in found.ks)), tuple(rows)
+            f"Mean {title} of the k nearest{_say_lone(lone, score is found.precision)}",
+            ("concept", *(f"k = {k}" for k in found.ks)),
+            tuple(rows),
         )
         metrics[title] = {
             "per_concept": score.per_concept,
@@ -33,7 +35,14 @@ def study_retrieval(subject: Subject, options: RetrievalOptions) -> Outcome:
             "pooled": score.pooled,
             "pooled_std": score.pooled_std,
         }
-    return Outcome(metrics, tables, {"retrieval": _draw(found, scores, subject)})
+    return Outcome(metrics, tables, {"retrieval": _draw(found, scores, subject)}, short=("without_a_fellow",))
+
+
+def _say_lone(lone, counted):
+    """What becomes of LoCEs that are the only ones of their concept, by which the two tables differ even at k = 1."""
+    if not lone:
+        return ""
+    return f" ({lone} without another of their concept {'count 0, as in the paper' if counted else 'are left out'})"
 
 
 def _draw(found, scores, subject):
@@ -49,7 +58,7 @@ def _draw(found, scores, subject):
     return figure
 
 
-def study_query(subject: Subject, row: int, *, shown: int = 6, other_images: bool = False) -> Outcome:
+def study_query(subject: Subject, row: int, *, shown: int = 6) -> Outcome:
     """The `shown` nearest and farthest LoCEs of the one at `row` of the run's table.
 
     Raises:
@@ -60,8 +69,9 @@ def study_query(subject: Subject, row: int, *, shown: int = 6, other_images: boo
     if not len(place):
         raise InputError(
             f"`query` must be a row with a good LoCE at {cloud.name!r}, but row {row} is none. `loce show` says why "
-            "rows failed; with `--concepts` only theirs are looked at."
+            "rows failed; with `--concepts` only theirs are looked at, with `--min-iou` only those that reach it."
         )
+    other_images = subject.options.retrieval.other_images
     ranking = rank(cloud.vectors, int(place[0]), images=cloud.images if other_images else None)
     count = min(shown, len(ranking.indices))
     lines = []

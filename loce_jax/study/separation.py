@@ -7,17 +7,15 @@ from loce_jax.analysis.overlap import overlap_ratio
 from loce_jax.analysis.separation import category_separation, pairwise_separation
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.matrices import draw_matrix, lay_out, without_diagonal
-from loce_jax.study.cloud import Cloud
-from loce_jax.study.options import SeparationOptions
 from loce_jax.study.outcome import Outcome
 from loce_jax.study.subject import Subject
 
 _MOST = 10_000  # LoCEs up to which all distances are sorted for the robust separation
 
 
-def study_separation(subject: Subject, options: SeparationOptions) -> Outcome:
+def study_separation(subject: Subject) -> Outcome:
     """Matrices, a row per concept, and every pair of concepts, the closest first."""
-    cloud: Cloud = subject.cloud
+    cloud, options = subject.cloud, subject.options.separation
     contacts = find_contacts(cloud.vectors, cloud.labels)
     matrices = {
         "separation": pairwise_separation(cloud.vectors, cloud.labels, contacts=contacts).matrix,
@@ -26,14 +24,16 @@ def study_separation(subject: Subject, options: SeparationOptions) -> Outcome:
     by_concept = category_separation(cloud.vectors, cloud.labels, contacts=contacts)
     columns = {"mean distance inside": by_concept.intra, "least distance to others": by_concept.inter}
     columns["ratio"] = by_concept.index
-    if len(cloud.rows) <= _MOST:
+    too_many = len(cloud.rows) > _MOST
+    if not too_many:
         trimmed = category_separation(cloud.vectors, cloud.labels, percentile=options.percentile)
         columns[f"ratio, {options.percentile:g} % trimmed"] = trimmed.index
         robust = pairwise_separation(cloud.vectors, cloud.labels, percentile=options.percentile)
         matrices[f"separation, {options.percentile:g} % trimmed"] = robust.matrix
+    said = f"not measured: {len(cloud.rows)} LoCEs are more than {_MOST}, whose distances can be sorted"
     names = [str(concept) for concept in by_concept.concepts]
     concepts = Table(
-        "Separation of each concept from all others",
+        f"Separation of each concept from all others{f' (trimmed: {said})' if too_many else ''}",
         ("concept", *columns),
         tuple((name, *map(float, row)) for name, *row in zip(names, *columns.values(), strict=True)),
     )
@@ -41,10 +41,14 @@ def study_separation(subject: Subject, options: SeparationOptions) -> Outcome:
         "concepts": names,
         "of_each": columns,
         **matrices,
+        "trimmed": said if too_many else f"{options.percentile:g} %",
         **{f"mean {name}": _mean(matrix) for name, matrix in matrices.items()},
     }
     return Outcome(
-        metrics, {"separation": concepts, "pairs": _pairs(names, matrices)}, {"separation": _draw(names, matrices)}
+        metrics,
+        {"separation": concepts, "pairs": _pairs(names, matrices)},
+        {"separation": _draw(names, matrices)},
+        short=("trimmed", *(f"mean {name}" for name in matrices)),
     )
 
 

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from loce_jax.analysis.names import short_names
 from loce_jax.analysis.stats import CRITERIA, best_layer, summarise
 from loce_jax.analysis.tables import Table, iou_table
+from loce_jax.checks import check_known
 from loce_jax.plots.curves import draw_bars, draw_points
 from loce_jax.store import Run
 from loce_jax.study.outcome import Outcome
@@ -15,10 +16,15 @@ from loce_jax.study.outcome import Outcome
 _NUMBERS = ("pairs", "loces", "skipped", "mean_iou", "std_iou", "median_iou", "min_iou", "max_iou", "failures")
 
 
-def study_stats(run: Run, layers: Sequence[str]) -> Outcome:
-    """IoU and failures of every concept at each of `layers`, and the best layer by three criteria."""
+def study_stats(run: Run, layers: Sequence[str], concepts: Sequence[str] = ()) -> Outcome:
+    """IoU and failures of every one of `concepts`, or of all, at each of `layers`; the best layer by three criteria."""
+    check_known("concept", concepts, run.concepts)
     concept = run.table["concept"]
-    found = {layer: summarise(run.column("iou", layer), run.column("status", layer), concept) for layer in layers}
+    rows = np.isin(concept, list(concepts)) if concepts else np.ones(len(concept), bool)
+    found = {
+        layer: summarise(run.column("iou", layer)[rows], run.column("status", layer)[rows], concept[rows])
+        for layer in layers
+    }
     by_concept = {layer: rows[:-1] for layer, rows in found.items()}
     best = {criterion: best_layer(by_concept, by=criterion) for criterion in CRITERIA}
     names = {layer: {row.concept or "all": _numbers(row) for row in rows} for layer, rows in found.items()}
@@ -33,6 +39,7 @@ def study_stats(run: Run, layers: Sequence[str]) -> Outcome:
         {"layers": names, "best_layer": best},
         {"iou": iou_table(found), "iou_all": every},
         {"iou": _draw(found, list(layers))},
+        short=("best_layer",),
     )
 
 

@@ -1,15 +1,15 @@
 """The steps of a study by name, and doing them for one layer or for many."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from loce_jax.checks import InputError
-from loce_jax.report.recipe import name_recipe
 from loce_jax.study.clusters import study_clusters
 from loce_jax.study.compare import study_compare
 from loce_jax.study.confusion import study_confusion
 from loce_jax.study.map import study_map
+from loce_jax.study.origin import describe_origin
 from loce_jax.study.outcome import METRICS, Outcome, safe, write_metrics, write_outcome
 from loce_jax.study.outliers import study_outliers
 from loce_jax.study.quality import study_quality
@@ -21,7 +21,7 @@ from loce_jax.study.subject import Subject
 from loce_jax.study.suspects import study_suspects
 
 Tell = Callable[[str, Outcome | str], None]
-STEPS: dict[str, Callable[[Subject, Any], Outcome]] = {
+STEPS: dict[str, Callable[[Subject], Outcome]] = {
     "clusters": study_clusters,
     "map": study_map,
     "separation": study_separation,
@@ -35,21 +35,21 @@ STEPS: dict[str, Callable[[Subject, Any], Outcome]] = {
 
 
 def do_steps(
-    subjects: Sequence[Subject], options: Mapping[str, Any], *, tell: Tell = lambda title, found: None
+    subjects: Sequence[Subject], steps: Iterable[str], *, tell: Tell = lambda title, found: None
 ) -> dict[str, dict[str, Outcome | str]]:
     """What each step found of each subject, or why it could not be done, by layer and step.
 
     Args:
         subjects: the LoCEs, a subject a layer.
-        options: of the steps to do, by name.
+        steps: names of those to do.
         tell: is told after each step.
     """
     found: dict[str, dict[str, Outcome | str]] = {}
     for subject in subjects:
         mine = found[subject.cloud.name] = {}
-        for name, chosen in options.items():
+        for name in steps:
             try:
-                mine[name] = STEPS[name](subject, chosen)
+                mine[name] = STEPS[name](subject)
             except InputError as error:
                 mine[name] = str(error)
             tell(f"{subject.cloud.name}: {name}", mine[name])
@@ -58,31 +58,37 @@ def do_steps(
 
 def analyse(
     subjects: Sequence[Subject],
-    options: Mapping[str, Any],
     out: Path,
     *,
+    steps: Iterable[str] = tuple(STEPS),
     tell: Tell = lambda title, found: None,
 ) -> Path:
     """The whole study of one run into the folder `out`: ``metrics.json``, tables and pictures, a folder a layer.
 
     A step that cannot be done says why in the metrics; the others are done all the same.
     """
-    run, seed = subjects[0].run, subjects[0].seed
-    said = {"run": str(run.place), "model": run.plan["model"]["name"], "recipe": name_recipe(run.plan), "seed": seed}
-    stats = study_stats(run, run.layers)
+    first = subjects[0]
+    layers = tuple(dict.fromkeys(layer for subject in subjects for layer in subject.cloud.layers))
+    stats = study_stats(first.run, layers, first.look.concepts)
     write_outcome(stats, out)
     tell("stats", stats)
-    steps: dict[str, dict[str, Any]] = {}
-    for layer, outcomes in do_steps(subjects, options, tell=tell).items():
-        steps[layer] = {}
+    found: dict[str, dict[str, Any]] = {}
+    for layer, outcomes in do_steps(subjects, steps, tell=tell).items():
+        found[layer] = {}
         for step, outcome in outcomes.items():
-            steps[layer][step] = {"not done": outcome} if isinstance(outcome, str) else outcome.metrics
+            found[layer][step] = {"not done": outcome} if isinstance(outcome, str) else outcome.metrics
             if isinstance(outcome, Outcome):
                 write_outcome(outcome, out / safe(layer))
-    metrics = {**said, **stats.metrics, "steps": steps}
+    loces = {
+        subject.cloud.name: {"looked_at": len(subject.cloud.rows), "below_min_iou": subject.cloud.below}
+        for subject in subjects
+    }
+    origin = describe_origin([first.run], first.look, vars(first.options))
+    metrics = {**origin, "loces": loces, **stats.metrics, "steps": found}
     if len(subjects) > 1:
         clouds = {subject.cloud.name: subject.cloud for subject in subjects}
-        compared = study_compare(clouds, repeats=options["clusters"].repeats, seed=seed)
+        clusters = first.options.clusters
+        compared = study_compare(clouds, clusters, repeats=clusters.repeats, seed=first.seed)
         write_outcome(compared, out)
         tell("compare", compared)
         metrics["compare"] = compared.metrics

@@ -5,54 +5,89 @@ from matplotlib.figure import Figure
 
 from loce_jax.analysis.distinguish import Group, describe_groups
 from loce_jax.analysis.facts import co_occurring
-from loce_jax.analysis.subconcepts import split_concept
+from loce_jax.analysis.subconcepts import Split, split_concept
 from loce_jax.analysis.subsets import subset
 from loce_jax.analysis.tables import Table
-from loce_jax.checks import check_known
+from loce_jax.checks import InputError, check_known
 from loce_jax.plots.strips import Tile, draw_strip
-from loce_jax.study.options import SubconceptOptions
 from loce_jax.study.outcome import Outcome
 from loce_jax.study.subject import Subject
 
-_OWN = ("image", "image_id", "concept", "annotations", "status", "reason", "loss", "iou", "area")
+_OWN = ("image", "image_id", "concept", "annotations", "status", "reason", "loss", "area", "iou")
 _MOST_EFFECTS = 5
 _MOST_STRIPS = 12
 _LEVEL = 0.05  # of the adjusted p-value, above which a fact may be chance
 _MOST_WORDS = 24  # distinct values up to which a fact in words says something of a group
 
 
-def study_subconcepts(subject: Subject, options: SubconceptOptions) -> Outcome:
+def study_subconcepts(subject: Subject) -> Outcome:
     """For one concept or each: groups, their shares, the facts that differ, and their most central examples."""
-    cloud = subject.cloud
-    if options.concept is not None:
-        check_known("concept", [options.concept], cloud.concepts)
+    cloud, options = subject.cloud, subject.options.subconcepts
+    _check(options, cloud)
     concepts = cloud.concepts if options.concept is None else (options.concept,)
-    metrics, effects, strips = {}, [], []
+    metrics, found, effects, strips = {}, [], [], []
     for concept in concepts:
-        places = _sample(cloud.of(concept), options.per_concept, subject.seed)
-        split = split_concept(cloud.vectors[places], options.groups, seed=subject.seed)
-        groups = describe_groups(cloud.vectors[places], split.groups, _facts(subject, cloud.rows[places]))
+        places, split = _split(subject, concept)
+        groups = describe_groups(cloud.vectors[places], split.groups, _facts(subject, places))
+        best = float(split.silhouettes.max()) if len(split.silhouettes) else float("nan")
         metrics[concept] = {
+            "LoCEs": len(places),
             "groups": len(groups),
             "p_value": split.p_value,
             "shares": [group.share for group in groups],
             "silhouettes": split.silhouettes,
         }
+        found.append((concept, len(places), len(groups), best, split.p_value))
         effects += [row for group in groups for row in _effects(concept, group)]
         if options.concept is not None or (len(groups) > 1 and len(strips) + len(groups) <= _MOST_STRIPS):
             strips += [(concept, group, places[group.members[: options.shown]]) for group in groups]
     columns = ("concept", "group", "share", "fact", "delta", "inside", "outside", "adjusted p")
-    table = Table("What tells sub-concepts apart", columns, tuple(effects))
-    return Outcome(metrics, {"subconcepts": table}, {"subconcepts": _draw(subject, strips, options)} if strips else {})
+    return Outcome(
+        metrics,
+        {
+            "groups": Table(_title(options), ("concept", "LoCEs", "groups", "silhouette", "p"), tuple(found)),
+            "subconcepts": Table("What tells sub-concepts apart", columns, tuple(effects)),
+        },
+        {"subconcepts": _draw(subject, strips, options)} if strips else {},
+    )
 
 
-def _sample(places, most, seed):
-    return places if len(places) <= most else places[subset(np.zeros(len(places), int), most, seed)]
+def _check(options, cloud):
+    if options.concept is not None:
+        check_known("concept", [options.concept], cloud.concepts)
+    if options.by == "components" and (options.groups, options.height) != (None, None):
+        raise InputError(
+            "`groups` and `height` say where to cut a tree, but `by` is 'components', whose number is chosen by their "
+            "likelihood. Drop them, or say `--by cut`."
+        )
 
 
-def _facts(subject, rows):
-    """By name what is known of these rows: the data set's facts, what the photograph shows, what else is in it."""
-    table = subject.run.table
+def _title(options):
+    if options.by == "components":
+        return "Sub-concepts (components of the concept's mixture on the map; outliers are in none)"
+    if (options.groups, options.height) != (None, None):
+        return "Sub-concepts (cut where asked, so nothing was tested)"
+    return f"Sub-concepts (one group unless a single Gaussian cloud would rarely be cut as well: p at most {_LEVEL:g})"
+
+
+def _split(subject, concept):
+    """Places of the concept's LoCEs that are looked at, and their groups."""
+    options, mine = subject.options.subconcepts, subject.cloud.of(concept)
+    chosen = _sample(len(mine), options.per_concept, subject.seed)
+    places = mine[chosen]
+    if options.by == "components":
+        return places, Split(subject.mixtures[concept].assignments[chosen], np.zeros(0), float("nan"))
+    vectors = subject.cloud.vectors[places]
+    return places, split_concept(vectors, options.groups, height=options.height, seed=subject.seed)
+
+
+def _sample(n, most, seed):
+    return np.arange(n) if n <= most else subset(np.zeros(n, int), most, seed)
+
+
+def _facts(subject, places):
+    """By name what is known of these LoCEs: IoU, the data set's facts, what the photograph shows and holds besides."""
+    table, rows = subject.run.table, subject.cloud.rows[places]
     facts = {name: values[rows] for name, values in table.items() if name not in _OWN}
     facts = {
         name: values
@@ -65,7 +100,7 @@ def _facts(subject, rows):
     names = next(iter(seen.values()), {"area": np.nan})
     unknown = dict.fromkeys(names, np.nan)
     facts |= {name: np.array([seen.get(int(row), unknown)[name] for row in rows]) for name in names}
-    return {"area": table["area"][rows], **facts} if not seen else facts
+    return {"IoU": subject.cloud.iou[places], **({} if seen else {"area": table["area"][rows]}), **facts}
 
 
 def _effects(concept: str, group: Group):

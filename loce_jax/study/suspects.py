@@ -5,16 +5,15 @@ from matplotlib.figure import Figure
 from loce_jax.analysis.suspects import find_suspects
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.strips import UNLIKE, Tile, draw_strip
-from loce_jax.study.options import SuspectOptions
 from loce_jax.study.outcome import Outcome
 from loce_jax.study.subject import Subject
 
 _ROWS, _COLUMNS = 3, 8
 
 
-def study_suspects(subject: Subject, options: SuspectOptions) -> Outcome:
+def study_suspects(subject: Subject) -> Outcome:
     """Suspects, what their neighbours suggest, and how many there would be by chance."""
-    cloud = subject.cloud
+    cloud, options = subject.cloud, subject.options.suspects
     found = find_suspects(
         cloud.vectors, cloud.labels, options.k, groups=cloud.images, share=options.share, seed=subject.seed
     )
@@ -24,7 +23,8 @@ def study_suspects(subject: Subject, options: SuspectOptions) -> Outcome:
     )
     table = Table("Label suspects", ("row", "image", "concept", "neighbours say", "share"), rows, 2)
     metrics = {"suspects": len(rows), "expected_by_chance": found.expected, "of": len(cloud.rows)}
-    return Outcome(metrics, {"suspects": table}, {"suspects": _draw(subject, rows)} if rows else {})
+    figures = {"suspects": _draw(subject, rows)} if rows else {}
+    return Outcome(metrics, {"suspects": table}, figures, short=tuple(metrics))
 
 
 def _draw(subject, rows):
