@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from loce_jax.analysis.stats import summarise
 from loce_jax.analysis.tables import Table as Values
@@ -80,13 +81,15 @@ def print_run(run: Run) -> None:
 
 def print_table(table: Values) -> None:
     """Any table of a study."""
-    shown = Table(title=escape(table.title), title_justify="left", box=None, pad_edge=False)
+    console = _console()
+    console.print(Text(table.title, "italic"), soft_wrap=True)  # as a title of the table it is broken at its width
+    shown = Table(box=None, pad_edge=False)
     for place, name in enumerate(table.columns):
         is_text = all(isinstance(row[place], str) for row in table.rows)
         shown.add_column(escape(name), justify="left" if is_text else "right")
     for row in table.rows:
         shown.add_row(*(escape(cell) if isinstance(cell, str) else show_number(cell, table.digits) for cell in row))
-    _console().print(shown)
+    console.print(shown)
 
 
 def _console():

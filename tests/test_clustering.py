@@ -263,7 +263,7 @@ def test_bad_calls_say_what_to_do(monkeypatch):
     with pytest.raises(InputError, match=r"`widths` must sum to the 4 channels.*got \[1, 2\]"):
         normalise(vectors, widths=[1, 2])
     monkeypatch.setattr("loce_jax.analysis.linkage.memory", lambda: 16 * 40 * 39 // 2 - 1)
-    with pytest.raises(InputError, match=r"40 need 0.0 GB .* Take fewer \(`subset`, .* or merge near ones"):
+    with pytest.raises(InputError, match=r"40 need 0.0 GB .* Take fewer \(`subset`, or `--per-concept`\), or merge"):
         link(vectors)
     monkeypatch.setattr("loce_jax.analysis.linkage.memory", lambda: 16 * 40 * 39 // 2)
     assert len(link(vectors)) == 39

@@ -211,7 +211,7 @@ def test_rows_good_at_no_common_layer_are_one_clear_error(tmp_path):
 def test_the_cut_by_size_counts_members_of_merged_leaves():
     rng = np.random.default_rng(0)
     vectors, labels = rng.normal(size=(60, 3)), np.arange(60) % 2
-    recipe = Recipe(share=0.25, cut="size", parts=20)
+    recipe = Recipe(share=0.25, cut="size", precluster=20)
     found = cluster(vectors, labels, recipe)
     assert found.labels.shape == (60,) and len(found.tree) == found.leaves.max() <= 19
     counts = np.bincount(found.labels)
@@ -219,13 +219,18 @@ def test_the_cut_by_size_counts_members_of_merged_leaves():
     assert (counts[several] <= group_size(0.25, 60)).all() and any(several)
     exact = cluster(vectors, labels, Recipe(share=0.25, cut="size"))
     np.testing.assert_array_equal(
-        cluster(vectors, labels, Recipe(share=0.25, cut="size", parts=60)).labels, exact.labels
+        cluster(vectors, labels, Recipe(share=0.25, cut="size", precluster=60)).labels, exact.labels
     )
 
 
 @pytest.mark.parametrize(
     ("wrong", "expected"),
-    [({"cut": "none"}, "unknown cut"), ({"cut": "height", "height": 0.0}, "above 0"), ({"parts": 1}, "at least 2")],
+    [
+        ({"cut": "none"}, "unknown cut"),
+        ({"cut": "height", "height": 0.0}, "above 0"),
+        ({"cut": "height", "method": "complete", "metric": "cosine"}, "`height` must be above 0 and below 2"),
+        ({"precluster": 1}, "at least 2"),
+    ],
 )
 def test_recipes_that_cannot_be_are_refused(wrong, expected):
     with pytest.raises(InputError, match=expected):
@@ -282,9 +287,9 @@ def test_the_map_and_its_mixtures_are_in_files(run, tmp_path):
 
 
 def test_the_papers_weights_can_be_asked_for(tmp_path, monkeypatch):
-    points = np.random.default_rng(0).normal(size=(60, 2))
-    points[56:] += 60  # a fifteenth of the concept lies apart
-    far = write_run(tmp_path, labels=["cat"] * 60)
+    points = np.random.default_rng(0).normal(size=(90, 2))
+    points[83:] += 60  # a thirteenth of the concept lies apart
+    far = write_run(tmp_path, labels=["cat"] * 90)
     monkeypatch.setattr(subjects, "embed_2d", lambda *_, **__: Embedding2D(points, "umap"))
     ours, paper = (study_map(one(far, map=MapOptions(paper=flag))).metrics["concepts"]["cat"] for flag in (False, True))
     assert len(ours["kept"]) < ours["components"]
@@ -323,7 +328,7 @@ def test_a_compared_layer_need_be_in_one_run_only(run, tmp_path):
 def test_views_are_compared_concept_by_concept_and_pair_by_pair(gaps):
     views = {layer: gather(gaps, [layer]) for layer in gaps.layers}
     found = study_compare(views, Clustering(), repeats=1)
-    common = np.intersect1d(*(cloud.rows for cloud in views.values()))
+    common = np.intersect1d(views["early"].rows, views["late"].rows)
     iou = [gaps.column("iou", layer)[common] for layer in gaps.layers]
     agreement = found.metrics["agreement"]["IoU rank (Kendall)"]["matrix"]
     assert agreement[0][1] == rank_agreement(*iou).kendall
@@ -436,7 +441,7 @@ def test_predictions_have_the_group_size_of_all(run, monkeypatch):
 
 
 def test_the_message_for_too_many_names_flags_that_exist(run, monkeypatch, capsys):
-    monkeypatch.setattr("loce_jax.analysis.linkage._memory", lambda: 16 * 40 * 39 // 2)
+    monkeypatch.setattr("loce_jax.analysis.linkage.memory", lambda: 16 * 40 * 39 // 2)
     assert main(["clusters", str(run.path), "--layers", "late", "--repeats", "1"]) == 2
     message = capsys.readouterr().err
     for flag in ("--per-concept", "--precluster"):
@@ -451,4 +456,4 @@ def test_merged_first_clusters_still_find_planted_concepts(tmp_path):
     places, found = looked_at.clusters
     assert len(found.tree) < 20 and len(found.labels) == N
     assert cluster_purity(found.labels, looked_at.cloud.labels[places]) == 1
-    assert recipe_of(looked_at.options.clusters).parts == 20
+    assert recipe_of(looked_at.options.clusters).precluster == 20

@@ -34,7 +34,7 @@ class Recipe:
         metric: see `link`.
         cut: "adaptive" by `share` and `purity`, "size" by `share` alone, "height" by neither.
         height: for the cut of this name: groups merged at most there are clusters, in the unit of the tree.
-        parts: merge embeddings into at most so many by `precluster` first, where a tree of all takes too much memory.
+        precluster: merge embeddings into at most so many parts by this function first, if a tree of all is too large.
     """
 
     share: float = 0.025
@@ -43,7 +43,7 @@ class Recipe:
     metric: str = "euclidean"
     cut: str = "adaptive"
     height: float = 4.0
-    parts: int | None = None
+    precluster: int | None = None
 
     def __post_init__(self):
         _check_share("share", self.share)
@@ -52,8 +52,10 @@ class Recipe:
         check_known("cut", [self.cut], CUTS)
         if self.cut == "height":
             check_height(self.height, self.metric)
-        if self.parts is not None and self.parts < 2:
-            raise InputError(f"`parts` must be at least 2, as a tree merges pairs, but got {self.parts}. Try 5000.")
+        if self.precluster is not None and self.precluster < 2:
+            raise InputError(
+                f"`precluster` must be at least 2 parts, as a tree merges pairs, but got {self.precluster}. Try 5000."
+            )
 
 
 STRICT = Recipe(0.025, 0.90)
@@ -116,7 +118,7 @@ def cluster(
     >>> found.labels.tolist()
     [0, 0, 0, 1, 1, 1]
     """
-    parts = precluster(vectors, labels, recipe.parts or max(1, len(vectors)), seed=seed)
+    parts = precluster(vectors, labels, recipe.precluster or max(1, len(vectors)), seed=seed)
     tree = link(parts.centroids, method=recipe.method, metric=recipe.metric)
     if recipe.cut == "height":
         found = cut_height(tree, recipe.height)

@@ -31,7 +31,7 @@ class AdaptiveClusterer(BaseEstimator):
         method: see `link`.
         metric: see `link`.
         n_total: see `cluster`; for training rows that are a sample.
-        parts: see `Recipe`.
+        precluster: see `Recipe`.
 
     Attributes:
         clusters_: the `Clusters`.
@@ -41,14 +41,14 @@ class AdaptiveClusterer(BaseEstimator):
     [0, 0, 1, 1]
     """
 
-    def __init__(self, share=0.025, purity=0.90, method="ward", metric="euclidean", n_total=None, parts=None):
+    def __init__(self, share=0.025, purity=0.90, method="ward", metric="euclidean", n_total=None, precluster=None):
         self.share, self.purity, self.method, self.metric = share, purity, method, metric
-        self.n_total, self.parts = n_total, parts
+        self.n_total, self.precluster = n_total, precluster
 
     def fit(self, X, y):
         """Find the clusters of at least two vectors."""
         X, y = _validate(self, X, y, dtype=np.float64, ensure_min_samples=2)
-        recipe = Recipe(self.share, self.purity, self.method, self.metric, parts=self.parts)
+        recipe = Recipe(self.share, self.purity, self.method, self.metric, precluster=self.precluster)
         self.clusters_ = cluster(X, y, recipe, n_total=self.n_total)
         self.labels_ = self.clusters_.labels
         return self

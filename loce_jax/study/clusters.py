@@ -22,6 +22,8 @@ def study_clusters(subject: Subject) -> Outcome:
     cloud, options, shared = subject.cloud, subject.options.clusters, subject.shared
     places, found = subject.clusters
     labels, recipe = cloud.labels[places], recipe_of(options)
+    dense = density_clusters(cloud.vectors[places], options.dense_size)
+    kept = dense.labels >= 0
     repeats = repeat(
         {cloud.name: cloud.vectors[shared]},
         cloud.labels[shared],
@@ -30,8 +32,6 @@ def study_clusters(subject: Subject) -> Outcome:
         per_concept=options.per_concept,
     )
     (purity, clusters), (purity_std, clusters_std) = repeats.mean(), repeats.std()
-    dense = density_clusters(cloud.vectors[places], options.dense_size)
-    kept = dense.labels >= 0
     metrics = {
         "purity": cluster_purity(found.labels, labels),
         "clusters": len(found.nodes),
@@ -86,7 +86,7 @@ def _predictions(subject):
         return {}
     recipe = recipe_of(subject.options.clusters)
     how = recipe.share, recipe.purity, recipe.method, recipe.metric
-    clusterer = AdaptiveClusterer(*how, n_total=len(subject.shared), parts=recipe.parts)
+    clusterer = AdaptiveClusterer(*how, n_total=len(subject.shared), precluster=recipe.precluster)
     models = {"centroids": CentroidClassifier(clusterer, metric="cosine", widths=subject.cloud.widths)}
     models |= {f"{k} neighbours": KNeighborsClassifier(k, metric="cosine") for k in _NEIGHBOURS}
     return {
