@@ -237,11 +237,10 @@ def test_a_kept_map_that_does_not_fit_is_computed_again(folder, monkeypatch):
 def test_a_run_in_an_object_store_is_studied_too(folder):
     place = place_at("memory://study/run")
     for path in folder.rglob("*"):
-        if path.is_file() and not path.name.startswith("."):
+        if path.is_file() and not path.name.startswith(".") and path.parent.name != "derived":
             place.write(path.relative_to(folder).as_posix(), path.read_bytes())
-    before = set(place.names("derived"))
     assert main(["map", "memory://study/run", "--layers", "deep", "--concepts", "cat"]) == 0
-    assert len(set(place.names("derived")) - before) == 1
+    assert len(place.names("derived")) == 1
 
 
 def test_without_its_data_set_a_run_is_analysed_without_photographs(folder, tmp_path, capsys, monkeypatch):

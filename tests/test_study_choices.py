@@ -38,6 +38,7 @@ from loce_jax.study.quality import study_quality
 from loce_jax.study.retrieval import study_retrieval
 from loce_jax.study.separation import study_separation
 from loce_jax.study.stats import study_stats
+from loce_jax.study.steps import analyse
 from loce_jax.study.subconcepts import study_subconcepts
 from loce_jax.study.subject import Subject, make_subjects, recipe_of
 
@@ -199,13 +200,16 @@ def test_repeats_cluster_as_the_one_draw_does(run, chosen):
     assert (compared["purity"], compared["clusters"]) == (found["purity"], found["clusters"])
 
 
-def test_rows_good_at_no_common_layer_are_one_clear_error(tmp_path):
-    apart = write_run(tmp_path)
-    early, late = (gather(apart, [layer]) for layer in apart.layers)
-    common = np.intersect1d(early.take(np.arange(40)).rows, late.take(np.arange(40, N)).rows)
-    looked_at = Subject(apart, early, Photos(apart, None), common=common)
-    with pytest.raises(InputError, match="no row is good at all of them"):
-        _ = looked_at.clusters
+def test_layers_without_a_row_in_common_lose_only_what_compares_them(run, tmp_path):
+    early, late = (gather(run, [layer]) for layer in run.layers)
+    apart = early.take(np.arange(40)), late.take(np.arange(40, N))
+    nothing = np.zeros(0, int)
+    looked_at = [Subject(run, cloud, Photos(run, None), common=nothing) for cloud in apart]
+    found = json.loads(analyse(looked_at, tmp_path, steps=("clusters", "suspects")).read_text())
+    for layer in run.layers:
+        assert "no row is good at all of them" in found["steps"][layer]["clusters"]["not done"]
+        assert "suspects" in found["steps"][layer]["suspects"]
+    assert "no pair is in all of early, late" in found["compare"]["not done"]
 
 
 def test_the_cut_by_size_counts_members_of_merged_leaves():

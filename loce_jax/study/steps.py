@@ -86,10 +86,18 @@ def analyse(
     origin = describe_origin([first.run], first.look, vars(first.options))
     metrics = {**origin, "loces": loces, **stats.metrics, "steps": found}
     if len(subjects) > 1:
-        clouds = {subject.cloud.name: subject.cloud for subject in subjects}
-        clusters = first.options.clusters
-        compared = study_compare(clouds, clusters, repeats=clusters.repeats, seed=first.seed)
-        write_outcome(compared, out)
-        tell("compare", compared)
-        metrics["compare"] = compared.metrics
+        metrics["compare"] = _compare(subjects, out, tell)
     return write_metrics(metrics, out / METRICS)
+
+
+def _compare(subjects, out, tell):
+    clusters, seed = subjects[0].options.clusters, subjects[0].seed
+    clouds = {subject.cloud.name: subject.cloud for subject in subjects}
+    try:
+        compared = study_compare(clouds, clusters, repeats=clusters.repeats, seed=seed)
+    except InputError as error:
+        tell("compare", str(error))
+        return {"not done": str(error)}
+    write_outcome(compared, out)
+    tell("compare", compared)
+    return compared.metrics
