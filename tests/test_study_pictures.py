@@ -1,6 +1,7 @@
 """The pictures of a study as a user meets them: of many concepts they stay small and say who is who."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,7 +121,7 @@ def test_concepts_in_view_have_different_colours(voc):
     colours = {to_hex(bars[0].get_facecolor()) for bars in tree.containers}
     assert colours == set(CONCEPT_COLOURS[:4])
     plain, ground, *_ = study_map(subject).figures["map"].axes
-    assert {to_hex(points.get_facecolor()[0]) for points in plain.collections} == colours
+    assert {to_hex(np.asarray(points.get_facecolor())[0]) for points in plain.collections} == colours
     assert {to_hex(patch.get_edgecolor()) for patch in ground.patches} <= colours
     assert {to_hex(line.get_color()) for line in study_retrieval(subject).figures["retrieval"].axes[0].lines[1:]} == (
         colours
@@ -134,7 +135,7 @@ def test_concepts_of_a_few_points_do_not_shape_the_map(tmp_path):
     for place in range(24):
         labels[np.flatnonzero(labels == f"rare {place}")[2:]] = VOC[0]
     ground = study_map(look_at(run)).figures["map"].axes[1].images[0]
-    assert set(np.unique(ground.get_array().compressed()).tolist()) <= {0, 1, 2}
+    assert set(np.unique(np.asarray(ground.get_array())).tolist()) <= {0, 1, 2}
     assert ground.cmap.N == 3
 
 
@@ -143,7 +144,8 @@ def test_iou_of_concepts_is_not_joined_and_layers_keep_their_word(voc):
     above, below = figure.axes
     assert words(above) == ["blocks.3", "blocks.11"] and below.get_legend() is None
     assert {line.get_linestyle() for line in above.lines} == {"None"}
-    means = np.mean([bars.lines[0].get_ydata() for bars in above.containers], axis=0)
+    drawn: Any = above.containers
+    means = np.mean([points.lines[0].get_ydata() for points in drawn], axis=0)
     assert (np.diff(means) <= 0).all(), "the best concept first"
     shown = [text.get_text() for text in below.get_xticklabels()]
     assert sorted(shown) == sorted(VOC)
@@ -208,7 +210,7 @@ def test_a_cluster_shows_the_evidence_it_has(tmp_path, response, colour):
     run = write_run(tmp_path, VOC[:2], responses=response)
     for layers in (1, 2):  # joined, the mean over layers of different grids
         subject = look_at(run, layers=layers)
-        mean = study_clusters(subject).figures["clusters"].axes[0].images[0].get_array()
+        mean = np.asarray(study_clusters(subject).figures["clusters"].axes[0].images[0].get_array())
         assert mean.shape[:2] == (2, 2 + layers)
         assert np.abs(mean.astype(int) - colour).max() <= 1
 

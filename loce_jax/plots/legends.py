@@ -10,6 +10,7 @@ def list_names(axes: Axes, beside: Axes | None = None) -> None:
     handles, names = axes.get_legend_handles_labels()
     if not names:
         return
-    place = {"loc": "center left"} if beside else {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
     columns = 1 + (len(names) - 1) // (_ROWS // 2 if beside else _ROWS)
-    (beside or axes).legend(handles, names, ncols=columns, frameon=False, fontsize=8, labelspacing=0.35, **place)
+    place = (0, 0.5) if beside else (1, 0.5)
+    style = {"frameon": False, "fontsize": 8, "labelspacing": 0.35}
+    (beside or axes).legend(handles, names, loc="center left", bbox_to_anchor=place, ncols=columns, **style)
