@@ -121,7 +121,7 @@ def test_a_matrix_has_its_scale_beside_it_and_less_than_nothing_another_colour(a
     assert inks == ["black", "black", "black", "white"]
 
 
-@pytest.mark.parametrize(("count", "names"), [(1, 3), (2, 24), (3, 6), (3, 77), (4, 3), (4, 24), (4, 80)])
+@pytest.mark.parametrize(("count", "names"), [(1, 3), (2, 24), (3, 6), (3, 77), (4, 3), (4, 24), (4, 80), (5, 3)])
 def test_matrices_fit_a_screen(count, names):
     figure, places = lay_out(count, names)
     assert len(places) == count

@@ -54,13 +54,13 @@ def _lightness(colour):
 
 
 def lay_out(count: int, names: int, *, letters: int = 12) -> tuple[Figure, list[Axes]]:
-    """A figure for `count` matrices of so many names of so many letters: in a row if that is no wider than a page.
+    """A figure for `count` matrices of so many names of so many letters: in as few rows as fit, of two or more.
 
     It grows with the names as little as they can still be read, the small ones of many enlarged.
     """
     side = max(3.2, (0.31 if names <= _MOST_NUMBERS else 0.085) * names) + 1.2 + 0.05 * letters
-    columns = count if count * side <= _WIDEST else min(count, 2)
-    rows = -(-count // columns)
+    rows = -(-count // max(2, int(_WIDEST / side)))
+    columns = -(-count // rows)
     figure = Figure(figsize=(columns * side, rows * side), layout="constrained")
     places = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in places[count:]:

@@ -15,7 +15,7 @@ from loce_jax.study.subject import Subject
 
 _OWN = ("image", "image_id", "concept", "annotations", "status", "reason", "loss", "area", "iou")
 _MOST_EFFECTS = 5
-_MOST_STRIPS = 12
+_MOST_STRIPS = 8
 _LEVEL = 0.05  # of the adjusted p-value, above which a fact may be chance
 _MOST_WORDS = 24  # distinct values up to which a fact in words says something of a group
 
