@@ -20,7 +20,7 @@ from loce_jax.analysis.clustering import (
     group_size,
 )
 from loce_jax.analysis.density import density_clusters
-from loce_jax.analysis.linkage import METHODS, METRICS, link
+from loce_jax.analysis.linkage import METHODS, METRICS, check_height, link
 from loce_jax.analysis.precluster import precluster
 from loce_jax.analysis.purity import cluster_purity
 from loce_jax.analysis.subsets import paper_order, paper_split
@@ -262,10 +262,10 @@ def test_bad_calls_say_what_to_do(monkeypatch):
         cut_adaptive(link(vectors), labels[:-1], size=3, purity=0.9)
     with pytest.raises(InputError, match=r"`widths` must sum to the 4 channels.*got \[1, 2\]"):
         normalise(vectors, widths=[1, 2])
-    monkeypatch.setattr("loce_jax.analysis.linkage._memory", lambda: 16 * 40 * 39 // 2 - 1)
+    monkeypatch.setattr("loce_jax.analysis.linkage.memory", lambda: 16 * 40 * 39 // 2 - 1)
     with pytest.raises(InputError, match=r"40 need 0.0 GB .* Take fewer \(`subset`, or `--per-concept`\), or merge"):
         link(vectors)
-    monkeypatch.setattr("loce_jax.analysis.linkage._memory", lambda: 16 * 40 * 39 // 2)
+    monkeypatch.setattr("loce_jax.analysis.linkage.memory", lambda: 16 * 40 * 39 // 2)
     assert len(link(vectors)) == 39
 
 
@@ -365,3 +365,26 @@ def test_a_metric_that_is_not_defined_is_one_clear_error():
         link(vectors, method="average", metric="jensenshannon")
     with pytest.raises(InputError, match="'mahalanobis' is not: "):
         link(vectors[:3], method="average", metric="mahalanobis")
+
+
+@pytest.mark.parametrize(
+    ("metric", "most", "vectors"),
+    [
+        ("cosine", 2, np.array([[0, 1.0], [0, -1.0]])),
+        ("correlation", 2, np.array([[0, 1.0, 2.0], [2.0, 1.0, 0]])),
+        ("jensenshannon", 0.833, np.eye(2)),
+    ],
+)
+def test_a_height_that_no_tree_can_reach_is_refused(metric, most, vectors):
+    tree = link(vectors, method="complete", metric=metric)
+    assert tree[-1, 2] == pytest.approx(most, abs=1e-3)  # nothing is farther apart
+    check_height(0.99 * most, metric)
+    for height in (4.0, most + 1e-3):
+        assert cut_height(tree, height).labels.max() == 0
+        expected = f"`height` must be above 0 and below {most}, the greatest distance by '{metric}' .* but got {height}"
+        with pytest.raises(InputError, match=expected):
+            check_height(height, metric)
+    check_height(4.0, "euclidean")
+    for nothing in (0.0, -1.0, float("nan")):
+        with pytest.raises(InputError, match=r"`height` must be above 0 \(the unit of the tree\), but got .* Try 4."):
+            check_height(nothing, "euclidean")

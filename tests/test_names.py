@@ -33,7 +33,7 @@ def test_what_all_share_goes_and_long_ones_are_abbreviated_alike():
         "encoder_layer_3",
         "encoder_layer_11",
     )
-    assert short_names(["features.5.2", "features.7.0"]) == ("5.2", "7.0")
+    assert short_names(["features.5.2", "features.7.0"]) == ("features.5.2", "features.7.0")
 
 
 def test_one_name_none_and_equal_ones():

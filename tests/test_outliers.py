@@ -1,9 +1,11 @@
 """`find_outliers` against recorded values of the original code, slow twins, planted strangers, and thin concepts."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
+from sklearn.neighbors import LocalOutlierFactor
 
 from loce_jax.analysis.outliers import METHODS, find_outliers
 from loce_jax.checks import InputError
@@ -92,6 +94,44 @@ def test_local_outlier_factors_match_slow_twin(n):
         mine = list(vectors[labels == concept])
         expected = lof_slowly(mine, min(20, len(mine) - 1))
         np.testing.assert_allclose(found.scores[labels == concept], expected, rtol=1e-6)  # sklearn adds 1e-10 to means
+
+
+def score_densely(vectors, method):
+    """From the matrix of all distances: the mean of a row, and scikit-learn's local outlier factor."""
+    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    distances = np.maximum(1 - units @ units.T, 0)
+    np.fill_diagonal(distances, 0)
+    if method == "distance":
+        return distances.sum(axis=1) / (len(vectors) - 1)
+    return -LocalOutlierFactor(20, metric="precomputed").fit(distances).negative_outlier_factor_
+
+
+@pytest.mark.parametrize("method", ["distance", "lof"])
+def test_many_vectors_score_as_by_the_matrix_of_all_distances(method):
+    vectors = np.random.default_rng(0).normal(size=(2500, 4)) + [3, 0, 0, 0]
+    found = find_outliers(vectors, np.zeros(2500, int), method).scores
+    # 1 - cos, as the matrix has it, is off by 1e-16 of distances of 1e-6 at least among the twenty nearest.
+    np.testing.assert_allclose(found, score_densely(vectors, method), rtol=1e-12 if method == "distance" else 1e-9)
+
+
+@pytest.mark.parametrize("method", ["distance", "lof"])
+def test_memory_does_not_grow_with_the_pairs(method):
+    vectors = np.random.default_rng(0).normal(size=(8000, 4))
+    tracemalloc.start()
+    try:
+        find_outliers(vectors, np.zeros(8000, int), method)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8000**2 * 8 / 4  # all distances are 512 MB
+
+
+def test_distances_far_below_rounding_of_the_cosine():
+    """Angles of 1e-7: ``1 - cos`` is 5e-15 times a small whole number, of which rounding would leave a digit."""
+    angles = 1e-7 * np.array([0, 1, 2, 5, 40])
+    found = find_outliers(np.column_stack([np.cos(angles), np.sin(angles)]), ["cat"] * 5).scores
+    expected = ((angles[:, None] - angles) ** 2 / 2).sum(axis=1) / 4
+    np.testing.assert_allclose(found, expected, rtol=1e-7)
 
 
 @pytest.mark.parametrize("method", METHODS)

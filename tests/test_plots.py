@@ -6,17 +6,19 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
 
 from loce_jax.analysis.linkage import link
 from loce_jax.analysis.mixtures import Gaussians, Mixture, fit_mixture, fit_mixtures
 from loce_jax.analysis.separation import Separation
 from loce_jax.checks import InputError
-from loce_jax.plots.curves import draw_bars, draw_curves
-from loce_jax.plots.examples import OPACITY, border, draw_mask, draw_projection, project
+from loce_jax.plots.curves import draw_bars, draw_curves, draw_points
+from loce_jax.plots.examples import OPACITY, border, draw_mask, draw_projection, project, tint
+from loce_jax.plots.legends import list_names
 from loce_jax.plots.maps import draw_map
-from loce_jax.plots.matrices import draw_separation
+from loce_jax.plots.matrices import draw_matrix, draw_separation, lay_out
 from loce_jax.plots.mixtures import draw_component_regions, draw_concept_regions
-from loce_jax.plots.palette import CONCEPT_COLOURS, PROJECTION, concept_style, rgb
+from loce_jax.plots.palette import CONCEPT_COLOURS, OTHERS, PROJECTION, concept_style, rgb
 from loce_jax.plots.strips import ALIKE, Tile, draw_strip
 from loce_jax.plots.trees import draw_tree
 
@@ -47,14 +49,16 @@ def lightness_and_hue(colour, eye):
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
 
+@pytest.mark.parametrize(("count", "apart"), [(8, 15), (24, 12)])
 @pytest.mark.parametrize("eye", EYES)
-def test_colours_stay_apart(eye):
-    seen = [lightness_and_hue(colour, eye) for colour in CONCEPT_COLOURS]
-    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 15  # 2.3 is just noticeable
+def test_colours_stay_apart(eye, count, apart):
+    seen = [lightness_and_hue(colour, eye) for colour in (*CONCEPT_COLOURS[:count], OTHERS, "#ffffff")]
+    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > apart  # 2.3 is just noticeable
 
 
-def test_styles_differ_for_56_concepts():
-    assert len({concept_style(index) for index in range(56)}) == 56
+def test_styles_differ_for_168_concepts():
+    assert len({concept_style(index) for index in range(168)}) == 168
+    assert len({concept_style(index)[0] for index in range(24)}) == 24, "where there is no marker, as in the tree"
 
 
 def test_map_holds_every_point_in_its_concepts_colour(axes):
@@ -66,10 +70,31 @@ def test_map_holds_every_point_in_its_concepts_colour(axes):
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["cat", "dog"]
 
 
-def test_map_of_nothing_and_of_an_unknown_concept(axes):
-    assert not draw_map(axes, np.zeros((0, 2)), [], concepts=["cat"]).collections
-    with pytest.raises(InputError, match="unknown concept 'kat'. Did you mean 'cat'"):
-        draw_map(axes, np.zeros((1, 2)), ["kat"], concepts=["cat"])
+def test_concepts_that_are_not_named_are_pale_and_counted(axes):
+    points = np.arange(8.0).reshape(4, 2)
+    draw_map(axes, points, ["dog", "cat", "emu", "dog"], concepts=["cat"])
+    cat, others = axes.collections
+    assert cat.get_offsets().tolist() == [[2, 3]] and others.get_offsets().tolist() == [[0, 1], [4, 5], [6, 7]]
+    assert to_hex(others.get_facecolor()[0]) == OTHERS and others.get_zorder() < cat.get_zorder()
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["cat", "2 other concepts"]
+
+
+def test_map_of_nothing(axes):
+    assert not draw_map(axes, np.zeros((0, 2)), [], concepts=["cat"]).collections and not axes.get_legend()
+
+
+@pytest.mark.parametrize("names", [3, 26, 77])
+def test_names_leave_the_picture_its_room(names):
+    figure = Figure(figsize=(12, 4.8), layout="constrained")
+    axes, empty = figure.subplots(1, 2)
+    for name in range(names):
+        axes.plot([0, 1], label=str(name))
+    list_names(axes)
+    figure.draw_without_rendering()
+    assert axes.get_position().height > 0.8
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [str(name) for name in range(names)]
+    list_names(axes, empty)
+    assert len(empty.get_legend().get_texts()) == names
 
 
 def test_matrix_shows_its_numbers_and_an_empty_diagonal(axes):
@@ -83,6 +108,24 @@ def test_matrix_shows_its_numbers_and_an_empty_diagonal(axes):
 def test_a_large_matrix_has_colours_only(axes):
     draw_separation(axes, Separation(tuple(range(30)), np.full((30, 30), 0.5)))
     assert not axes.texts and axes.images[0].get_array().shape == (30, 30)
+
+
+def test_a_matrix_has_its_scale_beside_it_and_less_than_nothing_another_colour(axes):
+    draw_matrix(axes, np.array([[-0.5, 0.0], [0.5, 1.0]]), ["a", "b"], ["c", "d"], low=-1.0)
+    _, scale = axes.figure.axes
+    assert scale.get_ylim() == (-1, 1)
+    below, zero, above, _ = axes.images[0].to_rgba(axes.images[0].get_array()).reshape(4, 4)
+    assert zero[:3].min() > 0.9, "white is nothing"
+    assert below[0] > below[2] and above[2] > above[0], "orange and purple"
+    inks = [text.get_color() for text in axes.texts]
+    assert inks == ["black", "black", "black", "white"]
+
+
+@pytest.mark.parametrize(("count", "names"), [(1, 3), (2, 24), (3, 6), (3, 77), (4, 3), (4, 24), (4, 80), (5, 3)])
+def test_matrices_fit_a_screen(count, names):
+    figure, places = lay_out(count, names)
+    assert len(places) == count
+    assert figure.get_size_inches().max() < 18.5 and figure.get_size_inches().min() > 4
 
 
 def project_slowly(response, height, width):
@@ -129,19 +172,33 @@ def test_projection_tints_by_its_value():
     np.testing.assert_allclose(drawn[4, 4], expected, atol=0.5)
     halves = draw_projection(photo, np.array([[-9.0, 9.0]]))
     assert (halves[:, 4] == rgb(PROJECTION)).all() and halves[0, 0].max() < 2  # the line, and far outside
+    with pytest.raises(InputError, match="`projection` must have shape .* Use `draw_projection`"):
+        tint(photo, np.zeros((2, 2)))
 
 
-def test_curves_carry_their_values_and_a_band_around_them(axes):
+def test_curves_carry_their_values(axes):
     places, values = np.array([1, 5, 10]), np.array([0.9, 0.8, 0.6])
-    draw_curves(axes, places, {"cat": values, "$dog": values / 2}, spreads={"cat": np.full(3, 0.1)})
+    draw_curves(axes, places, {"cat": values, "$dog": values / 2})
     assert [line.get_ydata().tolist() for line in axes.lines] == [values.tolist(), (values / 2).tolist()]
-    corners = axes.collections[0].get_paths()[0].vertices
-    assert corners[:, 1].max() == pytest.approx(1.0) and corners[:, 1].min() == pytest.approx(0.5)
+    assert [to_hex(line.get_color()) for line in axes.lines] == list(CONCEPT_COLOURS[:2])
     axes.figure.canvas.draw()  # a dollar sign alone would be an error of mathematics
-    draw_curves(axes, places, {"b": values}, concepts=["a", "b"])
-    assert to_hex(axes.lines[-1].get_color()) == CONCEPT_COLOURS[1]
     with pytest.raises(InputError, match="`cat` must have shape"):
         draw_curves(axes, places, {"cat": values[:2]})
+
+
+def test_points_of_places_without_an_order_are_not_joined(axes):
+    values = {"early": np.array([0.2, 0.4, 0.6]), "late": np.array([0.1, 0.3, 0.5])}
+    draw_points(axes, ["cat", "dog", "emu"], values, spreads={"late": np.full(3, 0.05)})
+    early, late = axes.containers
+    for drawn, (name, mine), shift in zip((early, late), values.items(), (-0.2, 0.2), strict=True):
+        assert drawn.lines[0].get_xdata() == pytest.approx(np.arange(3) + shift)
+        assert drawn.lines[0].get_ydata().tolist() == mine.tolist(), name
+        assert drawn.lines[0].get_linestyle() == "None"
+    ends = np.array([segment[:, 1] for segment in late.lines[2][0].get_segments()])
+    np.testing.assert_allclose(ends, values["late"][:, None] + [-0.05, 0.05])
+    assert not early.has_yerr and [text.get_text() for text in axes.get_xticklabels()] == ["cat", "dog", "emu"]
+    with pytest.raises(InputError, match="`late` must have shape"):
+        draw_points(axes, ["cat"], {"late": values["late"]})
 
 
 def test_bars_of_a_place_stand_side_by_side(axes):
@@ -164,6 +221,15 @@ def test_tree_shows_merges_clusters_and_leaves(axes):
     colours = [to_hex(colour) for colour in axes.collections[0].get_colors()]
     assert len(set(colours)) == 3  # two clusters, and the merge above them
     assert sorted(bar.get_x() + bar.get_width() / 2 for bar in axes.containers[0]) == [0, 1, 3]  # the cats
+
+
+def test_leaves_of_concepts_that_are_not_named_are_pale(axes):
+    links = link(np.array([[0.0], [1.0], [10.0]]))
+    draw_tree(axes, links, np.zeros(3, int), ["cat", "dog", "emu"], concepts=["dog"])
+    dog, others = axes.containers
+    assert (len(dog), len(others)) == (1, 2) and to_hex(dog[0].get_facecolor()) == CONCEPT_COLOURS[0]
+    assert {to_hex(bar.get_facecolor()) for bar in others} == {OTHERS}
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["dog", "2 other concepts"]
 
 
 def test_a_chain_of_three_thousand_merges_is_drawn(axes):
@@ -193,11 +259,23 @@ def test_mixtures_colour_their_regions_and_number_their_components(axes):
     regions = axes.images[0]
     shown = [to_hex(regions.cmap(regions.norm(regions.get_array()[row, column]))) for row, column in ((0, 0), (-1, -1))]
     assert shown == [CONCEPT_COLOURS[2], CONCEPT_COLOURS[1]]  # dogs lie lower left
+    assert [to_hex(patch.get_edgecolor()) for patch in axes.patches] == [CONCEPT_COLOURS[1], CONCEPT_COLOURS[2]]
+    assert [to_hex(text.get_color()) for text in axes.texts] == [CONCEPT_COLOURS[1], CONCEPT_COLOURS[2]]
     ellipse = axes.patches[list(mixtures).index("cat")]
     np.testing.assert_allclose(ellipse.center, right.mean(axis=0), atol=1e-6)
     sizes = np.sqrt(np.linalg.eigvalsh(np.cov(right.T, ddof=0)))
     np.testing.assert_allclose(sorted([ellipse.width / 2, ellipse.height / 2]), sizes, rtol=1e-4)
     assert [text.get_text() for text in axes.texts] == ["1", "1"]
+
+
+def test_the_ground_of_a_concept_that_is_not_named_is_pale_and_many_have_no_ellipses(axes):
+    rng = np.random.default_rng(0)
+    labels = np.repeat([f"concept {place:02}" for place in range(13)], 8)
+    points = rng.normal(size=(104, 2)) + 20 * np.repeat(np.arange(13), 8)[:, None]
+    draw_concept_regions(axes, points, fit_mixtures(points, labels, 1), concepts=["concept 00"])
+    regions = axes.images[0]
+    shown = [to_hex(regions.cmap(regions.norm(regions.get_array()[place, place]))) for place in (0, -1)]
+    assert shown == [CONCEPT_COLOURS[0], OTHERS] and not axes.patches
 
 
 def test_a_mixture_without_labels_colours_its_components(axes):

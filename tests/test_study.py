@@ -348,4 +348,6 @@ def test_one_concept_and_one_example_make_a_picture(folder, tmp_path):
     assert main(["retrieve", str(folder), *flags]) == 0
     found = numbers_of(tmp_path / "deep", "clusters")
     assert found["purity"] == 1 and found["clusters"] == 1
-    assert {path.name for path in (tmp_path / "deep").glob("*.png")} == {"outliers.png", "tree.png", "retrieval.png"}
+    assert {path.name for path in (tmp_path / "deep").glob("*.png")} == {
+        *("outliers.png", "tree.png", "clusters.png", "retrieval.png")
+    }

@@ -229,7 +229,12 @@ def test_the_cut_by_size_counts_members_of_merged_leaves():
 
 @pytest.mark.parametrize(
     ("wrong", "expected"),
-    [({"cut": "none"}, "unknown cut"), ({"height": 0.0}, "above 0"), ({"precluster": 1}, "at least 2")],
+    [
+        ({"cut": "none"}, "unknown cut"),
+        ({"cut": "height", "height": 0.0}, "above 0"),
+        ({"cut": "height", "method": "complete", "metric": "cosine"}, "`height` must be above 0 and below 2"),
+        ({"precluster": 1}, "at least 2"),
+    ],
 )
 def test_recipes_that_cannot_be_are_refused(wrong, expected):
     with pytest.raises(InputError, match=expected):
@@ -286,9 +291,9 @@ def test_the_map_and_its_mixtures_are_in_files(run, tmp_path):
 
 
 def test_the_papers_weights_can_be_asked_for(tmp_path, monkeypatch):
-    points = np.random.default_rng(0).normal(size=(60, 2))
-    points[56:] += 60  # a fifteenth of the concept lies apart
-    far = write_run(tmp_path, labels=["cat"] * 60)
+    points = np.random.default_rng(0).normal(size=(90, 2))
+    points[83:] += 60  # a thirteenth of the concept lies apart
+    far = write_run(tmp_path, labels=["cat"] * 90)
     monkeypatch.setattr(subjects, "embed_2d", lambda *_, **__: Embedding2D(points, "umap"))
     ours, paper = (study_map(one(far, map=MapOptions(paper=flag))).metrics["concepts"]["cat"] for flag in (False, True))
     assert len(ours["kept"]) < ours["components"]
@@ -440,7 +445,7 @@ def test_predictions_have_the_group_size_of_all(run, monkeypatch):
 
 
 def test_the_message_for_too_many_names_flags_that_exist(run, monkeypatch, capsys):
-    monkeypatch.setattr("loce_jax.analysis.linkage._memory", lambda: 16 * 40 * 39 // 2)
+    monkeypatch.setattr("loce_jax.analysis.linkage.memory", lambda: 16 * 40 * 39 // 2)
     assert main(["clusters", str(run.path), "--layers", "late", "--repeats", "1"]) == 2
     message = capsys.readouterr().err
     for flag in ("--per-concept", "--precluster"):

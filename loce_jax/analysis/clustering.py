@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from loce_jax.analysis.linkage import check_link, link
+from loce_jax.analysis.linkage import check_height, check_link, link
 from loce_jax.analysis.precluster import precluster
 from loce_jax.checks import InputError, check_known, check_shape
 
@@ -50,8 +50,8 @@ class Recipe:
         _check_share("purity", self.purity)
         check_link(self.method, self.metric)
         check_known("cut", [self.cut], CUTS)
-        if not self.height > 0:
-            raise InputError(f"`height` must be above 0 (the unit of the tree), but got {self.height}. Try 4.")
+        if self.cut == "height":
+            check_height(self.height, self.metric)
         if self.precluster is not None and self.precluster < 2:
             raise InputError(
                 f"`precluster` must be at least 2 parts, as a tree merges pairs, but got {self.precluster}. Try 5000."

@@ -3,13 +3,11 @@
 Letters: n embeddings, c channels, m = n - 1 merges.
 """
 
-import math
-import os
-
 import numpy as np
 from jaxtyping import Float
 
 from loce_jax.analysis.cloud import check_vectors
+from loce_jax.analysis.machine import memory
 from loce_jax.checks import InputError, check_known
 
 METHODS = ("ward", "complete", "average", "single", "weighted", "centroid", "median")
@@ -29,6 +27,7 @@ METRICS = (
 )
 """SciPy's distances between vectors of real numbers."""
 _OF_POINTS = ("ward", "centroid", "median")  # they speak of means, which only Euclidean space has
+_GREATEST = {"cosine": 2.0, "correlation": 2.0, "jensenshannon": np.log(2) ** 0.5}
 
 
 def link(
@@ -52,7 +51,7 @@ def link(
     Raises:
         InputError: unknown names, fewer than two vectors, vectors without a direction for "cosine" (all 0) or
             "correlation" (all channels equal), vectors between which `metric` is not defined ("jensenshannon" of
-            negative numbers), or more distances than the machine's memory can hold.
+            negative numbers), or more distances than the memory that is ours can hold.
 
     Sources: Ward, Journal of the American Statistical Association 58, 1963; Muellner, "Modern hierarchical,
     agglomerative clustering algorithms", 2011.
@@ -108,17 +107,30 @@ def check_directions(vectors: Float[np.ndarray, "n c"], metric: str) -> None:
         )
 
 
+def check_height(height: float, metric: str) -> None:
+    """Raise `InputError` unless a cut of the tree at `height` may leave more than one cluster.
+
+    >>> check_height(4.0, "cosine")
+    Traceback (most recent call last):
+    ...
+    loce_jax.checks.InputError: `height` must be above 0 and below 2, the greatest distance by 'cosine' (from there \
+on all is one cluster), but got 4.0. Try 0.5.
+    """
+    most = _GREATEST.get(metric)
+    if height > 0 and (most is None or height < most):
+        return
+    limits, example = "above 0 (the unit of the tree)", 4
+    if most:
+        limits = f"above 0 and below {most:.3g}, the greatest distance by {metric!r} (from there on all is one cluster)"
+        example = 0.5
+    raise InputError(f"`height` must be {limits}, but got {height}. Try {example}.")
+
+
 def _check_memory(n):
-    needed, there = 2 * 8 * n * (n - 1) // 2, _memory()
+    needed, there = 2 * 8 * n * (n - 1) // 2, memory()
     if needed > there:
         raise InputError(
             f"`vectors` must be few enough that all distances fit into memory, but {n} need {needed / 1e9:.1f} GB and "
-            f"this machine has {there / 1e9:.1f} GB. Take fewer (`subset`, or "
-            "`--per-concept`), or merge near ones first (`precluster`, or `--precluster 5000`)."
+            f"there are {there / 1e9:.1f} GB for us. Take fewer (`subset`, or `--per-concept`), or merge near ones "
+            "first (`precluster`, or `--precluster 5000`)."
         )
-
-
-def _memory():
-    """Bytes of main memory.  Not the free ones: the system's file cache gives way when asked."""
-    known = hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if known else math.inf

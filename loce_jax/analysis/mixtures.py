@@ -16,6 +16,9 @@ from threadpoolctl import threadpool_limits
 from loce_jax.analysis.cloud import check_cloud, check_vectors
 from loce_jax.checks import InputError
 
+_ADDED = 1e-6  # by scikit-learn, to every variance
+_ROUNDING = 1e-3  # of a number of points that is a sum of probabilities
+
 
 @dataclass(frozen=True)
 class Gaussians:
@@ -40,7 +43,7 @@ class Mixture:
         full: every component.
         kept: the components that are no outliers.
         components: the row in `full` of each row of `kept`, ascending.
-        bic: Bayesian information criterion with 1, 2, ... components; lower is better.
+        bic: Bayesian information criterion of the fits begun with 1, 2, ... components; lower is better.
         assignments: likeliest component of each point under `full`; -1 where that component is an outlier.
         populations: share of the points whose likeliest component is each row of `full`; sums to 1.
     """
@@ -60,10 +63,11 @@ def fit_mixture(
 
         BIC = -2 log L + (k - 1 + k c + k c (c + 1) / 2) log n
 
-    A full covariance takes ``c + 1`` points, so no more components are tried than every ``c + 1`` distinct points
-    allow, and always one: a single point is one component of variance 1e-6 a coordinate, which is what the fit adds to
-    every variance to stay defined.  No points give no components.  The BIC of ties and of points on a line rests on
-    that 1e-6; points far smaller than 1e-3 should be scaled up first.
+    A component that has collapsed onto a few points, or onto a line, has a density without bound, and so a BIC that
+    means nothing.  One that holds fewer than `fewest_points`, or is somewhere no thicker than the variance of 1e-6 that
+    the fit adds to stay defined, is therefore taken out, and the others are fitted on; nor are more components tried
+    than the distinct points allow.  One always stands: a single point is one component of variance 1e-6.  No points
+    give no components.  Points far smaller than 1e-3 should be scaled up first.
 
     For a mixture without labels the paper takes ``most = 2 * number of concepts``; use ``drop=0.0`` then, because among
     that many components a weight of 0.1 is no sign of an outlier.
@@ -73,14 +77,15 @@ def fit_mixture(
         most: at least 1.
         seed: of the start by k-means.
         drop: components of this weight or less are outliers.
-        paper: leave the weights of the kept components as they were, as the released code does, instead of scaling
-            them to sum 1.  A concept that lost components then looks less likely everywhere in `decision_map`.
+        paper: as the released code does, leave collapsed components in, and try one for every ``c + 1`` distinct
+            points; leave the weights of the kept components as they were, instead of scaling them to sum 1: a concept
+            that lost components then looks less likely everywhere in `decision_map`.
 
     Sources: Mikriukov et al., "Local Concept Embeddings", IJCV 2025; Schwarz, Annals of Statistics 6, 1978.
 
-    >>> found = fit_mixture(np.array([[0.0], [1.0], [2.0], [90.0], [91.0], [92.0]]), most=2)
+    >>> found = fit_mixture(np.array([[0.0], [1.0], [2.0], [3.0], [90.0], [91.0], [92.0], [93.0]]), most=2)
     >>> sorted(found.full.means.ravel().round(3).tolist()), found.populations.tolist()
-    ([1.0, 91.0], [0.5, 0.5])
+    ([1.5, 91.5], [0.5, 0.5])
     """
     check_vectors(points, name="points")
     if most < 1:
@@ -90,13 +95,24 @@ def fit_mixture(
         none = Gaussians(np.zeros(0), np.zeros((0, c)), np.zeros((0, c, c)))
         return Mixture(none, none, np.zeros(0, int), np.zeros(0), np.zeros(0, int), np.zeros(0))
     points = points.astype(np.float64)
-    full, bic = _lowest_bic(points, max(1, min(most, len(np.unique(points, axis=0)) // (c + 1))), seed)
+    least = c + 1 if paper else fewest_points(c)
+    most = max(1, min(most, len(np.unique(points, axis=0)) // least))
+    full, bic = _lowest_bic(points, most, seed, 0 if paper else least)
     components = np.flatnonzero(full.weights > drop)
     weights = full.weights[components] / (1 if paper else full.weights[components].sum())
     kept = Gaussians(weights, full.means[components], full.covariances[components])
     likeliest = likeliest_component(full, points)
     populations = np.bincount(likeliest, minlength=len(full.weights)) / n
     return Mixture(full, kept, components, bic, np.where(np.isin(likeliest, components), likeliest, -1), populations)
+
+
+def fewest_points(coordinates: int) -> int:
+    """How many points say anything of a Gaussian: twice as many as a full covariance takes.
+
+    >>> fewest_points(2)
+    6
+    """
+    return 2 * (coordinates + 1)
 
 
 def fit_mixtures(
@@ -119,15 +135,37 @@ def fit_mixtures(
     }
 
 
-def _lowest_bic(points, most, seed):
-    from sklearn.mixture import GaussianMixture  # noqa: PLC0415  # takes a second
-
+def _lowest_bic(points, most, seed, least):
     sample = points if len(points) > 1 else np.repeat(points, 2, axis=0)  # it wants two; the Gaussian is the same
     with threadpool_limits(1):  # with so few points, threads wait for each other most of the time
-        models = [GaussianMixture(count, random_state=seed).fit(sample) for count in range(1, most + 1)]
+        models = [_fit(sample, count, seed, least) for count in range(1, most + 1)]
     bic = np.array([model.bic(points) for model in models])
-    best = models[bic.argmin()]
-    return Gaussians(np.array(best.weights_), np.array(best.means_), np.array(best.covariances_)), bic
+    return _gaussians(models[bic.argmin()]), bic
+
+
+def _fit(sample, count, seed, least):
+    """scikit-learn's mixture; with `least` above 0, without components that have collapsed."""
+    from sklearn.mixture import GaussianMixture  # noqa: PLC0415  # takes a second
+
+    model = GaussianMixture(count, random_state=seed).fit(sample)
+    while least and model.n_components > 1:
+        found = _gaussians(model)
+        thinnest = np.linalg.eigvalsh(found.covariances)[:, 0]
+        sound = (found.weights * len(sample) > least - _ROUNDING) & (thinnest > 2 * _ADDED)
+        if sound.all():
+            break
+        left = {
+            "weights_init": found.weights[sound] / found.weights[sound].sum(),
+            "means_init": found.means[sound],
+            "precisions_init": np.linalg.inv(found.covariances[sound]),
+        }
+        count = int(sound.sum())
+        model = GaussianMixture(max(count, 1), random_state=seed, **left if count else {}).fit(sample)
+    return model
+
+
+def _gaussians(model):
+    return Gaussians(np.array(model.weights_), np.array(model.means_), np.array(model.covariances_))
 
 
 def log_density(gaussians: Gaussians, points: Float[np.ndarray, "n c"]) -> Float[np.ndarray, " n"]:

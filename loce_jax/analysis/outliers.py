@@ -10,10 +10,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from loce_jax.analysis.cloud import check_cloud, unit_rows
+from loce_jax.analysis.neighbours import nearest_neighbours
 from loce_jax.checks import InputError, check_known
 
 METHODS = ("distance", "lof", "isolation")
 _NEIGHBOURS = 20  # of the local outlier factor, as the paper has it
+_NO_DISTANCE = 1e-10  # to the neighbours, added so that copies have a density, as scikit-learn does
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def find_outliers(
     the fewer random cuts set the vector apart; it depends on the seed and on the version of scikit-learn.
 
     A vector of zeros, which has no direction, is at cosine distance 1 from all others.  Identical vectors score alike
-    and none is flagged.
+    and none is flagged.  Memory grows with n; time too, but for "lof", which looks at all pairs of a concept.
 
     Args:
         vectors: finite.
@@ -92,19 +94,28 @@ def _scores(vectors, method, seed, paper):
         from sklearn.ensemble import IsolationForest  # noqa: PLC0415  # takes a second
 
         return -IsolationForest(random_state=np.random.RandomState(seed)).fit(vectors).score_samples(vectors)
-    distances = _cosine_distances(vectors)
     if method == "distance":
-        return distances.sum(axis=1) / (1 if paper else len(vectors) - 1)
-    from sklearn.neighbors import LocalOutlierFactor  # noqa: PLC0415
-
-    model = LocalOutlierFactor(min(_NEIGHBOURS, len(vectors) - 1), metric="precomputed").fit(distances)
-    return -model.negative_outlier_factor_
+        return _distance_sums(vectors) / (1 if paper else len(vectors) - 1)
+    return _local_factors(vectors, min(_NEIGHBOURS, len(vectors) - 1))
 
 
-def _cosine_distances(vectors):
-    """1 - cos of every two vectors, 0 of each with itself; rounding leaves no direction a distance from its equals."""
+def _distance_sums(vectors):
+    """Sum of each vector's cosine distances to all: of unit vectors, half the squares, which their mean sums up.
+
+    sum_j |u_i - u_j|^2 = n |u_i - mean|^2 + sum_j |u_j - mean|^2
+    """
     directions = unit_rows(vectors)
-    distances = 1 - directions @ directions.T
-    distances[distances < 1e-14] = 0
-    np.fill_diagonal(distances, 0)
-    return distances
+    there = directions.any(axis=1)
+    directions = directions[there]
+    squares = ((directions - directions.mean(axis=0)) ** 2).sum(axis=1) if there.any() else np.zeros(0)
+    sums = np.full(len(vectors), len(vectors) - 1.0)  # without a direction, at distance 1 from all others
+    sums[there] = (len(squares) * squares + squares.sum()) / 2 + (~there).sum()
+    return sums
+
+
+def _local_factors(vectors, k):
+    """Breunig et al., definitions 5 to 7."""
+    near = nearest_neighbours(vectors, k)
+    reach = np.maximum(near.distances, near.distances[near.indices, -1])
+    density = 1 / (reach.mean(axis=1) + _NO_DISTANCE)
+    return density[near.indices].mean(axis=1) / density

@@ -1,4 +1,4 @@
-"""Numbers over numbers, and numbers side by side: curves and bars with the palette's colours.
+"""Numbers over numbers, and numbers side by side: curves, points and bars with the palette's colours.
 
 Letters: x places.
 """
@@ -10,49 +10,74 @@ from jaxtyping import Num
 from matplotlib.axes import Axes
 
 from loce_jax.checks import check_shape
+from loce_jax.plots.legends import list_names
 from loce_jax.plots.names import plain
 from loce_jax.plots.palette import concept_style
 
-_FADED = 0.15
+_TOGETHER = 0.8  # of the room of a place that is taken
 
 
-def draw_curves(
-    axes: Axes,
-    places: Num[np.ndarray, " x"],
-    curves: Mapping[str, Num[np.ndarray, " _"]],
-    *,
-    spreads: Mapping[str, Num[np.ndarray, " _"]] | None = None,
-    concepts: Sequence[str] = (),
-) -> Axes:
-    """A line for each name in `curves`; in `spreads`, half the height of a band around some of them.
+def draw_curves(axes: Axes, places: Num[np.ndarray, " x"], curves: Mapping[str, Num[np.ndarray, " _"]]) -> Axes:
+    """A line over `places`, which are numbers, for each name in `curves`.
 
-    `concepts` are all concepts of the data set in its order, where the names are some of them: each then looks as on
-    the map.
+    Where the names are the concepts of a map, in its order, each looks as it does there.
     """
     for index, (name, values) in enumerate(curves.items()):
         check_shape(name, values, (len(places),), meaning="one value a place", fix="")
-        colour, marker = concept_style(list(concepts).index(name) if name in concepts else index)
+        colour, marker = concept_style(index)
         axes.plot(places, values, color=colour, marker=marker, markersize=4, linewidth=1.4, label=plain(name))
-        if spreads and name in spreads:
-            axes.fill_between(
-                places, values - spreads[name], values + spreads[name], color=colour, alpha=_FADED, linewidth=0
-            )
-    return _tidy(axes, curves)
+    return _tidy(axes)
+
+
+def draw_points(
+    axes: Axes,
+    places: Sequence[str],
+    points: Mapping[str, Num[np.ndarray, " _"]],
+    *,
+    spreads: Mapping[str, Num[np.ndarray, " _"]] | None = None,
+) -> Axes:
+    """At each of `places`, which have no order, a point for each name in `points`, side by side.
+
+    `spreads` hold, for some of the names, how far a thin line reaches to both sides of each point.
+    """
+    for index, (name, offsets) in enumerate(_side_by_side(places, points)):
+        colour, marker = concept_style(index)
+        axes.errorbar(
+            *(offsets, points[name], (spreads or {}).get(name)),
+            **{"color": colour, "marker": marker, "markersize": 4, "linestyle": "", "elinewidth": 0.7},
+            label=plain(name),
+        )
+    return _name_places(axes, places)
 
 
 def draw_bars(axes: Axes, places: Sequence[str], bars: Mapping[str, Num[np.ndarray, " _"]]) -> Axes:
     """At each of `places` a bar for each name in `bars`, side by side."""
-    width = 0.8 / max(len(bars), 1)
-    for index, (name, values) in enumerate(bars.items()):
+    width = _TOGETHER / max(len(bars), 1)
+    for index, (name, offsets) in enumerate(_side_by_side(places, bars)):
+        axes.bar(offsets, bars[name], width, color=concept_style(index)[0], label=plain(name))
+    return _name_places(axes, places)
+
+
+def _side_by_side(places, named):
+    """Each name and where its values stand."""
+    for index, (name, values) in enumerate(named.items()):
         check_shape(name, values, (len(places),), meaning="one value a place", fix="")
-        offsets = np.arange(len(places)) + (index + 0.5) * width - 0.4
-        axes.bar(offsets, values, width, color=concept_style(index)[0], label=plain(name))
-    axes.set_xticks(range(len(places)), [plain(place) for place in places], rotation=90 if len(places) > 4 else 0)
-    return _tidy(axes, bars)
+        yield name, np.arange(len(places)) + ((index + 0.5) / len(named) - 0.5) * _TOGETHER
 
 
-def _tidy(axes, named):
+def _name_places(axes, places):
+    many = len(places) > 24
+    axes.set_xticks(
+        range(len(places)),
+        [plain(place) for place in places],
+        rotation=90 if len(places) > 4 else 0,
+        fontsize=7 if many else 10,
+    )
+    axes.set_xlim(-0.6, len(places) - 0.4)
+    return _tidy(axes)
+
+
+def _tidy(axes):
     axes.spines[["top", "right"]].set_visible(False)
-    if named:
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, ncols=1 + len(named) // 24)
+    list_names(axes)
     return axes

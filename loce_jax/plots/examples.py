@@ -46,10 +46,15 @@ def draw_mask(photo: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "_ _"]) 
 def draw_projection(
     photo: UInt8[np.ndarray, "H W 3"], response: Float[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """A copy of `photo` tinted by the projection, with a full line around where it is above one half.
+    """A copy of `photo` tinted by the projection, as the page draws it; see `tint`."""
+    return tint(photo, project(response, photo.shape[:2]))
 
-    The opacity of the tint is `OPACITY` times the projection.  The page draws the same.
+
+def tint(photo: UInt8[np.ndarray, "H W 3"], projection: Float[np.ndarray, "_ _"]) -> UInt8[np.ndarray, "H W 3"]:
+    """A copy of `photo` tinted by a projection of its size, with a full line around where it is above one half.
+
+    The opacity of the tint is `OPACITY` times the projection.
     """
-    projection = project(response, photo.shape[:2])
+    check_shape("projection", projection, photo.shape[:2], meaning="the photo's", fix="Use `draw_projection`.")
     opacity = np.where(border(projection > 0.5), 1, OPACITY * projection)[..., None]
     return (photo * (1 - opacity) + np.array(rgb(PROJECTION)) * opacity).round().astype(np.uint8)

@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 
-from loce_jax.checks import check_known, check_shape
-from loce_jax.plots.names import plain
-from loce_jax.plots.palette import concept_style
+from loce_jax.checks import check_shape
+from loce_jax.plots.legends import list_names
+from loce_jax.plots.names import count_others, plain
+from loce_jax.plots.palette import OTHERS, concept_style
 
 
 def draw_map(
@@ -19,12 +20,13 @@ def draw_map(
 ) -> Axes:
     """Scatter `points` (see `loce_jax.analysis.reduce`), one collection per concept that occurs.
 
-    `concepts` are all concepts of the data set in its order: colour and marker follow it, so that a concept looks
-    the same in every picture.  The axes carry no ticks, because coordinates of such maps have no unit.
+    `concepts` are those to name: colour and marker follow their order, so that with the same ones a concept looks the
+    same in every picture.  Points of others are pale and behind.  The axes carry no ticks, because coordinates of such
+    maps have no unit.
     """
     labels = np.asarray(labels)
     check_shape("labels", labels, (len(points),), meaning="one per point", fix="")
-    check_known("concept", dict.fromkeys(labels.tolist()), list(concepts))
+    unnamed = ~np.isin(labels, list(concepts))
     for index, concept in enumerate(concepts):
         mine = points[labels == concept]
         if len(mine):
@@ -32,8 +34,9 @@ def draw_map(
             axes.scatter(
                 *mine.T, s=22, c=colour, marker=marker, edgecolors="white", linewidths=0.4, label=plain(concept)
             )
+    if unnamed.any():
+        axes.scatter(*points[unnamed].T, s=9, c=OTHERS, label=count_others(labels[unnamed]), zorder=0.9, linewidths=0)
     axes.set(xticks=[], yticks=[], aspect="equal")
     axes.set_adjustable("datalim")
-    if len(points):
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, ncols=1 + len(concepts) // 24)
+    list_names(axes)
     return axes

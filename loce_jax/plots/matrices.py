@@ -7,14 +7,17 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
 
 from loce_jax.analysis.separation import Separation
 from loce_jax.plots.names import plain
 from loce_jax.plots.palette import SEQUENTIAL
 
 _MOST_NUMBERS = 24  # concepts up to which the numbers in the cells can be read
+_WIDEST = 17.0  # inches
 
 
 def draw_matrix(
@@ -26,23 +29,43 @@ def draw_matrix(
     low: float = 0.0,
     high: float = 1.0,
 ) -> Axes:
-    """Draw values from `low` (dark) to `high` (bright); NaN stays empty."""
-    axes.imshow(matrix, cmap=LinearSegmentedColormap.from_list("matrix", SEQUENTIAL), vmin=low, vmax=high)
+    """Draw values from `low` (dark) to `high` (bright), with the scale beside them; NaN stays empty.
+
+    Where `low` is below 0 the scale has two colours, and white is midway.
+    """
+    scale = LinearSegmentedColormap.from_list("matrix", SEQUENTIAL) if low >= 0 else colormaps["PuOr"]
+    image = axes.imshow(matrix, cmap=scale, vmin=low, vmax=high)
+    axes.figure.colorbar(image, ax=axes, fraction=0.046, pad=0.02).ax.tick_params(labelsize=7)
     few = max(matrix.shape) <= _MOST_NUMBERS
-    size = 10 if few else 6
+    size = 9 if few else 5
     axes.set_xticks(range(len(columns)), [plain(name) for name in columns], rotation=90, fontsize=size)
     axes.set_yticks(range(len(rows)), [plain(name) for name in rows], fontsize=size)
     if few:
         for (i, j), value in np.ndenumerate(matrix):
             if np.isfinite(value):
-                ink = "black" if value > low + 0.45 * (high - low) else "white"
-                axes.text(j, i, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=8)
+                ink = "black" if _lightness(image.to_rgba(value)) > 0.5 else "white"
+                axes.text(j, i, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=7)
     return axes
 
 
-def side_of(names: int) -> float:
-    """Inches a side in which a matrix of so many names can be read."""
-    return max(4.0, 1.8 + (0.36 if names <= _MOST_NUMBERS else 0.12) * names)
+def _lightness(colour):
+    """Rough share of white, 0 to 1, of red, green, blue and opacity."""
+    return np.dot([0.299, 0.587, 0.114], colour[:3])
+
+
+def lay_out(count: int, names: int, *, letters: int = 12) -> tuple[Figure, list[Axes]]:
+    """A figure for `count` matrices of so many names of so many letters: in as few rows as fit, of two or more.
+
+    It grows with the names as little as they can still be read, the small ones of many enlarged.
+    """
+    side = max(3.2, (0.31 if names <= _MOST_NUMBERS else 0.085) * names) + 1.2 + 0.05 * letters
+    rows = -(-count // max(2, int(_WIDEST / side)))
+    columns = -(-count // rows)
+    figure = Figure(figsize=(columns * side, rows * side), layout="constrained")
+    places = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in places[count:]:
+        axes.set_axis_off()
+    return figure, list(places[:count])
 
 
 def draw_separation(axes: Axes, separation: Separation) -> Axes:

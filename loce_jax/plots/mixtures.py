@@ -13,12 +13,12 @@ from matplotlib.patches import Ellipse
 from matplotlib.patheffects import withStroke
 
 from loce_jax.analysis.mixtures import Gaussians, Mixture, decision_map, ellipses, grid, likeliest_component
-from loce_jax.plots.palette import concept_style
+from loce_jax.plots.palette import OTHERS, concept_style
 
-_INK, _SEEN_ON_ANY_GROUND = "#1d1b1a", withStroke(linewidth=3, foreground="white")
-_FADED = 0.16
+_SEEN_ON_ANY_GROUND = withStroke(linewidth=3, foreground="white")
+_FADED = 0.3
 _STEPS = 200
-_MOST_ELLIPSES = 24  # concepts
+_MOST_ELLIPSES = 12  # concepts
 _MARGIN = 0.05  # of the longer side
 
 
@@ -27,43 +27,47 @@ def draw_concept_regions(
 ) -> Axes:
     """Behind a map of `points`: the concept that is densest at each place, and the ellipses of all kept components.
 
-    With more than 24 concepts the ellipses would hide the map, and are left out.
-
-    Ellipses are at one standard deviation; their numbers are the components' in `Mixture.full`, counted from 1.
+    `concepts` are those named on the map; where another is densest, the ground is pale.  Ellipses are at one standard
+    deviation, in their concept's colour; their numbers are the components' in `Mixture.full`, counted from 1.  With
+    more than 12 concepts they would hide the map, and are left out.
     """
-    places = [list(concepts).index(concept) for concept in mixtures]
-    _draw_regions(axes, points, lambda where: decision_map(mixtures, where), places)
-    for mixture in mixtures.values() if len(mixtures) <= _MOST_ELLIPSES else ():
-        _draw_ellipses(axes, mixture.kept, mixture.components)
+    named = {concept: concept_style(place)[0] for place, concept in enumerate(concepts)}
+    colours = [named.get(concept, OTHERS) for concept in mixtures]
+    _draw_regions(axes, points, lambda where: decision_map(mixtures, where), colours)
+    for mixture, colour in zip(mixtures.values(), colours, strict=True) if len(mixtures) <= _MOST_ELLIPSES else ():
+        _draw_ellipses(axes, mixture.kept, mixture.components, [colour] * len(mixture.components))
     return axes
 
 
 def draw_component_regions(axes: Axes, points: Float[np.ndarray, "n 2"], mixture: Mixture) -> Axes:
     """The same for one mixture fitted without labels: colours are components."""
-    everyone = list(range(len(mixture.full.weights)))
-    _draw_regions(axes, points, lambda where: likeliest_component(mixture.full, where), everyone)
-    _draw_ellipses(axes, mixture.full, np.array(everyone))
+    everyone = np.arange(len(mixture.full.weights))
+    colours = [concept_style(int(component))[0] for component in everyone]
+    _draw_regions(axes, points, lambda where: likeliest_component(mixture.full, where), colours)
+    _draw_ellipses(axes, mixture.full, everyone, colours)
     return axes
 
 
-def _draw_regions(axes, points, decide, places):
+def _draw_regions(axes, points, decide, colours):
     if not len(points):
         return
     where = grid(points, _STEPS, margin=_MARGIN * float(np.ptp(points, axis=0).max()) or 1.0)
     likeliest = decide(where).reshape(_STEPS, _STEPS)
-    colours = ListedColormap([concept_style(place)[0] for place in places])
     corners = (*where[[0, -1], 0], *where[[0, -1], 1])
     shown = np.ma.masked_less(likeliest, 0)
-    axes.imshow(shown, cmap=colours, vmin=-0.5, vmax=len(places) - 0.5, alpha=_FADED, origin="lower", extent=corners)
+    scale = {"cmap": ListedColormap(colours), "vmin": -0.5, "vmax": len(colours) - 0.5}
+    axes.imshow(shown, **scale, alpha=_FADED, origin="lower", extent=corners)
     axes.set(xlim=corners[:2], ylim=corners[2:])
     axes.set_aspect("equal", adjustable="box")
 
 
-def _draw_ellipses(axes: Axes, gaussians: Gaussians, numbers: Int[np.ndarray, " k"]):
+def _draw_ellipses(axes: Axes, gaussians: Gaussians, numbers: Int[np.ndarray, " k"], colours: Sequence[str]):
     found = ellipses(gaussians)
-    for number, centre, (width, height), angle in zip(numbers, found.centres, found.lengths, found.angles, strict=True):
-        shape = Ellipse(tuple(centre), width, height, angle=angle, fill=False, edgecolor=_INK, linewidth=1.4, zorder=3)
-        shape.set_path_effects([_SEEN_ON_ANY_GROUND])
-        axes.add_patch(shape)
-        number = axes.annotate(str(number + 1), centre, ha="center", va="center", fontsize=9, color=_INK, weight="bold")
-        number.set_path_effects([_SEEN_ON_ANY_GROUND])
+    for number, colour, centre, (width, height), angle in zip(
+        numbers, colours, found.centres, found.lengths, found.angles, strict=True
+    ):
+        shape = Ellipse(tuple(centre), width, height, angle=angle, fill=False, edgecolor=colour, linewidth=2, zorder=3)
+        style = {"ha": "center", "va": "center", "fontsize": 10, "weight": "bold", "color": colour, "zorder": 4}
+        word = axes.annotate(str(number + 1), centre, **style)
+        for drawn in (axes.add_patch(shape), word):
+            drawn.set_path_effects([_SEEN_ON_ANY_GROUND])

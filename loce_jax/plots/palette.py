@@ -1,11 +1,21 @@
 """Colours and markers, the same in every picture and on the page.  No Matplotlib here.
 
-Eight colours stay apart under each common kind of colour blindness; from the ninth concept on the marker changes.
+The colours stay apart under each common kind of colour blindness, the first eight best; after each eight the marker
+changes.
 """
 
-CONCEPT_COLOURS = ("#1845fb", "#ff5e02", "#c91f16", "#c849a9", "#adad7d", "#86c8dd", "#578dff", "#656364")
-"""Petroff, "Accessible Color Sequences for Data Visualization", 2021 (arXiv 2107.02270), the sequence of eight."""
+CONCEPT_COLOURS = (
+    *("#1845fb", "#ff5e02", "#c91f16", "#c849a9", "#adad7d", "#86c8dd", "#578dff", "#656364"),
+    *("#690096", "#78001e", "#f0c369", "#69005a", "#a5a5f0", "#96694b", "#d287a5", "#2d00b4"),
+    *("#a5e100", "#a54bc3", "#e1784b", "#0f6987", "#4b2d3c", "#783cd2", "#96000f", "#789678"),
+)
+"""The first eight: Petroff, "Accessible Color Sequences for Data Visualization", 2021 (arXiv 2107.02270).  Each of the
+others is the one farthest from all before it, from white and from `OTHERS`, for the eye that tells them apart least."""
 
+OTHERS = "#d4d4d4"
+"""Concepts that are not named in a picture."""
+
+_SAME_MARKER = 8
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 """Matplotlib's letters; the page draws the same shapes."""
 
@@ -17,13 +27,12 @@ PROJECTION = "#ff6a00"
 
 
 def concept_style(index: int) -> tuple[str, str]:
-    """Colour and marker of the concept with this index in the data set; they repeat after 56 concepts.
+    """Colour and marker of the concept with this index among those in view; together they repeat after 168 concepts.
 
-    >>> concept_style(0), concept_style(8)
-    (('#1845fb', 'o'), ('#1845fb', 's'))
+    >>> concept_style(0), concept_style(8), concept_style(24)
+    (('#1845fb', 'o'), ('#690096', 's'), ('#1845fb', 'D'))
     """
-    turn, colour = divmod(index, len(CONCEPT_COLOURS))
-    return CONCEPT_COLOURS[colour], MARKERS[turn % len(MARKERS)]
+    return CONCEPT_COLOURS[index % len(CONCEPT_COLOURS)], MARKERS[index // _SAME_MARKER % len(MARKERS)]
 
 
 def rgb(colour: str) -> tuple[int, int, int]:

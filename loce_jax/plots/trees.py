@@ -10,9 +10,10 @@ from jaxtyping import Float, Int, Shaped
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
-from loce_jax.checks import check_known, check_shape
-from loce_jax.plots.names import plain
-from loce_jax.plots.palette import concept_style
+from loce_jax.checks import check_shape
+from loce_jax.plots.legends import list_names
+from loce_jax.plots.names import count_others, plain
+from loce_jax.plots.palette import OTHERS, concept_style
 
 _ABOVE, _CLUSTERS = "#c9c5c2", ("#3e3a38", "#8a8480")  # merges between clusters; neighbours in turn
 _BAND = 0.06  # of the height, for the row of concepts under the leaves
@@ -28,12 +29,13 @@ def draw_tree(
 ) -> Axes:
     """Draw SciPy's linkage matrix: merges inside a cluster dark, above the cut pale, concepts as a coloured row.
 
+    `concepts` are those to name, as on the map; others are pale.
+
     Trees of any depth can be drawn: nothing here is recursive.
     """
     labels = np.asarray(labels)
     check_shape("labels", labels, (len(links) + 1,), meaning="one per leaf", fix="")
     check_shape("clusters", clusters, (len(links) + 1,), meaning="one per leaf", fix="")
-    check_known("concept", dict.fromkeys(labels.tolist()), list(concepts))
     order = _leaves(links)
     place, height, owner = _places(links, order, clusters)
     rank = {cluster: number for number, cluster in enumerate(dict.fromkeys(clusters[order].tolist()))}
@@ -44,14 +46,16 @@ def draw_tree(
         colours.append(_ABOVE if owner[node] is None else _CLUSTERS[rank[owner[node]] % len(_CLUSTERS)])
     axes.add_collection(LineCollection(segments, colors=colours, linewidths=0.9))
     tallest = max(float(links[:, 2].max()), 1e-12) if len(links) else 1.0
-    for index, concept in enumerate(concepts):
-        mine = np.flatnonzero(labels[order] == concept)
+    unnamed = ~np.isin(labels, list(concepts))
+    bands = [(labels == concept, plain(concept), concept_style(place)[0]) for place, concept in enumerate(concepts)]
+    for members, name, colour in [*bands, (unnamed, count_others(labels[unnamed]), OTHERS)]:
+        mine = np.flatnonzero(members[order])
         if len(mine):
             bottom = np.full(len(mine), -_BAND * tallest)
-            axes.bar(mine, -bottom, 1.0, bottom, color=concept_style(index)[0], label=plain(concept), linewidth=0)
+            axes.bar(mine, -bottom, 1.0, bottom, color=colour, label=name, linewidth=0)
     axes.set(xlim=(-0.5, len(labels) - 0.5), ylim=(-_BAND * tallest, 1.02 * tallest), xticks=[])
     axes.spines[["top", "right", "bottom"]].set_visible(False)
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, ncols=1 + len(concepts) // 24)
+    list_names(axes)
     return axes
 
 

@@ -10,6 +10,7 @@ from loce_jax.analysis.purity import cluster_purity
 from loce_jax.analysis.repeats import repeat
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.trees import draw_tree
+from loce_jax.study.members import draw_members
 from loce_jax.study.outcome import Outcome
 from loce_jax.study.subject import Subject, recipe_of
 
@@ -55,7 +56,7 @@ def study_clusters(subject: Subject) -> Outcome:
     return Outcome(
         metrics,
         {"clusters": _clusters(cloud, places, found, table)},
-        {"tree": _draw(subject, places, found, metrics)},
+        {"tree": _draw(subject, places, found, metrics), "clusters": draw_members(subject, places, found)},
         data={
             "cluster_probabilities": _probabilities(table),
             "cluster_members": _members(cloud, places, found.labels, dense.labels),
@@ -149,6 +150,6 @@ def _draw(subject, places, found, metrics):
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     axes = figure.subplots()
     labels = subject.cloud.labels[places[first]]
-    draw_tree(axes, found.tree, found.labels[first], labels, concepts=subject.run.concepts)
+    draw_tree(axes, found.tree, found.labels[first], labels, concepts=subject.cloud.shown)
     axes.set(title=f"purity {metrics['purity']:.3f} with {metrics['clusters']} clusters", ylabel="height of the merge")
     return figure

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from loce_jax.analysis.comparison import align, distance_agreement, linear_cka, neighbour_agreement, rank_agreement
 from loce_jax.analysis.contacts import find_contacts
@@ -14,7 +13,7 @@ from loce_jax.analysis.retrieval import precision_at
 from loce_jax.analysis.separation import category_separation, pairwise_separation
 from loce_jax.analysis.tables import Table
 from loce_jax.checks import InputError
-from loce_jax.plots.matrices import draw_matrix, side_of
+from loce_jax.plots.matrices import draw_matrix, lay_out
 from loce_jax.study.cloud import Cloud
 from loce_jax.study.options import Clustering
 from loce_jax.study.outcome import Outcome
@@ -155,12 +154,9 @@ def _pairwise(clouds, measure):
 
 def _draw(matrices, names):
     short = _labels(names)
-    side, beside = side_of(len(names)), 0.08 * max(map(len, short))  # inches a letter
-    figure = Figure(figsize=(side * len(matrices) + beside, side + beside), layout="constrained")
-    places = figure.subplots(1, len(matrices), sharey=True)
+    figure, places = lay_out(len(matrices), len(names), letters=max(map(len, short)))
     for axes, (title, matrix) in zip(places, matrices.items(), strict=True):
-        draw_matrix(axes, matrix, short, short)
-        axes.label_outer()
+        draw_matrix(axes, matrix, short, short, low=-1.0 if np.nanmin(matrix) < 0 else 0.0)
         axes.set_title(title, fontsize=10)
     return figure
 

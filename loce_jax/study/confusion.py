@@ -1,6 +1,6 @@
 """Confusion as numbers: what each concept is taken for, by four kinds of evidence."""
 
-from matplotlib.figure import Figure
+import numpy as np
 
 from loce_jax.analysis.confusion import (
     centroid_confusion,
@@ -10,7 +10,7 @@ from loce_jax.analysis.confusion import (
 )
 from loce_jax.analysis.mixtures import responsibilities
 from loce_jax.analysis.tables import Table
-from loce_jax.plots.matrices import draw_matrix, side_of
+from loce_jax.plots.matrices import draw_matrix, lay_out
 from loce_jax.study.outcome import Outcome
 from loce_jax.study.subject import Subject
 
@@ -39,10 +39,10 @@ def study_confusion(subject: Subject) -> Outcome:
         confusion.kind: {"error": confusion.error, "concepts": confusion.concepts, "matrix": confusion.matrix}
         for confusion in found
     }
-    side = side_of(len(cloud.concepts))
-    figure = Figure(figsize=(len(found) * side, side), layout="constrained")
-    for axes, confusion in zip(figure.subplots(1, len(found)), found, strict=True):
+    figure, places = lay_out(len(found), len(cloud.concepts))
+    for axes, confusion in zip(places, found, strict=True):
         names = [str(concept) for concept in confusion.concepts]
-        draw_matrix(axes, confusion.matrix, names, names)
+        most = float(np.nanmax(confusion.matrix, initial=0)) or 1.0  # among many concepts, every share is small
+        draw_matrix(axes, confusion.matrix, names, names, high=most)
         axes.set_title(f"{confusion.kind}: error {confusion.error:.2f}", fontsize=10)
     return Outcome(metrics, {"confusion": table}, {"confusion": figure}, short=tuple(metrics))

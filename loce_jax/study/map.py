@@ -3,8 +3,9 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from loce_jax.analysis.mixtures import Mixture, likeliest_component
+from loce_jax.analysis.mixtures import Mixture, fewest_points, likeliest_component
 from loce_jax.analysis.tables import Table
+from loce_jax.plots.legends import list_names
 from loce_jax.plots.maps import draw_map
 from loce_jax.plots.mixtures import draw_component_regions, draw_concept_regions
 from loce_jax.study.outcome import Outcome
@@ -88,16 +89,19 @@ def _nearest(cloud, flat, members):
 
 def _draw(subject, flat, mixtures, blind):
     cloud = subject.cloud
-    figure = Figure(figsize=(17, 5.4), layout="constrained")
-    axes = figure.subplots(1, 3)
-    for place in axes:
-        draw_map(place, flat.points, cloud.labels, concepts=subject.run.concepts)
-        if place is not axes[-1] and (legend := place.get_legend()):
-            legend.remove()
-    axes[0].set_aspect("equal", adjustable="box")
-    draw_concept_regions(axes[1], flat.points, mixtures, concepts=subject.run.concepts)
-    draw_component_regions(axes[2], flat.points, blind)
-    titles = f"LoCEs ({flat.method})", "mixture of each concept", "mixture without labels"
-    for place, title in zip(axes, titles, strict=True):
-        place.set_title(title)
+    wide, high = np.ptp(flat.points, axis=0)
+    figure = Figure(figsize=(13, 13 * float(np.clip(high / wide if wide else 1, 0.5, 1)) + 1), layout="constrained")
+    (plain, concepts), (components, names) = figure.subplots(2, 2)
+    for axes, named in ((plain, cloud.shown), (concepts, cloud.shown), (components, ())):
+        draw_map(axes, flat.points, cloud.labels, concepts=named)
+        axes.get_legend().remove()
+    told = {concept: mixture for concept, mixture in mixtures.items() if len(cloud.of(concept)) >= fewest_points(2)}
+    draw_concept_regions(concepts, flat.points, told, concepts=cloud.shown)
+    draw_component_regions(components, flat.points, blind)
+    plain.set(xlim=components.get_xlim(), ylim=components.get_ylim(), adjustable="box")
+    list_names(plain, names)
+    names.set_axis_off()
+    plain.set_title(f"LoCEs ({flat.method})")
+    concepts.set_title("mixture of each concept: who is likeliest where")
+    components.set_title("mixture without labels: its components")
     return figure

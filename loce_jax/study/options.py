@@ -71,7 +71,7 @@ class MapOptions(Mixing):
     """A two-dimensional map with Gaussian mixtures, of each concept and of all without labels."""
 
     paper: bool = False
-    """Leave the weights of a concept that lost outlier components below 1, as the released code does."""
+    """As the released code: keep collapsed components; weights of a concept that lost outliers stay below 1."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
-"""The strangest LoCEs of each concept, with their photographs."""
+"""The strangest LoCEs of each concept; of a few concepts, with their photographs."""
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from loce_jax.analysis.outliers import find_outliers
@@ -7,6 +8,9 @@ from loce_jax.analysis.tables import Table
 from loce_jax.plots.strips import Tile, draw_strip
 from loce_jax.study.outcome import Outcome
 from loce_jax.study.subject import Subject
+
+_SCORES = {"distance": "mean cosine distance", "lof": "local outlier factor", "isolation": "isolation forest score"}
+_MOST_STRIPS = 6
 
 
 def study_outliers(subject: Subject) -> Outcome:
@@ -21,15 +25,21 @@ def study_outliers(subject: Subject) -> Outcome:
         for concept in cloud.concepts
         for place in strangest[concept]
     )
-    table = Table("Strangest LoCEs", ("concept", "row", "image", options.method, "IoU"), rows)
-    drawn = cloud.shown
-    tiles = subject.photos.tiles(row for concept, row, *_ in rows if concept in drawn)
-    figure = Figure(figsize=(1.35 * options.shown + 0.6, 1.6 * len(drawn)), layout="constrained")
+    table = Table("Strangest LoCEs", ("concept", "row", "image", _SCORES[options.method], "IoU"), rows)
+    listed = {concept: [row[1:] for row in rows if row[0] == concept] for concept in cloud.concepts}
+    figure = _draw(subject, options, listed)
+    return Outcome({"method": options.method, "strangest": listed}, {"outliers": table}, {"outliers": figure})
+
+
+def _draw(subject, options, listed):
+    cloud = subject.cloud
+    drawn = sorted(cloud.shown, key=lambda concept: -np.nan_to_num(listed[concept][0][2]))[:_MOST_STRIPS]
+    tiles = subject.photos.tiles(row for concept in drawn for row, *_ in listed[concept])
+    figure = Figure(figsize=(1.35 * options.shown + 0.6, 1.6 * len(drawn) + 0.3), layout="constrained")
     grid = figure.subplots(len(drawn), options.shown, squeeze=False)
     for axes, concept in zip(grid, drawn, strict=True):
-        mine = [row for row in rows if row[0] == concept]
-        draw_strip(
-            list(axes), [Tile(tiles.get(row[1]), f"{row[3]:.2f}  IoU {row[4]:.2f}") for row in mine], title=concept
-        )
-    listed = {concept: [row[1:] for row in rows if row[0] == concept] for concept in cloud.concepts}
-    return Outcome({"method": options.method, "strangest": listed}, {"outliers": table}, {"outliers": figure})
+        strip = [Tile(tiles.get(row), f"{score:.2f}, IoU {iou:.2f}") for row, _, score, iou in listed[concept]]
+        draw_strip(list(axes), strip, title=concept)
+    chosen = f", {len(drawn)} of {len(cloud.concepts)} concepts" if len(drawn) < len(cloud.concepts) else ""
+    figure.suptitle(f"strangest LoCEs by {_SCORES[options.method]}{chosen}", fontsize=10)
+    return figure

@@ -7,14 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image
 
 from loce_jax.analysis.facts import mask_facts
 from loce_jax.data.samples import Fault
-from loce_jax.plots.examples import draw_mask
+from loce_jax.plots.examples import draw_mask, tint
 from loce_jax.report.images import surroundings
 from loce_jax.report.sources import PhotoSource, RunLike
+from loce_jax.resampling import resize_bilinear
 
 _SIDE = 144  # pixels of a tile
 
@@ -31,9 +32,15 @@ class Photos:
     run: RunLike
     dataset: PhotoSource | None
 
-    def tiles(self, rows: Iterable[int]) -> dict[int, UInt8[np.ndarray, "H W 3"]]:
-        """By row the concept and its surroundings, its mask outlined; rows that cannot be read are left out."""
-        return {row: _tile(photo, mask) for row, photo, mask in self._read(rows)}
+    def tiles(
+        self, rows: Iterable[int], *, projections: Mapping[int, Float[np.ndarray, "_ _"]] | None = None
+    ) -> dict[int, UInt8[np.ndarray, "H W 3"]]:
+        """By row the concept and its surroundings, its mask outlined; rows that cannot be read are left out.
+
+        Rows of `projections`, which are of whole photos at any size, are tinted by theirs.
+        """
+        projections = projections or {}
+        return {row: _tile(photo, mask, projections.get(row)) for row, photo, mask in self._read(rows)}
 
     def facts(self, rows: Iterable[int]) -> dict[int, Mapping[str, float]]:
         """By row what its photo and mask say; rows that cannot be read are left out."""
@@ -59,9 +66,12 @@ class Photos:
                     yield row, reading.photo, mask
 
 
-def _tile(photo: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "H W"]) -> UInt8[np.ndarray, "s s 3"]:
+def _tile(photo, mask, projection) -> UInt8[np.ndarray, "s s 3"]:
     top, left, side = surroundings(mask)
     window = np.s_[top : top + side, left : left + side]
-    small = Image.fromarray(photo[window]).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    small = np.asarray(Image.fromarray(photo[window]).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS))
+    if projection is not None:
+        seen = resize_bilinear(projection, photo.shape[:2])[window]
+        small = tint(small, resize_bilinear(seen, (_SIDE, _SIDE)))
     share = np.asarray(Image.fromarray(mask[window].astype(np.float32)).resize((_SIDE, _SIDE), Image.Resampling.BOX))
-    return draw_mask(np.asarray(small), share >= 0.5)
+    return draw_mask(small, share >= 0.5)

@@ -46,13 +46,15 @@ def _say_lone(lone, counted):
 
 
 def _draw(found, scores, subject):
-    figure = Figure(figsize=(12, 4.2), layout="constrained")
-    for axes, (title, score) in zip(figure.subplots(1, 2), scores.items(), strict=True):
-        curves = {concept: score.per_concept[found.concepts.index(concept)] for concept in subject.cloud.shown}
-        draw_curves(axes, np.array(found.ks), curves, concepts=subject.run.concepts)
+    figure = Figure(figsize=(12, 4.8), layout="constrained")
+    places = figure.subplots(1, 2, sharey=True)
+    for axes, (title, score) in zip(places, scores.items(), strict=True):
         axes.plot(found.ks, score.macro, color="black", linewidth=2.2, linestyle="--", label="mean over concepts")
-        axes.set(title=f"mean {title} @ k", xlabel="k", ylim=(0, 1.02))
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+        curves = {concept: score.per_concept[found.concepts.index(concept)] for concept in subject.cloud.shown}
+        draw_curves(axes, np.array(found.ks), curves)
+        axes.set(title=f"mean {title} @ k", xlabel="k")
+    places[0].get_legend().remove()
+    places[0].set_ylim(bottom=0)
     return figure
 
 

@@ -1,13 +1,12 @@
 """How far apart concepts lie: separation of pairs and of each from all, overlap, and a robust separation."""
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from loce_jax.analysis.contacts import find_contacts
 from loce_jax.analysis.overlap import overlap_ratio
 from loce_jax.analysis.separation import category_separation, pairwise_separation
 from loce_jax.analysis.tables import Table
-from loce_jax.plots.matrices import draw_matrix, side_of, without_diagonal
+from loce_jax.plots.matrices import draw_matrix, lay_out, without_diagonal
 from loce_jax.study.outcome import Outcome
 from loce_jax.study.subject import Subject
 
@@ -70,9 +69,8 @@ def _pairs(names, matrices):
 
 
 def _draw(names, matrices):
-    side = side_of(len(names))
-    figure = Figure(figsize=(side * len(matrices), side), layout="constrained")
-    for axes, (title, matrix) in zip(np.atleast_1d(figure.subplots(1, len(matrices))), matrices.items(), strict=True):
+    figure, places = lay_out(len(matrices), len(names))
+    for axes, (title, matrix) in zip(places, matrices.items(), strict=True):
         draw_matrix(axes, without_diagonal(matrix), names, names)
         axes.set_title(title, fontsize=10)
     return figure

@@ -9,7 +9,7 @@ from loce_jax.analysis.names import short_names
 from loce_jax.analysis.stats import CRITERIA, best_layer, summarise
 from loce_jax.analysis.tables import Table, iou_table
 from loce_jax.checks import check_known
-from loce_jax.plots.curves import draw_bars, draw_curves
+from loce_jax.plots.curves import draw_bars, draw_points
 from loce_jax.store import Run
 from loce_jax.study.outcome import Outcome
 
@@ -48,19 +48,21 @@ def _numbers(row):
 
 
 def _draw(found, layers):
-    concepts = [row.concept for row in found[layers[0]][:-1]]
-    figure = Figure(figsize=(max(7, 3 + 0.2 * len(concepts)), 7.5), layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True)
     short = dict(zip(layers, short_names(layers), strict=True))
-    spreads = {short[layer]: _column(found[layer], "std_iou") for layer in layers}
-    means = {short[layer]: _column(found[layer], "mean_iou") for layer in layers}
-    draw_curves(above, np.arange(len(concepts)), means, spreads=spreads)
-    above.set(title="mean IoU, band: one standard deviation", ylabel="IoU", ylim=(0, 1))
-    draw_bars(below, concepts, {short[layer]: _column(found[layer], "failures") for layer in layers})
+    means, spreads, failures = (
+        {short[layer]: np.array([getattr(row, name) for row in found[layer][:-1]], float) for layer in layers}
+        for name in ("mean_iou", "std_iou", "failures")
+    )
+    best_first = np.argsort(-np.mean(list(means.values()), axis=0), kind="stable")
+    concepts = [found[layers[0]][place].concept for place in best_first]
+    figure = Figure(figsize=(min(16, max(7, 3 + 0.2 * len(concepts))), 7.5), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    means, spreads, failures = (
+        {layer: values[best_first] for layer, values in each.items()} for each in (means, spreads, failures)
+    )
+    draw_points(above, concepts, means, spreads=spreads)
+    above.set(title="mean IoU, line: one standard deviation to both sides", ylabel="IoU", ylim=(0, 1))
+    draw_bars(below, concepts, failures)
     below.set(title="failures (IoU 0)", ylabel="share of LoCEs", ylim=(0, 1))
-    below.tick_params(axis="x", rotation=90)
+    below.get_legend().remove()
     return figure
-
-
-def _column(rows, name):
-    return np.array([getattr(row, name) for row in rows[:-1]], float)

@@ -15,6 +15,7 @@ from loce_jax.study.subject import Subject
 
 _OWN = ("image", "image_id", "concept", "annotations", "status", "reason", "loss", "area", "iou")
 _MOST_EFFECTS = 5
+_MOST_STRIPS = 8
 _LEVEL = 0.05  # of the adjusted p-value, above which a fact may be chance
 _MOST_WORDS = 24  # distinct values up to which a fact in words says something of a group
 
@@ -38,7 +39,7 @@ def study_subconcepts(subject: Subject) -> Outcome:
         }
         found.append((concept, len(places), len(groups), best, split.p_value))
         effects += [row for group in groups for row in _effects(concept, group)]
-        if options.concept is not None or (len(groups) > 1 and concept in cloud.shown):
+        if options.concept is not None or (len(groups) > 1 and len(strips) + len(groups) <= _MOST_STRIPS):
             strips += [(concept, group, places[group.members[: options.shown]]) for group in groups]
     columns = ("concept", "group", "share", "fact", "delta", "inside", "outside", "adjusted p")
     return Outcome(
