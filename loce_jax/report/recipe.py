@@ -15,8 +15,8 @@ def name_recipe(plan: Mapping[str, Any]) -> str:
     solver = plan.get("solver", {})
     if solver.get("recipe", "paper") == "paper":
         return "paper"
-    told = [f"{name} {_short(solver.get(name))}" for name in ("strength", "whitening", "balance")]
-    return f"{solver['recipe']}, {', '.join(told)}"
+    told = [f"{name} {_short(solver[name])}" for name in ("strength", "whitening", "balance") if name in solver]
+    return ", ".join([solver["recipe"], *told])
 
 
 def _short(value):

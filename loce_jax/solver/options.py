@@ -84,8 +84,8 @@ class SolverOptions:
         for name, high in (("strength", float("inf")), ("tolerance", 1)):
             if not 0 < getattr(self, name) < high:
                 raise InputError(
-                    f"`{name}` must be above 0 and below {high:g}, for the ridge recipe to have an answer that can be "
-                    f"reached, but got {getattr(self, name)}. The default is {type(self).__dict__[name]:g}."
+                    f"`{name}` must be above 0 and below {high:g}, but got {getattr(self, name)}. Only then does the "
+                    f"ridge recipe have one answer, and an end; try {SolverOptions.__dict__[name]:g}."
                 )
         for name in ("whitening", "balance"):
             value = getattr(self, name)
