@@ -99,7 +99,7 @@ SKIPPED = []
 
 
 def pytest_runtest_logreport(report):
-    if report.skipped:
+    if report.skipped and not hasattr(report, "wasxfail"):  # a failure that is expected, with its reason, is no skip
         SKIPPED.append(
             (report.nodeid, str(report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr))
         )
