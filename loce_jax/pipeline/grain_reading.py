@@ -38,9 +38,10 @@ def _read(count: int, opener: Opener, chunks: Mapping[str, Sequence[Item]]) -> C
         try:
             here = [next(opened) for _ in items]
         except RuntimeError as error:
+            why = str(error).partition("\n")[0]
             raise OSError(
-                "`readers` must stay alive, but one of these processes ended, perhaps for want of memory. The same "
-                "command continues the run; without `readers`, threads read."
+                f"`readers` must stay alive, but one of these processes ended, perhaps for want of memory: {why} The "
+                "same command continues the run; without `readers`, threads read."
             ) from error
         yield name, here
 

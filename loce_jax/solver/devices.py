@@ -56,7 +56,10 @@ def _ridge_together(samples, options, setting):
 
 
 def in_parts(function, arrays, size):
-    """`function` of `size` rows of arrays at a time, in a loop, and of those that are left."""
+    """`function` of `size` rows of `arrays` at a time, in a loop, and of those that are left; its results, joined.
+
+    `jax.lax.map` would map a function of one row, but rows that work in rounds know of each other.
+    """
     n = len(jax.tree.leaves(arrays)[0])
     looped = n - n % size
     split = jax.tree.map(lambda array: array[:looped].reshape(-1, size, *array.shape[1:]), arrays)

@@ -85,7 +85,7 @@ class SolverOptions:
             if not 0 < getattr(self, name) < high:
                 raise InputError(
                     f"`{name}` must be above 0 and below {high:g}, but got {getattr(self, name)}. Only then does the "
-                    f"ridge recipe have one answer, and an end; try {SolverOptions.__dict__[name]:g}."
+                    f"ridge recipe have one answer, and an end; try {getattr(SolverOptions, name):g}."
                 )
         for name in ("whitening", "balance"):
             value = getattr(self, name)
