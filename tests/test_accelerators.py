@@ -1,6 +1,7 @@
-"""What `blocked` asks of a device can be compiled for any: its programs, as its callers call them, lowered for each."""
+"""Programs for accelerators, seen without one: `blocked` is lowered for each platform, and no product loses digits."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import export
@@ -8,7 +9,12 @@ from jax import export
 from loce_jax.analysis import blocked
 from loce_jax.analysis.contacts import find_contacts
 from loce_jax.analysis.neighbours import nearest_neighbours
+from loce_jax.solver import SolverOptions, project
+from loce_jax.solver.devices import solve_together
+from loce_jax.solver.ridge import Setting
+from loce_jax.solver.whitening import Whitening, _measure
 
+CELLS, VECTORS, WHITENING = jnp.zeros((2, 3, 4, 16)), jnp.zeros((5, 16)), Whitening(jnp.zeros(16), jnp.eye(16))
 PLATFORMS = ("cpu", "cuda", "tpu")
 PROGRAMS = {name: program for name, program in vars(blocked).items() if isinstance(program, type(jax.jit(abs)))}
 
@@ -46,11 +52,38 @@ def test_every_program_is_lowered_for_every_platform(name, platform, calls):
         assert "f64" not in exported.mlir_module(), "no accelerator is quick at it, and TPUs have none"
 
 
-def test_products_are_asked_for_in_all_digits(calls):
-    """A GPU would else round the factors to 10 bits (TF32), a TPU to 8, and the bounds of `blocked` would not hold."""
-    products = []
-    for name, program in PROGRAMS.items():
-        for arguments in calls[name]:
-            text = export.export(program)(*(jax.ShapeDtypeStruct(*each) for each in arguments)).mlir_module()
-            products += [line for line in text.splitlines() if "stablehlo.dot" in line]
-    assert products and all("precision = [HIGHEST, HIGHEST]" in line for line in products)
+def products(program, *arguments):
+    text = export.export(jax.jit(program))(*arguments).mlir_module()
+    return [line for line in text.splitlines() if "stablehlo.dot" in line]
+
+
+def in_all_digits(lines):
+    """A GPU would else round the factors to 10 bits (TF32), a TPU to 8."""
+    return len(lines) > 0 and all("precision = [HIGHEST, HIGHEST]" in line for line in lines)
+
+
+def test_bounds_on_distances_are_multiplied_in_all_digits(calls):
+    for arguments in calls["_squares"]:
+        assert in_all_digits(products(blocked._squares, *(jax.ShapeDtypeStruct(*each) for each in arguments)))
+
+
+@pytest.mark.parametrize("grid", [(3, 4), (5, 6)])  # fewer cells than channels, and more
+@pytest.mark.parametrize("options", [SolverOptions.paper(), SolverOptions(objective="mse"), SolverOptions.ridge()])
+def test_solvers_multiply_in_all_digits(grid, options):
+    cells, targets = jnp.zeros((2, *grid, 16)), jnp.zeros((2, 3, 20, 20))
+    samples = cells, targets, jnp.ones((2, 3), bool), jnp.zeros(16)
+    setting = Setting(WHITENING, jnp.array(0.1), jnp.array(0.5)) if options.recipe == "ridge" else None
+    assert in_all_digits(products(lambda *arrays: solve_together(arrays[0], options, arrays[1]), samples, setting))
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments"),
+    [
+        (project, (CELLS[0], VECTORS[0])),
+        (Whitening.__call__, (WHITENING, CELLS)),
+        (Whitening.raw, (WHITENING, VECTORS, jnp.zeros(5))),
+        (_measure, (CELLS,)),
+    ],
+)
+def test_what_is_drawn_and_whitened_is_multiplied_in_all_digits(program, arguments):
+    assert in_all_digits(products(program, *arguments))

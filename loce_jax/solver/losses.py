@@ -75,18 +75,22 @@ OBJECTIVES = {
 }
 
 
-def loss(objective: Objective, logits: Float[Array, "H W"], target: Float[Array, "H W"]) -> Float[Array, ""]:
+def loss(
+    objective: Objective, logits: Float[Array, "H W"], target: Float[Array, "H W"], background: Float[Array, ""]
+) -> Float[Array, ""]:
     """The objective of one response map on the target's grid, without the penalty on the vector.
 
-    >>> mask = jnp.array([[1.0, 0.0]])
-    >>> float(loss(OBJECTIVES["bce"], jnp.array([[30.0, -30.0]]), mask))
+    `background` is the target's `background_share`; it is asked for because XLA would count it anew in every step.
+
+    >>> mask, half = jnp.array([[1.0, 0.0]]), jnp.array(0.5)
+    >>> float(loss(OBJECTIVES["bce"], jnp.array([[30.0, -30.0]]), mask, half))
     -1.0
-    >>> float(loss(OBJECTIVES["mse"], jnp.zeros((1, 2)), mask))
+    >>> float(loss(OBJECTIVES["mse"], jnp.zeros((1, 2)), mask, half))
     0.25
-    >>> float(loss(OBJECTIVES["mae"], jnp.zeros((1, 2)), mask))
+    >>> float(loss(OBJECTIVES["mae"], jnp.zeros((1, 2)), mask, half))
     0.5
     """
-    values = objective.value(jax.nn.sigmoid(logits), target, background_share(target))
+    values = objective.value(jax.nn.sigmoid(logits), target, background)
     return jnp.mean(values) if objective.averaged else jnp.sum(values)
 
 

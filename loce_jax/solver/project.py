@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from loce_jax.precision import matmul
 from loce_jax.resampling import bilinear_matrix
 
 
@@ -16,7 +17,7 @@ def enlarge(responses: Float[Array | np.ndarray, "*rows h w"], size: tuple[int, 
     rows, columns = (
         jnp.asarray(bilinear_matrix(*ab), jnp.float32) for ab in zip(responses.shape[-2:], size, strict=True)
     )
-    return rows @ responses.astype(jnp.float32) @ columns.T
+    return matmul(matmul(rows, responses.astype(jnp.float32)), columns.T)
 
 
 def project(
@@ -34,5 +35,5 @@ def project(
     >>> bool((project(jnp.ones((2, 2, 3)), jnp.zeros(3), (4, 4)) == 0.5).all())
     True
     """
-    response = activations.astype(jnp.float32) @ vector.astype(jnp.float32) + bias
+    response = matmul(activations.astype(jnp.float32), vector.astype(jnp.float32)) + bias
     return jax.nn.sigmoid(enlarge(response, size))

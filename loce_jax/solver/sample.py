@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from loce_jax.precision import matmul
 from loce_jax.solver.adamw import Moments, adamw_step, corrections
-from loce_jax.solver.losses import OBJECTIVES, loss, magnitude
+from loce_jax.solver.losses import OBJECTIVES, background_share, loss, magnitude
 from loce_jax.solver.options import SolverOptions
 from loce_jax.solver.solution import Solution, Status
 
@@ -31,10 +32,10 @@ def solve_one(
     finite = jnp.all(jnp.isfinite(activations)) & jnp.all(jnp.isfinite(target))
     given = jnp.where(finite, activations, 0)
     target = jnp.where(finite, target, 0)
-    objective = OBJECTIVES[options.objective]
+    objective, background = OBJECTIVES[options.objective], background_share(target)
 
     def height(vector, activations):
-        value = loss(objective, enlarge(respond(activations, vector), resize), target)
+        value = loss(objective, enlarge(respond(activations, vector), resize), target, background)
         return _penalise(value, vector, valid & finite, options) if objective.penalised else value
 
     def step(carry, correction):
@@ -53,13 +54,13 @@ def solve_one(
 def respond(activations: Float[Array, "h w c"], vector: Float[Array, " c"]) -> Float[Array, "h w"]:
     """``activations @ vector`` in float32; half-precision activations are widened as they are read."""
     wide = activations.astype(jnp.float32)
-    return wide @ vector if activations.dtype == jnp.float32 else jnp.sum(wide * vector, axis=-1)
+    return matmul(wide, vector) if activations.dtype == jnp.float32 else jnp.sum(wide * vector, axis=-1)
 
 
 def enlarge(response: Float[Array, "h w"], resize: Resize) -> Float[Array, "H W"]:
     """The response on the target's grid."""
     rows, columns = resize
-    return rows @ response @ columns.T
+    return matmul(matmul(rows, response), columns.T)
 
 
 def judge_one(sample, valid, found, *, resize: Resize, options: SolverOptions) -> Solution:

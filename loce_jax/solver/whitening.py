@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from loce_jax.checks import InputError
+from loce_jax.precision import matmul
 
 SHRINKAGE = 0.01  # of the mean variance, added to every direction: c may exceed the number of pixels
 
@@ -33,7 +34,7 @@ class Whitening(NamedTuple):
     def __call__(self, activations: Float[Array | np.ndarray, "*axes c"]) -> Float[Array, "*axes c"]:
         """Activations in the new coordinates, float32."""
         centred = jnp.asarray(activations).astype(self.matrix.dtype) - self.mean
-        return jnp.matmul(centred, self.matrix, precision=jax.lax.Precision.HIGHEST)
+        return matmul(centred, self.matrix)
 
     def raw(
         self, vector: Float[Array | np.ndarray, "*rows c"], bias: Float[Array | np.ndarray, "*rows"]
@@ -45,8 +46,8 @@ class Whitening(NamedTuple):
         >>> (7.0 * filter + offset).tolist(), (whitening(jnp.array([7.0])) * 4 + 1).tolist()
         ([9.0], [9.0])
         """
-        filters = jnp.matmul(jnp.asarray(vector), self.matrix, precision=jax.lax.Precision.HIGHEST)
-        return filters, jnp.asarray(bias) - filters @ self.mean
+        filters = matmul(jnp.asarray(vector), self.matrix)
+        return filters, jnp.asarray(bias) - matmul(filters, self.mean)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,4 +144,4 @@ def _measure(activations):
     pixels = jnp.where(finite[:, None, None], pixels, 0)
     means = pixels.mean(axis=1)
     centred = (pixels - means[:, None]).reshape(-1, c)
-    return means, finite, jnp.matmul(centred.T, centred, precision=jax.lax.Precision.HIGHEST)
+    return means, finite, matmul(centred.T, centred)

@@ -1,0 +1,14 @@
+"""Matrix products in all digits of float32, wherever they run."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def matmul(a: Float[Array, "..."], b: Float[Array, "..."]) -> Float[Array, "..."]:
+    """``a @ b``, where a GPU would round float32 factors to 10 bits (TF32) and a TPU to 8 (bfloat16) if not told.
+
+    >>> matmul(jnp.array([[1.0, 2.0]]), jnp.array([3.0, 4.0])).tolist()
+    [11.0]
+    """
+    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
