@@ -5,11 +5,11 @@
     report      all recipes at the defaults on the other photos, and how stable their LoCEs are
     page        draws quality.jsonl beside this file as quality.png and quality_short.png, and prints its tables
 
-The first two print JSON lines: the machine, then one for each network, layer, data and recipe.  A measure is its mean
-or ``[mean, low, high]``, with a 95 % interval over photos drawn with replacement; "versus" holds a recipe's difference
-from the paper's on the same draws.  The mean of IoU is over rows, the mean of precision over the means of concepts
-with enough rows: "p10" is precision at 10 under cosine, "p_other10" the same without neighbours of the same photo, or
-video sequence.
+The first two print JSON lines: the machine, then one for each network, layer, data and recipe.  A measure is ``[mean,
+low, high]``, with a 95 % interval over photos drawn with replacement, to develop its mean alone; "versus" holds a
+recipe's difference from the paper's on the same draws.  The mean of IoU is over rows, the mean of precision over the
+means of concepts with enough rows: "p10" is precision at 10 under cosine, "p_other10" the same without neighbours of
+the same photo, or video sequence.  Counts and "capybara_separation", a ratio of two extremes, have no interval.
 Activations are kept in ``--cache``, so that another run only solves.
 """
 
@@ -26,8 +26,8 @@ from pathlib import Path
 
 import numpy as np
 from machine import machine
-from quality_data import CHANGED_MASKS, CHANGED_PHOTOS, PARTS, Part, Rows, activations_of, open_part, read_rows
-from quality_measures import Measured, average, compare_cosine, draws_of, interval, measure, separate_animals
+from quality_data import CHANGED_MASKS, CHANGED_PHOTOS, PARTS, Part, activations_of, open_part, read_rows
+from quality_measures import compare_cosine, differ, draws_of, interval, measure, summarise
 from quality_recipes import Recipe, Task, mean_difference, one_a_concept, paper, paper_by_mean, paper_turned, ridge
 
 from loce_jax import load_network
@@ -156,18 +156,13 @@ def judge(task: Task, recipes: Mapping[str, Recipe], *, enough: int) -> Iterator
         found = recipe(task)
         measured = measure(found.vectors, found.responses, task.rows, enough=enough)
         base = base or measured
-        draws = {key: average(key, values, task.rows, drawn) for key, values in measured.rows.items()}
-        line = {key: _rounded(means) if key in COMPARED else _short(means[0]) for key, means in draws.items()}
-        whole = {"iou_median": float(np.nanmedian(measured.rows["iou"])), **measured.whole}
-        if found.vectors is not None and "capybara" in task.rows.concepts:
-            whole |= separate_animals(found.vectors, task.rows)
-        line |= {key: _short(value) for key, value in whole.items()}
-        yield {"recipe": name, **line, "versus": _differences(measured, base, task.rows, drawn)}
-
-
-def _differences(measured: Measured, base: Measured, rows: Rows, drawn: np.ndarray) -> dict[str, list]:
-    shared = [name for name in COMPARED if name in measured.rows]
-    return {name: _rounded(average(name, measured.rows[name] - base.rows[name], rows, drawn)) for name in shared}
+        means = {key: _rounded(summarise(key, values, task.rows, drawn)) for key, values in measured.rows.items()}
+        apart = {
+            key: _rounded(differ(key, values, base.rows[key], task.rows, drawn))
+            for key, values in measured.rows.items()
+        }
+        whole = {key: _short(value) for key, value in measured.whole.items()}
+        yield {"recipe": name, **means, **whole, "versus": apart}
 
 
 def in_short(line: dict) -> dict:
@@ -198,8 +193,8 @@ def shake(task: Task, parts: Sequence[Part], photos: Mapping[str, np.ndarray]) -
         for name, recipe in REPORTED.items():
             cosines = compare_cosine(plain[name], recipe(changed).vectors)
             base = cosines if base is None else base
-            versus = {"cosine": _rounded(average("cosine", cosines - base, task.rows, drawn))}
-            cosine = _rounded(average("cosine", cosines, task.rows, drawn))
+            versus = {"cosine": _rounded(differ("cosine", cosines, base, task.rows, drawn))}
+            cosine = _rounded(summarise("cosine", cosines, task.rows, drawn))
             yield {"recipe": name, "change": change, "cosine": cosine, "versus": versus}
 
 

@@ -3,17 +3,17 @@
 Letters: r rows, q measures, n photos, d draws, h x w grid cells, th x tw the target's grid.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from quality_data import Rows
+from scipy.spatial.distance import cdist
+from sklearn.metrics import silhouette_samples
 
 from loce_jax.analysis.clustering import cluster
-from loce_jax.analysis.overlap import overlap_ratio
-from loce_jax.analysis.purity import cluster_purity
-from loce_jax.analysis.quality import describe_quality
 from loce_jax.analysis.retrieval import precision_at
 from loce_jax.analysis.separation import pairwise_separation
 from loce_jax.resampling import bilinear_matrix
@@ -44,7 +44,8 @@ class Measured:
 
     Attributes:
         rows: NaN where a row has no say: an area out of range, or a concept with too few rows to be looked for.
-        whole: purity (and its number of clusters), overlap, silhouette.
+        whole: the number of clusters; where there are capybaras, their separation from the animals, and the number of
+            these.
     """
 
     rows: Mapping[str, Float[np.ndarray, " r"]]
@@ -56,6 +57,8 @@ def measure(
 ) -> Measured:
     """IoU of every row; of the vectors, where there are any, what the cloud of them says.
 
+    Neighbours and clusters are those of all rows, whichever rows are drawn later.
+
     Args:
         rows: what was to be found.
         vectors: None for a recipe without vectors of its own for each row; rows of NaN are left out.
@@ -65,6 +68,7 @@ def measure(
     iou = iou_of(responses, rows.targets)
     found = {
         "iou": iou,
+        "iou_median": iou,
         "failures": np.where(np.isnan(iou), np.nan, iou == 0),
         "iou_small": np.where(rows.areas < SMALL, iou, np.nan),
         "iou_large": np.where(rows.areas > LARGE, iou, np.nan),
@@ -78,43 +82,70 @@ def measure(
     for name, groups in ways.items():
         scores = precision_at(vectors[good], rows.concepts[good], KS, images=groups).precision.per_query
         for k, column in zip(KS, scores.T, strict=True):
-            values = np.full(iou.shape, np.nan)
-            values[good] = column
-            found[f"{name}{k}"] = np.where(asking, values, np.nan)
-    several = len(np.unique(rows.concepts[asking])) > 1
-    return Measured(found, _describe(vectors[asking], rows.concepts[asking]) if several else {})
+            found[f"{name}{k}"] = np.where(asking, _spread(good, column), np.nan)
+    whole: dict[str, float] = {}
+    if len(np.unique(rows.concepts[asking])) > 1:
+        points, concepts = _unit(vectors[asking]), rows.concepts[asking]
+        clusters = cluster(points, concepts).labels
+        whole["clusters"] = int(clusters.max()) + 1
+        found["purity"] = _spread(asking, in_majority(clusters, concepts))
+        found["overlap"] = _spread(asking, nearer_concepts(points, concepts))
+        found["silhouette"] = _spread(asking, silhouette_samples(points, concepts))
+    if "capybara" in rows.concepts:
+        kept = good & np.isin(rows.concepts, ("capybara", *ANIMALS))
+        animals = separate_animals(_unit(vectors[kept]), rows.concepts[kept])
+        found |= {name: _spread(kept, values) for name, values in animals.rows.items()}
+        whole |= animals.whole
+    return Measured(found, whole)
 
 
-def _describe(vectors, concepts):
-    """Numbers that are of a cloud and of no row; lengths of vectors are a recipe's own affair, so all are made 1."""
-    vectors = _unit(vectors)
-    clusters = cluster(vectors, concepts).labels
-    matrix = overlap_ratio(vectors, concepts).matrix
-    return {
-        "purity": cluster_purity(clusters, concepts),
-        "clusters": int(clusters.max()) + 1,
-        "overlap": float(matrix[~np.eye(len(matrix), dtype=bool)].mean()),
-        "silhouette": describe_quality(vectors, concepts, clusters).silhouette,
-    }
+def _spread(kept, values):
+    """The values of the rows that are kept, among NaN for the others."""
+    every = np.full(kept.shape, np.nan)
+    every[kept] = values
+    return every
 
 
-def separate_animals(vectors: Float[np.ndarray, "r c"], rows: Rows) -> dict[str, float]:
-    """How far capybaras are from COCO's animals, all of these as one concept, on vectors of length 1.
+def in_majority(clusters: Int[np.ndarray, " r"], concepts: Shaped[np.ndarray, " r"]) -> Bool[np.ndarray, " r"]:
+    """Whether a row is of its cluster's most common concept: the first of them, in order, where two are as common.
+
+    The mean is the clusters' purity.
+    """
+    names, codes = np.unique(concepts, return_inverse=True)
+    counts = np.zeros((int(clusters.max()) + 1, len(names)), int)
+    np.add.at(counts, (clusters, codes), 1)
+    return counts.argmax(axis=1)[clusters] == codes
+
+
+def nearer_concepts(points: Float[np.ndarray, "r c"], concepts: Shaped[np.ndarray, " r"]) -> Float[np.ndarray, " r"]:
+    """The share of the other concepts that are strictly nearer to a row than the nearest other row of its own.
+
+    The mean over a concept's rows, and then over the concepts, is the mean of `overlap_ratio` off its diagonal; a
+    concept of one row is NaN.
+    """
+    distances = cdist(points, points)
+    np.fill_diagonal(distances, np.inf)
+    nearest = np.array([distances[:, concepts == name].min(axis=1) for name in np.unique(concepts)])
+    own = np.where(np.unique(concepts)[:, None] == concepts, nearest, np.inf).min(axis=0)
+    return np.where(np.isfinite(own), (nearest < own).mean(axis=0) * len(nearest) / (len(nearest) - 1), np.nan)
+
+
+def separate_animals(points: Float[np.ndarray, "r c"], concepts: Shaped[np.ndarray, " r"]) -> Measured:
+    """How far capybaras are from the other animals, all of these as one concept.
 
     Separation is 0 to about 1, higher is better; the overlaps are shares of capybaras that are nearer to an animal than
     to another capybara, and the other way round.
     """
-    kept = np.isin(rows.concepts, ("capybara", *ANIMALS)) & np.isfinite(vectors).all(axis=1)
-    labels = np.where(rows.concepts[kept] == "capybara", "capybara", "other")
-    points = _unit(vectors[kept])
-    (_, astray), (mixed, _) = overlap_ratio(points, labels).matrix
-    return {
-        "animals": int((labels == "other").sum()),
-        "capybara_separation": float(pairwise_separation(points, labels).matrix[0, 1]),
-        "capybara_overlap": float(astray),
-        "animals_overlap": float(mixed),
-        "capybara_silhouette": describe_quality(points, labels, labels).silhouette,
+    theirs = concepts != "capybara"
+    labels = np.where(theirs, "other", "capybara")
+    nearer = nearer_concepts(points, labels)
+    rows = {
+        "capybara_overlap": np.where(theirs, np.nan, nearer),
+        "animals_overlap": np.where(theirs, nearer, np.nan),
+        "capybara_silhouette": silhouette_samples(points, labels),
     }
+    separation = float(pairwise_separation(points, labels).matrix[0, 1])
+    return Measured(rows, {"animals": int(theirs.sum()), "capybara_separation": separation})
 
 
 def compare_cosine(vectors: Float[np.ndarray, "r c"], others: Float[np.ndarray, "r c"]) -> Float[np.ndarray, " r"]:
@@ -135,18 +166,47 @@ def draws_of(rows: Rows, draws: int = DRAWS, seed: int = 0) -> Int[np.ndarray, "
     return np.concatenate([np.ones((1, n), int), counts])[:, rows.photos]
 
 
-def average(
+def summarise(
     name: str, values: Float[np.ndarray, " r"], rows: Rows, drawn: Int[np.ndarray, "d r"]
 ) -> Float[np.ndarray, " d"]:
-    """A measure's mean in every draw: of precision ("p...") over the means of the concepts, else over the rows."""
+    """A measure in every draw.
+
+    The median of "iou_median"; of precision ("p10", ...) and "overlap" the mean over the means of the concepts; else
+    the mean over the rows.
+    """
     there = ~np.isnan(values)
-    labels = np.where(name.startswith("p"), rows.concepts, "")[there]
+    values, drawn = values[there], drawn[:, there]
+    if name == "iou_median":
+        return _median(values, drawn)
+    by_concept = name == "overlap" or re.fullmatch(r"p(_other)?\d+", name)
+    labels = rows.concepts[there] if by_concept else np.zeros(len(values))
     member = (labels[:, None] == np.unique(labels)).astype(float)
-    weights = drawn[:, there].astype(float)
+    weights = drawn.astype(float)
     counts = weights @ member
-    means = (weights * values[there]) @ member / np.where(counts > 0, counts, 1)
+    means = (weights * values) @ member / np.where(counts > 0, counts, 1)
     with np.errstate(invalid="ignore"):  # a draw may hold no row that has a say
         return (means * (counts > 0)).sum(axis=1) / (counts > 0).sum(axis=1)
+
+
+def _median(values, drawn):
+    order = np.argsort(values)
+    values, below = values[order], np.cumsum(drawn[:, order], axis=1)
+    n = below[:, -1:]
+    middle = [(below < half).sum(axis=1) for half in ((n + 1) // 2, n // 2 + 1)]  # of an even number there are two
+    return np.where(n[:, 0] > 0, np.append(values, np.nan)[middle].mean(axis=0), np.nan)
+
+
+def differ(
+    name: str,
+    values: Float[np.ndarray, " r"],
+    base: Float[np.ndarray, " r"],
+    rows: Rows,
+    drawn: Int[np.ndarray, "d r"],
+) -> Float[np.ndarray, " d"]:
+    """By how much a measure of some values is above that of others, in every draw, over the rows that have both."""
+    both = ~np.isnan(values + base)
+    ours, theirs = (summarise(name, np.where(both, each, np.nan), rows, drawn) for each in (values, base))
+    return ours - theirs
 
 
 def interval(draws: Float[np.ndarray, " d"]) -> tuple[float, float, float]:

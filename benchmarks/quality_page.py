@@ -25,9 +25,13 @@ OF_MASKS: Numbers = (
 OF_NEIGHBOURS: Numbers = tuple(
     (f"P@{k}{who}", f"p{way}{k}", 3) for who, way in (("", ""), (" other", "_other")) for k in (1, 5, 10, 40)
 )
-JUDGED = {head: key for head, key, _ in (*OF_MASKS, *OF_NEIGHBOURS) if key not in ("iou_median", "clusters")}
+JUDGED = {head: key for head, key, _ in (*OF_MASKS, *OF_NEIGHBOURS) if key != "clusters"}
+MORE = {  # the other measures, in the order of their tables
+    "masks": ("median", "empty", "small", "large"),
+    "neighbours": ("P@5", "P@40", "P@5 other", "P@40 other"),
+    "the cloud": ("purity", "overlap", "silhouette"),
+}
 ANIMALS = {
-    "separation": "capybara_separation",
     "capybaras nearer to an animal": "capybara_overlap",
     "animals nearer to a capybara": "animals_overlap",
     "silhouette": "capybara_silhouette",
@@ -58,7 +62,10 @@ def tables(lines: Sequence[dict]) -> Iterator[str]:
     yield "\n### How often ridge is above the paper's recipe, on photos of the report alone\n"
     yield from _verdict(apart)
     yield "\n### The paper's recipe, and what ridge adds to it\n"
-    yield from _versus(judged)
+    yield from _versus(judged, COMPARED)
+    for title, heads in MORE.items():
+        yield f"\n### The paper's recipe, and what ridge adds to it: {title}\n"
+        yield from _versus(judged, {head: JUDGED[head] for head in heads})
     yield "\n### The paper's LoCEs turned into ridge's coordinates: where they find no less than ridge's\n"
     yield from _turned(apart)
     yield "\n### All recipes: masks, and the cloud of LoCEs, means over the layers\n"
@@ -66,7 +73,7 @@ def tables(lines: Sequence[dict]) -> Iterator[str]:
     yield "\n### All recipes: neighbours, means over the layers\n"
     yield from _numbers([line for line in plain if "p1" in line], OF_NEIGHBOURS)
     yield "\n### Capybaras and COCO's animals\n"
-    yield from _animals([line for line in judged if "animals" in line and line["recipe"] in (PAPER, OURS)])
+    yield from _animals([line for line in judged if "animals" in line])
     yield "\n### Mean cosine of a LoCE with that of a changed mask or photo\n"
     yield from _stability(shaken)
     yield "\n### How often ridge's cosine is above the paper's\n"
@@ -163,23 +170,21 @@ def _verdict(judged):
     rows = []
     for head, key in JUDGED.items():
         apart = np.array([value(found[OURS], key) - value(found[PAPER], key) for found in settings])
-        above = below = "–"
-        if key in COMPARED.values():
-            _, low, high = np.array([found[OURS]["versus"][key] for found in settings]).T
-            above, below = str((low > 0).sum()), str((high < 0).sum())
+        _, low, high = np.array([found[OURS]["versus"][key] for found in settings]).T
+        above, below = str((low > 0).sum()), str((high < 0).sum())
         counts = str((apart > 0).sum()), above, str((apart < 0).sum()), below
         rows.append((head, *counts, f"{apart.mean():+.3f}", f"{apart.min():+.3f}", f"{apart.max():+.3f}"))
     heads = "above", "surely", "below", "surely", "mean difference", "least", "greatest"
-    yield f"Of {len(settings)} settings; of *empty* and *overlap* less is better, and a dash: no interval was made.\n"
+    yield f"Of {len(settings)} settings; of *empty* and *overlap* less is better.\n"
     yield from _table(("measure", *heads), rows)
 
 
-def _versus(judged):
+def _versus(judged, measures: Mapping[str, str]):
     rows = []
     for where, found in by_setting(judged).items():
-        cells = (_difference(value(found[PAPER], key), found[OURS]["versus"][key]) for key in COMPARED.values())
+        cells = (_difference(value(found[PAPER], key), found[OURS]["versus"][key]) for key in measures.values())
         rows.append((*where, *cells))
-    yield from _table(("data", "network and layer", *COMPARED), rows)
+    yield from _table(("data", "network and layer", *measures), rows)
 
 
 def _difference(base, found):
@@ -214,8 +219,13 @@ def _numbers(judged, numbers: Numbers):
 
 
 def _animals(judged):
-    rows = [(place(line), line["recipe"], *(f"{line[key]:.3f}" for key in ANIMALS.values())) for line in judged]
-    yield from _table(("network and layer", "recipe", *ANIMALS), rows)
+    rows = []
+    for (_, where), found in by_setting(judged).items():
+        paper, ours = found[PAPER], found[OURS]
+        separation = f"{paper['capybara_separation']:.3f}, {ours['capybara_separation']:.3f}"
+        cells = (_difference(value(paper, key), ours["versus"][key]) for key in ANIMALS.values())
+        rows.append((where, separation, *cells))
+    yield from _table(("network and layer", "separation: paper, ridge", *ANIMALS), rows)
 
 
 def _stability(shaken):
