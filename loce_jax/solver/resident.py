@@ -7,9 +7,9 @@ registers, and its activations are read from memory in the first step only.  In 
 multiprocessor's own L1 first, then the GPU's L2, because only as many samples are in work as fit there together.
 Registers would hold 64 KB of a sample besides, not all of it; whether that is worth its code, a GPU must say.
 
-Written with Pallas for its Triton backend.  Seen in Pallas's interpreter, and compiled for compute capability 9.0, by
-JAX 0.10.2 whole and with Triton 3.9 (7x7x2048 and 14x14x768 in bfloat16 spill no register); never run on a GPU, for
-none was at hand.
+Written with Pallas for its Triton backend.  Seen in Pallas's interpreter, and compiled for compute capability 9.0 by
+JAX 0.10.2, where no shape that was tried and fits on chip spills a register (7x7x2048, 14x14x768 and 24x24x80 in
+bfloat16, 7x7x1280 in both); never run on a GPU, for none was at hand.
 Letters: n images, k concepts an image, h x w grid cells, c channels, H x W the target's grid, t steps.
 """
 
