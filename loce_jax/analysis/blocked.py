@@ -21,8 +21,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from loce_jax.precision import matmul
-
 _TILE = 2048  # rows and columns of a tile: 16 MB of distances, as long in the making as hundreds of dispatches
 _GROUP = 16  # neighbouring rows or columns that are looked through only if their least distance matters
 _TINY = 1e-30  # more than float32 loses below its range; the longest vector has length 1
@@ -195,7 +193,9 @@ def _extremes(squares, others):
 
 @jax.jit
 def _squares(x, x_square, y, y_square):
-    return jnp.maximum(x_square[:, None] + y_square - 2 * matmul(x, y.T), 0)
+    # Without HIGHEST, a GPU would round the inputs to 10 bits.
+    product = jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)
+    return jnp.maximum(x_square[:, None] + y_square - 2 * product, 0)
 
 
 @jax.jit

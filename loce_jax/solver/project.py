@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from loce_jax.precision import matmul
 from loce_jax.resampling import bilinear_matrix
+from loce_jax.solver.precision import matmul
 
 
 def enlarge(responses: Float[Array | np.ndarray, "*rows h w"], size: tuple[int, int]) -> Float[Array, "*rows H W"]:

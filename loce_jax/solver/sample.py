@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from loce_jax.precision import matmul
 from loce_jax.solver.adamw import Moments, adamw_step, corrections
 from loce_jax.solver.losses import OBJECTIVES, background_share, loss, magnitude
 from loce_jax.solver.options import SolverOptions
+from loce_jax.solver.precision import matmul
 from loce_jax.solver.solution import Solution, Status
 
 Resize = tuple[Float[Array, "H h"], Float[Array, "W w"]]

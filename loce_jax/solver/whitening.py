@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from loce_jax.checks import InputError
-from loce_jax.precision import matmul
+from loce_jax.solver.precision import matmul
 
 SHRINKAGE = 0.01  # of the mean variance, added to every direction: c may exceed the number of pixels
 
