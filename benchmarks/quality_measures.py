@@ -57,7 +57,8 @@ def measure(
 ) -> Measured:
     """IoU of every row; of the vectors, where there are any, what the cloud of them says.
 
-    Neighbours and clusters are those of all rows, whichever rows are drawn later.
+    Neighbours and clusters are those of all rows, whichever rows are drawn later.  What a cloud says is of vectors of
+    length 1, because lengths are a recipe's own affair.
 
     Args:
         rows: what was to be found.

@@ -63,8 +63,13 @@ def in_all_digits(lines):
 
 
 def test_bounds_on_distances_are_multiplied_in_all_digits(calls):
-    for arguments in calls["_squares"]:
-        assert in_all_digits(products(blocked._squares, *(jax.ShapeDtypeStruct(*each) for each in arguments)))
+    found = [
+        line
+        for name, program in PROGRAMS.items()
+        for arguments in calls[name]
+        for line in products(program, *(jax.ShapeDtypeStruct(*each) for each in arguments))
+    ]
+    assert in_all_digits(found)
 
 
 @pytest.mark.parametrize("grid", [(3, 4), (5, 6)])  # fewer cells than channels, and more
