@@ -5,6 +5,7 @@ the ratios and the machine's own limit (limits.py).  Every contender gets the sa
 
     ours                  `solve`, the paper's recipe
     ours_4                the same, four concepts an image: the mask and its reflections
+    half, half_4          the same on activations of 16 bits, float16
     ridge, ridge_4        `solve`, the ridge recipe, of the same
     rows, rows_4          the same on images that were whitened before: what a concept costs
     whitening             what an image costs: a product with a [c c] matrix, and the cells' inner products
@@ -41,7 +42,7 @@ ENLARGED = {  # samples it gets here: enlarged to 100 x 100, 64 take up to 17 GB
     (96, 56, 56): 32,  # fewer of them would fit malloc's own reserve, and not show what the batch of 64 costs
 }
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_TOP_PAD_": str(256 << 20)}
-OURS = ("ours", "ours_4", "ridge", "ridge_4", "rows", "rows_4", "whitening", "statistics")
+OURS = ("ours", "ours_4", "half", "half_4", "ridge", "ridge_4", "rows", "rows_4", "whitening", "statistics")
 RUNS = dict.fromkeys(OURS, 5) | {"reference": 2, "reference_tuned": 2, "low_resolution": 3}
 STEPS, LEARNING_RATE = 50, 0.1
 
@@ -77,6 +78,10 @@ def ours(activations: np.ndarray, masks: np.ndarray) -> Contender:
 
     data = jax.device_put(activations), jax.device_put(masks)
     return lambda: np.asarray(jax.block_until_ready(solve(*data, SolverOptions.paper())).losses[..., -1])
+
+
+def half(activations: np.ndarray, masks: np.ndarray) -> Contender:
+    return ours(activations.astype(np.float16), masks)
 
 
 def ridge(activations: np.ndarray, masks: np.ndarray) -> Contender:
@@ -165,6 +170,8 @@ def statistics(activations: np.ndarray, masks: np.ndarray) -> Contender:
 MAKERS = {
     "ours": ours,
     "ours_4": four(ours),
+    "half": half,
+    "half_4": four(half),
     "ridge": ridge,
     "ridge_4": four(ridge),
     "rows": rows,
@@ -260,6 +267,9 @@ def compare(shape: Shape, quick: bool, measured: dict[str, float]) -> Iterator[d
         **{f"over_{name}": round(ms[name] / mine, 2) for name in ms if name not in OURS},
         "ours_4_ms": four_ms,
         "four_concepts_gain": round(mine / four_ms, 2),
+        "half_ms": ms["half"],
+        "half_4_ms": ms["half_4"],
+        **{f"half_over_{name}": round(ms[name] / ms["half"], 2) for name in ms if name not in OURS},
         "ridge_ms": ms["ridge"],
         "ridge_4_ms": ms["ridge_4"],
         "whitening_ms": ms["whitening"],

@@ -14,11 +14,13 @@ import pytest
 from loce_jax import SolverOptions, Statistics, solve
 from loce_jax.solver import cpu, gpu
 from loce_jax.solver.compiling import kept
-from loce_jax.solver.cpu import sigmoid, solve_on_cores, taps
+from loce_jax.solver.cpu import solve_on_cores, taps
 from loce_jax.solver.devices import solve_together
 from loce_jax.solver.gpu import agrees_with_xla, solve_by_kernel
 from loce_jax.solver.losses import OBJECTIVES
+from loce_jax.solver.pixels import sigmoid
 from loce_jax.solver.ridge import Setting
+from loce_jax.solver.solution import Status
 
 GRIDS = {"odd": (5, 7, 13), "one cell": (1, 1, 3), "one row": (1, 6, 4), "finer than the target": (23, 30, 2)}
 
@@ -79,7 +81,7 @@ from loce_jax import solve
 from loce_jax.solver import cpu
 rng = np.random.default_rng(0)
 found = solve(rng.normal(size=(2, 13, 9, 37)).astype("float32"), rng.random((2, 50, 60), dtype=np.float32))
-hits = sum(cpu.solve_image.stats.cache_hits.values())
+hits = sum(cpu.solve_images.stats.cache_hits.values())
 print(hits, hashlib.sha256(np.asarray(found.vectors).tobytes() + np.asarray(found.iou).tobytes()).hexdigest())
 """
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
@@ -133,6 +135,20 @@ def test_no_samples_give_no_rows():
     assert empty.status.shape == (0,)
 
 
+@pytest.mark.parametrize("processor", ["this", "one that cannot widen float16"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_cores_read_half_precision_and_count_in_single(dtype, processor, monkeypatch):
+    """To the last bit, from the smallest number that float16 has to infinity and NaN."""
+    monkeypatch.setattr(cpu, "widens_half", lambda: processor == "this")
+    activations, masks, valid, start = samples((5, 7, 37), n=5)
+    activations[0, 0, 0, :3], activations[1, 0, 0, 0], activations[2, 3, 1, 2] = (6e-8, -6e-8, 0), np.inf, np.nan
+    half = np.asarray(jnp.asarray(activations).astype(dtype))
+    one, other = (solve_on_cores((a, masks, valid, start), SolverOptions()) for a in (half, half.astype("float32")))
+    assert other.status[:, 0].tolist() == [Status.OK, Status.NONFINITE, Status.NONFINITE, Status.OK, Status.OK]
+    for name in ("vectors", "losses", "responses", "iou", "status"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_xla_widens_half_precision_exactly(dtype):
     activations, *rest = samples((5, 7, 13))
@@ -173,6 +189,7 @@ from loce_jax import SolverOptions, Statistics, solve
 from loce_jax.mesh import divided
 from loce_jax.solver import devices
 from loce_jax.solver.ridge import Setting
+from loce_jax.solver.solution import Status
 given = dict(np.load(sys.argv[1]))
 options = SolverOptions(recipe=sys.argv[3])
 statistics = Statistics.of(given["activations"]) if options.recipe == "ridge" else None

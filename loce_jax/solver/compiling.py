@@ -3,9 +3,11 @@
 import inspect
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from numba import njit
 from numba.core.dispatcher import Dispatcher
+from numba.core.registry import cpu_target
 
 
 def compiled(function: Callable, *, reorder: bool = True) -> Dispatcher:
@@ -35,3 +37,10 @@ def kept(function: Callable) -> Dispatcher:
 def _arithmetic(reorder):
     orders = {"contract", "nsz", "reassoc"} if reorder else {"contract"}
     return {"fastmath": orders, "error_model": "numpy"}
+
+
+def widens_half() -> bool:
+    """Whether this processor turns float16 into float32; without, LLVM would call a function that is not there."""
+    target: Any = cpu_target.target_context
+    triple, _, features = target.codegen().magic_tuple()
+    return triple.startswith(("aarch64", "arm64")) or "+f16c" in features.split(",")

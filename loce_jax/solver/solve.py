@@ -67,7 +67,7 @@ def solve(  # noqa: PLR0913 - the samples, the recipe, and what some calls and o
     _check(activations, masks, valid, initial)
     _check_recipe(activations, options, initial, statistics)
     k = masks.shape[1:-2]
-    targets = masks.astype(np.float32).reshape(len(masks), *(k or (1,)), *masks.shape[-2:])
+    targets = masks.astype(np.float32, copy=False).reshape(len(masks), *(k or (1,)), *masks.shape[-2:])
     if valid is None:
         valid = np.ones(targets.shape[:2], bool)
     if initial is None or options.recipe == "ridge":
