@@ -224,6 +224,8 @@ def test_solves_inside_a_users_jit():
         (lambda a, m: (a[0], m), r"4 axes \[n h w c\].*got shape \(4, 3, 5\)"),
         (lambda a, m: (a.astype("int32"), m), r"float32, bfloat16, float16.*got int32"),
         (lambda a, m: (a, m[:2]), r"n = 3 as in `activations`, but got \(2, 9, 7\)"),
+        (lambda a, m: (a, m[:, :0]), r"have cells and channels, and `masks` pixels, but got .*\(3, 0, 7\)"),
+        (lambda a, m: (a[:, :, :0], m), r"have cells and channels.*got shapes \(3, 4, 0, 5\)"),
         (lambda a, m: (a, m * 255), r"lie in \[0, 1\], but got values from 0 to 255.*Divide 8-bit masks by 255"),
     ],
 )

@@ -8,6 +8,7 @@ Letters: n images, k concepts, h x w grid cells of the layer, p = h * w, c chann
 """
 
 import functools as ft
+import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
@@ -33,10 +34,12 @@ from loce_jax.solver.pixels import (
     ROWS_IN_CACHE,
     ZERO,
     Room,
-    background_share,
     clear,
+    copy,
+    look,
     overlap,
     redraw,
+    transpose,
 )
 from loce_jax.solver.sample import judge
 from loce_jax.solver.solution import Solution, Status
@@ -115,13 +118,17 @@ def solve_on_cores(samples: Samples, options: SolverOptions) -> Solution:
         np.array(np.broadcast_to(start, (n, k, c))),
         *(np.empty((n, k, *shape), np.float32) for shape in ((options.num_steps,), (h, w), (), (2,))),
     )
-    given, resize, numbers = (activations, targets, valid), (taps(h, H), taps(w, W)), recipe(options)
+    given, numbers = (activations, targets, valid), recipe(options)
     longest_first = np.argsort(-valid.sum(axis=1), kind="stable")
     threads = os.cpu_count() or 1
     several = max(1, n // (threads * SHARES))
-    shares = [longest_first[i : i + several] for i in range(0, n, several)]
+
+    def solve_share(first):
+        room, work = make_room((h, w), (H, W)), make_work((h, w), k, c)
+        solve_images(longest_first[first : first + several], given, room, work, numbers, found)
+
     with ThreadPoolExecutor(threads) as cores:
-        for _ in cores.map(lambda images: solve_images(images, given, resize, numbers, found), shares):
+        for _ in cores.map(solve_share, range(0, n, several)):
             pass
     finite = np.isfinite(found.vectors).all(axis=-1)
     lowest, highest = np.moveaxis(found.extremes, -1, 0)
@@ -131,80 +138,118 @@ def solve_on_cores(samples: Samples, options: SolverOptions) -> Solution:
     return jax.device_put(Solution(*found[:4], status))  # `jnp.asarray` compiles for each shape
 
 
+def make_room(grid: tuple[int, int], size: tuple[int, int]) -> Room:
+    """`Room` to enlarge responses on `grid` to `size`."""
+    (h, w), (H, W) = grid, size
+    return Room(
+        down=taps(h, H),
+        across=taps(w, W),
+        stretched=on_lines(W, h),
+        rows=on_lines(h + 1, W),
+        pulled=on_lines(h + 1, W),
+        band=on_lines(ROWS_IN_CACHE, W),
+    )
+
+
+class Work(NamedTuple):
+    """What is at hand of the k concepts of one image; responses, and their slopes, lie on their side.
+
+    Attributes:
+        first, second: AdamW's moments.
+        places: of the cells, in a response on its side.
+        real: the concepts, by their place among those of the image.
+    """
+
+    vectors: Float[np.ndarray, "k c"]
+    gradient: Float[np.ndarray, "k c"]
+    first: Float[np.ndarray, "k c"]
+    second: Float[np.ndarray, "k c"]
+    responses: Float[np.ndarray, "k w_plus_1 h"]
+    slopes: Float[np.ndarray, "k w_plus_1 h"]
+    backgrounds: Float[np.ndarray, " k"]
+    places: Int[np.ndarray, " p"]
+    real: Int[np.ndarray, " k"]
+
+
+def make_work(grid: tuple[int, int], k: int, c: int) -> Work:
+    """Space for up to `k` concepts."""
+    h, w = grid
+    return Work(
+        vectors=on_lines(k, c),
+        gradient=on_lines(k, c),
+        first=on_lines(k, c),
+        second=on_lines(k, c),
+        responses=on_lines(k, w + 1, h),
+        slopes=on_lines(k, w + 1, h),
+        backgrounds=np.zeros(k, np.float32),
+        places=np.arange(w * h).reshape(w, h).T.ravel(),
+        real=np.zeros(k, int),
+    )
+
+
+def on_lines(*shape: int) -> Float[np.ndarray, "..."]:
+    """Zeros that begin with a cache line; sums over them are a fifth faster."""
+    size = math.prod(shape)
+    room = np.zeros(size + LINE, np.float32)
+    skip = -(room.ctypes.data // room.itemsize) % LINE
+    return room[skip : skip + size].reshape(shape)
+
+
 @kept
-def solve_images(images, samples, resize, recipe, found):
+def solve_images(images, samples, room, work, recipe, found):
     """Some images and all their concepts; `found` is filled for them.
 
     Args:
         images: their places in what follows.
         samples: activations [n h w c], targets [n k H W], and which of them are real [n k].
-        resize: the taps of both axes.
+        room: to enlarge in, see `Room`.
+        work: to work in, see `Work`.
         recipe: the numbers of the options.
         found: see `Found`.
     """
     activations, targets, valid = samples
-    h, w = activations.shape[1:3]
-    H, W = targets.shape[2:]
-    down, across = resize
-    room = Room(down, across, on_lines(W, h), on_lines(h + 1, W), on_lines(h + 1, W), on_lines(ROWS_IN_CACHE, W))
+    vectors, losses, responses, ious, extremes = found
     for image in images:
-        real = np.flatnonzero(valid[image])
-        vectors, losses, responses, ious, extremes = found
+        count = 0
+        for j in range(valid.shape[1]):
+            if valid[image, j]:
+                work.real[count] = j
+                count += 1
         here = Found(vectors[image], losses[image], responses[image], ious[image], extremes[image])
-        solve_image(activations[image], targets[image], real, room, recipe, here)
+        solve_image((activations[image], targets[image]), count, room, work, recipe, here)
 
 
 @compiled
-def solve_image(activations, targets, real, room, recipe, found):
-    """One image and those of its concepts that are `real`; see `solve_images`."""
+def solve_image(image, count, room, work, recipe, found):
+    """One image, its activations and targets, and the first `count` of its concepts that are real."""
+    activations, targets = image
     h, w, c = activations.shape
-    H, W = targets.shape[1:]
-    k = len(real)
-    cells, places = activations.reshape(h * w, c), places_on_side(h, w)
-    vectors, gradient, first, second = on_lines(k, c), on_lines(k, c), on_lines(k, c), on_lines(k, c)
-    response, pull = on_lines(k, (w + 1) * h), on_lines(k, (w + 1) * h)
-    backgrounds = np.empty(k, np.float32)
+    _, H, W = targets.shape
+    cells, side = activations.reshape(h * w, c), (w + 1) * h
+    vectors, gradient, real = work.vectors[:count], work.gradient[:count], work.real
+    responses, slopes = work.responses[:count].reshape(count, side), work.slopes[:count].reshape(count, side)
     unit = ONE / np.float32(H * W) if recipe.averaged else ONE
-    for j in range(k):
-        vectors[j] = found.vectors[real[j]]
-        backgrounds[j] = background_share(targets[real[j]])
-        found.extremes[real[j]] = targets[real[j]].min(), targets[real[j]].max()
+    for j in range(count):
+        copy(found.vectors[real[j]], vectors[j])
+        work.backgrounds[j] = look(targets[real[j]], found.extremes[real[j]])
+    clear(work.first)
+    clear(work.second)
     for step in range(len(recipe.corrections)):
-        respond(cells, vectors, places, response)
-        for j in range(k):
-            on_side, slopes = response[j].reshape(w + 1, h), pull[j].reshape(w + 1, h)
-            total = redraw(on_side, targets[real[j]], backgrounds[j], room, recipe.objective, slopes)
+        respond(cells, vectors, work.places, responses)
+        for j in range(count):
+            target, background = targets[real[j]], work.backgrounds[j]
+            total = redraw(work.responses[j], target, background, room, recipe.objective, work.slopes[j])
             found.losses[real[j], step] = total * unit
-        gather(cells, pull, places, unit, gradient)
-        for j in range(k):
+        gather(cells, slopes, work.places, unit, gradient)
+        for j in range(count):
             if recipe.penalised:
                 found.losses[real[j], step] += penalise(vectors[j], gradient[j])
-            adamw(vectors[j], gradient[j], first[j], second[j], recipe, step)
-    respond(cells, vectors, places, response)
-    for j in range(k):
-        on_side = response[j].reshape(w + 1, h)
-        found.vectors[real[j]] = vectors[j]
-        found.responses[real[j]] = on_side[:w].T
-        found.ious[real[j]] = overlap(on_side, targets[real[j]], room, recipe.drawn_from)
-
-
-@compiled
-def on_lines(rows, columns):
-    """A matrix of zeros that begins with a cache line; sums over it are a fifth faster."""
-    size = rows * columns
-    room = np.zeros(size + LINE, np.float32)
-    skip = -(room.ctypes.data // 4) % LINE
-    return room[skip : skip + size].reshape(rows, columns)
-
-
-@compiled
-def places_on_side(h, w):
-    """Where each cell of a grid lies in a response on its side."""
-    places = np.empty(h * w, np.int64)
-    for y in range(h):
-        for x in range(w):
-            places[y * w + x] = x * h + y
-    return places
+            adamw(vectors[j], gradient[j], work.first[j], work.second[j], recipe, step)
+    respond(cells, vectors, work.places, responses)
+    for j in range(count):
+        copy(vectors[j], found.vectors[real[j]])
+        transpose(work.responses[j, :w], found.responses[real[j]])
+        found.ious[real[j]] = overlap(work.responses[j], targets[real[j]], room, recipe.drawn_from)
 
 
 @compiled

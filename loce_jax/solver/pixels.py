@@ -125,6 +125,13 @@ def clear(values):
 
 
 @compiled
+def copy(source, out):
+    """``out = source``, a vector; NumPy's own way takes seconds to compile."""
+    for i in range(source.size):
+        out[i] = source[i]
+
+
+@compiled
 def transpose(source, out):
     """``out[: source.shape[1]] = source.T``."""
     for i in range(source.shape[0]):
@@ -133,12 +140,14 @@ def transpose(source, out):
 
 
 @compiled
-def background_share(target):
-    """Share of pixels where the target is 0."""
-    count = 0
+def look(target, extremes):
+    """Share of pixels where the target is 0; its lowest and highest number go to `extremes`."""
+    count, lowest, highest = 0, target[0, 0], target[0, 0]
     for y in range(target.shape[0]):
         for x in range(target.shape[1]):
             count += target[y, x] <= ZERO
+            lowest, highest = min(lowest, target[y, x]), max(highest, target[y, x])
+    extremes[0], extremes[1] = lowest, highest
     return np.float32(count) / np.float32(target.size)
 
 

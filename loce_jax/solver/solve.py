@@ -98,6 +98,11 @@ def _check(activations, masks, valid, initial):
             f"`masks` must have shape [n H W] or [n k H W] with n = {len(activations)} as in `activations`, but got "
             f"{tuple(masks.shape)}. Put the masks of one sample side by side on the second axis."
         )
+    if 0 in (*activations.shape[1:], *masks.shape[-2:]):
+        raise InputError(
+            "`activations` must have cells and channels, and `masks` pixels, but got shapes "
+            f"{tuple(activations.shape)} and {tuple(masks.shape)}. Leave such samples out."
+        )
     if masks.ndim == 3 and valid is not None:
         raise InputError("`valid` marks padding among k concepts, but `masks` is [n H W]. Leave `valid` out.")
     if valid is not None:
