@@ -189,7 +189,6 @@ from loce_jax import SolverOptions, Statistics, solve
 from loce_jax.mesh import divided
 from loce_jax.solver import devices
 from loce_jax.solver.ridge import Setting
-from loce_jax.solver.solution import Status
 given = dict(np.load(sys.argv[1]))
 options = SolverOptions(recipe=sys.argv[3])
 statistics = Statistics.of(given["activations"]) if options.recipe == "ridge" else None
