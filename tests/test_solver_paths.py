@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 from loce_jax import SolverOptions, Statistics, solve
-from loce_jax.solver import cpu, gpu
+from loce_jax.solver import cells, cpu, gpu
 from loce_jax.solver.compiling import kept
-from loce_jax.solver.cpu import solve_on_cores, taps
+from loce_jax.solver.cpu import solve_on_cores
 from loce_jax.solver.devices import solve_together
 from loce_jax.solver.gpu import agrees_with_xla, solve_by_kernel
+from loce_jax.solver.lanes import LANES, load, store, whole
 from loce_jax.solver.losses import OBJECTIVES
-from loce_jax.solver.pixels import sigmoid
+from loce_jax.solver.pixels import make_room, sigmoid
 from loce_jax.solver.ridge import Setting
 from loce_jax.solver.solution import Status
 
@@ -65,11 +66,16 @@ def test_slopes_are_the_values_derivatives(objective):
 
 
 @kept
+def fill_with_sigmoids(x, out):
+    for i in range(0, x.size, LANES):
+        store(out, i, sigmoid(load(x, i)))
+
+
 def sigmoids(x):
-    out = np.empty_like(x)
-    for i in range(x.size):
-        out[i] = sigmoid(x[i])
-    return out
+    padded, out = np.zeros((2, whole(x.size)), np.float32)
+    padded[: x.size] = x
+    fill_with_sigmoids(padded, out)
+    return out[: x.size]
 
 
 def test_code_read_from_disk_gives_the_same_bits_as_code_compiled_now(tmp_path):
@@ -101,15 +107,25 @@ def test_sigmoid_is_exact_to_rounding_and_keeps_nan():
     near = np.abs(x) < 1
     np.testing.assert_allclose(sigmoids(x[near]), expected[near], rtol=3e-7)
     assert np.isnan(sigmoids(np.array([np.nan], np.float32))).all()
+    assert sigmoids(np.zeros(1, np.float32)) == 0.5
 
 
-@pytest.mark.parametrize(("n_in", "n_out"), [(1, 4), (2, 4), (7, 100), (100, 100), (130, 100)])
-def test_two_taps_are_the_whole_row(n_in, n_out):
+@pytest.mark.parametrize(("n_in", "n_out"), [(1, 4), (2, 4), (7, 100), (100, 100), (130, 100), (1000, 9)])
+def test_the_room_resizes_both_axes_and_knows_which_rows_lie_where(n_in, n_out):
     values = np.random.default_rng(0).random(n_in + 1).astype("float32")
-    first, near, far = taps(n_in, n_out)
+    room = make_room((n_in, n_in), (n_out, n_out))
     position = np.clip((np.arange(n_out) + 0.5) * n_in / n_out - 0.5, 0, n_in - 1)
     expected = np.interp(position, np.arange(n_in), values[:n_in])
+    first, near, far = room.down
     np.testing.assert_allclose(near * values[first] + far * values[first + 1], expected, rtol=1e-6)
+    np.testing.assert_array_equal(np.repeat(np.arange(n_in), np.diff(room.starts)), first)
+    np.testing.assert_allclose((values[:n_in] @ room.across.matrix)[:n_out], expected, rtol=1e-6)
+    np.testing.assert_array_equal(room.back.matrix[:, :n_in], room.across.matrix[:, :n_out].T)
+    for matrix, begin, end in (room.across, room.back):
+        for register, columns in enumerate(np.split(matrix, len(begin), axis=1)):
+            assert not columns[: begin[register]].any()
+            assert not columns[end[register] :].any()
+    np.testing.assert_array_equal(room.inside, np.arange(whole(n_out)) < n_out)
 
 
 def test_an_objective_that_is_not_compiled_is_solved_by_xla(monkeypatch):
@@ -129,6 +145,31 @@ def test_padding_costs_nothing_and_changes_nothing():
     assert np.isnan(found.vectors[0, 1]).all()
 
 
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("grid", [(5, 7, 13), (2, 3, 32)])
+def test_a_loce_does_not_depend_on_how_many_others_its_image_has(grid, k):
+    """To the last bit, although two concepts share registers."""
+    activations, masks, valid, start = samples(grid, n=2, k=5)
+    whole_set = solve_on_cores((activations, masks, valid, start), SolverOptions(num_steps=5))
+    part = solve_on_cores((activations, masks[:, :k], valid[:, :k], start[:, :k]), SolverOptions(num_steps=5))
+    for name in ("vectors", "losses", "responses", "iou"):
+        np.testing.assert_array_equal(getattr(part, name), getattr(whole_set, name)[:, :k])
+
+
+def test_an_interrupted_run_ends_with_the_images_at_hand(monkeypatch):
+    """The cores share one queue; when one fails, the queue is empty for the others."""
+    queues = []
+
+    def fail(queue, *_):
+        queues.append(queue)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cpu, "solve_images", fail)
+    with pytest.raises(KeyboardInterrupt):
+        solve_on_cores(samples((5, 7, 13), n=7), SolverOptions())
+    assert queues[0][1].tolist() == [7]
+
+
 def test_no_samples_give_no_rows():
     empty = solve(np.zeros((0, 3, 4, 5), "float32"), np.zeros((0, 9, 9), "float32"))
     assert empty.vectors.shape == (0, 5)
@@ -139,7 +180,7 @@ def test_no_samples_give_no_rows():
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_cores_read_half_precision_and_count_in_single(dtype, processor, monkeypatch):
     """To the last bit, from the smallest number that float16 has to infinity and NaN."""
-    monkeypatch.setattr(cpu, "widens_half", lambda: processor == "this")
+    monkeypatch.setattr(cells, "widens_half", lambda: processor == "this")
     activations, masks, valid, start = samples((5, 7, 37), n=5)
     activations[0, 0, 0, :3], activations[1, 0, 0, 0], activations[2, 3, 1, 2] = (6e-8, -6e-8, 0), np.inf, np.nan
     half = np.asarray(jnp.asarray(activations).astype(dtype))

@@ -1,10 +1,14 @@
-"""How Numba compiles the solver's loops; imported only where they are used, since Numba takes half a second."""
+"""How Numba compiles the solver's loops, and the plainest of them; imported only where they are used.
+
+Numba itself takes half a second, and NumPy's own ways to fill an array take seconds to compile.
+"""
 
 import inspect
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
 from numba import njit
 from numba.core.dispatcher import Dispatcher
 from numba.core.registry import cpu_target
@@ -39,8 +43,40 @@ def _arithmetic(reorder):
     return {"fastmath": orders, "error_model": "numpy"}
 
 
+def has_feature(name: str) -> bool:
+    """Whether the processor that Numba compiles for has a feature, as LLVM names them."""
+    return f"+{name}" in _machine()[1].split(",")
+
+
 def widens_half() -> bool:
     """Whether this processor turns float16 into float32; without, LLVM would call a function that is not there."""
+    return _machine()[0].startswith(("aarch64", "arm64")) or has_feature("f16c")
+
+
+def _machine():
     target: Any = cpu_target.target_context
     triple, _, features = target.codegen().magic_tuple()
-    return triple.startswith(("aarch64", "arm64")) or "+f16c" in features.split(",")
+    return triple, features
+
+
+@compiled
+def clear(values):
+    """Set a matrix to 0."""
+    for i in range(values.shape[0]):
+        for j in range(values.shape[1]):
+            values[i, j] = np.float32(0)
+
+
+@compiled
+def copy(source, out):
+    """``out = source``, a vector."""
+    for i in range(source.size):
+        out[i] = source[i]
+
+
+@compiled
+def fill(source, out):
+    """Copy a matrix into the first columns of another."""
+    for i in range(source.shape[0]):
+        for j in range(source.shape[1]):
+            out[i, j] = source[i, j]

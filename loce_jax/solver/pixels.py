@@ -1,25 +1,35 @@
 """One concept's pixels on a CPU core, compiled by Numba: from its response to the objective and back.
 
-The two taps of the resize and of its transpose are written as such, the slope is written by hand, and some rows of the
-target at a time go through all of it in the first-level cache.
+Columns are resized by a small product, forth and back; between two rows of its outcome the target's rows are
+interpolated, squashed, compared and their slopes dealt back without leaving the registers.
 Letters: h x w grid cells of the layer, H x W the target's grid.
 """
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
-from numba import types
-from numba.extending import intrinsic
+from jaxtyping import Float, Int
 
-from loce_jax.resampling import Taps
-from loce_jax.solver.compiling import compiled
+from loce_jax.resampling import Taps, bilinear_matrix, two_taps
+from loce_jax.solver.compiling import clear, compiled
+from loce_jax.solver.lanes import (
+    HALF,
+    LANES,
+    ONE,
+    ZERO,
+    add_product,
+    compiled_lanes,
+    every,
+    load,
+    on_lines,
+    power_of_two,
+    store,
+    sum_of,
+    whole,
+    within,
+)
 from loce_jax.solver.losses import OBJECTIVES
-
-ROWS_IN_CACHE = 8
-ZERO, ONE, HALF = np.float32(0), np.float32(1), np.float32(0.5)
 
 # 2**f is its Taylor series for |f| <= 1/2: six terms are within 1.2e-7
 SERIES = tuple(np.float32(math.log(2) ** power / math.factorial(power)) for power in range(7))
@@ -29,176 +39,168 @@ ROUNDER = np.float32(1.5 * 2**23)  # adding it rounds a float32 to an integer, w
 COMPILED = ("bce", "mse", "mae")  # the objectives of `descend`; XLA solves for others
 BCE, MSE, MAE = range(len(COMPILED))
 (bce_value, bce_slope), (mse_value, mse_slope), (mae_value, mae_slope) = (
-    (compiled(OBJECTIVES[name].value), compiled(OBJECTIVES[name].slope)) for name in COMPILED
+    (compiled_lanes(OBJECTIVES[name].value), compiled_lanes(OBJECTIVES[name].slope)) for name in COMPILED
 )
 
 
-class Room(NamedTuple):
-    """Where one concept's response is enlarged and its slopes are brought back: the taps of both axes, and space.
+class Band(NamedTuple):
+    """A matrix to multiply with, its columns filled up to whole registers; beyond its band it is 0.
 
-    A response comes, and its slopes go, on its side: [w + 1, h].  `stretched` is the same after its columns were
-    resized, `rows` that upright again, `pulled` the slopes of `rows`, and `band` some rows of the whole.  Where there
-    is one row more than the grid has, the last one's second tap lies there, with weight 0.
+    Attributes:
+        matrix: the numbers.
+        begin, end: for each register of columns, the rows that are not all 0 there.
     """
 
+    matrix: Float[np.ndarray, "a b"]
+    begin: Int[np.ndarray, " r"]
+    end: Int[np.ndarray, " r"]
+
+
+class Room(NamedTuple):
+    """Where one concept's response is enlarged and its slopes are brought back: both resizes, and space.
+
+    Attributes:
+        across, back: the resize of the columns, and its transpose.
+        down: the two taps of the resize of the rows.
+        starts: the target's rows from ``starts[i]`` to ``starts[i + 1]`` have row i as their first tap.
+        inside: 1 for the target's columns, 0 for those that fill up a register.
+        rows: the response, its columns resized; the last row's second tap may lie beyond, with weight 0.
+        pulled: the slopes of `rows`.
+    """
+
+    across: Band
+    back: Band
     down: Taps
-    across: Taps
-    stretched: Float[np.ndarray, "W h"]
+    starts: Int[np.ndarray, " h_plus_1"]
+    inside: Float[np.ndarray, " W"]
     rows: Float[np.ndarray, "h_plus_1 W"]
     pulled: Float[np.ndarray, "h_plus_1 W"]
-    band: Float[np.ndarray, "r W"]
 
 
-@compiled
+def make_room(grid: tuple[int, int], size: tuple[int, int]) -> Room:
+    """`Room` to enlarge responses on `grid` to `size`."""
+    (h, w), (H, W) = grid, size
+    down, across = two_taps(bilinear_matrix(h, H)), bilinear_matrix(w, W)
+    return Room(
+        across=band(across.T),
+        back=band(across),
+        down=down,
+        starts=np.searchsorted(down.first, np.arange(h + 1)),
+        inside=(np.arange(whole(W)) < W).astype(np.float32),
+        rows=on_lines(h + 1, whole(W)),
+        pulled=on_lines(h + 1, whole(W)),
+    )
+
+
+def band(matrix: Float[np.ndarray, "a b"]) -> Band:
+    """Where `matrix` is not 0."""
+    rows, columns = matrix.shape
+    padded = on_lines(rows, whole(columns))
+    padded[:, :columns] = matrix
+    present = np.any(padded.reshape(rows, -1, LANES), axis=2)
+    return Band(padded, present.argmax(axis=0), rows - present[::-1].argmax(axis=0))
+
+
+@compiled_lanes
 def redraw(response, target, background, room, objective, out):
     """The objective of one concept's response; its derivatives with respect to the response go to `out`."""
-    H, W = target.shape
-    stretch(response, room)
-    clear(room.pulled)
-    total = ZERO
-    for low in range(0, H, len(room.band)):
-        high = min(low + len(room.band), H)
-        band = room.band[: high - low]
-        interpolate(room.rows, room.down, low, band)
-        total += descend(band.reshape(band.size), target[low:high].reshape(band.size), background, objective)
-        deal(band, room.down, low, room.pulled)
-    contract(room, out)
+    multiply(response, room.across, room.rows)
+    clear(room.pulled[:1])
+    total = descend(target, background, room, objective)
+    multiply(room.pulled[: len(response)], room.back, out)
     return total
 
 
-@compiled
+@compiled_lanes
+def multiply(source, by, out):
+    """``out = source @ by.matrix``; four rows of `source` share a reading of the matrix."""
+    fours = len(source) - len(source) % 4
+    for register in range(by.begin.size):
+        x, begin, end = register * LANES, by.begin[register], by.end[register]
+        for i in range(0, fours, 4):
+            a, b, c, d = every(ZERO), every(ZERO), every(ZERO), every(ZERO)
+            for j in range(begin, end):
+                line = load(by.matrix[j], x)
+                a, b = add_product(a, source[i, j], line), add_product(b, source[i + 1, j], line)
+                c, d = add_product(c, source[i + 2, j], line), add_product(d, source[i + 3, j], line)
+            store(out[i], x, a)
+            store(out[i + 1], x, b)
+            store(out[i + 2], x, c)
+            store(out[i + 3], x, d)
+        for i in range(fours, len(source)):
+            a = every(ZERO)
+            for j in range(begin, end):
+                a = add_product(a, source[i, j], load(by.matrix[j], x))
+            store(out[i], x, a)
+
+
+@compiled_lanes
+def descend(target, background, room, objective):
+    """The objective's sum over the enlarged response; its derivatives with respect to `rows` go to `pulled`."""
+    if objective == BCE:
+        return descend_by(bce_value, bce_slope, target, background, room)
+    if objective == MSE:
+        return descend_by(mse_value, mse_slope, target, background, room)
+    return descend_by(mae_value, mae_slope, target, background, room)
+
+
+@compiled_lanes
+def descend_by(value, slope, target, background, room):
+    """`descend` by one objective's functions; all that lies between two rows stays in registers."""
+    total = every(ZERO)
+    for i in range(room.starts.size - 1):
+        for x in range(0, target.shape[1], LANES):
+            one, other, inside = load(room.rows[i], x), load(room.rows[i + 1], x), load(room.inside, x)
+            on_one, on_other, here = load(room.pulled[i], x), every(ZERO), every(ZERO)
+            for y in range(room.starts[i], room.starts[i + 1]):
+                near, far, wanted = room.down.near[y], room.down.far[y], load(target[y], x)
+                p = sigmoid(add_product(far * other, near, one))
+                here = here + value(p, wanted, background)
+                pull = slope(p, wanted, background) * (p * (ONE - p))
+                on_one, on_other = add_product(on_one, near, pull), add_product(on_other, far, pull)
+            store(room.pulled[i], x, on_one)
+            store(room.pulled[i + 1], x, on_other)
+            total = add_product(total, inside, here)
+    return sum_of(total)
+
+
+@compiled_lanes
 def overlap(response, target, room, drawn_from):
     """IoU of the projection, "on" from `drawn_from`, and the target, on above one half."""
-    stretch(response, room)
-    both, either = 0, 0
-    for y in range(len(target)):
-        interpolate(room.rows, room.down, y, room.band[:1])
-        for x in range(target.shape[1]):
-            drawn, wanted = sigmoid(room.band[0, x]) >= drawn_from, target[y, x] > HALF
-            both += drawn and wanted
-            either += drawn or wanted
-    return np.float32(both) / np.float32(max(either, 1))
+    multiply(response, room.across, room.rows)
+    both, either = every(ZERO), every(ZERO)
+    for i in range(room.starts.size - 1):
+        for x in range(0, target.shape[1], LANES):
+            one, other, inside = load(room.rows[i], x), load(room.rows[i + 1], x), load(room.inside, x)
+            for y in range(room.starts[i], room.starts[i + 1]):
+                p = sigmoid(add_product(room.down.far[y] * other, room.down.near[y], one))
+                drawn, wanted = p >= drawn_from, load(target[y], x) > HALF
+                shared = drawn * wanted * inside
+                both = both + shared
+                either = either + (drawn + wanted) * inside - shared
+    return sum_of(both) / max(sum_of(either), ONE)
+
+
+@compiled_lanes
+def sigmoid(x):
+    """``1 / (1 + exp(-x))``, relative error 3e-7 near 0 and below 1e-5 anywhere; a NaN stays one."""
+    power = within(x * -LOG2_E, -HIGHEST_POWER, HIGHEST_POWER)
+    rounded = power + ROUNDER
+    f = power - (rounded - ROUNDER)
+    _, a, b, c, d, e, g = SERIES
+    series = add_product(c, f, add_product(d, f, add_product(e, f, g)))
+    series = add_product(ONE, f, add_product(a, f, add_product(b, f, series)))
+    return ONE / add_product(ONE, power_of_two(rounded), series)
 
 
 @compiled
-def stretch(response, room):
-    """``room.rows = columns @ response``, upright: every loop but the turning runs along memory."""
-    interpolate(response, room.across, 0, room.stretched)
-    transpose(room.stretched, room.rows)
-
-
-@compiled
-def contract(room, out):
-    """``out = columns.T @ room.pulled``, on its side, the transpose of `stretch`."""
-    transpose(room.pulled[: room.stretched.shape[1]], room.stretched)
-    clear(out)
-    deal(room.stretched, room.across, 0, out)
-
-
-@compiled
-def interpolate(source, taps, start, out):
-    """The rows from `start` on of `source` resized along its first axis."""
-    for i in range(len(out)):
-        near, far, line = taps.near[start + i], taps.far[start + i], out[i]
-        one, other = source[taps.first[start + i]], source[taps.first[start + i] + 1]
-        for j in range(line.size):
-            line[j] = near * one[j] + far * other[j]
-
-
-@compiled
-def deal(source, taps, start, out):
-    """Add to `out` what the transpose of `interpolate` makes of `source`."""
-    for i in range(len(source)):
-        near, far, line = taps.near[start + i], taps.far[start + i], source[i]
-        one, other = out[taps.first[start + i]], out[taps.first[start + i] + 1]
-        for j in range(line.size):
-            one[j] += near * line[j]
-            other[j] += far * line[j]
-
-
-@compiled
-def clear(values):
-    """Set a matrix to 0."""
-    for i in range(values.shape[0]):
-        for j in range(values.shape[1]):
-            values[i, j] = ZERO
-
-
-@compiled
-def copy(source, out):
-    """``out = source``, a vector; NumPy's own way takes seconds to compile."""
-    for i in range(source.size):
-        out[i] = source[i]
-
-
-@compiled
-def transpose(source, out):
-    """``out[: source.shape[1]] = source.T``."""
-    for i in range(source.shape[0]):
-        for j in range(source.shape[1]):
-            out[j, i] = source[i, j]
-
-
-@compiled
-def look(target, extremes):
-    """Share of pixels where the target is 0; its lowest and highest number go to `extremes`."""
+def look(target, out, extremes):
+    """Copy a target; the share of its pixels that are 0, and to `extremes` its lowest and highest number."""
     count, lowest, highest = 0, target[0, 0], target[0, 0]
     for y in range(target.shape[0]):
         for x in range(target.shape[1]):
+            out[y, x] = target[y, x]
             count += target[y, x] <= ZERO
             lowest, highest = min(lowest, target[y, x]), max(highest, target[y, x])
     extremes[0], extremes[1] = lowest, highest
     return np.float32(count) / np.float32(target.size)
-
-
-@compiled
-def descend(logits, target, background, objective):
-    """The objective's sum; its derivatives with respect to the logits take the logits' place."""
-    if objective == BCE:
-        return descend_by(bce_value, bce_slope, logits, target, background)
-    if objective == MSE:
-        return descend_by(mse_value, mse_slope, logits, target, background)
-    return descend_by(mae_value, mae_slope, logits, target, background)
-
-
-@compiled
-def descend_by(value, slope, logits, target, background):
-    """`descend` by one objective's functions; a choice within the loop would keep it from being fast."""
-    total = ZERO
-    for i in range(logits.size):
-        p = sigmoid(logits[i])
-        total += value(p, target[i], background)
-        logits[i] = slope(p, target[i], background) * p * (ONE - p)
-    return total
-
-
-def sigmoid(x):
-    """``1 / (1 + exp(-x))``, relative error 3e-7 near 0 and below 1e-5 anywhere; a NaN stays one."""
-    power = -x * LOG2_E
-    power = HIGHEST_POWER if power > HIGHEST_POWER else power
-    power = -HIGHEST_POWER if power < -HIGHEST_POWER else power
-    rounded = power + ROUNDER
-    f = power - (rounded - ROUNDER)
-    scale = float_of((bits_of(rounded) << np.int32(23)) + np.int32(127 << 23))
-    _, a, b, c, d, e, g = SERIES
-    return ONE / (ONE + scale * (ONE + f * (a + f * (b + f * (c + f * (d + f * (e + f * g)))))))
-
-
-sigmoid = compiled(sigmoid, reorder=False)  # reordered, `rounded - ROUNDER` would be `power`
-
-
-def reading(source, target):
-    """A compiled function that reads the bits of a `source` as a `target`."""
-
-    @intrinsic
-    def read(typing_context, number):  # noqa: ARG001 - how Numba calls it
-        def build(context, builder, signature, arguments):  # noqa: ARG001
-            return builder.bitcast(arguments[0], context.get_value_type(target))
-
-        return target(source), build
-
-    return read
-
-
-bits_of: Callable = reading(types.float32, types.int32)
-float_of: Callable = reading(types.int32, types.float32)
