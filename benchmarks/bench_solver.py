@@ -43,7 +43,7 @@ ENLARGED = {  # samples it gets here: enlarged to 100 x 100, 64 take up to 17 GB
 }
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_TOP_PAD_": str(256 << 20)}
 OURS = ("ours", "ours_4", "half", "half_4", "ridge", "ridge_4", "rows", "rows_4", "whitening", "statistics")
-RUNS = dict.fromkeys(OURS, 5) | {"reference": 2, "reference_tuned": 2, "low_resolution": 3}
+RUNS = dict.fromkeys(OURS, 25) | {"reference": 2, "reference_tuned": 2, "low_resolution": 3}
 STEPS, LEARNING_RATE = 50, 0.1
 
 Shape = tuple[int, int, int]

@@ -55,13 +55,13 @@ def two_taps(matrix: Float[np.ndarray, "n_out n_in"], dtype: type = np.float32) 
     return Taps(first, matrix[rows, first].astype(dtype), far.astype(dtype))
 
 
-def resize_bilinear(image: Float[np.ndarray, "h w"], size: tuple[int, int]) -> Float[np.ndarray, "H W"]:
-    """One map resized with `bilinear_matrix`, float64.
+def resize_bilinear(image: Float[np.ndarray, "*maps h w"], size: tuple[int, int]) -> Float[np.ndarray, "*maps H W"]:
+    """A map, or several, resized with `bilinear_matrix`, float64.
 
     >>> resize_bilinear(np.array([[0.0, 4.0]]), (1, 4))
     array([[0., 1., 3., 4.]])
     """
-    rows, columns = (bilinear_matrix(*lengths) for lengths in zip(image.shape, size, strict=True))
+    rows, columns = (bilinear_matrix(*lengths) for lengths in zip(image.shape[-2:], size, strict=True))
     return rows @ image.astype(np.float64) @ columns.T
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as oracle
 
-from loce_jax.data.masks import annotation_mask, union_mask
+from loce_jax.data.masks import union_mask
 from loce_jax.data.samples import Fault
 
 SIZE = (50, 70)
@@ -51,7 +51,7 @@ def test_polygons_have_the_pixels_of_pycocotools(seed):
     rng = np.random.default_rng(seed)
     reach = (-0.6, 1.6) if seed % 3 == 0 else (0.0, 1.0)
     polygons = [random_polygon(rng, reach=reach) for _ in range(rng.integers(1, 5))]
-    mask = annotation_mask({"id": 1, "segmentation": polygons}, SIZE)
+    mask = union_mask([{"id": 1, "segmentation": polygons}], SIZE)
     assert mask.dtype == bool
     np.testing.assert_array_equal(mask, decode_by_pycocotools(polygons))
 
@@ -63,7 +63,7 @@ def test_run_lengths_come_back_whether_listed_or_compressed(seed):
     listed = {"size": list(SIZE), "counts": runs_of(mask)}
     text = {"size": list(SIZE), "counts": compressed(mask)}
     for segmentation in (listed, text):
-        np.testing.assert_array_equal(annotation_mask({"id": 1, "segmentation": segmentation}, SIZE), mask)
+        np.testing.assert_array_equal(union_mask([{"id": 1, "segmentation": segmentation}], SIZE), mask)
         np.testing.assert_array_equal(decode_by_pycocotools(segmentation), mask)
 
 
@@ -72,7 +72,7 @@ def test_run_lengths_of_extreme_sizes(size):
     for mask in (np.zeros(size, bool), np.ones(size, bool)):
         for counts in (compressed(mask), runs_of(mask)):
             segmentation = {"size": list(size), "counts": counts}
-            np.testing.assert_array_equal(annotation_mask({"id": 1, "segmentation": segmentation}, size), mask)
+            np.testing.assert_array_equal(union_mask([{"id": 1, "segmentation": segmentation}], size), mask)
 
 
 def test_union_covers_what_any_annotation_covers():
@@ -81,15 +81,15 @@ def test_union_covers_what_any_annotation_covers():
         {"id": 1, "segmentation": [random_polygon(rng)]},
         {"id": 2, "segmentation": {"size": list(SIZE), "counts": runs_of(random_mask(rng))}},
     ]
-    parts = [annotation_mask(annotation, SIZE) for annotation in annotations]
+    parts = [union_mask([annotation], SIZE) for annotation in annotations]
     np.testing.assert_array_equal(union_mask(annotations, SIZE), parts[0] | parts[1])
     assert not union_mask([], SIZE).any()
 
 
 def test_an_inner_polygon_fills_the_hole():
     outer, inner = [5, 5, 45, 5, 45, 45, 5, 45], [20, 20, 30, 20, 30, 30, 20, 30]
-    both = annotation_mask({"id": 1, "segmentation": [outer, inner]}, SIZE)
-    np.testing.assert_array_equal(both, annotation_mask({"id": 1, "segmentation": [outer]}, SIZE))
+    both = union_mask([{"id": 1, "segmentation": [outer, inner]}], SIZE)
+    np.testing.assert_array_equal(both, union_mask([{"id": 1, "segmentation": [outer]}], SIZE))
 
 
 @pytest.mark.parametrize("image_id", [1, 2, 3, 4])
@@ -167,7 +167,7 @@ def test_any_text_is_a_mask_or_a_fault():
             letters[place] = chr(int(rng.integers(48, 112)))
         segmentation = {"size": list(SIZE), "counts": "".join(letters)}
         try:
-            mask = annotation_mask({"id": 1, "segmentation": segmentation}, SIZE)
+            mask = union_mask([{"id": 1, "segmentation": segmentation}], SIZE)
         except Fault as fault:
             assert fault.status == "mask_unreadable"
         else:

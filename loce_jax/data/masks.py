@@ -21,7 +21,12 @@ MAX_OUTLINE = 1_000_000  # pixels walked along the polygons of one annotation; t
 
 
 def union_mask(annotations: Iterable[dict], size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
-    """Pixels inside any of the annotations; raises `Fault` like `annotation_mask`.
+    """Pixels inside any of the annotations, dicts with ``id`` and ``segmentation``.
+
+    Polygons may leave the image by up to its larger side, and are united: a polygon inside another fills its hole.
+
+    Raises:
+        Fault: ``mask_unreadable``, naming the annotation.
 
     >>> square = {"id": 7, "segmentation": [[1, 1, 3, 1, 3, 3, 1, 3]]}
     >>> runs = {"id": 8, "segmentation": {"size": [4, 5], "counts": [0, 2, 18]}}
@@ -31,20 +36,21 @@ def union_mask(annotations: Iterable[dict], size: tuple[int, int]) -> Bool[np.nd
            [0, 1, 1, 0, 0],
            [0, 0, 0, 0, 0]])
     """
-    union = np.zeros(size if math.prod(size) <= MAX_PIXELS else (0, 0), bool, order="F")  # as COCO lays out masks
+    filled, union = None, None
     for annotation in annotations:
-        union |= annotation_mask(annotation, size)
-    return np.ascontiguousarray(union)
+        drawn = _read(annotation, size)
+        if isinstance(drawn, dict):  # merged as runs: to decode each would take most of the time
+            filled = coco_mask.merge([filled, drawn]) if filled else drawn
+        else:
+            union = drawn if union is None else union | drawn
+    if filled:
+        polygons = coco_mask.decode(filled).view(bool)
+        union = polygons if union is None else union | polygons
+    return np.zeros(size, bool) if union is None else np.ascontiguousarray(union)
 
 
-def annotation_mask(annotation: dict, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
-    """Pixels inside one annotation: a dict with ``id`` and ``segmentation``.
-
-    Polygons may leave the image by up to its larger side, and are united: a polygon inside another fills its hole.
-
-    Raises:
-        Fault: ``mask_unreadable``, naming the annotation.
-    """
+def _read(annotation: dict, size: tuple[int, int]) -> dict | Bool[np.ndarray, "H W"]:
+    """One annotation's polygons as run lengths of pycocotools, or its run lengths as a mask."""
     segmentation = annotation.get("segmentation")
     try:
         if math.prod(size) > MAX_PIXELS:
@@ -58,7 +64,7 @@ def annotation_mask(annotation: dict, size: tuple[int, int]) -> Bool[np.ndarray,
         raise Fault("mask_unreadable", f"annotation {annotation.get('id')}: {error}.") from error
 
 
-def _fill_polygons(polygons: list, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
+def _fill_polygons(polygons: list, size: tuple[int, int]) -> dict:
     if not polygons:
         raise ValueError("its list of polygons is empty")
     outline = 0.0
@@ -74,8 +80,7 @@ def _fill_polygons(polygons: list, size: tuple[int, int]) -> Bool[np.ndarray, "H
         outline += np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum() + len(points)
     if outline > MAX_OUTLINE:
         raise ValueError(f"its polygons are too long to draw: {outline:.3g} pixels")
-    runs = coco_mask.frPyObjects(polygons, *size)
-    return coco_mask.decode(coco_mask.merge(runs)).view(bool)
+    return coco_mask.merge(coco_mask.frPyObjects(polygons, *size))
 
 
 def _lay_out_runs(segmentation: dict, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:

@@ -149,7 +149,7 @@ def measure_chunk(
             reasons[number] = reasons[number] or why
         kept = np.flatnonzero(found.status == Status.OK)
         masks = [rows[number].mask for number in good[kept]]
-        iou = pool.map(_measure, found.responses[kept], masks, [plan.options] * len(masks))
+        iou = pool.map(overlap, _project(found.responses[kept], plan.options), masks)
         layers[layer] = LayerRows(
             rows=good[kept],
             vectors=np.asarray(found.vectors[kept]),
@@ -175,12 +175,12 @@ def _ridge_rows(found: Solution, kept: Int[np.ndarray, " r"]) -> RidgeRows | Non
     )
 
 
-def _measure(response, mask, options):
-    """The IoU as published: at the photo's own size; with 8-bit truncation in the paper's recipe."""
-    logits = resize_bilinear(response, options.target)
+def _project(responses, options):
+    """What `overlap` compares with the masks, as published: in the paper's recipe truncated to 8 bits."""
+    logits = resize_bilinear(responses, options.target)
     if options.recipe == "ridge":
-        return overlap(logits + 0.5, mask)  # which cuts at one half; these are cut at 0
-    return overlap(quantise(logits) if options.iou == "paper" else 1 / (1 + np.exp(-logits)), mask)
+        return logits + 0.5  # `overlap` cuts at one half; these are cut at 0
+    return quantise(logits) if options.iou == "paper" else 1 / (1 + np.exp(-logits))
 
 
 def _columns(rows: list[Row], reasons: list[str]) -> dict[str, list]:
@@ -190,7 +190,7 @@ def _columns(rows: list[Row], reasons: list[str]) -> dict[str, list]:
         "image_id": [row.item.image_id for row in rows],
         "concept": [row.pair.concept for row in rows],
         "annotations": [" ".join(map(str, row.pair.annotation_ids)) for row in rows],
-        "area": [float(row.mask.mean()) if row.mask.size else None for row in rows],
+        "area": [np.count_nonzero(row.mask) / row.mask.size if row.mask.size else None for row in rows],
         "reason": reasons,
     }
     facts = dict.fromkeys(name for row in rows for name, _ in row.pair.facts)

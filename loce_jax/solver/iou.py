@@ -35,8 +35,9 @@ def overlap(projection: Float[np.ndarray, "h w"] | UInt8[np.ndarray, "h w"], mas
     if all(n_out >= n_in for n_in, n_out in zip(values.shape, mask.shape, strict=True)):
         from loce_jax.solver.counting import count_enlarged  # noqa: PLC0415 - Numba
 
-        resize = tuple(_taps(*lengths) for lengths in zip(values.shape, mask.shape, strict=True))
-        both, either = count_enlarged(values, np.ascontiguousarray(mask), resize)
+        axes = [_taps(*lengths) for lengths in zip(values.shape, mask.shape, strict=True)]
+        both, drawn = count_enlarged(values, np.ascontiguousarray(mask), *zip(*axes, strict=True))
+        either = drawn + np.count_nonzero(mask) - both
     else:
         rows, columns = (antialias_matrix(*lengths) for lengths in zip(values.shape, mask.shape, strict=True))
         drawn = rows @ values @ columns.T > 0.5
@@ -46,4 +47,6 @@ def overlap(projection: Float[np.ndarray, "h w"] | UInt8[np.ndarray, "h w"], mas
 
 @ft.lru_cache(maxsize=1024)
 def _taps(n_in, n_out):
-    return two_taps(antialias_matrix(n_in, n_out), np.float64)
+    """The resize of an axis, and from which pixel on the first tap is a value, or one after it."""
+    taps = two_taps(antialias_matrix(n_in, n_out), np.float64)
+    return taps, np.searchsorted(taps.first, np.arange(n_in + 1))
