@@ -1,9 +1,9 @@
 """The paper's recipe on a CPU core, compiled by Numba: one image stays in cache for all the steps.
 
-XLA's CPU code reaches a fifth of what the machine allows here (benchmarks/LIMITS.md), and this file with
-`loce_jax.solver.cells` and `loce_jax.solver.pixels` about half of it or more: all concepts of an image share one
-reading of its activations, and what lies beside them begins with a cache line.  `loce_jax.solver.sample` is the same
-mathematics in JAX, for every other device and for use inside `jit`; a test holds the two together.
+XLA's CPU code reaches a fifth of what the machine allows here, and this file with `loce_jax.solver.cells` and
+`loce_jax.solver.pixels` more than a third (benchmarks/LIMITS.md): all concepts of an image share one reading of its
+activations, and what lies beside them begins with a cache line.  `loce_jax.solver.sample` is the same mathematics in
+JAX, for every other device and for use inside `jit`; a test holds the two together.
 Letters: n images, k concepts, h x w grid cells of the layer, p = h * w, c channels, H x W the target's grid, t steps.
 """
 
