@@ -145,6 +145,15 @@ def test_padding_costs_nothing_and_changes_nothing():
     assert np.isnan(found.vectors[0, 1]).all()
 
 
+def test_what_fills_up_the_channels_needs_no_epsilon():
+    """There AdamW would divide 0 by 0."""
+    activations, masks, valid, start = samples((3, 4, 5), n=1, k=1)
+    given, options = (activations, masks, valid, start + 1), SolverOptions(num_steps=3, epsilon=0.0)
+    one, other = solve_on_cores(given, options), solve_together(tuple(map(jnp.asarray, given)), options)
+    np.testing.assert_allclose(one.vectors, other.vectors, rtol=1e-4)
+    assert np.isfinite(one.vectors).all()
+
+
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("grid", [(5, 7, 13), (2, 3, 32)])
 def test_a_loce_does_not_depend_on_how_many_others_its_image_has(grid, k):

@@ -226,8 +226,8 @@ def solve_image(image, count, room, work, recipe, found):
         gather(cells, slopes, work.places, unit, gradient)
         for j in range(count):
             if recipe.penalised:
-                found.losses[real[j], step] += penalise(vectors[j], gradient[j])
-            adamw(vectors[j], gradient[j], work.first[j], work.second[j], recipe, step)
+                found.losses[real[j], step] += penalise(vectors[j, :c], gradient[j])
+            adamw(vectors[j, :c], gradient[j], work.first[j], work.second[j], recipe, step)
     respond(cells, vectors, responses)
     for j in range(count):
         copy(vectors[j, :c], found.vectors[real[j]])
