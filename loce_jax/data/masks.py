@@ -9,6 +9,7 @@ Letters: H x W pixels of the image.
 import math
 from collections.abc import Iterable
 from reprlib import repr as shortened
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
@@ -39,17 +40,17 @@ def union_mask(annotations: Iterable[dict], size: tuple[int, int]) -> Bool[np.nd
     filled, union = None, None
     for annotation in annotations:
         drawn = _read(annotation, size)
-        if isinstance(drawn, dict):  # merged as runs: to decode each would take most of the time
-            filled = coco_mask.merge([filled, drawn]) if filled else drawn
-        else:
+        if isinstance(drawn, np.ndarray):
             union = drawn if union is None else union | drawn
+        else:  # merged as runs: to decode each would take most of the time
+            filled = coco_mask.merge([filled, drawn]) if filled else drawn
     if filled:
         polygons = coco_mask.decode(filled).view(bool)
         union = polygons if union is None else union | polygons
     return np.zeros(size, bool) if union is None else np.ascontiguousarray(union)
 
 
-def _read(annotation: dict, size: tuple[int, int]) -> dict | Bool[np.ndarray, "H W"]:
+def _read(annotation: dict, size: tuple[int, int]) -> Any:
     """One annotation's polygons as run lengths of pycocotools, or its run lengths as a mask."""
     segmentation = annotation.get("segmentation")
     try:
@@ -64,7 +65,7 @@ def _read(annotation: dict, size: tuple[int, int]) -> dict | Bool[np.ndarray, "H
         raise Fault("mask_unreadable", f"annotation {annotation.get('id')}: {error}.") from error
 
 
-def _fill_polygons(polygons: list, size: tuple[int, int]) -> dict:
+def _fill_polygons(polygons: list, size: tuple[int, int]) -> Any:
     if not polygons:
         raise ValueError("its list of polygons is empty")
     outline = 0.0
