@@ -27,7 +27,7 @@ from loce_jax.solver.devices import Samples
 from loce_jax.solver.lanes import HALF, LANES, ONE, ZERO, on_lines, whole
 from loce_jax.solver.losses import OBJECTIVES
 from loce_jax.solver.options import SolverOptions
-from loce_jax.solver.pixels import COMPILED, look, make_room, overlap, redraw
+from loce_jax.solver.pixels import COMPILED, copy_target, make_room, overlap, redraw
 from loce_jax.solver.sample import judge
 from loce_jax.solver.solution import Solution, Status
 
@@ -214,7 +214,7 @@ def solve_image(image, count, room, work, recipe, found):
     clear(vectors)  # where the image before it left a NaN, also in what fills up the channels
     for j in range(count):
         copy(found.vectors[real[j]], vectors[j])
-        work.backgrounds[j] = look(targets[real[j]], work.targets[j], found.extremes[real[j]])
+        work.backgrounds[j] = copy_target(targets[real[j]], work.targets[j], found.extremes[real[j]])
     clear(work.first)
     clear(work.second)
     for step in range(len(recipe.corrections)):

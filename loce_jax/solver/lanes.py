@@ -24,7 +24,7 @@ from loce_jax.solver.compiling import compiled, has_feature
 
 ZERO, ONE, HALF = np.float32(0), np.float32(1), np.float32(0.5)
 LINE = 16  # float32 numbers of a cache line
-LANES = 16 if has_feature("avx512f") else 8  # twice what AVX2 holds as ARM's four, which LLVM splits
+LANES = 16 if has_feature("avx512f") else 8  # AVX2 holds 8; LLVM makes two registers of them for SSE and ARM
 INT = ir.IntType(32)
 FLOATS, WHOLES, SHORTS, HALVES = (ir.VectorType(t, LANES) for t in (ir.FloatType(), INT, ir.IntType(16), ir.HalfType()))
 FUSED = ("contract",)  # a product and the sum after it may be rounded once

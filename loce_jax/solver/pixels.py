@@ -72,9 +72,9 @@ class Room(NamedTuple):
     back: Band
     down: Taps
     starts: Int[np.ndarray, " h_plus_1"]
-    inside: Float[np.ndarray, " W"]
-    rows: Float[np.ndarray, "h_plus_1 W"]
-    pulled: Float[np.ndarray, "h_plus_1 W"]
+    inside: Float[np.ndarray, " whole_W"]
+    rows: Float[np.ndarray, "h_plus_1 whole_W"]
+    pulled: Float[np.ndarray, "h_plus_1 whole_W"]
 
 
 def make_room(grid: tuple[int, int], size: tuple[int, int]) -> Room:
@@ -194,7 +194,7 @@ def sigmoid(x):
 
 
 @compiled
-def look(target, out, extremes):
+def copy_target(target, out, extremes):
     """Copy a target; the share of its pixels that are 0, and to `extremes` its lowest and highest number."""
     count, lowest, highest = 0, target[0, 0], target[0, 0]
     for y in range(target.shape[0]):
