@@ -51,10 +51,10 @@ def resident_mb() -> float:
 
 def analyse(vectors: np.ndarray, labels: np.ndarray) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Seconds of each part, and what is compared with the plain form."""
-    from loce_jax.analysis.contacts import find_contacts  # noqa: PLC0415 - timed in the child process only
-    from loce_jax.analysis.overlap import overlap_ratio  # noqa: PLC0415
-    from loce_jax.analysis.retrieval import precision_at  # noqa: PLC0415
-    from loce_jax.analysis.separation import pairwise_separation  # noqa: PLC0415
+    from loce_jax.analysis.neighbors.interclass import find_contacts  # noqa: PLC0415 - timed in the child process only
+    from loce_jax.analysis.metrics.overlap import overlap_ratio  # noqa: PLC0415
+    from loce_jax.analysis.metrics.retrieval import precision_at  # noqa: PLC0415
+    from loce_jax.analysis.metrics.separation import pairwise_separation  # noqa: PLC0415
 
     start = time.perf_counter()
     retrieval = precision_at(vectors, labels, KS)
@@ -122,10 +122,10 @@ def measure_distances(n: int) -> dict:
 
 def measure_clusters(n: int) -> dict:
     """One number of vectors, in this process; the parts first, for they take less memory."""
-    from loce_jax.analysis.clustering import STRICT, cluster, cut_counts, group_size  # noqa: PLC0415 - in the child only
-    from loce_jax.analysis.linkage import link  # noqa: PLC0415
-    from loce_jax.analysis.precluster import precluster  # noqa: PLC0415
-    from loce_jax.analysis.purity import cluster_purity  # noqa: PLC0415
+    from loce_jax.analysis.clustering.cut import STRICT, cluster, cut_counts, group_size  # noqa: PLC0415 - in the child only
+    from loce_jax.analysis.clustering.linkage import link  # noqa: PLC0415
+    from loce_jax.analysis.clustering.precluster import precluster  # noqa: PLC0415
+    from loce_jax.analysis.metrics.purity import cluster_purity  # noqa: PLC0415
 
     def by_parts(vectors, labels, parts):
         merged = precluster(vectors, labels, parts)

@@ -33,7 +33,7 @@ import numpy as np
 from machine import machine
 
 from loce_jax import SolverOptions, solve
-from loce_jax.solver.resident import chip_of, fits_on_chip, solve_resident
+from loce_jax.solver.gpu.resident import chip_of, fits_on_chip, solve_resident
 
 Shape = tuple[int, int, int]
 Run = Callable[[], np.ndarray]

@@ -83,10 +83,10 @@ def normalised() -> np.ndarray:
 
 def prepare(subject: Subject, folder: Path) -> dict:
     """Write the checkpoint with random weights, and convert it."""
-    from loce_jax.models.converter.libraries import need  # noqa: PLC0415 - each process needs its own libraries only
+    from loce_jax.models.converter.torch.libraries import need  # noqa: PLC0415 - each process needs its own libraries only
 
     torch, transformers = need("torch"), need("transformers")
-    from loce_jax.models.converter.sources import convert_source  # noqa: PLC0415
+    from loce_jax.models.converter.torch.sources import convert_source  # noqa: PLC0415
 
     torch.manual_seed(0)
     model = getattr(transformers, subject.model)(getattr(transformers, subject.config)()).eval()
@@ -115,7 +115,7 @@ def matmul_flops(torch) -> float:
 
 
 def in_torch(subject: Subject, folder: Path, layers: str) -> Callable[[], dict[str, np.ndarray]]:
-    from loce_jax.models.converter.libraries import need  # noqa: PLC0415
+    from loce_jax.models.converter.torch.libraries import need  # noqa: PLC0415
 
     torch, transformers = need("torch"), need("transformers")
     model = getattr(transformers, subject.model).from_pretrained(folder / "checkpoint").eval()

@@ -110,7 +110,7 @@ def setting_of(activations: np.ndarray):
     import jax.numpy as jnp  # noqa: PLC0415
 
     from loce_jax import SolverOptions, Statistics  # noqa: PLC0415
-    from loce_jax.solver.ridge import Setting  # noqa: PLC0415
+    from loce_jax.solver.ridge.newton import Setting  # noqa: PLC0415
 
     options = SolverOptions.ridge()
     numbers = jnp.float32(options.strength), jnp.float32(options.balance)
@@ -126,7 +126,7 @@ def on_cores(work: Callable, count: int) -> list:
 def rows(activations: np.ndarray, masks: np.ndarray) -> Contender:
     import jax  # noqa: PLC0415
 
-    from loce_jax.solver.rows import prepare_image, solve_row  # noqa: PLC0415
+    from loce_jax.solver.ridge.cpu_threads import prepare_image, solve_row  # noqa: PLC0415
 
     setting, tolerance = setting_of(activations)
     features = [prepare_image(cells, setting) for cells in activations]
@@ -142,7 +142,7 @@ def rows(activations: np.ndarray, masks: np.ndarray) -> Contender:
 def whitening(activations: np.ndarray, masks: np.ndarray) -> Contender:
     import jax  # noqa: PLC0415
 
-    from loce_jax.solver.rows import prepare_image  # noqa: PLC0415
+    from loce_jax.solver.ridge.cpu_threads import prepare_image  # noqa: PLC0415
 
     setting, _ = setting_of(activations)
 

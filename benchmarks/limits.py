@@ -19,7 +19,7 @@ TARGET, STEPS = (100, 100), 50
 SHAPES = ((256, 25, 34), (2048, 7, 7), (1024, 14, 14), (96, 56, 56))
 PLACES = {"L2": 2**18, "L3": 2**22, "memory": 2**28}  # bytes that one core copies; as many again that it copies to
 L2_BYTES = 2**20  # of one core; activations beyond it come from L3 in every step
-SIGMOID = 20  # operations of an exponential and a division, see `loce_jax.solver.pixels.sigmoid`
+SIGMOID = 20  # operations of an exponential and a division, see `loce_jax.solver.cpu.loss_and_grad.sigmoid`
 
 
 @njit(nogil=True)

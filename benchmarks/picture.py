@@ -12,8 +12,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from loce_jax import Run, open_run
-from loce_jax.analysis.reduce import embed_2d
-from loce_jax.analysis.separation import pairwise_separation
+from loce_jax.analysis.embedding import embed_2d
+from loce_jax.analysis.metrics.separation import pairwise_separation
 from loce_jax.pipeline.sources import source_from
 from loce_jax.plots.examples import project
 from loce_jax.plots.maps import draw_map

@@ -13,9 +13,9 @@ from quality_data import Rows
 from scipy.spatial.distance import cdist
 from sklearn.metrics import silhouette_samples
 
-from loce_jax.analysis.clustering import cluster
-from loce_jax.analysis.retrieval import precision_at
-from loce_jax.analysis.separation import pairwise_separation
+from loce_jax.analysis.clustering.cut import cluster
+from loce_jax.analysis.metrics.retrieval import precision_at
+from loce_jax.analysis.metrics.separation import pairwise_separation
 from loce_jax.resampling import bilinear_matrix
 from loce_jax.solver import overlap
 

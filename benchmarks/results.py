@@ -10,8 +10,8 @@ from itertools import combinations
 import numpy as np
 
 from loce_jax import Run, open_run
-from loce_jax.analysis.separation import pairwise_separation
-from loce_jax.analysis.stats import summarise
+from loce_jax.analysis.metrics.separation import pairwise_separation
+from loce_jax.analysis.metrics.iou_summary import summarise
 
 ENOUGH = 12
 CLOSEST = 4

@@ -3,7 +3,7 @@
 from loce_jax.activations import make_extractor
 from loce_jax.checks import InputError
 from loce_jax.models.base import Layer, Network, Preprocess
-from loce_jax.models.catalogue import load_network
+from loce_jax.models.catalog import load_network
 from loce_jax.resampling import soft_target
 from loce_jax.solver import Solution, SolverOptions, Statistics, Status, overlap, project, quantise, solve
 from loce_jax.store import Run, open_run

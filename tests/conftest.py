@@ -20,7 +20,7 @@ collect_ignore = [file for file, library in NEEDS.items() if importlib.util.find
 def importable_torchvision():
     """A torchvision that does not fit the installed PyTorch would stop even transformers' networks; see `need`."""
     if importlib.util.find_spec("torch"):
-        from loce_jax.models.converter.libraries import need  # not before the shape checker is in place
+        from loce_jax.models.converter.torch.libraries import need  # not before the shape checker is in place
 
         need("torch")
 

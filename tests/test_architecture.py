@@ -29,7 +29,7 @@ ALLOWED = {
 }
 EVERYONES = {"checks", "resampling"}
 WITHOUT_JAX = ("checks", "resampling", "data", "store", "analysis", "plots", "report", "study")
-WITH_JAX = "analysis/blocked.py"  # exact distances among millions of vectors
+WITH_JAX = "analysis/neighbors/blocked.py"  # exact distances among millions of vectors
 
 
 def imports(path):

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from loce_jax.analysis.cloud import check_cloud, unit_rows
-from loce_jax.analysis.neighbours import nearest_neighbours
+from loce_jax.analysis.vectors import check_cloud, unit_rows
+from loce_jax.analysis.neighbors.nearest import nearest_neighbours
 from loce_jax.checks import InputError, check_known
 
 METHODS = ("distance", "lof", "isolation")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loce_jax.analysis.stats import Summary
+from loce_jax.analysis.metrics.iou_summary import Summary
 from loce_jax.checks import InputError
 
 _DASH = "–"
@@ -129,10 +129,10 @@ def iou_table(layers: Mapping[str, Sequence[Summary]], *, digits: int = 3) -> Ta
     The highest mean of a row is `best` where there is a choice of layers; equal ones all are.
 
     Args:
-        layers: what `loce_jax.analysis.stats.summarise` found, by layer, of the same pairs.
+        layers: what `loce_jax.analysis.metrics.iou_summary.summarise` found, by layer, of the same pairs.
         digits: see `Table`.
 
-    >>> from loce_jax.analysis.stats import summarise
+    >>> from loce_jax.analysis.metrics.iou_summary import summarise
     >>> table = iou_table({"late": summarise(np.array([0.5, 0.0]), ["ok", "ok"], ["cat", "dog"])})
     >>> table.columns, table.rows[0]
     (('concept', 'pairs', 'late: mean IoU', 'late: std', 'late: failed'), ('cat', 1, 0.5, 0.0, 0.0))

@@ -6,7 +6,7 @@ import sys
 import tyro
 
 from loce_jax.checks import InputError
-from loce_jax.cli import studies
+from loce_jax.cli import analysis as studies
 from loce_jax.cli.networks import Convert, Layers
 from loce_jax.cli.runs import Demo, Fit, Report, Show
 
@@ -60,7 +60,7 @@ def _keep_compilations() -> None:
     """Let a second start reuse the first one's compiled functions, from the user's cache folder."""
     import jax  # noqa: PLC0415 - fast --help
 
-    from loce_jax.models.weights_cache import cache_folder  # noqa: PLC0415 - fast --help
+    from loce_jax.models.checkpoints.cache import cache_folder  # noqa: PLC0415 - fast --help
 
     compiled = str(cache_folder() / "compiled")
     os.environ.setdefault("NUMBA_CACHE_DIR", compiled)  # Numba reads it when it is imported

@@ -26,7 +26,7 @@ class Layers:
 
     def __call__(self) -> None:
         """Run it."""
-        from loce_jax.models.paper_table import PREFIX, paper_layers  # noqa: PLC0415 - fast --help
+        from loce_jax.models.paper.table import PREFIX, paper_layers  # noqa: PLC0415 - fast --help
 
         is_known = self.model.startswith(PREFIX) and self.loading == Loading()  # listing a preset loads nothing
         layers = paper_layers(self.model) if is_known else self.loading.load(self.model).layers()
@@ -43,7 +43,7 @@ class Layers:
         if self.json:
             print(json.dumps(rows, indent=1))
             return
-        from loce_jax.console import print_layers  # noqa: PLC0415 - fast --help
+        from loce_jax.cli.console import print_layers  # noqa: PLC0415 - fast --help
 
         print_layers(rows)
 
@@ -68,7 +68,7 @@ class Convert:
 
     def __call__(self) -> None:
         """Run it."""
-        from loce_jax.models.converter.sources import convert_source  # noqa: PLC0415 - needs PyTorch
+        from loce_jax.models.converter.torch.sources import convert_source  # noqa: PLC0415 - needs PyTorch
 
         options = {"size": self.size, "weights": self.weights, "random_weights": self.random_weights}
         network = convert_source(self.source, self.out, **options)

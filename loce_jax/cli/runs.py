@@ -20,7 +20,7 @@ from loce_jax.pipeline.workers import Share, joined, share_here
 from loce_jax.solver.options import SolverOptions
 from loce_jax.store import open_run
 from loce_jax.store.files import WHOLE
-from loce_jax.store.places import is_url
+from loce_jax.store.storage import is_url
 
 DEMO_LAYERS = ("blocks.4", "blocks.10", "head")
 
@@ -206,7 +206,7 @@ class Report:
 
 def fit(work, order):
     """Do `work` for `order`, a function of a progress callback, with a progress display."""
-    from loce_jax.console import progress  # noqa: PLC0415 - fast --help
+    from loce_jax.cli.console import progress  # noqa: PLC0415 - fast --help
 
     with progress("images" if order.options.recipe == "paper" else "images, each seen twice") as tell:
         work(progress=tell)
@@ -214,6 +214,6 @@ def fit(work, order):
 
 def show(run):
     """Print the numbers of a run."""
-    from loce_jax.console import print_run  # noqa: PLC0415 - fast --help
+    from loce_jax.cli.console import print_run  # noqa: PLC0415 - fast --help
 
     print_run(run)

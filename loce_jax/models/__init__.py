@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from loce_jax.models.adapters import from_function, from_linen, from_nnx
-    from loce_jax.models.converter.conversion import convert
+    from loce_jax.models.converter.torch.conversion import convert
     from loce_jax.models.converter.network import load_converted
     from loce_jax.models.converter.onnx import convert_onnx
 
 HOMES = {  # imported when asked for, so that who needs one does not wait for the others
-    "convert": "loce_jax.models.converter.conversion",
+    "convert": "loce_jax.models.converter.torch.conversion",
     "convert_onnx": "loce_jax.models.converter.onnx",
     "from_function": "loce_jax.models.adapters",
     "from_linen": "loce_jax.models.adapters",

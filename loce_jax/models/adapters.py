@@ -19,7 +19,7 @@ from flax import linen, nnx, traverse_util
 
 from loce_jax.checks import InputError
 from loce_jax.models.base import Network, Preprocess
-from loce_jax.models.traced import ROOT, Call, Tokens, Traced, abstractly, on_grid, trace
+from loce_jax.models.tracing import ROOT, Call, Tokens, Traced, abstractly, on_grid, trace
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from loce_jax.models.base import Network
-from loce_jax.models.catalogue import load_network
+from loce_jax.models.catalog import load_network
 
 
 @dataclass(frozen=True)

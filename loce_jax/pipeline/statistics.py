@@ -22,7 +22,7 @@ from loce_jax.pipeline.reading import Opener, Read, read_in_threads
 from loce_jax.pipeline.workers import Share
 from loce_jax.solver import Statistics
 from loce_jax.store import statistics as files
-from loce_jax.store.places import Place
+from loce_jax.store.storage import Place
 
 MOST_PARTS = 32  # each is a file of 8 c^2 bytes for every layer of c channels
 

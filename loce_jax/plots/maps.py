@@ -18,7 +18,7 @@ from loce_jax.plots.palette import OTHERS, concept_style
 def draw_map(
     axes: Axes, points: Float[np.ndarray, "n 2"], labels: Sequence[str] | np.ndarray, *, concepts: Sequence[str]
 ) -> Axes:
-    """Scatter `points` (see `loce_jax.analysis.reduce`), one collection per concept that occurs.
+    """Scatter `points` (see `loce_jax.analysis.embedding`), one collection per concept that occurs.
 
     `concepts` are those to name: colour and marker follow their order, so that with the same ones a concept looks the
     same in every picture.  Points of others are pale and behind.  The axes carry no ticks, because coordinates of such

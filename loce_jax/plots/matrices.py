@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from loce_jax.analysis.separation import Separation
+from loce_jax.analysis.metrics.separation import Separation
 from loce_jax.plots.names import plain
 from loce_jax.plots.palette import SEQUENTIAL
 

@@ -12,7 +12,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Ellipse
 from matplotlib.patheffects import withStroke
 
-from loce_jax.analysis.mixtures import Gaussians, Mixture, decision_map, ellipses, grid, likeliest_component
+from loce_jax.analysis.mixtures.gaussian import Gaussians, Mixture, decision_map, ellipses, grid, likeliest_component
 from loce_jax.plots.palette import OTHERS, concept_style
 
 _SEEN_ON_ANY_GROUND = withStroke(linewidth=3, foreground="white")

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from loce_jax.analysis import stats
-from loce_jax.analysis.reduce import embed_2d
-from loce_jax.analysis.separation import pairwise_separation
-from loce_jax.analysis.stats import Summary, summarise
+from loce_jax.analysis.metrics import iou_summary as stats
+from loce_jax.analysis.embedding import embed_2d
+from loce_jax.analysis.metrics.separation import pairwise_separation
+from loce_jax.analysis.metrics.iou_summary import Summary, summarise
 from loce_jax.plots.examples import OPACITY
 from loce_jax.plots.palette import CONCEPT_COLOURS, MARKERS, PROJECTION, SEQUENTIAL, concept_style
 from loce_jax.report.images import Pair, Pictures

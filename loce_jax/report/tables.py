@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from loce_jax.analysis.stats import Summary
+from loce_jax.analysis.metrics.iou_summary import Summary
 from loce_jax.report.sources import RunLike
 
 _MOST_SKIPPED = 200

@@ -33,7 +33,7 @@ def overlap(projection: Float[np.ndarray, "h w"] | UInt8[np.ndarray, "h w"], mas
     """
     values = projection / 255 if projection.dtype == np.uint8 else projection.astype(np.float64)
     if all(n_out >= n_in for n_in, n_out in zip(values.shape, mask.shape, strict=True)):
-        from loce_jax.solver.counting import count_enlarged  # noqa: PLC0415 - Numba
+        from loce_jax.solver.cpu.overlap_counts import count_enlarged  # noqa: PLC0415 - Numba
 
         axes = [_taps(*lengths) for lengths in zip(values.shape, mask.shape, strict=True)]
         both, drawn = count_enlarged(values, np.ascontiguousarray(mask), *zip(*axes, strict=True))

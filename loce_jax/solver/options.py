@@ -20,7 +20,7 @@ class SolverOptions:
     """The recipe.  Frozen and hashable: equal options share one compilation.  The defaults are the paper's.
 
     The paper's objectives have no finite optimum, so `num_steps` and `learning_rate` are part of what a LoCE is: no
-    entry grows beyond about their product.  The ridge recipe has one, see `loce_jax.solver.ridge`.
+    entry grows beyond about their product.  The ridge recipe has one, see `loce_jax.solver.ridge.newton`.
 
     Attributes:
         objective: ``"bce"`` (the paper's weighted agreement, see `loce_jax.solver.losses`), ``"mse"`` or ``"mae"``.

@@ -2,9 +2,9 @@
 
 We look for the 1x1 filter whose response on a layer's activations, resized to the mask's grid, best redraws the mask.
 Bilinear resizing commutes with the sum over channels, so only the one response map is resized, never the
-activations.  Samples do not know of each other: the maths is written for one sample (`loce_jax.solver.sample`) and
-mapped over concepts and images in one place (`loce_jax.solver.devices`); a CPU has a twin of it
-(`loce_jax.solver.cpu`).
+activations.  Samples do not know of each other: the maths is written for one sample (`loce_jax.solver.paper.sample`) and
+mapped over concepts and images in one place (`loce_jax.solver.xla`); a CPU has a twin of it
+(`loce_jax.solver.cpu.solve`).
 Letters: n images, k concepts an image, h x w grid cells of the layer, c channels, H x W the target's grid.
 """
 
@@ -15,10 +15,10 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Num
 
 from loce_jax.checks import InputError, check_shape
-from loce_jax.solver.devices import solve_on_devices, solve_together
+from loce_jax.solver.xla import solve_on_devices, solve_together
 from loce_jax.solver.options import SolverOptions
-from loce_jax.solver.ridge import Setting
-from loce_jax.solver.rows import solve_rows
+from loce_jax.solver.ridge.newton import Setting
+from loce_jax.solver.ridge.cpu_threads import solve_rows
 from loce_jax.solver.solution import Solution
 from loce_jax.solver.whitening import Statistics
 
@@ -165,12 +165,12 @@ def _solve_all(samples, options):
     if _is_traced(samples):
         return solve_together(samples, options)
     if runs_on_cores():
-        from loce_jax.solver.cpu import serves, solve_on_cores  # noqa: PLC0415 - Numba, half a second
+        from loce_jax.solver.cpu.solve import serves, solve_on_cores  # noqa: PLC0415 - Numba, half a second
 
         if serves(options):
             return solve_on_cores(samples, options)
     if jax.default_backend() == "gpu" and jax.local_device_count() == 1 and not options.couples_batch:
-        from loce_jax.solver.gpu import kernel_serves, solve_by_kernel  # noqa: PLC0415 - Pallas, a quarter of a second
+        from loce_jax.solver.gpu.dispatch import kernel_serves, solve_by_kernel  # noqa: PLC0415 - Pallas, a quarter of a second
 
         if kernel_serves(samples, options):
             return solve_by_kernel(samples, options)

@@ -13,7 +13,7 @@ from safetensors.numpy import save
 
 from loce_jax.store.files import DERIVED
 from loce_jax.store.mapped import view_tensors
-from loce_jax.store.places import Place
+from loce_jax.store.storage import Place
 
 RECORD = "record"
 

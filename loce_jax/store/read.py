@@ -15,9 +15,9 @@ from jaxtyping import Float, Int, Shaped
 
 from loce_jax.checks import InputError, check_exists, check_known
 from loce_jax.store.files import CHUNKS, PLAN, layer_file, rows_file
-from loce_jax.store.local import LocalPlace
+from loce_jax.store.local_storage import LocalPlace
 from loce_jax.store.mapped import view_tensors
-from loce_jax.store.places import Place, is_url, place_at
+from loce_jax.store.storage import Place, is_url, place_at
 from loce_jax.store.statistics import Sums, damaged_statistics, has_whole, read_whole
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from safetensors.numpy import save
 from loce_jax.checks import InputError
 from loce_jax.store.files import PARTS, WHOLE, part_file, statistics_file
 from loce_jax.store.mapped import view_tensors
-from loce_jax.store.places import Place
+from loce_jax.store.storage import Place
 
 
 @dataclass(frozen=True, eq=False)

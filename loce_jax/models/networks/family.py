@@ -1,0 +1,158 @@
+"""A family of networks: one Flax module whose configuration and weights come from a Hugging Face folder.
+
+A family is a table of what is its own (module, configuration, keys, names); loading is the same for all.
+"""
+
+import functools as ft
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from loce_jax.checks import InputError
+from loce_jax.models.base import Layer, Network, Preprocess
+from loce_jax.models.checkpoints.hub_folder import read_json, read_preprocess, read_tensors, weight_files
+from loce_jax.models.checkpoints.weights import Blueprint, KeyMap, Layered, Weights, fingerprint
+from loce_jax.models.checkpoints.cache import cached_weights
+
+Kind = Literal["grid", "tokens"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """What tells one family from another.
+
+    Attributes:
+        title: what people call it, e.g. ``"DINOv2"``.
+        config: frozen dataclass, the part of ``config.json`` that decides the numbers, with transformers' names and
+            defaults; numbers must be finite and above 0, tuples hold integers.
+        build: ``(config, rngs) -> module`` with a method `layers`, see `Layered`.
+        describe: ``(config, layer name) -> (kind, aliases)``.
+        keys: what checkpoints call the weights.
+        choices: the values that entries of ``config.json`` may have, where only some are built.
+        flatten: from the content of ``config.json`` to one flat mapping, where the configuration is nested.
+        faults: what is wrong with a configuration whose entries are each fine by themselves.
+        granule: what height and width of the input must be multiples of.
+        smallest: what height and width of the input must be at least.
+    """
+
+    title: str
+    config: type
+    build: Callable[..., Layered]
+    describe: Callable[[Any, str], tuple[Kind, tuple[str, ...]]]
+    keys: KeyMap = KeyMap()
+    choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict, hash=False)
+    flatten: Callable[[dict[str, Any]], dict[str, Any]] = dict
+    faults: Callable[[Any], list[str]] = lambda config: []
+    granule: Callable[[Any], int] = lambda config: 1
+    smallest: Callable[[Any], int] = lambda config: 1
+
+    def load(self, folder: str | Path, size: tuple[int, int] | None = None) -> Network:
+        """The network in `folder`, for photos resized to `size` ``(h, w)``.
+
+        Without `size`, to the checkpoint's own, rounded down to multiples of what the network takes.
+
+        Raises `InputError` where the folder, its configuration, its tensors or the size do not fit.
+        """
+        folder = Path(folder)
+        config = self._read_config(folder / "config.json")
+        preprocess = read_preprocess(folder)
+        granule = self.granule(config)
+        height, width = (max(n // granule, 1) * granule for n in preprocess.size)
+        preprocess = replace(preprocess, size=size or (height, width))
+        _check_size(preprocess.size, granule, self.smallest(config))
+        files = weight_files(folder)
+        digest = fingerprint(f"{self.title} {config}", *files)
+        network = self.blueprint(config)
+        name = self.title.lower().replace(" ", "-")
+        weights = cached_weights(
+            name, digest, network, lambda: network.convert(read_tensors(files), source=str(folder), keys=self.keys)
+        )
+        return self._network(config, preprocess, folder.name, digest, weights)
+
+    def with_random_weights(self, preprocess: Preprocess) -> Network:
+        """The network of the default configuration with random numbers, the same each time, for weights."""
+        config, name = self.config(), f"{self.title} with random weights"
+        weights = self.blueprint(config).random_weights()
+        return self._network(config, preprocess, name, fingerprint(f"{name} {config}"), weights)
+
+    def blueprint(self, config: Any) -> Blueprint:
+        """The network without weights."""
+        return _blueprint(self.build, config)
+
+    def _network(self, config: Any, preprocess: Preprocess, name: str, digest: str, weights: Weights) -> Network:
+        return Network(
+            name=name,
+            fingerprint=digest,
+            preprocess=preprocess,
+            params=jax.tree.map(jnp.asarray, weights),
+            forward=self.blueprint(config).forward,
+            all_layers=tuple(self._layers(config, preprocess.size)),
+        )
+
+    def _layers(self, config: Any, size: tuple[int, int]) -> Iterator[Layer]:
+        for name, (rows, columns, channels) in self.blueprint(config).shapes(size).items():
+            kind, aliases = self.describe(config, name)
+            yield Layer(name, channels, (rows, columns), size[0] / rows, kind, aliases)
+
+    def _read_config(self, path: Path) -> Any:
+        given, defaults = self.flatten(read_json(path)), asdict(self.config())
+        chosen = {name: given.get(name, default) for name, default in defaults.items()}
+        chosen = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
+        faults = [f"`{name}` is {chosen[name]!r}" for name in defaults if not _is_like(defaults[name], chosen[name])]
+        for name, values in {"num_channels": (3,), **self.choices}.items():
+            value = given.get(name, values[0])
+            if value not in values:
+                faults.append(f"`{name}` is {value!r}, and only {' or '.join(map(repr, values))} is built here")
+        config = None if faults else self.config(**{n: _as_type(defaults[n], value) for n, value in chosen.items()})
+        faults += self.faults(config) if config else []
+        if faults:
+            raise InputError(
+                f"{str(path)!r} must describe a {self.title} network, but {'; '.join(faults)}. Correct the file."
+            )
+        return config
+
+
+@ft.cache
+def _blueprint(build: Callable[..., Any], config: Any) -> Blueprint:
+    return Blueprint.of(lambda: build(config, rngs=nnx.Rngs(0)))
+
+
+def _is_like(default: Any, value: Any) -> bool:
+    """Whether `value` has the default's type, an int also where a float may be.
+
+    Numbers must be finite and above 0, unless the default is not.
+    """
+    if isinstance(default, bool | str):
+        return type(value) is type(default)
+    if isinstance(default, tuple):
+        least = min((1, *default))  # 0 where the default holds one
+        return isinstance(value, tuple) and all(type(item) is int and item >= least for item in value)
+    return type(value) in {int, type(default)} and (value == default or 0 < value < float("inf"))
+
+
+def _as_type(default: Any, value: Any) -> Any:
+    return float(value) if isinstance(default, float) else value
+
+
+def _check_size(size: tuple[int, int], granule: int, smallest: int) -> None:
+    if any(n < granule or n % granule for n in size):
+        height, width = (" or ".join(map(str, _nearest_multiples(n, granule))) for n in size)
+        raise InputError(
+            f"`size` must hold multiples of the patch size {granule}, but got {size}. "
+            f"Nearest: height {height}, width {width}."
+        )
+    if min(size) < smallest:
+        raise InputError(
+            f"`size` must hold numbers of at least {smallest}, so that every layer has a cell, but got {size}. "
+            f"Try {tuple(max(n, smallest) for n in size)}."
+        )
+
+
+def _nearest_multiples(n: int, granule: int) -> list[int]:
+    below = n // granule * granule
+    return [m for m in sorted({below, n + -n % granule}) if m > 0]

@@ -1,0 +1,95 @@
+"""What the mobile networks are made of (Sandler et al., "MobileNetV2", 2018; Tan & Le, "EfficientNet", 2019).
+
+Letters: b images, h x w cells, c channels.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+from flax import nnx
+from jaxtyping import Array, Float
+
+from loce_jax.models.nn.convolution import BatchNorm, Convolution, Depthwise, Padding, Pointwise
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One inverted residual.
+
+    Attributes:
+        channels, wide, out: channels of the input, in the middle, of the output.
+        expands: whether a 1 x 1 convolution makes `wide` of `channels`; without it they are equal.
+        kernel, stride, dilation, padding: of the depthwise convolution.
+        squeezed: channels in the middle of squeeze-and-excitation; 0 for none.
+        adds_input: whether the input is added to the output.
+    """
+
+    channels: int
+    wide: int
+    out: int
+    expands: bool
+    kernel: int = 3
+    stride: int = 1
+    dilation: int = 1
+    padding: Padding = "SAME"
+    squeezed: int = 0
+    adds_input: bool = False
+
+
+class InvertedResidual(nnx.Module):
+    """Widen, filter each channel by itself, narrow; plus the input where the plan says so."""
+
+    def __init__(self, plan: Plan, activation: Callable[[Array], Array], epsilon: float):
+        self.expands, self.adds_input, self.activation = plan.expands, plan.adds_input, activation
+        if plan.expands:
+            self.expand = Normalised(Pointwise(plan.channels, plan.wide), plan.wide, epsilon)
+        depthwise = Depthwise(plan.wide, plan.kernel, plan.stride, plan.padding, dilation=plan.dilation)
+        self.depthwise = Normalised(depthwise, plan.wide, epsilon)
+        self.excite = Excitation(plan.wide, plan.squeezed, activation) if plan.squeezed else None
+        self.project = Normalised(Pointwise(plan.wide, plan.out), plan.out, epsilon)
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
+        """One block."""
+        wide = self.activation(self.expand(x)) if self.expands else x
+        wide = self.activation(self.depthwise(wide))
+        if self.excite is not None:
+            wide = self.excite(wide)
+        y = self.project(wide)
+        return x + y if self.adds_input else y
+
+
+class Normalised(nnx.Module):
+    """A convolution with its batch normalisation."""
+
+    def __init__(self, convolution: Convolution | Pointwise | Depthwise, channels: int, epsilon: float):
+        self.convolution = convolution
+        self.normalization = BatchNorm(channels, epsilon)
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
+        """The normalised map, not yet activated."""
+        return self.normalization(self.convolution(x))
+
+
+class Excitation(nnx.Module):
+    """Squeeze-and-excitation: each channel scaled by what a small network makes of all channels' means."""
+
+    def __init__(self, channels: int, squeezed: int, activation: Callable[[Array], Array]):
+        self.activation = activation
+        self.reduce = Pointwise(channels, squeezed, bias=True)
+        self.expand = Pointwise(squeezed, channels, bias=True)
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+        """The scaled map."""
+        means = x.mean(axis=(1, 2), keepdims=True)
+        return x * jax.nn.sigmoid(self.expand(self.activation(self.reduce(means))))
+
+
+def rounded(channels: float | int, divisor: int, least: int) -> int:
+    """`channels` as a multiple of `divisor`: the nearest, at least `least`, and not more than 10 % fewer.
+
+    >>> rounded(24, 8, 8), rounded(11, 8, 8), rounded(4, 8, 8)
+    (24, 16, 8)
+    """
+    multiple = max(least, int(channels + divisor / 2) // divisor * divisor)
+    return multiple + divisor if multiple < 0.9 * channels else multiple

@@ -1,0 +1,218 @@
+"""Several float32 numbers in one register, a type for Numba whose arithmetic is done as written.
+
+LLVM turns plain loops into such registers too, but for the short rows at hand half of the time goes into what it puts
+around them.  `Lanes` know ``+ - * /`` and comparisons, which give 1 where they hold and 0 elsewhere; a float32 scalar
+beside them stands for itself in every lane.  Arrays that are read and written hold whole registers.
+"""
+
+import functools as ft
+import math
+import operator
+from typing import Any, cast
+
+import numpy as np
+from jaxtyping import Float
+from llvmlite import ir
+from numba import types
+from numba.core.cgutils import unpack_tuple
+from numba.core.imputils import lower_builtin, lower_cast
+from numba.core.typeconv.castgraph import Conversion
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, models, register_model
+
+from loce_jax.solver.cpu.compiling import compiled, has_feature
+
+ZERO, ONE, HALF = np.float32(0), np.float32(1), np.float32(0.5)
+LINE = 16  # float32 numbers of a cache line
+LANES = 16 if has_feature("avx512f") else 8  # AVX2 holds 8; LLVM makes two registers of them for SSE and ARM
+INT = ir.IntType(32)
+FLOATS, WHOLES, SHORTS, HALVES = (ir.VectorType(t, LANES) for t in (ir.FloatType(), INT, ir.IntType(16), ir.HalfType()))
+FUSED = ("contract",)  # a product and the sum after it may be rounded once
+
+compiled_lanes = ft.partial(compiled, reorder=False)
+_lowered, _known_as = cast("tuple[Any, Any]", (intrinsic, infer_global))  # they lack types
+
+
+class Lanes(types.Type):
+    """`LANES` float32 numbers."""
+
+    def __init__(self):
+        super().__init__("lanes")
+
+    def can_convert_from(self, typingctx, other):  # noqa: ARG002
+        """Numba asks: a scalar is one number for all lanes."""
+        return Conversion.promote if other == types.float32 else None
+
+
+lanes = Lanes()
+
+
+@register_model(Lanes)
+class _Register(models.PrimitiveModel):
+    def __init__(self, manager, kind):
+        super().__init__(manager, kind, FLOATS)
+
+
+@lower_cast(types.float32, Lanes)
+def _everywhere(context, builder, source, target, number):  # noqa: ARG001 - how Numba calls it
+    one = builder.insert_element(ir.Constant(FLOATS, ir.Undefined), number, ir.Constant(INT, 0))
+    return builder.shuffle_vector(one, one, _whole(0))
+
+
+def _whole(number, size=LANES):
+    """The same whole number, or those given, in every lane."""
+    return ir.Constant(ir.VectorType(INT, size), number if isinstance(number, list) else [number] * size)
+
+
+def _teach(function, build):
+    """Make Numba compile an operator between lanes, or lanes and a scalar."""
+
+    @_known_as(function)
+    class _Template(AbstractTemplate):
+        def generic(self, args, _):
+            known = lanes in args and all(kind in (lanes, types.float32) for kind in args)
+            return signature(lanes, lanes, lanes) if known else None
+
+    @lower_builtin(function, lanes, lanes)
+    def _lower(context, builder, signature, numbers):  # noqa: ARG001
+        return build(builder, *numbers)
+
+
+def _teach_comparison(function, sign):
+    _teach(function, lambda builder, a, b: builder.uitofp(builder.fcmp_ordered(sign, a, b), FLOATS))
+
+
+_teach(operator.add, lambda builder, a, b: builder.fadd(a, b, flags=FUSED))
+_teach(operator.sub, lambda builder, a, b: builder.fsub(a, b, flags=FUSED))
+_teach(operator.mul, lambda builder, a, b: builder.fmul(a, b, flags=FUSED))
+_teach(operator.truediv, lambda builder, a, b: builder.fdiv(a, b))
+_teach_comparison(operator.gt, ">")
+_teach_comparison(operator.ge, ">=")
+_teach_comparison(operator.lt, "<")
+
+
+@_lowered
+def every(typing_context, number):  # noqa: ARG001
+    """`number` in every lane."""
+    return lanes(lanes), lambda context, builder, signature, numbers: numbers[0]  # noqa: ARG005 - cast before
+
+
+@_lowered
+def load(typing_context, array, i):  # noqa: ARG001
+    """``array[i : i + LANES]``; whole numbers of 16 bits are those of a float16, without a sign those of a bfloat16."""
+
+    def build(context, builder, signature, arguments):
+        kind = {types.int16: SHORTS, types.uint16: SHORTS}.get(array.dtype, FLOATS)
+        place = _place(context, builder, signature.args[0], arguments, kind)
+        bits = builder.load(place, align=array.dtype.bitwidth // 8)
+        if array.dtype == types.int16:
+            return builder.fpext(builder.bitcast(bits, HALVES), FLOATS)
+        if array.dtype == types.uint16:
+            return builder.bitcast(builder.shl(builder.zext(bits, WHOLES), _whole(16)), FLOATS)
+        return bits
+
+    return lanes(array, types.intp), build
+
+
+@_lowered
+def store(typing_context, array, i, numbers):  # noqa: ARG001
+    """``array[i : i + LANES] = numbers``."""
+
+    def build(context, builder, signature, arguments):
+        *where, numbers = arguments
+        builder.store(numbers, _place(context, builder, signature.args[0], where, FLOATS), align=4)
+
+    return types.void(array, types.intp, lanes), build
+
+
+def _place(context, builder, array_type, where, kind):
+    """The address of ``array[i]``, to read or write a `kind`."""
+    array, i = where
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [i]), kind.as_pointer())
+
+
+@_lowered
+def store_sums(typing_context, array, i, four):  # noqa: ARG001
+    """``array[i : i + 4]`` become the sums of four lanes."""
+    even, odd = (
+        _whole([4 * four + place for four in range(LANES // 4) for place in (at, at + 2, at + LANES, at + LANES + 2)])
+        for at in (0, 1)
+    )
+
+    def build(context, builder, signature, arguments):
+        *where, four = arguments
+        a, b, c, d = unpack_tuple(builder, four, 4)
+
+        def fold(one, other):
+            """Of each four lanes, two sums of neighbours of `one` and two of `other`."""
+            return builder.fadd(builder.shuffle_vector(one, other, even), builder.shuffle_vector(one, other, odd))
+
+        sums, size = fold(fold(a, b), fold(c, d)), LANES
+        while size > 4:
+            size //= 2
+            low, high = (_whole(list(range(start, start + size)), size) for start in (0, size))
+            sums = builder.fadd(builder.shuffle_vector(sums, sums, low), builder.shuffle_vector(sums, sums, high))
+        builder.store(sums, _place(context, builder, signature.args[0], where, sums.type), align=4)
+
+    return types.void(array, types.intp, types.UniTuple(lanes, 4)), build
+
+
+@_lowered
+def sum_of(typing_context, numbers):  # noqa: ARG001
+    """The sum of all lanes, a float32."""
+
+    def build(context, builder, signature, numbers):  # noqa: ARG001
+        kind = ir.FunctionType(FLOATS.element, [FLOATS.element, FLOATS])
+        add = builder.module.declare_intrinsic(f"llvm.vector.reduce.fadd.v{LANES}f32", (), kind)
+        return builder.call(add, [ir.Constant(FLOATS.element, -0.0), *numbers], fastmath=("reassoc",))
+
+    return types.float32(lanes), build
+
+
+@_lowered
+def add_product(typing_context, total, a, b):  # noqa: ARG001
+    """``total + a * b``, rounded once where the processor can."""
+
+    def build(context, builder, signature, numbers):  # noqa: ARG001
+        total, a, b = numbers
+        kind = ir.FunctionType(FLOATS, [FLOATS] * 3)
+        return builder.call(builder.module.declare_intrinsic(f"llvm.fmuladd.v{LANES}f32", (), kind), [a, b, total])
+
+    return lanes(lanes, lanes, lanes), build
+
+
+@_lowered
+def within(typing_context, numbers, low, high):  # noqa: ARG001
+    """The numbers, but not below `low` nor above `high`; a NaN stays one."""
+
+    def build(context, builder, signature, arguments):  # noqa: ARG001
+        numbers, low, high = arguments
+        numbers = builder.select(builder.fcmp_ordered("<", numbers, low), low, numbers)
+        return builder.select(builder.fcmp_ordered(">", numbers, high), high, numbers)
+
+    return lanes(lanes, lanes, lanes), build
+
+
+@_lowered
+def power_of_two(typing_context, numbers):  # noqa: ARG001
+    """``2**n`` of lanes whose lowest bits are a whole number n from -126 to 127."""
+
+    def build(context, builder, signature, numbers):  # noqa: ARG001
+        exponents = builder.shl(builder.bitcast(numbers[0], WHOLES), _whole(23))
+        return builder.bitcast(builder.add(exponents, _whole(127 << 23)), FLOATS)
+
+    return lanes(lanes), build
+
+
+def whole(count: int) -> int:
+    """`count`, rounded up to whole registers."""
+    return -(-count // LANES) * LANES
+
+
+def on_lines(*shape: int) -> Float[np.ndarray, "..."]:
+    """Zeros that begin with a cache line; no register of them then lies on two."""
+    size = math.prod(shape)
+    room = np.zeros(size + LINE, np.float32)
+    skip = -(room.ctypes.data // room.itemsize) % LINE
+    return room[skip : skip + size].reshape(shape)

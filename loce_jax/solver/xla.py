@@ -1,0 +1,100 @@
+"""Many samples through XLA: mapped over concepts and images, and divided evenly among this machine's devices.
+
+Letters: n images, k concepts an image, h x w grid cells of the layer, c channels, H x W the target's grid.
+"""
+
+import functools as ft
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from loce_jax.mesh import divided, each_its_share
+from loce_jax.resampling import bilinear_matrix
+from loce_jax.solver.options import SolverOptions
+from loce_jax.solver.ridge.newton import Ridge, Setting, prepare
+from loce_jax.solver.ridge.compaction import solve_in_rounds
+from loce_jax.solver.paper.sample import Resize, solve_one
+from loce_jax.solver.solution import Solution
+
+Samples = tuple[  # activations, targets, which of them are real, and start vectors, or one for all
+    Float[Array | np.ndarray, "n h w c"],
+    Float[Array | np.ndarray, "n k H W"],
+    Bool[Array | np.ndarray, "n k"],
+    Float[Array | np.ndarray, "*nk c"],
+]
+
+
+@ft.partial(jax.jit, static_argnames="options")
+def solve_together(samples: Samples, options: SolverOptions, setting: Setting | None = None) -> Solution:
+    """All samples in one program on one device; the one place where the maths for one sample is mapped."""
+    if options.recipe == "ridge":
+        with jax.default_matmul_precision("highest"):  # on GPUs, TF32 would end the descent at 1e-3
+            return _ridge_together(samples, options, setting)
+    activations, targets, valid, start = (jnp.asarray(part) for part in samples)
+    n, k = targets.shape[:2]
+    resize = resize_matrices(activations.shape[1:3], targets.shape[2:])
+    one = ft.partial(solve_one, resize=resize, options=options)
+    image = jax.vmap(one, in_axes=(None, 0, 0, 0), axis_name="concepts")
+    mapped = activations, targets, valid, jnp.broadcast_to(start, (n, k, activations.shape[-1]))
+    if options.couples_batch:
+        return jax.vmap(image, axis_name="images")(*mapped)
+    return jax.lax.map(lambda sample: image(*sample), mapped, batch_size=_side_by_side())
+
+
+def _ridge_together(samples, options, setting):
+    """The same for the ridge recipe."""
+    activations, targets, valid = (jnp.asarray(part) for part in samples[:3])
+    ridge = Ridge(setting, resize_matrices(activations.shape[1:3], targets.shape[2:]), options.tolerance)
+
+    def solve_some(images):
+        cells, *concepts = images
+        return solve_in_rounds(ridge, jax.vmap(lambda one: prepare(setting.whitening(one)))(cells), *concepts)
+
+    return in_parts(solve_some, (activations, targets, valid), _side_by_side())
+
+
+def in_parts(function, arrays, size):
+    """`function` of `size` rows of `arrays` at a time, in a loop, and of those that are left; its results, joined.
+
+    `jax.lax.map` would map a function of one row, but rows that work in rounds know of each other.
+    """
+    n = len(jax.tree.leaves(arrays)[0])
+    looped = n - n % size
+    split = jax.tree.map(lambda array: array[:looped].reshape(-1, size, *array.shape[1:]), arrays)
+    found = jax.tree.map(lambda leaf: leaf.reshape(looped, *leaf.shape[2:]), jax.lax.map(function, split))
+    if looped == n:
+        return found
+    rest = function(jax.tree.map(lambda array: array[looped:], arrays))
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), found, rest)
+
+
+def resize_matrices(grid: tuple[int, ...], size: tuple[int, ...]) -> Resize:
+    """The bilinear resize from `grid` to `size`, a matrix for each axis."""
+    rows, columns = (bilinear_matrix(*lengths) for lengths in zip(grid, size, strict=True))
+    return jnp.asarray(rows, jnp.float32), jnp.asarray(columns, jnp.float32)
+
+
+def _side_by_side():
+    """Images solved by one step of a loop.  On a CPU one: its activations stay in cache for all the steps."""
+    return 1 if jax.default_backend() == "cpu" else 256
+
+
+def solve_on_devices(samples: Samples, options: SolverOptions, setting: Setting | None = None) -> Solution:
+    """`solve_together`, the images divided evenly among the local devices, which then work without talking."""
+    count = jax.local_device_count()
+    if count == 1 or options.couples_batch:
+        return solve_together(samples, options, setting)
+    n, k = samples[1].shape[:2]
+    rows = np.minimum(np.arange(n + -n % count), n - 1)
+    *parts, start = samples
+    parts.append(np.broadcast_to(np.asarray(start), (n, k, start.shape[-1])))
+    shares = jax.device_put([part if len(rows) == n else part[rows] for part in parts], divided())
+    return jax.tree.map(lambda leaf: leaf[:n], in_shares(options)(setting, *shares))
+
+
+@ft.cache
+def in_shares(options: SolverOptions):
+    """The program of all local devices; it takes a `Setting` or None, and `Samples` that divide evenly by images."""
+    return each_its_share(lambda setting, *samples: solve_together(samples, options, setting), shared=1)

@@ -1,0 +1,177 @@
+"""The LoCEs that a study looks at: usable rows of one layer, or of several joined, with their names and facts.
+
+Letters: n LoCEs, c channels.
+"""
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+from loce_jax.analysis.concatenation import concatenate
+from loce_jax.checks import InputError, check_known, suggest
+from loce_jax.report.sources import RunLike
+from loce_jax.study.options import Look
+
+_MOST_SHOWN = 24
+
+
+@dataclass(frozen=True, eq=False)
+class Cloud:
+    """LoCEs of one run.
+
+    Attributes:
+        layers: the layer, or several joined.
+        vectors: float32; several layers' lie side by side.
+        widths: channels of each layer.
+        rows: of the run's table.
+        labels: the concept of each.
+        images: the image of each.
+        iou: at that layer; of several layers the mean.
+        concepts: those that occur, in the data set's order.
+        below: good LoCEs that were left out for their IoU.
+    """
+
+    layers: tuple[str, ...]
+    vectors: Float[np.ndarray, "n c"]
+    widths: tuple[int, ...]
+    rows: Int[np.ndarray, " n"]
+    labels: Shaped[np.ndarray, " n"]
+    images: Shaped[np.ndarray, " n"]
+    iou: Float[np.ndarray, " n"]
+    concepts: tuple[str, ...]
+    below: int = 0
+
+    @property
+    def name(self) -> str:
+        """The layer's; of several they are joined with " + "."""
+        return " + ".join(self.layers)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The concepts that a picture has room for: the 24 with the most LoCEs, in the data set's order."""
+        counts = {concept: len(self.of(concept)) for concept in self.concepts}
+        most = set(sorted(self.concepts, key=lambda concept: -counts[concept])[:_MOST_SHOWN])
+        return tuple(concept for concept in self.concepts if concept in most)
+
+    def of(self, concept: str) -> Int[np.ndarray, " m"]:
+        """Places of one concept's LoCEs in this cloud."""
+        return np.flatnonzero(self.labels == concept)
+
+    def take(self, places: Int[np.ndarray, " m"]) -> "Cloud":
+        """The LoCEs at these places, in their order."""
+        labels = self.labels[places]
+        return replace(
+            self,
+            vectors=self.vectors[places],
+            rows=self.rows[places],
+            labels=labels,
+            images=self.images[places],
+            iou=self.iou[places],
+            concepts=tuple(concept for concept in self.concepts if concept in set(labels.tolist())),
+        )
+
+
+def find_layers(run: RunLike, names: Sequence[str]) -> tuple[str, ...]:
+    """The run's layers that `names` mean, in that order: whole names, ends of names, or globs; all of them if empty.
+
+    Raises:
+        InputError: a name that means no layer of the run, or, without a ``*``, several.
+    """
+    found: dict[str, None] = {}
+    for name in names or run.layers:
+        meant = _meant(run, name)
+        if not meant:
+            raise InputError(f"unknown layer {name!r}. {suggest(name, run.layers)}")
+        found |= dict.fromkeys(meant)
+    return tuple(found)
+
+
+def find_layers_of_all(runs: Mapping[str, RunLike], names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """`find_layers` for each of several runs, where a name need not mean a layer of every run, but of one at least."""
+    for name in names:
+        if not any(_meant(run, name) for run in runs.values()):
+            layers = [layer for run in runs.values() for layer in run.layers]
+            theirs = "; ".join(f"{run}: {', '.join(runs[run].layers)}" for run in runs)
+            near = suggest(name, layers).partition("Known:")[0]
+            raise InputError(f"unknown layer {name!r}, which means none of any run. {near}Known: {theirs}.")
+    return {
+        run: find_layers(mine, [name for name in names if _meant(mine, name)])
+        if not names or any(_meant(mine, name) for name in names)
+        else ()
+        for run, mine in runs.items()
+    }
+
+
+def _meant(run, name):
+    exact = [layer for layer in run.layers if layer == name]
+    ends = [layer for layer in run.layers if layer.endswith((f".{name}", f"_{name}"))]
+    if not exact and len(ends) > 1:
+        raise InputError(f"layer {name!r} must mean one layer of the run, but means {', '.join(ends)}. Name one.")
+    return exact or ends or fnmatch.filter(run.layers, name)
+
+
+def gather_all(run: RunLike, layers: Sequence[str], look: Look) -> list[Cloud]:
+    """A cloud a layer, or one of all `layers` where `look` joins them."""
+    groups = [tuple(layers)] if look.joined else [(layer,) for layer in layers]
+    chosen = {"concepts": look.concepts, "normalised": look.joined == "normalised", "min_iou": look.min_iou}
+    return [gather(run, group, **chosen) for group in groups if group]
+
+
+def gather(
+    run: RunLike,
+    layers: Sequence[str],
+    *,
+    concepts: Sequence[str] = (),
+    normalised: bool = False,
+    min_iou: float = 0.0,
+) -> Cloud:
+    """The rows whose LoCEs at all of `layers` are good, for `concepts` or all.
+
+    Args:
+        run: a run.
+        layers: one for a plain study; several are joined to multi-layer LoCEs.
+        concepts: names; all if empty.
+        normalised: give every layer's vectors length 1 before they are joined.
+        min_iou: 0 to 1; leave rows out whose IoU is below it at one of `layers`.
+
+    Raises:
+        InputError: an unknown layer or concept, a `min_iou` that is no IoU, or no good row.
+    """
+    if not 0 <= min_iou <= 1:
+        raise InputError(f"`min_iou` must be from 0 (all LoCEs) to 1, as an IoU is, but got {min_iou}. Try 0.3.")
+    check_known("layer", layers, run.layers)
+    check_known("concept", concepts, run.concepts)
+    good = np.ones(len(run.table["concept"]), bool)
+    if concepts:
+        good &= np.isin(run.table["concept"], list(concepts))
+    for layer in layers:
+        good &= run.column("status", layer) == "ok"
+    rows = np.flatnonzero(good)
+    if not len(rows):
+        raise InputError(
+            f"`run` must have a good LoCE at {', '.join(map(repr, layers))}, but all rows failed. `loce show` says why."
+        )
+    iou = np.stack([run.column("iou", layer)[rows] for layer in layers])
+    kept = ~(iou < min_iou).any(axis=0)
+    if not kept.any():
+        raise InputError(
+            f"`min_iou` must leave LoCEs to look at, but all {len(rows)} good ones at {', '.join(map(repr, layers))} "
+            f"are below {min_iou:g}; the best is {np.nanmax(iou.min(axis=0)):.3f}. Take a lower one."
+        )
+    below, rows, iou = int((~kept).sum()), rows[kept], iou[:, kept]
+    joined = concatenate({layer: run.vectors(layer)[rows] for layer in layers}, normalised=normalised)
+    labels = run.table["concept"][rows].astype(str)
+    return Cloud(
+        layers=tuple(layers),
+        vectors=joined.vectors.astype(np.float32),
+        widths=joined.widths,
+        rows=rows,
+        labels=labels,
+        images=run.table["image"][rows].astype(str),
+        iou=iou.mean(axis=0),
+        concepts=tuple(name for name in run.concepts if name in set(labels.tolist())),
+        below=below,
+    )

@@ -1,0 +1,122 @@
+"""What every step of a study is given, and what several steps share: the map, its mixtures, the clusters."""
+
+import functools as ft
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from loce_jax.analysis.clustering.cut import RELAXED, STRICT, Clusters, Recipe, cluster
+from loce_jax.analysis.mixtures.gaussian import Mixture, fit_mixture, fit_mixtures
+from loce_jax.analysis.embedding import Embedding2D, embed_2d
+from loce_jax.analysis.sampling import subset
+from loce_jax.checks import InputError
+from loce_jax.store import Run, find_derived, keep_derived
+from loce_jax.study.selection.embeddings import Cloud, find_layers, gather_all
+from loce_jax.study.options import Clustering, Look, StudyOptions
+from loce_jax.study.selection.photos import Photos
+
+_METHODS = ("umap", "pca")
+_MOST_COMPONENTS = 40  # of twenty concepts, the most that the paper looks at
+_PRESETS = {"strict": STRICT, "relaxed": RELAXED}
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """LoCEs to look at, the run they come from, its photographs, and how all steps look at them.
+
+    Attributes:
+        run: the run; maps are kept beside it.
+        cloud: the LoCEs.
+        photos: for pictures; without a data set, they show empty tiles.
+        look: what was asked for; its seed is that of everything random.
+        options: of every step.
+        common: rows of the run that clusters are drawn from, such as those good at every layer of a study; those of
+            the cloud if left out.
+    """
+
+    run: Run
+    cloud: Cloud
+    photos: Photos
+    look: Look = Look()
+    options: StudyOptions = StudyOptions()
+    common: Int[np.ndarray, " m"] | None = None
+
+    @property
+    def seed(self) -> int:
+        """Of everything random."""
+        return self.look.seed
+
+    @property
+    def shared(self) -> Int[np.ndarray, " s"]:
+        """Places in the cloud of the rows that clusters are drawn from."""
+        rows = self.cloud.rows
+        places = np.arange(len(rows)) if self.common is None else np.flatnonzero(np.isin(rows, self.common))
+        if not len(places):
+            raise InputError(
+                "`layers` must have good LoCEs of the same rows, because clusters are drawn from these, but no row is "
+                "good at all of them. Ask for fewer layers."
+            )
+        return places
+
+    @ft.cached_property
+    def map(self) -> Embedding2D:
+        """Two coordinates for each LoCE, computed once: they are kept with the run, with seed and versions."""
+        return _map(self)
+
+    @ft.cached_property
+    def mixtures(self) -> dict[str, Mixture]:
+        """On the map a mixture of each concept."""
+        options = self.options.map
+        return fit_mixtures(self.map.points, self.cloud.labels, options.components, seed=self.seed, paper=options.paper)
+
+    @ft.cached_property
+    def blind(self) -> Mixture:
+        """On the map the mixture without labels: of at most twice as many components as concepts, and at most 40."""
+        most = min(2 * len(self.cloud.concepts), _MOST_COMPONENTS)
+        return fit_mixture(self.map.points, most, seed=self.seed, drop=0.0)
+
+    @ft.cached_property
+    def clusters(self) -> tuple[Int[np.ndarray, " d"], Clusters]:
+        """Places in the cloud that were drawn, and their clusters."""
+        options, shared = self.options.clusters, self.shared
+        drawn = shared[subset(self.cloud.labels[shared], options.per_concept, self.seed)]
+        vectors, labels = self.cloud.vectors[drawn], self.cloud.labels[drawn]
+        return drawn, cluster(vectors, labels, recipe_of(options), n_total=len(shared), seed=self.seed)
+
+
+def make_subjects(run: Run, look: Look, photos: Photos, options: StudyOptions) -> list[Subject]:
+    """A subject a layer, or one of all joined; their clusters are drawn from the rows that are good in every one."""
+    clouds = gather_all(run, find_layers(run, look.layers), look)
+    common = ft.reduce(np.intersect1d, [cloud.rows for cloud in clouds])
+    return [Subject(run, cloud, photos, look, options, common) for cloud in clouds]
+
+
+def recipe_of(options: Clustering) -> Recipe:
+    """The preset with all else that was chosen."""
+    preset, chosen = _PRESETS[options.preset], (options.method, options.metric, options.cut, options.height)
+    return Recipe(preset.share, preset.purity, *chosen, options.precluster)
+
+
+def _map(subject: Subject) -> Embedding2D:
+    neighbours = subject.options.map.neighbours
+    asked: dict[str, Any] = {
+        "layers": subject.cloud.layers,
+        "vectors": hashlib.sha256(np.ascontiguousarray(subject.cloud.vectors).tobytes()).hexdigest(),
+        "rows": hashlib.sha256(subject.cloud.rows.astype(np.int64).tobytes()).hexdigest(),
+        "neighbours": neighbours,
+        "seed": subject.seed,
+    }
+    name = f"map-{hashlib.sha256(json.dumps(asked).encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
+    packages = ("umap-learn", "scikit-learn", "numpy", "loce_jax")
+    record = {**asked, "versions": {package: version(package) for package in packages}}
+    for method, points in (find_derived(subject.run.place, name, record) or {}).items():
+        if method in _METHODS and points.shape == (len(subject.cloud.rows), 2) and np.isfinite(points).all():
+            return Embedding2D(points, method)
+    found = embed_2d(subject.cloud.vectors, seed=subject.seed, neighbours=neighbours)
+    keep_derived(subject.run.place, name, record, {found.method: found.points})
+    return found

@@ -1,0 +1,77 @@
+"""The photographs behind LoCEs, for the pictures of a study: a tile for each row, cut around the concept.
+
+Letters: H x W pixels.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+from loce_jax.analysis.subconcepts.attributes import mask_facts
+from loce_jax.data.samples import Fault
+from loce_jax.plots.examples import draw_mask, tint
+from loce_jax.report.images import surroundings
+from loce_jax.report.sources import PhotoSource, RunLike
+from loce_jax.resampling import resize_bilinear
+
+_SIDE = 144  # pixels of a tile
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Photos and masks of a run's rows; without a data set there are none.
+
+    Attributes:
+        run: the run.
+        dataset: where its photos came from; None if that cannot be opened any more.
+    """
+
+    run: RunLike
+    dataset: PhotoSource | None
+
+    def tiles(
+        self, rows: Iterable[int], *, projections: Mapping[int, Float[np.ndarray, "_ _"]] | None = None
+    ) -> dict[int, UInt8[np.ndarray, "H W 3"]]:
+        """By row the concept and its surroundings, its mask outlined; rows that cannot be read are left out.
+
+        Rows of `projections`, which are of whole photos at any size, are tinted by theirs.
+        """
+        projections = projections or {}
+        return {row: _tile(photo, mask, projections.get(row)) for row, photo, mask in self._read(rows)}
+
+    def facts(self, rows: Iterable[int]) -> dict[int, Mapping[str, float]]:
+        """By row what its photo and mask say; rows that cannot be read are left out."""
+        return {row: mask_facts(mask, photo) for row, photo, mask in self._read(rows)}
+
+    def _read(self, rows):
+        wanted: dict[str, list[int]] = {}
+        for row in rows:
+            wanted.setdefault(str(self.run.table["image"][row]), []).append(int(row))
+        if self.dataset is None:
+            return
+        for item in self.dataset.items:
+            if item.image not in wanted:
+                continue
+            try:
+                reading = self.dataset.read(item)
+            except (Fault, OSError):
+                continue
+            masks = {pair.concept: mask for pair, mask in zip(item.pairs, reading.masks, strict=True)}
+            for row in wanted[item.image]:
+                mask = masks.get(str(self.run.table["concept"][row]))
+                if mask is not None and not isinstance(mask, Fault):
+                    yield row, reading.photo, mask
+
+
+def _tile(photo, mask, projection) -> UInt8[np.ndarray, "s s 3"]:
+    top, left, side = surroundings(mask)
+    window = np.s_[top : top + side, left : left + side]
+    small = np.asarray(Image.fromarray(photo[window]).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS))
+    if projection is not None:
+        seen = resize_bilinear(projection, photo.shape[:2])[window]
+        small = tint(small, resize_bilinear(seen, (_SIDE, _SIDE)))
+    share = np.asarray(Image.fromarray(mask[window].astype(np.float32)).resize((_SIDE, _SIDE), Image.Resampling.BOX))
+    return draw_mask(small, share >= 0.5)

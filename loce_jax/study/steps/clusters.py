@@ -1,0 +1,155 @@
+"""Clusters of the LoCEs: the tree and its cut, what lies in each cluster, how stable their purity is, dense regions."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from loce_jax.analysis.clustering.cluster_table import ClusterTable, strongest_channels, tabulate
+from loce_jax.analysis.clustering.cut import group_size
+from loce_jax.analysis.clustering.density import density_clusters
+from loce_jax.analysis.metrics.purity import cluster_purity
+from loce_jax.analysis.clustering.repeats import repeat
+from loce_jax.analysis.tables import Table
+from loce_jax.plots.trees import draw_tree
+from loce_jax.study.steps.cluster_examples import draw_members
+from loce_jax.study.results.step_result import Outcome
+from loce_jax.study.selection.layer_analysis import Subject, recipe_of
+
+_TRAINED_ON, _NEIGHBOURS = 0.8, (3, 5, 7, 9, 11)  # the paper's
+
+
+def study_clusters(subject: Subject) -> Outcome:
+    """Purity and number of clusters, once and over many draws; the clusters' concepts and means; the tree."""
+    cloud, options, shared = subject.cloud, subject.options.clusters, subject.shared
+    places, found = subject.clusters
+    labels, recipe = cloud.labels[places], recipe_of(options)
+    dense = density_clusters(cloud.vectors[places], options.dense_size)
+    kept = dense.labels >= 0
+    repeats = repeat(
+        {cloud.name: cloud.vectors[shared]},
+        cloud.labels[shared],
+        recipe,
+        seeds=options.repeats,
+        per_concept=options.per_concept,
+    )
+    (purity, clusters), (purity_std, clusters_std) = repeats.mean(), repeats.std()
+    metrics = {
+        "purity": cluster_purity(found.labels, labels),
+        "clusters": len(found.nodes),
+        "of": len(places),
+        "group_size": group_size(recipe.share, len(shared)),
+        "repeated": {
+            "seeds": options.repeats,
+            "drawn_from": len(shared),
+            "purity_mean": purity[0],
+            "purity_std": purity_std[0],
+            "clusters_mean": clusters[0],
+            "clusters_std": clusters_std[0],
+        },
+        "dense_regions": {
+            "clusters": len(np.unique(dense.labels[kept])),
+            "noise": float((~kept).mean()),
+            "purity": cluster_purity(dense.labels[kept], labels[kept]),
+        },
+        "predictions": _predictions(subject),
+    }
+    table = tabulate(cloud.vectors[places], labels, found.labels, widths=cloud.widths)
+    return Outcome(
+        metrics,
+        {"clusters": _clusters(cloud, places, found, table)},
+        {"tree": _draw(subject, places, found, metrics), "clusters": draw_members(subject, places, found)},
+        data={
+            "cluster_probabilities": _probabilities(table),
+            "cluster_members": _members(cloud, places, found.labels, dense.labels),
+        },
+        arrays={"cluster_centroids": _centroids(table)},
+        short=tuple(metrics),
+    )
+
+
+def _predictions(subject):
+    """Share of a fifth of each concept's drawn LoCEs, put aside, whose concept is predicted rightly from the others.
+
+    Predictions by centroid are those of adaptive clusters, with the group size of all, not of the four fifths.
+    """
+    from sklearn.neighbors import KNeighborsClassifier  # noqa: PLC0415 - a second, as the next
+
+    from loce_jax.analysis.clustering.estimators import AdaptiveClusterer, CentroidClassifier  # noqa: PLC0415
+
+    places, _ = subject.clusters
+    vectors, labels = subject.cloud.vectors[places], subject.cloud.labels[places]
+    place = np.empty(len(places))
+    for concept in np.unique(labels):
+        mine = np.flatnonzero(labels == concept)
+        place[np.random.default_rng(subject.seed).permutation(mine)] = np.arange(len(mine)) / len(mine)
+    known = place < _TRAINED_ON
+    if known.all() or known.sum() <= max(_NEIGHBOURS):
+        return {}
+    recipe = recipe_of(subject.options.clusters)
+    how = recipe.share, recipe.purity, recipe.method, recipe.metric
+    clusterer = AdaptiveClusterer(*how, n_total=len(subject.shared), precluster=recipe.precluster)
+    models = {"centroids": CentroidClassifier(clusterer, metric="cosine", widths=subject.cloud.widths)}
+    models |= {f"{k} neighbours": KNeighborsClassifier(k, metric="cosine") for k in _NEIGHBOURS}
+    return {
+        name: model.fit(vectors[known], labels[known]).score(vectors[~known], labels[~known])
+        for name, model in models.items()
+    }
+
+
+def _clusters(cloud, places, found, table: ClusterTable):
+    lines = []
+    for i, cluster in enumerate(table.clusters):
+        members = places[found.labels == cluster]
+        nearest = members[np.linalg.norm(cloud.vectors[members] - table.raw[i], axis=1).argmin()]
+        lines.append(
+            (
+                int(cluster) + 1,
+                int(table.counts[i].sum()),
+                table.top[i],
+                float(table.probabilities[i].max()),
+                str(cloud.images[nearest]),
+                _strongest(cloud, table.raw[i]),
+                *map(int, table.counts[i]),
+            )
+        )
+    head = ("cluster", "LoCEs", "mostly", "share", "most central image", "strongest channels")
+    return Table("Clusters", (*head, *map(str, table.concepts)), tuple(lines), 2)
+
+
+def _strongest(cloud, centroid):
+    """Three channels of each layer, the strongest first, in words."""
+    layers = np.split(centroid, np.cumsum(cloud.widths)[:-1])
+    return "; ".join(" ".join(map(str, strongest_channels(layer[None])[0])) for layer in layers)
+
+
+def _probabilities(table: ClusterTable):
+    rows = zip((table.clusters + 1).tolist(), table.probabilities.tolist(), strict=True)
+    columns = ("cluster", *map(str, table.concepts))
+    return Table("Share of each concept in each cluster", columns, tuple((number, *shares) for number, shares in rows))
+
+
+def _members(cloud, places, clusters, regions):
+    rows = zip(
+        cloud.rows[places].tolist(),
+        cloud.images[places].tolist(),
+        cloud.labels[places].tolist(),
+        (clusters + 1).tolist(),
+        (regions + 1).tolist(),
+        strict=True,
+    )
+    columns = ("row", "image", "concept", "cluster", "dense region, 0 for none")
+    return Table("The cluster of each LoCE", columns, tuple(rows))
+
+
+def _centroids(table: ClusterTable):
+    """Row i of every array belongs to one cluster."""
+    return {"cluster": table.clusters + 1, "raw": table.raw, "normalised": table.normalised}
+
+
+def _draw(subject, places, found, metrics):
+    _, first = np.unique(found.leaves, return_index=True)  # a leaf is drawn as its first LoCE
+    figure = Figure(figsize=(12, 4.2), layout="constrained")
+    axes = figure.subplots()
+    labels = subject.cloud.labels[places[first]]
+    draw_tree(axes, found.tree, found.labels[first], labels, concepts=subject.cloud.shown)
+    axes.set(title=f"purity {metrics['purity']:.3f} with {metrics['clusters']} clusters", ylabel="height of the merge")
+    return figure

@@ -1,0 +1,171 @@
+"""Layers and runs side by side, on the (image, concept) pairs that all of them have."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from loce_jax.analysis.metrics.comparison import align, distance_agreement, linear_cka, neighbour_agreement, rank_agreement
+from loce_jax.analysis.neighbors.interclass import find_contacts
+from loce_jax.analysis.layer_names import short_names
+from loce_jax.analysis.metrics.quality import describe_quality
+from loce_jax.analysis.clustering.repeats import repeat
+from loce_jax.analysis.metrics.retrieval import precision_at
+from loce_jax.analysis.metrics.separation import category_separation, pairwise_separation
+from loce_jax.analysis.tables import Table
+from loce_jax.checks import InputError
+from loce_jax.plots.matrices import draw_matrix, lay_out
+from loce_jax.study.selection.embeddings import Cloud
+from loce_jax.study.options import Clustering
+from loce_jax.study.results.step_result import Outcome
+from loce_jax.study.selection.layer_analysis import recipe_of
+
+_K = 10
+_CUT_OFFS = (1, _K)
+
+
+def study_compare(views: Mapping[str, Cloud], options: Clustering, *, repeats: int = 50, seed: int = 0) -> Outcome:
+    """The same numbers for every view, and how far every two agree: in IoU, distances, geometry and neighbours.
+
+    Args:
+        views: LoCEs by name, such as "run: layer"; at least two.
+        options: how they are clustered.
+        repeats: how often purity is measured, on random LoCEs that are the same of every view.
+        seed: of everything else random.
+
+    Raises:
+        InputError: fewer than two views, or no pair that all have.
+    """
+    if len(views) < 2:
+        raise InputError(f"`views` must be at least two layers or runs to compare, but got {len(views)}. Name another.")
+    clouds, missing = _on_common_pairs(views)
+    names = list(clouds)
+    agreements: dict[str, Callable[[Cloud, Cloud], float]] = {
+        "IoU rank (Spearman)": lambda a, b: rank_agreement(a.iou, b.iou).spearman,
+        "IoU rank (Kendall)": lambda a, b: rank_agreement(a.iou, b.iou).kendall,
+        "distances (RSA, Spearman)": lambda a, b: distance_agreement(a.vectors, b.vectors, seed=seed).spearman,
+        "CKA (linear, unbiased)": lambda a, b: linear_cka(a.vectors, b.vectors, unbiased=True),
+        f"{_K} neighbours (Jaccard)": lambda a, b: neighbour_agreement(a.vectors, b.vectors, _K),
+    }
+    matrices = {title: _pairwise(list(clouds.values()), measure) for title, measure in agreements.items()}
+    side_by_side = {name: _numbers(cloud, seed) for name, cloud in clouds.items()}
+    numbers = {name: found for name, (found, _) in side_by_side.items()}
+    by_concept = {name: found for name, (_, found) in side_by_side.items()}
+    first = next(iter(clouds.values()))
+    vectors = {name: cloud.vectors for name, cloud in clouds.items()}
+    repeated = repeat(vectors, first.labels, recipe_of(options), seeds=repeats, per_concept=options.per_concept)
+    for row, purity, clusters, spread in zip(numbers.values(), *repeated.mean(), repeated.std()[0], strict=True):
+        row |= {"purity": float(purity), "purity std": float(spread), "clusters": float(clusters)}
+    columns = tuple(next(iter(numbers.values())))
+    table = Table("Side by side", ("view", *columns), tuple((name, *row.values()) for name, row in numbers.items()))
+    pairs = tuple(
+        (names[i], names[j], *(float(matrix[i, j]) for matrix in matrices.values()))
+        for i in range(len(names))
+        for j in range(i)
+    )
+    metrics = {
+        "pairs": len(first.rows),
+        "missing": missing,
+        "views": numbers,
+        "concepts": by_concept,
+        "agreement": {title: {"views": names, "matrix": matrix} for title, matrix in matrices.items()},
+    }
+    agreement = Table("Agreement of every two", ("view", "with", *matrices), pairs)
+    return Outcome(
+        metrics,
+        {"side_by_side": table, "agreement": agreement, **_concept_tables(first, by_concept)},
+        {"agreement": _draw(matrices, names)},
+        data={"iou_by_pair": _iou_by_pair(clouds)},
+        short=("pairs", "missing"),
+    )
+
+
+def _on_common_pairs(views):
+    """Every view's rows of the pairs that all have, in the first one's order; and how many each has besides."""
+    keys = {name: list(zip(cloud.images.tolist(), cloud.labels.tolist(), strict=True)) for name, cloud in views.items()}
+    everywhere = set.intersection(*map(set, keys.values()))
+    if not everywhere:
+        raise InputError(
+            "`views` must share (image, concept) pairs, because rows are compared one by one, but no pair is in all of "
+            f"{', '.join(views)}. Fit them on the same images."
+        )
+    first = [key for key in next(iter(keys.values())) if key in everywhere]
+    clouds = {name: cloud.take(align(first, keys[name]).second) for name, cloud in views.items()}
+    return clouds, {name: len(mine) - len(first) for name, mine in keys.items()}
+
+
+def _numbers(cloud, seed):
+    """One view's row of the table, and the same by measure and concept."""
+    retrieved = precision_at(cloud.vectors, cloud.labels, _CUT_OFFS)
+    contacts = find_contacts(cloud.vectors, cloud.labels)
+    separation = pairwise_separation(cloud.vectors, cloud.labels, contacts=contacts).matrix
+    k = len(separation)
+    quality = describe_quality(cloud.vectors, cloud.labels, seed=seed)
+    numbers = {
+        "mean IoU": float(cloud.iou.mean()),
+        "failures": float((cloud.iou == 0).mean()),
+        **{f"precision@{n}": float(value) for n, value in zip(_CUT_OFFS, retrieved.precision.macro, strict=True)},
+        "mean separation": float(separation[np.triu_indices(k, 1)].mean()) if k > 1 else np.nan,
+        "separability": quality.centroids.separability,
+        "silhouette": quality.silhouette,
+    }
+    precision = dict(zip(retrieved.concepts, retrieved.precision.per_concept, strict=True))
+    apart = category_separation(cloud.vectors, cloud.labels, contacts=contacts)
+    ratio = dict(zip(apart.concepts, apart.index.tolist(), strict=True))
+    by_concept = {
+        "mean IoU": {name: float(cloud.iou[cloud.of(name)].mean()) for name in cloud.concepts},
+        **{
+            f"precision@{n}": {name: float(precision[name][i]) for name in cloud.concepts}
+            for i, n in enumerate(_CUT_OFFS)
+        },
+        "separation": {name: ratio[name] for name in cloud.concepts},
+    }
+    return numbers, by_concept
+
+
+def _concept_tables(first, by_concept):
+    """For each measure a row per concept and a column per view, the best in bold."""
+    tables, names = {}, list(by_concept)
+    for measure in next(iter(by_concept.values())):
+        rows = [[float(by_concept[name][measure][concept]) for name in names] for concept in first.concepts]
+        best = {
+            (i, 2 + j) for i, row in enumerate(rows) for j, value in enumerate(row) if value == np.nanmax([*row, -1.0])
+        }
+        lines = ((concept, len(first.of(concept)), *row) for concept, row in zip(first.concepts, rows, strict=True))
+        title = f"{measure[0].upper()}{measure[1:]} by concept"
+        file = f"concepts_{measure.replace('mean ', '').replace('@', '_').lower()}"
+        tables[file] = Table(title, ("concept", "pairs", *names), tuple(lines), best=frozenset(best))
+    return tables
+
+
+def _iou_by_pair(clouds):
+    first = next(iter(clouds.values()))
+    columns = (first.images, first.labels, *(cloud.iou for cloud in clouds.values()))
+    rows = tuple(zip(*(column.tolist() for column in columns), strict=True))
+    return Table("IoU of each pair", ("image", "concept", *clouds), rows)
+
+
+def _pairwise(clouds, measure):
+    matrix = np.ones((len(clouds), len(clouds)))
+    for i, first in enumerate(clouds):
+        for j in range(i):
+            matrix[i, j] = matrix[j, i] = measure(first, clouds[j])
+    return matrix
+
+
+def _draw(matrices, names):
+    short = _labels(names)
+    figure, places = lay_out(len(matrices), len(names), letters=max(map(len, short)))
+    for axes, (title, matrix) in zip(places, matrices.items(), strict=True):
+        draw_matrix(axes, matrix, short, short, low=-1.0 if np.nanmin(matrix) < 0 else 0.0)
+        axes.set_title(title, fontsize=10)
+    return figure
+
+
+def _labels(names):
+    """Names of views for a picture; of "run: layer" each part is shortened by itself, a run to the end of its path."""
+    runs, layers = zip(*(name.rpartition(": ")[::2] for name in names), strict=True)
+    ends = {run: run.rpartition("/")[2] for run in runs}
+    if len(set(ends.values())) < len(ends):
+        ends = {run: run for run in runs}
+    short = dict(zip(dict.fromkeys(layers), short_names(list(dict.fromkeys(layers))), strict=True))
+    return [f"{ends[run]}: {short[layer]}" if run else short[layer] for run, layer in zip(runs, layers, strict=True)]

@@ -1,0 +1,61 @@
+"""Numbers that compare encoders, in the space of the vectors and on the map."""
+
+from dataclasses import asdict
+
+import numpy as np
+
+from loce_jax.analysis.metrics.quality import Quality, describe_quality
+from loce_jax.analysis.tables import Table
+from loce_jax.study.results.step_result import Outcome
+from loce_jax.study.selection.layer_analysis import Subject
+
+
+def study_quality(subject: Subject) -> Outcome:
+    """Distances, separability, silhouette and agreement of clusters with concepts, in both spaces."""
+    cloud = subject.cloud
+    spaces = {"vectors": cloud.vectors, "map": subject.map.points}
+    found = {name: describe_quality(points, cloud.labels, seed=subject.seed) for name, points in spaces.items()}
+    numbers = {name: _numbers(quality) for name, quality in found.items()}
+    rows = tuple((name, *(numbers[space][name] for space in spaces)) for name in numbers["vectors"])
+    concepts = found["vectors"].concepts
+    columns = [values for quality in found.values() for values in (quality.pairs.within, quality.centroids.within)]
+    within = tuple((name, *map(float, values)) for name, *values in zip(concepts, *columns, strict=True))
+    heads = ("concept", "vectors: pairs", "vectors: to the mean", "map: pairs", "map: to the mean")
+    return Outcome(
+        {name: {**numbers[name], **_details(quality)} for name, quality in found.items()},
+        {
+            "quality": Table("Quality of the cloud", ("number", *spaces), rows),
+            "within": Table("Distances within concepts", heads, within),
+        },
+    )
+
+
+def _numbers(quality: Quality):
+    spreads = {"pairs": quality.pairs, "centroids": quality.centroids}
+    return {
+        **{f"within ({name})": _mean(spread.within) for name, spread in spreads.items()},
+        **{f"between ({name})": spread.between for name, spread in spreads.items()},
+        **{f"separability ({name})": spread.separability for name, spread in spreads.items()},
+        "silhouette": quality.silhouette,
+        **asdict(quality.agreement),
+        "clusterer": f"mixture, {quality.clusterer} covariances",
+        "sampled": "yes" if quality.sampled else "no",
+    }
+
+
+def _details(quality: Quality):
+    """What differs from concept to concept."""
+    return {
+        "within": {
+            str(concept): {"pairs": pairs, "centroids": centroids}
+            for concept, pairs, centroids in zip(
+                quality.concepts, quality.pairs.within, quality.centroids.within, strict=True
+            )
+        }
+    }
+
+
+def _mean(within):
+    """Over the concepts, each counting the same; without those of one vector."""
+    there = within[np.isfinite(within)]
+    return float(there.mean()) if len(there) else float("nan")

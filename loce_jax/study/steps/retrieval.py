@@ -1,0 +1,100 @@
+"""Concept against context: every LoCE asks for its concept; and one LoCE's nearest and farthest, with photographs."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from loce_jax.analysis.metrics.retrieval import precision_at, rank
+from loce_jax.analysis.tables import Table
+from loce_jax.checks import InputError
+from loce_jax.plots.curves import draw_curves
+from loce_jax.plots.strips import ALIKE, NEUTRAL, UNLIKE, Tile, draw_strip
+from loce_jax.study.results.step_result import Outcome
+from loce_jax.study.selection.layer_analysis import Subject
+
+
+def study_retrieval(subject: Subject) -> Outcome:
+    """Mean precision@k (the paper's "mAP@k") and true mean average precision@k, per concept and over all."""
+    cloud, options = subject.cloud, subject.options.retrieval
+    images = cloud.images if options.other_images else None
+    found = precision_at(cloud.vectors, cloud.labels, options.ks, images=images)
+    scores = {"precision": found.precision, "average precision": found.average_precision}
+    names = [str(concept) for concept in found.concepts]
+    lone = int((np.isnan(found.average_precision.per_query) & ~np.isnan(found.precision.per_query))[:, 0].sum())
+    metrics, tables = {"ks": found.ks, "concepts": names, "without_a_fellow": lone}, {}
+    for title, score in scores.items():
+        rows = [(name, *map(float, row)) for name, row in zip(names, score.per_concept, strict=True)]
+        rows += [("mean over concepts", *map(float, score.macro)), ("mean over queries", *map(float, score.pooled))]
+        tables[title.replace(" ", "_")] = Table(
+            f"Mean {title} of the k nearest{_say_lone(lone, score is found.precision)}",
+            ("concept", *(f"k = {k}" for k in found.ks)),
+            tuple(rows),
+        )
+        metrics[title] = {
+            "per_concept": score.per_concept,
+            "macro": score.macro,
+            "pooled": score.pooled,
+            "pooled_std": score.pooled_std,
+        }
+    return Outcome(metrics, tables, {"retrieval": _draw(found, scores, subject)}, short=("without_a_fellow",))
+
+
+def _say_lone(lone, counted):
+    """What becomes of LoCEs that are the only ones of their concept, by which the two tables differ even at k = 1."""
+    if not lone:
+        return ""
+    return f" ({lone} without another of their concept {'count 0, as in the paper' if counted else 'are left out'})"
+
+
+def _draw(found, scores, subject):
+    figure = Figure(figsize=(12, 4.8), layout="constrained")
+    places = figure.subplots(1, 2, sharey=True)
+    for axes, (title, score) in zip(places, scores.items(), strict=True):
+        axes.plot(found.ks, score.macro, color="black", linewidth=2.2, linestyle="--", label="mean over concepts")
+        curves = {concept: score.per_concept[found.concepts.index(concept)] for concept in subject.cloud.shown}
+        draw_curves(axes, np.array(found.ks), curves)
+        axes.set(title=f"mean {title} @ k", xlabel="k")
+    places[0].get_legend().remove()
+    places[0].set_ylim(bottom=0)
+    return figure
+
+
+def study_query(subject: Subject, row: int, *, shown: int = 6) -> Outcome:
+    """The `shown` nearest and farthest LoCEs of the one at `row` of the run's table.
+
+    Raises:
+        InputError: the row is not among the good ones.
+    """
+    cloud = subject.cloud
+    place = np.flatnonzero(cloud.rows == row)
+    if not len(place):
+        raise InputError(
+            f"`query` must be a row with a good LoCE at {cloud.name!r}, but row {row} is none. `loce show` says why "
+            "rows failed; with `--concepts` only theirs are looked at, with `--min-iou` only those that reach it."
+        )
+    other_images = subject.options.retrieval.other_images
+    ranking = rank(cloud.vectors, int(place[0]), images=cloud.images if other_images else None)
+    count = min(shown, len(ranking.indices))
+    lines = []
+    for end, first in {"nearest": slice(count), "farthest": slice(None, -1 - count, -1)}.items():
+        for number, (other, distance) in enumerate(zip(ranking.indices[first], ranking.distances[first], strict=True)):
+            where = int(cloud.rows[other]), str(cloud.images[other]), str(cloud.labels[other])
+            lines.append((end, number + 1, *where, float(distance), float(cloud.iou[other])))
+    columns = ("end", "rank", "row", "image", "concept", "cosine distance", "IoU")
+    own = str(cloud.labels[place[0]])
+    title = f"Row {row}: {own} in {cloud.images[place[0]]}"
+    figure = _draw_query(subject, row, own, lines, count)
+    metrics = {end: [line[1:] for line in lines if line[0] == end] for end in ("nearest", "farthest")}
+    return Outcome(metrics, {f"query_{row}": Table(title, columns, tuple(lines))}, {f"query_{row}": figure})
+
+
+def _draw_query(subject, row, own, lines, count):
+    tiles = subject.photos.tiles([row, *(line[2] for line in lines)])
+    figure = Figure(figsize=(1.4 * (count + 1), 3.7), layout="constrained")
+    grid = figure.subplots(2, count + 1, squeeze=False)
+    for axes, end in zip(grid, ("nearest", "farthest"), strict=True):
+        mine = [line for line in lines if line[0] == end]
+        others = [
+            Tile(tiles.get(line[2]), f"{line[4]}  {line[5]:.2f}", ALIKE if line[4] == own else UNLIKE) for line in mine
+        ]
+        draw_strip(list(axes), [Tile(tiles.get(row), own, NEUTRAL), *others], title=end)
+    return figure

@@ -1,0 +1,76 @@
+"""How far apart concepts lie: separation of pairs and of each from all, overlap, and a robust separation."""
+
+import numpy as np
+
+from loce_jax.analysis.neighbors.interclass import find_contacts
+from loce_jax.analysis.metrics.overlap import overlap_ratio
+from loce_jax.analysis.metrics.separation import category_separation, pairwise_separation
+from loce_jax.analysis.tables import Table
+from loce_jax.plots.matrices import draw_matrix, lay_out, without_diagonal
+from loce_jax.study.results.step_result import Outcome
+from loce_jax.study.selection.layer_analysis import Subject
+
+_MOST = 10_000  # LoCEs up to which all distances are sorted for the robust separation
+
+
+def study_separation(subject: Subject) -> Outcome:
+    """Matrices, a row per concept, and every pair of concepts, the closest first."""
+    cloud, options = subject.cloud, subject.options.separation
+    contacts = find_contacts(cloud.vectors, cloud.labels)
+    matrices = {
+        "separation": pairwise_separation(cloud.vectors, cloud.labels, contacts=contacts).matrix,
+        "overlap": overlap_ratio(cloud.vectors, cloud.labels, contacts=contacts).matrix,
+    }
+    by_concept = category_separation(cloud.vectors, cloud.labels, contacts=contacts)
+    columns = {"mean distance inside": by_concept.intra, "least distance to others": by_concept.inter}
+    columns["ratio"] = by_concept.index
+    too_many = len(cloud.rows) > _MOST
+    if not too_many:
+        trimmed = category_separation(cloud.vectors, cloud.labels, percentile=options.percentile)
+        columns[f"ratio, {options.percentile:g} % trimmed"] = trimmed.index
+        robust = pairwise_separation(cloud.vectors, cloud.labels, percentile=options.percentile)
+        matrices[f"separation, {options.percentile:g} % trimmed"] = robust.matrix
+    said = f"not measured: {len(cloud.rows)} LoCEs are more than {_MOST}, whose distances can be sorted"
+    names = [str(concept) for concept in by_concept.concepts]
+    concepts = Table(
+        f"Separation of each concept from all others{f' (trimmed: {said})' if too_many else ''}",
+        ("concept", *columns),
+        tuple((name, *map(float, row)) for name, *row in zip(names, *columns.values(), strict=True)),
+    )
+    metrics = {
+        "concepts": names,
+        "of_each": columns,
+        **matrices,
+        "trimmed": said if too_many else f"{options.percentile:g} %",
+        **{f"mean {name}": _mean(matrix) for name, matrix in matrices.items()},
+    }
+    return Outcome(
+        metrics,
+        {"separation": concepts, "pairs": _pairs(names, matrices)},
+        {"separation": _draw(names, matrices)},
+        short=("trimmed", *(f"mean {name}" for name in matrices)),
+    )
+
+
+def _mean(matrix):
+    values = without_diagonal(matrix)
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
+def _pairs(names, matrices):
+    """Every two concepts, the least separated first."""
+    separation = matrices["separation"]
+    order = sorted(((i, j) for i in range(len(names)) for j in range(i)), key=lambda pair: separation[pair])
+    rows = tuple(
+        (names[i], names[j], *(float((matrix[i, j] + matrix[j, i]) / 2) for matrix in matrices.values()))
+        for i, j in order
+    )
+    return Table("Pairs of concepts", ("concept", "and", *matrices), rows)
+
+
+def _draw(names, matrices):
+    figure, places = lay_out(len(matrices), len(names))
+    for axes, (title, matrix) in zip(places, matrices.items(), strict=True):
+        draw_matrix(axes, without_diagonal(matrix), names, names)
+        axes.set_title(title, fontsize=10)
+    return figure

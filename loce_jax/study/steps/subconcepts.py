@@ -1,0 +1,129 @@
+"""Whether a concept is one cloud or several, what tells the parts apart, and their nearest examples."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from loce_jax.analysis.subconcepts.effects import Group, describe_groups
+from loce_jax.analysis.subconcepts.attributes import co_occurring
+from loce_jax.analysis.subconcepts.split import Split, split_concept
+from loce_jax.analysis.sampling import subset
+from loce_jax.analysis.tables import Table
+from loce_jax.checks import InputError, check_known
+from loce_jax.plots.strips import Tile, draw_strip
+from loce_jax.study.results.step_result import Outcome
+from loce_jax.study.selection.layer_analysis import Subject
+
+_OWN = ("image", "image_id", "concept", "annotations", "status", "reason", "loss", "area", "iou")
+_MOST_EFFECTS = 5
+_MOST_STRIPS = 8
+_LEVEL = 0.05  # of the adjusted p-value, above which a fact may be chance
+_MOST_WORDS = 24  # distinct values up to which a fact in words says something of a group
+
+
+def study_subconcepts(subject: Subject) -> Outcome:
+    """For one concept or each: groups, their shares, the facts that differ, and their most central examples."""
+    cloud, options = subject.cloud, subject.options.subconcepts
+    _check(options, cloud)
+    concepts = cloud.concepts if options.concept is None else (options.concept,)
+    metrics, found, effects, strips = {}, [], [], []
+    for concept in concepts:
+        places, split = _split(subject, concept)
+        groups = describe_groups(cloud.vectors[places], split.groups, _facts(subject, places))
+        best = float(split.silhouettes.max()) if len(split.silhouettes) else float("nan")
+        metrics[concept] = {
+            "LoCEs": len(places),
+            "groups": len(groups),
+            "p_value": split.p_value,
+            "shares": [group.share for group in groups],
+            "silhouettes": split.silhouettes,
+        }
+        found.append((concept, len(places), len(groups), best, split.p_value))
+        effects += [row for group in groups for row in _effects(concept, group)]
+        if options.concept is not None or (len(groups) > 1 and len(strips) + len(groups) <= _MOST_STRIPS):
+            strips += [(concept, group, places[group.members[: options.shown]]) for group in groups]
+    columns = ("concept", "group", "share", "fact", "delta", "inside", "outside", "adjusted p")
+    return Outcome(
+        metrics,
+        {
+            "groups": Table(_title(options), ("concept", "LoCEs", "groups", "silhouette", "p"), tuple(found)),
+            "subconcepts": Table("What tells sub-concepts apart", columns, tuple(effects)),
+        },
+        {"subconcepts": _draw(subject, strips, options)} if strips else {},
+    )
+
+
+def _check(options, cloud):
+    if options.concept is not None:
+        check_known("concept", [options.concept], cloud.concepts)
+    if options.by == "components" and (options.groups, options.height) != (None, None):
+        raise InputError(
+            "`groups` and `height` say where to cut a tree, but `by` is 'components', whose number is chosen by their "
+            "likelihood. Drop them, or say `--by cut`."
+        )
+
+
+def _title(options):
+    if options.by == "components":
+        return "Sub-concepts (components of the concept's mixture on the map; outliers are in none)"
+    if (options.groups, options.height) != (None, None):
+        return "Sub-concepts (cut where asked, so nothing was tested)"
+    return f"Sub-concepts (one group unless a single Gaussian cloud would rarely be cut as well: p at most {_LEVEL:g})"
+
+
+def _split(subject, concept):
+    """Places of the concept's LoCEs that are looked at, and their groups."""
+    options, mine = subject.options.subconcepts, subject.cloud.of(concept)
+    chosen = _sample(len(mine), options.per_concept, subject.seed)
+    places = mine[chosen]
+    if options.by == "components":
+        return places, Split(subject.mixtures[concept].assignments[chosen], np.zeros(0), float("nan"))
+    vectors = subject.cloud.vectors[places]
+    return places, split_concept(vectors, options.groups, height=options.height, seed=subject.seed)
+
+
+def _sample(n, most, seed):
+    return np.arange(n) if n <= most else subset(np.zeros(n, int), most, seed)
+
+
+def _facts(subject, places):
+    """By name what is known of these LoCEs: IoU, the data set's facts, what the photograph shows and holds besides."""
+    table, rows = subject.run.table, subject.cloud.rows[places]
+    facts = {name: values[rows] for name, values in table.items() if name not in _OWN}
+    facts = {
+        name: values
+        for name, values in facts.items()
+        if values.dtype.kind in "fiub" or len(np.unique(values)) <= _MOST_WORDS
+    }
+    around = co_occurring(table["image"], table["concept"])
+    facts |= {f"with {name}": there[rows] for name, there in around.items() if there[rows].any()}
+    seen = subject.photos.facts(rows.tolist())
+    names = next(iter(seen.values()), {"area": np.nan})
+    unknown = dict.fromkeys(names, np.nan)
+    facts |= {name: np.array([seen.get(int(row), unknown)[name] for row in rows]) for name in names}
+    return {"IoU": subject.cloud.iou[places], **({} if seen else {"area": table["area"][rows]}), **facts}
+
+
+def _effects(concept: str, group: Group):
+    for effect in _told(group)[:_MOST_EFFECTS]:
+        numbers = effect.delta, effect.inside, effect.outside, effect.adjusted
+        yield (concept, group.number + 1, group.share, effect.fact, *numbers)
+
+
+def _told(group):
+    """What is not chance first, then by strength."""
+    return sorted(group.effects, key=lambda effect: (effect.adjusted >= _LEVEL, -abs(effect.delta)))
+
+
+def _draw(subject, strips, options):
+    cloud = subject.cloud
+    tiles = subject.photos.tiles(int(cloud.rows[place]) for _, _, places in strips for place in places)
+    figure = Figure(figsize=(1.35 * options.shown + 1.2, 1.55 * len(strips)), layout="constrained")
+    grid = figure.subplots(len(strips), options.shown, squeeze=False)
+    for axes, (concept, group, places) in zip(grid, strips, strict=True):
+        said = next((effect for effect in _told(group) if effect.adjusted < _LEVEL), None)
+        title = f"{concept} {group.number + 1} ({group.share:.0%})"
+        row = [Tile(tiles.get(int(cloud.rows[place])), f"IoU {cloud.iou[place]:.2f}") for place in places]
+        draw_strip(list(axes), row, title=title)
+        if said:
+            axes[0].set_title(f"{said.fact}: {said.inside:.2g}, others {said.outside:.2g}", fontsize=7, loc="left")
+    return figure

@@ -1,0 +1,79 @@
+"""`embed_2d`: planted groups stay together, a seed repeats itself, and thin data is no error."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from loce_jax.analysis import embedding as reduce
+from loce_jax.analysis.embedding import embed_2d
+from loce_jax.checks import InputError
+
+
+def make_groups(seed, groups=3, each=25, channels=20):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(groups * each) % groups
+    centres = 8 * rng.normal(size=(groups, channels))
+    return (centres[labels] + rng.normal(size=(len(labels), channels))).astype("float32"), labels
+
+
+def test_umap_keeps_planted_groups_together_repeats_itself_and_is_silent():
+    vectors, labels = make_groups(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        first, second = embed_2d(vectors, seed=3), embed_2d(vectors, seed=3)
+    assert first.method == "umap"
+    np.testing.assert_array_equal(first.points, second.points)
+    distances = np.linalg.norm(first.points[:, None] - first.points[None], axis=-1) + np.diag([np.inf] * len(labels))
+    assert (labels[distances.argmin(axis=1)] == labels).all()
+
+
+def test_few_vectors_get_principal_components():
+    rng = np.random.default_rng(0)
+    flat = np.column_stack([rng.normal(size=12) * 5, rng.normal(size=12)])
+    turn, _ = np.linalg.qr(rng.normal(size=(6, 6)))
+    result = embed_2d(np.hstack([flat, np.zeros((12, 4))]) @ turn)
+    assert result.method == "pca"
+    apart = [np.linalg.norm(p[:, None] - p[None], axis=-1) for p in (result.points, flat)]
+    np.testing.assert_allclose(*apart, atol=1e-9)  # points of a plane keep their distances
+
+
+@pytest.mark.parametrize(("asked", "used"), [(None, 15), (15, 15), (6, 6), (0, 2), (1, 2), (10**6, 39)])
+def test_asked_neighbourhoods_are_clipped_to_what_the_data_has(asked, used, monkeypatch):
+    seen = []
+    monkeypatch.setattr(reduce, "_umap", lambda vectors, seed, neighbours: seen.append(neighbours) or vectors[:, :2])
+    embed_2d(np.random.default_rng(0).normal(size=(40, 5)), neighbours=asked)
+    assert seen == [used]
+
+
+def test_larger_neighbourhoods_lay_the_points_out_otherwise():
+    vectors, _ = make_groups(0, groups=2, each=20)
+    small, large = (embed_2d(vectors, neighbours=size).points for size in (0, 10**6))
+    assert np.isfinite(small).all() and np.isfinite(large).all()
+    assert not np.allclose(small, large)
+    np.testing.assert_array_equal(embed_2d(vectors, neighbours=15).points, embed_2d(vectors).points)
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (1, 4), (2, 4), (5, 1), (1, 1)])
+def test_thin_data(shape):
+    result = embed_2d(np.random.default_rng(0).normal(size=shape))
+    assert result.points.shape == (shape[0], 2) and np.isfinite(result.points).all() and result.method == "pca"
+
+
+def test_constant_and_repeated_vectors():
+    assert (embed_2d(np.ones((100, 7), "float32")).points == 0).all()
+    repeated = np.repeat(make_groups(1)[0][:3], 40, axis=0)
+    assert np.isfinite(embed_2d(repeated).points).all()
+
+
+@pytest.mark.parametrize("kind", ["collinear", "mostly repeated"])
+def test_poor_data_for_umap(kind):
+    line = np.linspace(0, 1, 60, dtype="float32")[:, None] * np.ones((1, 5), "float32")
+    vectors = line if kind == "collinear" else np.vstack([line, np.zeros((60, 5), "float32")])
+    result = embed_2d(vectors)
+    assert result.method == "umap" and np.isfinite(result.points).all()
+
+
+def test_bad_rows_are_refused_with_the_cure():
+    with pytest.raises(InputError, match=r"1 of 2 rows hold NaN or infinity. Drop them first"):
+        embed_2d(np.array([[0.0], [np.inf]]))

@@ -1,0 +1,191 @@
+"""Converted networks on disk: read without PyTorch, by several devices, and with nothing believed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from loce_jax.checks import InputError
+from loce_jax.models import load_converted
+from loce_jax.models.base import Layer, Preprocess
+from loce_jax.models.converter import folder
+from loce_jax.models.converter.graph import DType, Graph, Node, Ref
+from loce_jax.models.converter.text import graph_from_text, graph_to_text
+
+WEIGHT = np.random.default_rng(0).normal(size=(8, 3, 4, 4)).astype("float32")
+GRAPH = Graph(
+    name="tiny",
+    preprocess=Preprocess(size=(16, 24), mean=(0.5, 0.5, 0.5)),
+    any_batch=True,
+    nodes=(
+        Node("images"),
+        Node("weight", ("stem.weight",)),
+        Node("aten.permute.default", (Ref(0), (0, 3, 1, 2))),
+        Node("aten.conv2d.default", (Ref(2), Ref(1), None, (4, 4)), module="stem"),
+        Node("aten.clamp.default", (Ref(3), -1.0, float("inf")), module="act"),
+        Node("aten._to_copy.default", (Ref(4),), {"dtype": DType("float32")}, "act"),
+        Node("aten.permute.default", (Ref(5), (0, 2, 3, 1))),
+    ),
+    layers=(Layer("act", 8, (4, 6), 4.0, "grid", ("top",)),),
+    taps={"act": 6},
+)
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    folder.write(tmp_path / "tiny", GRAPH, {"stem.weight": WEIGHT})
+    return tmp_path / "tiny"
+
+
+def test_text_and_back():
+    assert graph_from_text(graph_to_text(GRAPH), source="here") == GRAPH
+
+
+def change(path, edit):
+    content = json.loads((path / "graph.json").read_text())
+    edit(content)
+    (path / "graph.json").write_text(json.dumps(content))
+
+
+def last(content):
+    return content["nodes"][-1]
+
+
+NESTED = [0]
+for _ in range(20):
+    NESTED = [NESTED]
+
+HOSTILE = {
+    "another format": (lambda c: c.update(format="pickle"), '"format"'),
+    "another version": (lambda c: c.update(version=2), '"version" is 2'),
+    "a key too many": (lambda c: c.update(run="rm"), "other keys"),
+    "no nodes": (lambda c: c.update(nodes=None), "list should be"),
+    "an unknown operation": (lambda c: last(c).update(op="os.system"), "unknown operation 'os.system'"),
+    "an operation that is no text": (lambda c: last(c).update(op=["aten.add.Tensor"]), "is no node"),
+    "a later node": (lambda c: last(c).update(args=[{"ref": 6}]), "refers to node 6"),
+    "a negative node": (lambda c: last(c).update(args=[{"ref": -1}]), "refers to node -1"),
+    "a node that is no number": (lambda c: last(c).update(args=[{"ref": "0"}]), "an argument of node 6"),
+    "another reference": (lambda c: last(c).update(args=[{"import": "os"}]), "an argument of node 6"),
+    "two things at once": (lambda c: last(c).update(args=[{"dtype": "float32", "ref": 0}]), "an argument of node 6"),
+    "an unknown type": (lambda c: last(c).update(args=[{"dtype": "object"}]), "an argument of node 6"),
+    "a huge number": (lambda c: last(c).update(args=[10**30]), "too large"),
+    "a long text": (lambda c: last(c).update(args=["x" * 10**5]), "long text"),
+    "deep nesting": (lambda c: last(c).update(args=NESTED), "lists in lists"),
+    "a weight by number": (lambda c: c["nodes"][1].update(args=[3]), "no weight node"),
+    "a missing weight": (lambda c: c["nodes"][1].update(args=["../../etc/passwd"]), "1 are missing"),
+    "a layer nowhere": (lambda c: c["layers"][0].update(node=99), "not there"),
+    "two equal layers": (lambda c: c["layers"].append(c["layers"][0]), "the same name"),
+    "no layer": (lambda c: c.update(layers=[]), "there is none"),
+    "a grid of nothing": (lambda c: c["layers"][0].update(grid=[0, 6]), "no grid"),
+    "a wrong grid": (lambda c: c["layers"][0].update(grid=[6, 4]), "must have shape"),
+    "a wrong kind": (lambda c: c["layers"][0].update(kind="code"), 'neither "grid"'),
+    "an unknown filter": (lambda c: c["preprocess"].update(resample="exec"), '"resample"'),
+    "a deviation of 0": (lambda c: c["preprocess"].update(std=[1, 0, 1]), '"mean" and "std"'),
+    "arguments that do not fit": (lambda c: last(c).update(args=[{"ref": 5}, [0, 9]]), "cannot be computed"),
+    "an unknown argument": (lambda c: last(c).update(kwargs={"file": "x"}), "cannot be computed"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_strange_graph_is_refused_in_words(tiny, case):
+    edit, words = HOSTILE[case]
+    change(tiny, edit)
+    with pytest.raises(InputError, match=words):
+        load_converted(tiny)
+
+
+@pytest.mark.parametrize("text", ["", "[1", "[" * 10**5, '{"nodes": NaN}', "\udcff".encode("utf8", "surrogateescape")])
+def test_what_is_no_json_is_refused(tiny, text):
+    (tiny / "graph.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(InputError, match="must be a graph"):
+        load_converted(tiny)
+
+
+def test_a_cut_weights_file_is_refused(tiny):
+    path = tiny / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(InputError, match="safetensors"):
+        load_converted(tiny)
+
+
+def test_weights_of_another_shape_are_refused(tiny):
+    safetensors.numpy.save_file({"stem.weight": WEIGHT[:, :2]}, tiny / "model.safetensors")
+    with pytest.raises(InputError, match="cannot be computed"):
+        load_converted(tiny)
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(InputError, match="`folder` must be an existing folder"):
+        load_converted(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="`graph.json` must be an existing file"):
+        load_converted(tmp_path)
+
+
+def test_fingerprint_is_of_graph_and_weights(tiny):
+    before = load_converted(tiny).fingerprint
+    safetensors.numpy.save_file({"stem.weight": WEIGHT + 1}, tiny / "model.safetensors")
+    assert load_converted(tiny).fingerprint != before
+
+
+SCRIPT = """
+import sys
+sys.modules["torch"] = None  # importing it now raises
+import jax, numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+from loce_jax.models import load_converted
+
+network = load_converted(sys.argv[1])
+names = tuple(layer.name for layer in network.layers())
+images = np.random.default_rng(0).normal(size=(4, *network.preprocess.size, 3)).astype("float32")
+forward = jax.jit(network.forward, static_argnums=2)
+alone = forward(network.params, images, names)
+mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
+spread = forward(network.params, jax.device_put(images, NamedSharding(mesh, P("data"))), names)
+for name in names:
+    assert len(spread[name].sharding.device_set) == 4
+    np.testing.assert_allclose(spread[name], alone[name], atol=1e-5)
+np.savez(sys.argv[2], **alone)
+"""
+
+
+def run_without_torch(path, out):
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", SCRIPT, str(path), str(out)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr
+    with np.load(out) as found:
+        return dict(found)
+
+
+def test_a_hand_written_graph_runs_on_four_devices_without_torch(tiny, tmp_path):
+    found = run_without_torch(tiny, tmp_path / "out.npz")["act"]
+    images = np.random.default_rng(0).normal(size=(4, 16, 24, 3)).astype("float32")
+    cells = images.reshape(4, 4, 4, 6, 4, 3)
+    np.testing.assert_allclose(found, np.maximum(np.einsum("bhiwjc,ocij->bhwo", cells, WEIGHT), -1), atol=1e-5)
+
+
+@pytest.mark.parametrize("case", ["vit", "swin", "siglip2"])
+def test_a_converted_network_runs_on_four_devices_without_torch(case, tmp_path):
+    pytest.importorskip("torch", reason="torch, which converts, is not installed")
+    from loce_jax.models import convert
+    from tests.support.converter_cases import CASES
+
+    pytest.importorskip("torchvision", reason="torchvision, which transformers needs beside torch, is not installed")
+    module, size = CASES[case]()
+    network = convert(module, Preprocess(size), out=tmp_path / case)
+    images = np.random.default_rng(0).normal(size=(4, *size, 3)).astype("float32")
+    names = tuple(layer.name for layer in network.layers())
+    expected = network.forward(network.params, jax_array(images), names)
+    for name, array in run_without_torch(tmp_path / case, tmp_path / "out.npz").items():
+        np.testing.assert_allclose(array, expected[name], atol=2e-5)  # float32 sums in another order
+
+
+def jax_array(images):
+    import jax.numpy as jnp
+
+    return jnp.asarray(images)

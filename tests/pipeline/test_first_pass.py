@@ -1,0 +1,236 @@
+"""The ridge recipe's first pass: statistics true to a slow twin, and the same bytes whoever gathers which part."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from loce_jax import InputError, SolverOptions, Statistics, open_run, soft_target, solve
+from loce_jax.activations import make_extractor
+from loce_jax.pipeline import memory
+from loce_jax.pipeline.chunk import measure_chunk, solve_chunk
+from loce_jax.pipeline.plan import make_plan
+from loce_jax.pipeline.reading import Opener
+from loce_jax.pipeline.run import run_plan
+from loce_jax.pipeline.sources import CocoSource
+from loce_jax.pipeline.statistics import MOST_PARTS, parts_of
+from loce_jax.pipeline.workers import Share
+from loce_jax.resampling import antialias_matrix, resize_bilinear
+from tests.support.small_coco import CHUNKS, contents, draw
+from tests.support.tiny import tiny_network
+
+LAYERS = ("shallow", "deep")
+RIDGE = SolverOptions.ridge()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Five chunks of images; of two the mask is empty, one is missing, and two have a dark half on top."""
+    folder = tmp_path_factory.mktemp("coco")
+    draw(folder)
+    coco = json.loads((folder / "coco.json").read_text())
+    for number in (3, 40):
+        coco["annotations"][number]["segmentation"] = {"size": [48, 64], "counts": [48 * 64]}
+    (folder / "coco.json").write_text(json.dumps(coco))
+    (folder / "images" / "041.png").unlink()
+    for number in (5, 50):
+        path = folder / "images" / f"{number:03d}.png"
+        photo = np.array(Image.open(path))
+        photo[:24] = 0
+        Image.fromarray(photo).save(path)
+    return folder
+
+
+def make(folder, **options):
+    source = CocoSource(str(folder / "coco.json"), str(folder / "images"))
+    return make_plan(tiny_network(**options), LAYERS, source, RIDGE)
+
+
+@pytest.fixture(scope="module")
+def plan(folder):
+    return make(folder)
+
+
+@pytest.fixture(scope="module")
+def run(plan, folder):
+    return run_plan(plan, folder / "whole")
+
+
+def test_statistics_are_those_of_every_pixel_of_the_usable_images(plan, run):
+    """A slow twin in float64, over all photos at once."""
+    used = [item for item in plan.dataset.items if item.image_id not in (3, 40, 41)]
+    photos = np.stack([plan.network.preprocess.resize(plan.dataset.read(item).photo) for item in used])
+    maps = make_extractor(plan.network, LAYERS)(photos)
+    for layer in LAYERS:
+        pixels = np.asarray(maps[layer], np.float64).reshape(-1, maps[layer].shape[-1])
+        found = run.statistics(layer)
+        assert found.count == len(pixels) == len(used) * 6 * 8
+        # sums of float32 activations of size 1: 1e-7 each
+        np.testing.assert_allclose(found.mean, pixels.mean(axis=0), rtol=1e-6)
+        covariance = np.cov(pixels.T, bias=True)
+        np.testing.assert_allclose(found.scatter / found.count, covariance, atol=1e-6 * covariance.max())
+
+
+def test_images_that_a_layer_cannot_take_are_left_out_of_its_statistics_only(folder, tmp_path):
+    run = run_plan(make(folder, broken_layer="deep"), tmp_path / "run")
+    assert np.count_nonzero(run.column("status", "deep") == "nonfinite:deep") == 2
+    shallow, deep = (run.statistics(layer).count for layer in LAYERS)
+    assert shallow == deep + 2 * 6 * 8
+
+
+def test_a_layer_without_a_finite_pixel_fails_row_by_row(folder, tmp_path):
+    plan = make(folder)
+
+    def broken(params, images, layers):
+        maps = plan.network.forward(params, images, layers)
+        return {"shallow": maps["shallow"], "deep": np.nan * maps["deep"]}
+
+    with pytest.raises(InputError, match="must hold a usable pair .* nonfinite:deep"):
+        run_plan(replace(plan, network=replace(plan.network, forward=broken)), tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    assert run.complete and run.statistics("deep").count == 0
+    assert (run.column("status", "shallow") == "ok").sum() == 132
+    assert np.isfinite(run.vectors("shallow")[run.column("status", "shallow") == "ok"]).all()
+
+
+def test_a_row_is_what_one_gets_by_hand(plan, run):
+    item = plan.dataset.items[70]
+    reading = plan.dataset.read(item)
+    maps = make_extractor(plan.network, LAYERS)(plan.network.preprocess.resize(reading.photo)[None])
+    (row,) = run.select(image=item.image)
+    for layer in LAYERS:
+        target, statistics = soft_target(reading.masks[0], (100, 100))[None], Statistics(**vars(run.statistics(layer)))
+        solution = solve(np.asarray(maps[layer]), target, RIDGE, statistics=statistics)
+        assert solution.bias is not None and solution.convergence is not None
+        np.testing.assert_allclose(run.vectors(layer)[row], solution.vectors[0], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(run.biases(layer)[row], solution.bias[0], rtol=1e-4, atol=1e-4)
+        assert run.column("converged", layer)[row] == solution.convergence.converged[0] == 1
+        assert run.column("steps", layer)[row] > 0
+        assert run.frame(layer)["bias"][row] == run.biases(layer)[row]
+        whitened = Statistics(**vars(run.statistics(layer))).whitening(RIDGE.whitening)(maps[layer])
+        response = np.asarray(whitened[0] @ solution.vectors[0] + solution.bias[0])
+        np.testing.assert_allclose(run.responses(layer)[row], response, atol=1e-2)  # kept in half precision
+        rows, columns = (antialias_matrix(100, length) for length in reading.masks[0].shape)
+        drawn, mask = rows @ resize_bilinear(response, (100, 100)) @ columns.T > 0, reading.masks[0]
+        # a response of nearly 0 may turn out on the other side: a pixel or two of 500
+        assert run.column("iou", layer)[row] == pytest.approx((drawn & mask).sum() / (drawn | mask).sum(), abs=5e-3)
+
+
+def test_the_mask_is_where_the_response_is_positive_however_little(plan):
+    """The paper's 8 bits would lose this one: they round a projection of 0.50001 down to 127 of 255."""
+    opened = [Opener.of(plan)(plan.dataset.items[0])]
+    widths = {layer.name: layer.channels for layer in plan.network.layers()}
+    statistics = {layer: Statistics(1, np.zeros(c), np.eye(c)) for layer, c in widths.items()}
+    solved, _ = solve_chunk(plan, opened, make_extractor(plan.network, LAYERS), 32, statistics)
+    everywhere = {layer: replace(one, responses=np.full_like(one.responses, 1e-5)) for layer, one in solved.items()}
+
+    for options, expected in ((RIDGE, opened[0].rows[0].mask.mean()), (SolverOptions(), 0)):
+        with ThreadPoolExecutor(1) as pool:
+            _, layers = measure_chunk(replace(plan, options=options), opened, everywhere, pool)
+        assert layers["deep"].iou[0] == expected
+
+
+def test_parts_are_at_most_32_and_hold_every_chunk_once(plan):
+    assert list(parts_of(plan).values()) == [[f"{number:05d}"] for number in range(CHUNKS)]
+    many = replace(plan, dataset=replace(plan.dataset, items=plan.dataset.items * 17))
+    parts = parts_of(many)
+    assert len(parts) == MOST_PARTS and sorted(sum(parts.values(), [])) == list(many.chunks)
+    assert parts["05"] == ["00005", "00037", "00069"]
+
+
+def test_progress_counts_both_passes(plan, tmp_path):
+    seen = []
+    run_plan(plan, tmp_path / "run", progress=lambda done, total: seen.append((done, total)))
+    once = [(0, 270), (32, 270), (64, 270), (96, 270), (128, 270), (135, 270)]
+    assert seen == [*once, *((135 + done, total) for done, total in once)]
+    seen.clear()
+    run_plan(plan, tmp_path / "run", progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(270, 270)]
+
+
+def test_shares_gather_their_parts_first_and_then_whatever_is_missing(plan, run, tmp_path):
+    out = tmp_path / "run"
+    first = run_plan(plan, out, share=Share(1, 3))
+    assert first.finished == ("00001", "00004")
+    assert len(list((out / "statistics" / "parts").iterdir())) == CHUNKS, "nobody else did them"
+    kept = contents(out)
+    for index in (0, 2):
+        run_plan(plan, out, share=Share(index, 3))
+    assert contents(out) == contents(run.path)
+    assert {name: kept[name] for name in kept if name.startswith("statistics")}.items() <= contents(out).items()
+
+
+def test_how_many_images_go_together_changes_no_byte(plan, run, tmp_path, monkeypatch):
+    monkeypatch.setattr("loce_jax.pipeline.run.images_together", lambda plan, memory: 8)
+    found = contents(run_plan(plan, tmp_path / "run").path)
+    expected = contents(run.path)
+    assert {name: content for name, content in found.items() if name.startswith("statistics")} == {
+        name: content for name, content in expected.items() if name.startswith("statistics")
+    }
+
+
+def test_lost_and_damaged_statistics_are_gathered_again(plan, run, tmp_path):
+    out = tmp_path / "run"
+    run_plan(plan, out)
+    (out / "statistics" / "parts" / "02.safetensors").write_bytes(b"")
+    (out / "statistics" / "whole.json").unlink()
+    (out / "chunks" / "00000.json").unlink()
+    with pytest.raises(InputError, match=r"02.safetensors.* cannot be read.*Delete it and"):
+        run_plan(plan, out)
+    (out / "statistics" / "parts" / "02.safetensors").unlink()
+    run_plan(plan, out)
+    assert contents(out) == contents(run.path)
+
+
+CHILD = """
+import sys
+from tests.support.deadly import die_at
+from tests.pipeline.test_first_pass import Path, make, run_plan
+
+die_at(int(sys.argv[3]))
+run_plan(make(Path(sys.argv[1])), sys.argv[2])
+"""
+# Calls of the first pass: for the plan two fsync and a link, then fsync, replace, fsync of the folder for each file.
+PASS = 3 + 3 * (CHUNKS + len(LAYERS) + 1)
+
+
+def test_killed_in_the_first_pass_it_ends_with_the_same_bytes(folder, plan, run, tmp_path):
+    rng = random.Random(0)
+    for point in (rng.randint(4, 9), 3 + 3 * CHUNKS + 1):
+        command = [sys.executable, "-c", CHILD, str(folder), str(tmp_path / "killed"), str(point)]
+        code = subprocess.run(command, cwd=Path(__file__).parents[2], check=False).returncode
+        assert point < PASS and code == -signal.SIGKILL
+        assert not (tmp_path / "killed" / "chunks").exists()
+    run_plan(plan, tmp_path / "killed")
+    assert contents(tmp_path / "killed") == contents(run.path)
+
+
+def test_strict_stops_before_the_second_pass(plan, tmp_path):
+    with pytest.raises(InputError, match=r"`strict` refuses '003.png', concept 'box': mask_empty .*Mend the data"):
+        run_plan(plan, tmp_path / "run", strict=True)
+    assert not open_run(tmp_path / "run").finished
+
+
+def test_a_run_of_one_recipe_is_not_continued_with_the_other(plan, run):
+    differs = r"solver.balance: 0.5 there, none now; .*solver.recipe: 'ridge' there, 'paper' now"
+    with pytest.raises(InputError, match=differs):
+        run_plan(replace(plan, options=SolverOptions()), run.path)
+    with pytest.raises(InputError, match=r"solver.strength: 0\.\d+ there, 3.0 now"):
+        run_plan(replace(plan, options=SolverOptions.ridge(strength=3.0)), run.path)
+
+
+def test_memory_counts_the_statistics(plan, monkeypatch):
+    monkeypatch.setattr(memory, "_resident", lambda: 0)
+    wide = replace(plan.network, all_layers=tuple(replace(layer, channels=9000) for layer in plan.network.layers()))
+    paper = replace(plan, network=wide, options=SolverOptions())
+    assert memory.images_together(paper, 4.0) == 32
+    with pytest.raises(InputError, match="`memory` must hold"):  # a square of 9000 float64 is 0.65 gigabytes
+        memory.images_together(replace(paper, options=RIDGE), 4.0)

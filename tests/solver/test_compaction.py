@@ -1,0 +1,84 @@
+"""The ridge recipe as accelerators run it, rows side by side: the same answers, and what is finished costs no more."""
+
+from collections import Counter
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from loce_jax import SolverOptions, Statistics, Status, solve
+from loce_jax.solver import xla as devices
+from loce_jax.solver.xla import solve_together
+from loce_jax.solver.ridge.newton import Ridge, Setting
+
+IMAGES, CONCEPTS, TARGET = 40, 3, (20, 20)
+RIDGE = SolverOptions.ridge(0.01)
+
+
+@pytest.fixture(params=[6, 40], ids=["few_channels", "many_channels"])
+def batch(request, monkeypatch):
+    """Squares in noise; image 7 is far from all others and takes many steps."""
+    rng = np.random.default_rng(0)
+    activations = rng.normal(size=(IMAGES, 5, 6, request.param)).astype("float32")
+    statistics = Statistics.of(activations)
+    activations[7] *= 50
+    masks = np.zeros((IMAGES, CONCEPTS, *TARGET), "float32")
+    for mask in masks.reshape(-1, *TARGET):
+        top, left, side = rng.integers(0, 10), rng.integers(0, 10), rng.integers(3, 10)
+        mask[top : top + side, left : left + side] = 1
+    monkeypatch.setattr(devices, "_side_by_side", lambda: 32)  # and a rest of eight images
+    jax.clear_caches()  # of programs with other numbers of rows side by side
+    yield activations, masks, statistics
+    jax.clear_caches()
+
+
+def solve_in_rounds(activations, masks, statistics, valid):
+    setting = Setting(statistics.whitening(RIDGE.whitening), jnp.float32(RIDGE.strength), jnp.float32(RIDGE.balance))
+    nothing = np.zeros(activations.shape[-1], "float32")
+    return solve_together((activations, masks, valid, nothing), SolverOptions(recipe="ridge"), setting)
+
+
+def test_rounds_give_each_row_the_answer_that_it_has_alone(batch):
+    activations, masks, statistics = batch
+    activations[3, 1, 1, 1] = np.nan
+    activations[4] *= 1e30
+    masks[5, 1], masks[6, 2] = 0, 1
+    valid = np.ones((IMAGES, CONCEPTS), bool)
+    valid[9, 1:] = False
+    alone = solve(activations, masks, RIDGE, statistics=statistics, valid=valid)
+    rounds = solve_in_rounds(activations, masks, statistics, valid)
+    assert rounds.status.tolist() == alone.status.tolist()
+    assert Counter(np.asarray(rounds.status).ravel().tolist()) == {
+        Status.OK: IMAGES * CONCEPTS - 10,
+        Status.NONFINITE: 6,
+        Status.MASK_EMPTY: 1,
+        Status.MASK_FULL: 1,
+        Status.PADDING: 2,
+    }
+    assert rounds.convergence is not None and alone.convergence is not None
+    assert np.array_equal(rounds.convergence.converged, alone.convergence.converged)
+    lengths = np.linalg.norm(alone.vectors, axis=-1)
+    apart = np.linalg.norm(rounds.vectors - alone.vectors, axis=-1)
+    assert np.array_equal(np.isnan(apart), ~alone.ok)
+    assert (apart <= 1e-4 * lengths)[np.asarray(alone.convergence.converged)].all()  # ten times the tolerance
+    assert (np.isnan(rounds.vectors).all(axis=-1) == ~rounds.ok).all()
+
+
+def test_rows_that_are_finished_stop_costing(batch, monkeypatch):
+    activations, masks, statistics = batch
+    computed = []
+    advance = Ridge.advance
+
+    def counted(self, features, row, progress):
+        jax.debug.callback(lambda _: computed.append(1), progress.steps)
+        return advance(self, features, row, progress)
+
+    monkeypatch.setattr(Ridge, "advance", counted)
+    found = solve_in_rounds(activations, masks, statistics, np.ones((IMAGES, CONCEPTS), bool))
+    jax.effects_barrier()
+    assert found.convergence is not None
+    steps = np.asarray(found.convergence.steps)
+    assert np.argmax(steps.max(axis=1)) == 7 and steps.max() > 3 * np.median(steps)
+    together = 32 * CONCEPTS * steps[:32].max() + 8 * CONCEPTS * steps[32:].max()  # if rows waited for the slowest
+    assert steps.sum() <= len(computed) < together / 2

@@ -1,0 +1,277 @@
+"""One recipe, three ways to compute it: compiled for a CPU's cores, by XLA on one device, and shared among devices."""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from loce_jax import SolverOptions, Statistics, solve
+from loce_jax.solver.cpu.solve import matvec as cells
+from loce_jax.solver.cpu.solve import solve as cpu
+from loce_jax.solver.gpu.dispatch import dispatch as gpu
+from loce_jax.solver.cpu.compiling import kept
+from loce_jax.solver.cpu.solve import solve_on_cores
+from loce_jax.solver.xla import solve_together
+from loce_jax.solver.gpu.dispatch import agrees_with_xla, solve_by_kernel
+from loce_jax.solver.cpu.simd import LANES, load, store, whole
+from loce_jax.solver.losses import OBJECTIVES
+from loce_jax.solver.cpu.loss_and_grad import make_room, sigmoid
+from loce_jax.solver.ridge.newton import Setting
+from loce_jax.solver.solution import Status
+
+GRIDS = {"odd": (5, 7, 13), "one cell": (1, 1, 3), "one row": (1, 6, 4), "finer than the target": (23, 30, 2)}
+
+
+def samples(grid, *, n=3, k=2, target=(19, 21)):
+    """Activations, hard-edged and soft masks, all of them real, and start vectors."""
+    rng = np.random.default_rng(0)
+    h, w, c = grid
+    y, x = np.mgrid[: target[0], : target[1]]
+    centre, radius = rng.uniform(6, 12, (n, k, 2, 1, 1)), rng.uniform(3, 5, (n, k, 1, 1))
+    masks = np.clip(radius - np.hypot(y - centre[:, :, 0], x - centre[:, :, 1]) + 0.5, 0, 1).astype("float32")
+    start = rng.normal(size=(n, k, c)).astype("float32") * 0.1
+    return rng.normal(size=(n, h, w, c)).astype("float32"), masks, np.ones((n, k), bool), start
+
+
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
+@pytest.mark.parametrize("objective", list(OBJECTIVES))
+def test_compiled_code_is_the_twin_of_xlas(objective, grid):
+    """Ten steps: afterwards the L1 penalty flips signs on rounding, see test_solve."""
+    options = SolverOptions(objective, num_steps=10, penalty="sample", iou="plain" if grid[0] == 5 else "paper")
+    given = samples(grid)
+    one, other = solve_on_cores(given, options), solve_together(tuple(map(jnp.asarray, given)), options)
+    np.testing.assert_array_equal(one.status, other.status)
+    for name, tolerance in (("vectors", 1e-4), ("losses", 1e-5), ("responses", 1e-4)):  # float32, ten steps of AdamW
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(one.iou, other.iou, atol=2 / (19 * 21))  # a pixel on the threshold
+
+
+def test_fifty_steps_of_the_paper_agree():
+    given = samples((12, 9, 64))
+    one, other = (f(given, SolverOptions()) for f in (solve_on_cores, solve_together))
+    np.testing.assert_allclose(one.vectors, other.vectors, rtol=1e-3, atol=2e-4)
+    np.testing.assert_allclose(one.losses, other.losses, rtol=1e-5)
+
+
+@pytest.mark.parametrize("objective", list(OBJECTIVES))
+def test_slopes_are_the_values_derivatives(objective):
+    value, slope = OBJECTIVES[objective][:2]
+    p, target = np.random.default_rng(0).random((2, 50), dtype=np.float32)
+    by_jax = jax.vmap(jax.grad(value), (0, 0, None))(p, target, np.float32(0.3))
+    np.testing.assert_allclose(slope(p, target, np.float32(0.3)), by_jax, rtol=1e-5, atol=1e-6)
+
+
+@kept
+def fill_with_sigmoids(x, out):
+    for i in range(0, x.size, LANES):
+        store(out, i, sigmoid(load(x, i)))
+
+
+def sigmoids(x):
+    padded, out = np.zeros((2, whole(x.size)), np.float32)
+    padded[: x.size] = x
+    fill_with_sigmoids(padded, out)
+    return out[: x.size]
+
+
+def test_code_read_from_disk_gives_the_same_bits_as_code_compiled_now(tmp_path):
+    """Two processes and an empty cache: the first compiles, the second reads what the first has kept."""
+    code = """
+import hashlib
+import numpy as np
+from loce_jax import solve
+from loce_jax.solver.cpu.solve import solve as cpu
+rng = np.random.default_rng(0)
+found = solve(rng.normal(size=(2, 13, 9, 37)).astype("float32"), rng.random((2, 50, 60), dtype=np.float32))
+hits = sum(cpu.solve_images.stats.cache_hits.values())
+print(hits, hashlib.sha256(np.asarray(found.vectors).tobytes() + np.asarray(found.iou).tobytes()).hexdigest())
+"""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", code]
+    runs = [subprocess.run(command, env=environment, capture_output=True, text=True, check=True) for _ in range(2)]
+    (compiled, first), (read, second) = (run.stdout.split() for run in runs)
+    assert (compiled, read) == ("0", "1")
+    assert first == second
+
+
+def test_sigmoid_is_exact_to_rounding_and_keeps_nan():
+    x = np.concatenate([np.linspace(-87, 87, 20001), [-1e30, 1e30, -np.inf, np.inf]]).astype("float32")
+    most = 126 * np.log(2)  # where 2**power ends in float32
+    expected = 1 / (1 + np.exp(-x.astype("float64").clip(-most, most)))
+    # four roundings of 6e-8, and up to 87 * 6e-8 where a large x is multiplied by log2(e)
+    np.testing.assert_allclose(sigmoids(x), expected, rtol=1e-5)
+    near = np.abs(x) < 1
+    np.testing.assert_allclose(sigmoids(x[near]), expected[near], rtol=3e-7)
+    assert np.isnan(sigmoids(np.array([np.nan], np.float32))).all()
+    assert sigmoids(np.zeros(1, np.float32)) == 0.5
+
+
+@pytest.mark.parametrize(("n_in", "n_out"), [(1, 4), (2, 4), (7, 100), (100, 100), (130, 100), (1000, 9)])
+def test_the_room_resizes_both_axes_and_knows_which_rows_lie_where(n_in, n_out):
+    values = np.random.default_rng(0).random(n_in + 1).astype("float32")
+    room = make_room((n_in, n_in), (n_out, n_out))
+    position = np.clip((np.arange(n_out) + 0.5) * n_in / n_out - 0.5, 0, n_in - 1)
+    expected = np.interp(position, np.arange(n_in), values[:n_in])
+    first, near, far = room.down
+    np.testing.assert_allclose(near * values[first] + far * values[first + 1], expected, rtol=1e-6)
+    np.testing.assert_array_equal(np.repeat(np.arange(n_in), np.diff(room.starts)), first)
+    np.testing.assert_allclose((values[:n_in] @ room.across.matrix)[:n_out], expected, rtol=1e-6)
+    np.testing.assert_array_equal(room.back.matrix[:, :n_in], room.across.matrix[:, :n_out].T)
+    for matrix, begin, end in (room.across, room.back):
+        for register, columns in enumerate(np.split(matrix, len(begin), axis=1)):
+            assert not columns[: begin[register]].any()
+            assert not columns[end[register] :].any()
+    np.testing.assert_array_equal(room.inside, np.arange(whole(n_out)) < n_out)
+
+
+def test_an_objective_that_is_not_compiled_is_solved_by_xla(monkeypatch):
+    activations, masks, *_ = samples((3, 4, 5), n=1, k=1)
+    expected = solve(activations, masks, SolverOptions("mse", penalty="sample", num_steps=5)).vectors
+    monkeypatch.setattr(cpu, "COMPILED", ("bce",))
+    found = solve(activations, masks, SolverOptions("mse", penalty="sample", num_steps=5)).vectors
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_padding_costs_nothing_and_changes_nothing():
+    activations, masks, valid, start = samples((5, 7, 13), n=2, k=3)
+    valid[0, 1] = valid[1, 0] = False
+    found = solve_on_cores((activations, masks, valid, start), SolverOptions())
+    alone = solve_on_cores((activations, masks[:, 2:], valid[:, 2:], start[:, 2:]), SolverOptions())
+    np.testing.assert_array_equal(found.vectors[:, 2:], alone.vectors)
+    assert np.isnan(found.vectors[0, 1]).all()
+
+
+def test_what_fills_up_the_channels_needs_no_epsilon():
+    """There AdamW would divide 0 by 0."""
+    activations, masks, valid, start = samples((3, 4, 5), n=1, k=1)
+    given, options = (activations, masks, valid, start + 1), SolverOptions(num_steps=3, epsilon=0.0)
+    one, other = solve_on_cores(given, options), solve_together(tuple(map(jnp.asarray, given)), options)
+    np.testing.assert_allclose(one.vectors, other.vectors, rtol=1e-4)
+    assert np.isfinite(one.vectors).all()
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("grid", [(5, 7, 13), (2, 3, 32)])
+def test_a_loce_does_not_depend_on_how_many_others_its_image_has(grid, k):
+    """To the last bit, although two concepts share registers."""
+    activations, masks, valid, start = samples(grid, n=2, k=5)
+    whole_set = solve_on_cores((activations, masks, valid, start), SolverOptions(num_steps=5))
+    part = solve_on_cores((activations, masks[:, :k], valid[:, :k], start[:, :k]), SolverOptions(num_steps=5))
+    for name in ("vectors", "losses", "responses", "iou"):
+        np.testing.assert_array_equal(getattr(part, name), getattr(whole_set, name)[:, :k])
+
+
+def test_an_interrupted_run_ends_with_the_images_at_hand(monkeypatch):
+    """The cores share one queue; when one fails, the queue is empty for the others."""
+    queues = []
+
+    def fail(queue, *_):
+        queues.append(queue)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cpu, "solve_images", fail)
+    with pytest.raises(KeyboardInterrupt):
+        solve_on_cores(samples((5, 7, 13), n=7), SolverOptions())
+    assert queues[0][1].tolist() == [7]
+
+
+def test_no_samples_give_no_rows():
+    empty = solve(np.zeros((0, 3, 4, 5), "float32"), np.zeros((0, 9, 9), "float32"))
+    assert empty.vectors.shape == (0, 5)
+    assert empty.status.shape == (0,)
+
+
+@pytest.mark.parametrize("processor", ["this", "one that cannot widen float16"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_cores_read_half_precision_and_count_in_single(dtype, processor, monkeypatch):
+    """To the last bit, from the smallest number that float16 has to infinity and NaN."""
+    monkeypatch.setattr(cells, "widens_half", lambda: processor == "this")
+    activations, masks, valid, start = samples((5, 7, 37), n=5)
+    activations[0, 0, 0, :3], activations[1, 0, 0, 0], activations[2, 3, 1, 2] = (6e-8, -6e-8, 0), np.inf, np.nan
+    half = np.asarray(jnp.asarray(activations).astype(dtype))
+    one, other = (solve_on_cores((a, masks, valid, start), SolverOptions()) for a in (half, half.astype("float32")))
+    assert other.status[:, 0].tolist() == [Status.OK, Status.NONFINITE, Status.NONFINITE, Status.OK, Status.OK]
+    for name in ("vectors", "losses", "responses", "iou", "status"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_xla_widens_half_precision_exactly(dtype):
+    activations, *rest = samples((5, 7, 13))
+    half = jnp.asarray(activations).astype(dtype)
+    one, other = (solve_together((a, *rest), SolverOptions()) for a in (half, half.astype("float32")))
+    np.testing.assert_allclose(one.vectors, other.vectors, rtol=1e-4, atol=1e-4)  # sums in another order
+
+
+def test_the_gpu_kernel_gives_whole_solutions(caplog):
+    """In Pallas's interpreter; vectors to the 1e-3 that the kernel promises."""
+    activations, masks, valid, start = samples((5, 7, 16), n=2)
+    valid[0, 1], masks[1, 0], activations[1, 0, 0, 0] = False, 0, 1
+    given, options = (activations, masks, valid, start), SolverOptions(num_steps=6)
+    one, other = solve_by_kernel(given, options, interpret=True), solve_together(given, options)
+    assert other.status.tolist() == [[0, 4], [2, 0]]
+    for name in ("vectors", "losses", "responses", "iou", "status"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-3, atol=1e-3)
+    assert agrees_with_xla(given, options, interpret=True)
+    assert not agrees_with_xla(given, options)  # there is no GPU here
+    assert "The GPU kernel does not run here, XLA solves instead" in caplog.text
+
+
+def test_a_kernel_that_disagrees_is_not_used(caplog, monkeypatch):
+    given, options = samples((3, 4, 16), n=1, k=1), SolverOptions(num_steps=2)
+    wrong = solve_together(given, options)
+    monkeypatch.setattr(gpu, "solve_by_kernel", lambda *_, **__: replace(wrong, vectors=wrong.vectors * 1.01))
+    assert not agrees_with_xla(given, options)
+    assert "disagrees with XLA" in caplog.text
+
+
+EIGHT_DEVICES = """
+import sys
+import jax
+jax.config.update("jax_num_cpu_devices", 8)
+import jax.numpy as jnp
+import numpy as np
+from loce_jax import SolverOptions, Statistics, solve
+from loce_jax.mesh import divided
+from loce_jax.solver import xla as devices
+from loce_jax.solver.ridge.newton import Setting
+given = dict(np.load(sys.argv[1]))
+options = SolverOptions(recipe=sys.argv[3])
+statistics = Statistics.of(given["activations"]) if options.recipe == "ridge" else None
+setting = Setting(statistics.whitening(), jnp.float32(0.1), jnp.float32(0.5)) if statistics else None
+found = solve(given["activations"], given["masks"], options, statistics=statistics)
+assert len(jax.devices()) == 8
+eleven = [np.asarray(part) for part in (given["activations"], given["masks"], given["valid"], given["start"])]
+eight = [part[:8] for part in eleven]
+program = devices.in_shares(options).lower(setting, *eight).compile()
+shards = devices.in_shares(options)(setting, *jax.device_put(eight, divided())).vectors.addressable_shards
+print(sorted({shard.data.shape[0] for shard in shards}), len({shard.device for shard in shards}), file=sys.stderr)
+print(program.as_text())
+np.savez(sys.argv[2], vectors=found.vectors, losses=found.losses, iou=found.iou)
+"""
+
+
+@pytest.mark.parametrize("recipe", ["paper", "ridge"])
+def test_eight_devices_give_the_vectors_of_one_and_do_not_talk(tmp_path, recipe):
+    """Eleven images, so that shares are padded; in a process of its own, since devices are counted at its start."""
+    activations, masks, valid, start = samples((6, 5, 16), n=11)
+    np.savez(tmp_path / "in.npz", activations=activations, masks=masks, valid=valid, start=start)
+    command = [sys.executable, "-c", EIGHT_DEVICES, str(tmp_path / "in.npz"), str(tmp_path / "out.npz"), recipe]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1] == "[1] 8"
+    assert not re.findall(r"all-reduce|all-gather|all-to-all|collective|reduce-scatter", done.stdout)
+    there = np.load(tmp_path / "out.npz")
+    still = np.zeros_like(start)
+    numbers = jnp.float32(0.1), jnp.float32(0.5)
+    setting = None if recipe == "paper" else Setting(Statistics.of(activations).whitening(), *numbers)
+    here = solve_together((activations, masks, valid, still), SolverOptions(recipe=recipe), setting)
+    # one program for a share of two images, one for eleven: the same arithmetic, fused differently
+    np.testing.assert_allclose(there["vectors"], here.vectors, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(there["losses"], here.losses, rtol=1e-5)

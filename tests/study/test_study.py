@@ -1,0 +1,354 @@
+"""`loce analyze` and its steps: the numbers of the analyses, in files that hold whatever a run's names are."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from loce_jax import SolverOptions, open_run
+from loce_jax.analysis.outliers import find_outliers
+from loce_jax.analysis.metrics.retrieval import precision_at, rank
+from loce_jax.analysis.metrics.separation import pairwise_separation
+from loce_jax.checks import InputError
+from loce_jax.cli import main
+from loce_jax.pipeline.plan import make_plan
+from loce_jax.pipeline.run import run_plan
+from loce_jax.pipeline.sources import ScenesSource
+from loce_jax.store import LayerRows, RunWriter, find_derived, keep_derived, place_at
+from loce_jax.study import analyze as steps
+from loce_jax.study.selection import layer_analysis as subject
+from loce_jax.study.selection.embeddings import find_layers, gather
+from loce_jax.study.options import Look
+from loce_jax.study.results.step_result import safe
+from loce_jax.study.selection.photos import Photos
+from loce_jax.study.analyze import analyse
+from loce_jax.study.selection.layer_analysis import Subject
+from tests.support.tiny import tiny_network
+
+LAYERS = ("shallow", "deep")
+FACTS = ("area", "x", "y", "width", "height", "brightness")
+HOSTILE = "=cmd|' /C calc'!A0 $\\frac{ & ../../x"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A run of 40 scenes at two layers of colour statistics."""
+    out = tmp_path_factory.mktemp("study") / "run"
+    run_plan(make_plan(tiny_network(), LAYERS, ScenesSource(count=40), SolverOptions(num_steps=20)), out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def analysed(folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("study") / "analysis"
+    assert main(["analyze", str(folder), "--out", str(out), "--steps.clusters.repeats", "3"]) == 0
+    return out
+
+
+def numbers_of(out, name="metrics"):
+    return json.loads((out / f"{name}.json").read_text(), parse_constant=pytest.fail)
+
+
+def cloud_of(folder, layer="deep"):
+    return gather(open_run(folder), [layer])
+
+
+def test_every_step_of_every_layer_is_in_the_metrics(analysed):
+    found = numbers_of(analysed)
+    assert set(found["steps"]) == set(LAYERS)
+    for layer in LAYERS:
+        assert set(found["steps"][layer]) == set(steps.STEPS)
+        assert not [name for name, numbers in found["steps"][layer].items() if "not done" in numbers]
+    assert set(found["best_layer"].values()) <= set(LAYERS) and found["compare"]["pairs"] > 0
+
+
+def test_numbers_are_those_of_the_analyses(folder, analysed):
+    found, cloud = numbers_of(analysed)["steps"]["deep"], cloud_of(folder)
+    separation = pairwise_separation(cloud.vectors, cloud.labels)
+    assert found["separation"]["concepts"] == list(separation.concepts)
+    np.testing.assert_array_equal(found["separation"]["separation"], separation.matrix)
+    retrieved = precision_at(cloud.vectors, cloud.labels)
+    np.testing.assert_array_equal(found["retrieval"]["precision"]["macro"], retrieved.precision.macro)
+    predictions = found["clusters"]["predictions"]
+    assert list(predictions) == ["centroids", *(f"{k} neighbours" for k in (3, 5, 7, 9, 11))]
+    assert all(0 < share <= 1 for share in predictions.values())
+    outliers = find_outliers(cloud.vectors, cloud.labels)
+    strangest = [found["outliers"]["strangest"][concept][0][0] for concept in outliers.concepts]
+    assert strangest == [cloud.rows[ranking[0]] for ranking in outliers.rankings]
+
+
+def test_tables_and_pictures_can_be_opened(analysed):
+    for path in analysed.rglob("*.csv"):
+        head, *rows = list(csv.reader(path.open(newline="", encoding="utf-8")))
+        assert {len(row) for row in rows} <= {len(head)}, path
+    pictures = list(analysed.rglob("*.png"))
+    assert {path.stem for path in pictures} >= {
+        "iou",
+        "agreement",
+        "tree",
+        "map",
+        "separation",
+        "confusion",
+        "outliers",
+    }
+    for path in pictures:
+        assert min(Image.open(path).size) > 100
+    assert not list(analysed.rglob("*.partial"))
+
+
+def test_a_query_lists_its_neighbours_by_row_and_by_name(folder, tmp_path, capsys):
+    run, cloud = open_run(folder), cloud_of(folder)
+    row = int(cloud.rows[5])
+    name = f"{run.table['image'][row]}:{run.table['concept'][row]}"
+    for query in (str(row), name):
+        flags = ["--query", query, "--shown", "3", "--layers", "deep", "--out", str(tmp_path)]
+        assert main(["retrieve", str(folder), *flags]) == 0
+        found = numbers_of(tmp_path / "deep", f"query_{row}")
+        ranking = rank(cloud.vectors, 5)
+        assert [line[1] for line in found["nearest"]] == cloud.rows[ranking.indices[:3]].tolist()
+        assert [line[1] for line in found["farthest"]] == cloud.rows[ranking.indices[:-4:-1]].tolist()
+    assert f"Row {row}" in capsys.readouterr().out
+    assert main(["retrieve", str(folder), "--query", "nothing:cat"]) == 2
+    assert "`query` must be a row of the run's table or IMAGE:CONCEPT" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["stats", "clusters", "separation", "retrieve", "suspects", "quality", "outliers"])
+def test_each_step_is_a_command(command, folder, capsys):
+    assert main([command, str(folder), "--layers", "deep"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) > 2
+
+
+def test_subconcepts_of_one_concept(folder, tmp_path, capsys):
+    flags = ["--concept", "cup", "--groups", "2", "--layers", "deep", "--out", str(tmp_path)]
+    assert main(["subconcepts", str(folder), *flags]) == 0
+    found = numbers_of(tmp_path / "deep", "subconcepts")
+    assert (
+        set(found) == {"cup", "made_with"}
+        and found["cup"]["groups"] == 2
+        and sum(found["cup"]["shares"]) == pytest.approx(1)
+    )
+    _, *rows = csv.reader((tmp_path / "deep" / "subconcepts.csv").open(newline=""))
+    assert {row[1] for row in rows} == {"1", "2"} and len(rows) == 10
+    assert {row[3].split(" ")[0] for row in rows} <= {*FACTS, "IoU", "scale", "light", "background", "with"}
+    for group in "12":  # what is not chance first
+        chance = [float(row[7]) >= 0.05 for row in rows if row[1] == group]
+        assert chance == sorted(chance)
+    assert main(["subconcepts", str(folder), "--concept", "cap"]) == 2
+    assert "Did you mean 'cup'" in capsys.readouterr().err
+
+
+def test_a_run_compared_with_itself_agrees(folder, tmp_path):
+    other = tmp_path / "other"
+    run_plan(make_plan(tiny_network(), LAYERS, ScenesSource(count=30), SolverOptions(num_steps=20)), other)
+    assert main(["compare", str(folder), str(other), "--layers", "deep", "--out", str(tmp_path / "out")]) == 0
+    found = numbers_of(tmp_path / "out", "compare")
+    first, second = found["missing"].values()
+    assert first > second == 0  # the first thirty scenes are the same
+    assert {"purity", "purity std", "clusters"} <= set(next(iter(found["views"].values())))
+    for agreement in found["agreement"].values():
+        np.testing.assert_allclose(agreement["matrix"], np.ones((2, 2)), atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def ridge(tmp_path_factory):
+    """The same scenes by the other recipe, at one layer."""
+    out = tmp_path_factory.mktemp("study") / "ridge"
+    run_plan(make_plan(tiny_network(), ["deep"], ScenesSource(count=40), SolverOptions.ridge()), out)
+    return out
+
+
+def test_recipes_are_compared_pair_by_pair_and_told_apart(folder, ridge, tmp_path, capsys):
+    assert main(["compare", str(folder), str(ridge), "--layers", "deep", "--out", str(tmp_path)]) == 0
+    found = numbers_of(tmp_path, "compare")
+    assert list(found["views"]) == [f"{folder} (paper): deep", f"{ridge} (ridge): deep"]
+    assert set(found["missing"].values()) == {0} and found["pairs"] == len(cloud_of(folder).rows)
+    for name, run in zip(found["views"], (folder, ridge), strict=True):
+        assert found["views"][name]["mean IoU"] == pytest.approx(cloud_of(run).iou.mean())
+    (shown,) = (row for row in csv.reader((tmp_path / "agreement.csv").open(newline="")) if "ridge" in row[0])
+    assert shown[1] == f"{folder} (paper): deep"
+    assert main(["compare", str(ridge), str(ridge / "..") + "/ridge", "--layers", "deep"]) == 0
+    assert "(ridge)" not in capsys.readouterr().out.split("Agreement")[-1], "one recipe needs no name"
+
+
+def test_a_ridge_run_is_studied_in_its_own_coordinates(ridge, tmp_path):
+    run = open_run(ridge)
+    looked_at = Subject(run, gather(run, ["deep"]), Photos(run, None))
+    analyse([looked_at], tmp_path, steps=("separation", "retrieval"))
+    found, options = numbers_of(tmp_path), SolverOptions.ridge()
+    told = f"strength {options.strength:g}, whitening {options.whitening:g}, balance {options.balance:g}"
+    assert found["runs"][0]["recipe"] == f"ridge, {told}"
+    assert not [name for name, numbers in found["steps"]["deep"].items() if "not done" in numbers]
+    good = run.select(status="ok")
+    separation = pairwise_separation(run.vectors("deep")[good], run.table["concept"][good])
+    np.testing.assert_array_equal(found["steps"]["deep"]["separation"]["separation"], separation.matrix)
+
+
+def test_compare_asks_for_two(folder, capsys):
+    assert main(["compare", str(folder), "--layers", "deep"]) == 2
+    assert "`views` must be at least two layers or runs" in capsys.readouterr().err
+
+
+def test_layers_are_joined_to_one_cloud(folder, tmp_path):
+    assert main(["separation", str(folder), "--joined", "normalised", "--out", str(tmp_path)]) == 0
+    cloud = gather(open_run(folder), LAYERS, normalised=True)
+    assert cloud.widths == (6, 9)
+    np.testing.assert_allclose((cloud.vectors[:, :6] ** 2).sum(axis=1), 1, rtol=1e-6)
+    found = numbers_of(tmp_path / "shallow + deep", "separation")
+    np.testing.assert_array_equal(found["separation"], pairwise_separation(cloud.vectors, cloud.labels).matrix)
+
+
+def test_the_map_is_computed_once_and_kept_with_its_seed(folder, monkeypatch):
+    run = open_run(folder)
+    cloud = gather(run, ["shallow"])
+    first = Subject(run, cloud, Photos(run, None)).map
+    monkeypatch.setattr(subject, "embed_2d", lambda *_, **__: pytest.fail("computed again"))
+    again = Subject(run, cloud, Photos(run, None)).map
+    np.testing.assert_array_equal(first.points, again.points)
+    assert first.method == again.method
+    with pytest.raises(pytest.fail.Exception):
+        _ = Subject(run, cloud, Photos(run, None), Look(seed=1)).map
+
+
+def test_what_is_derived_is_found_only_for_what_it_was_made_from(tmp_path):
+    place, arrays = place_at(tmp_path), {"points": np.arange(6.0).reshape(3, 2)}
+    assert find_derived(place, "../map", {"seed": 0}) is None
+    assert keep_derived(place, "../map", {"seed": 0}, arrays)
+    found = find_derived(place, "../map", {"seed": 0})
+    assert found and found.keys() == {"points"} and (found["points"] == arrays["points"]).all()
+    assert find_derived(place, "../map", {"seed": 1}) is None
+    (file,) = (tmp_path / "derived").iterdir()
+    file.write_bytes(file.read_bytes()[:40])
+    assert find_derived(place, "../map", {"seed": 0}) is None
+
+
+def test_a_place_that_cannot_be_written_is_no_obstacle(tmp_path):
+    (tmp_path / "derived").write_text("a file where the folder should be")
+    assert not keep_derived(place_at(tmp_path), "map", {}, {"points": np.zeros((1, 2))})
+
+
+def test_a_kept_map_that_does_not_fit_is_computed_again(folder, monkeypatch):
+    run = open_run(folder)
+    cloud = gather(run, ["deep"], concepts=["cat"])
+    kept = {"umap": np.full((len(cloud.rows), 2), np.nan), "pca": np.zeros((1, 2)), "other": np.zeros((1, 2))}
+    monkeypatch.setattr(subject, "find_derived", lambda *_: kept)
+    assert Subject(run, cloud, Photos(run, None)).map.points.shape == (len(cloud.rows), 2)
+
+
+def test_a_run_in_an_object_store_is_studied_too(folder):
+    place = place_at("memory://study/run")
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.name.startswith(".") and path.parent.name != "derived":
+            place.write(path.relative_to(folder).as_posix(), path.read_bytes())
+    assert main(["map", "memory://study/run", "--layers", "deep", "--concepts", "cat"]) == 0
+    assert len(place.names("derived")) == 1
+
+
+def test_without_its_data_set_a_run_is_analysed_without_photographs(folder, tmp_path, capsys, monkeypatch):
+    def gone(record):
+        raise InputError("`images` must be an existing folder.")
+
+    monkeypatch.setattr("loce_jax.cli.output.source_from", gone)
+    for command in ("outliers", "subconcepts"):
+        assert main([command, str(folder), "--layers", "deep", "--out", str(tmp_path)]) == 0
+    assert "there will be no photographs" in capsys.readouterr().err
+    assert (tmp_path / "deep" / "outliers.png").exists()
+
+
+def test_a_step_that_cannot_be_done_does_not_stop_the_others(folder, tmp_path, monkeypatch):
+    def refuse(subject):
+        raise InputError("`vectors` must be others.")
+
+    monkeypatch.setitem(steps.STEPS, "clusters", refuse)
+    run = open_run(folder)
+    looked_at = Subject(run, gather(run, ["deep"]), Photos(run, None))
+    analyse([looked_at], tmp_path, steps=("clusters", "separation"))
+    found = numbers_of(tmp_path)["steps"]["deep"]
+    assert found["clusters"] == {"not done": "`vectors` must be others."} and "separation" in found["separation"]
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    """A run whose layer, concepts and images have names that no file, formula or formatter should take at its word."""
+    rng = np.random.default_rng(0)
+    n, names = 40, [HOSTILE, "<b>dog</b>"]
+    layer = "../../" + HOSTILE
+    plan = {
+        "layers": [layer],
+        "data": {"concepts": names, "source": {"kind": "coco"}},
+        "chunks": ["00000"],
+        "model": {"name": HOSTILE},
+    }
+    labels = [names[i % 2] for i in range(n)]
+    vectors = (rng.normal(size=(n, 6)) + 3 * np.eye(2, 6)[np.arange(n) % 2]).astype("float32")
+    numbers = LayerRows(
+        rows=np.arange(n),
+        vectors=vectors,
+        responses=np.zeros((n, 2, 2), "float16"),
+        iou=rng.random(n),
+        loss=np.zeros(n, "float32"),
+        status=["ok"] * n,
+    )
+    columns = {
+        "image": [f"../{HOSTILE}/{i}.jpg" for i in range(n)],
+        "image_id": list(range(n)),
+        "concept": labels,
+        "area": [0.1] * n,
+        "reason": [""] * n,
+    }
+    with RunWriter(place_at(tmp_path / "run"), plan) as writer:
+        writer.write("00000", columns, {layer: numbers})
+    return tmp_path
+
+
+def test_hostile_names_stay_names(hostile, capsys):
+    before = set(hostile.parent.iterdir())
+    out = hostile / "out"
+    out.mkdir()
+    (out / "mine.txt").write_text("the released code deletes such folders with all that is in them")
+    assert main(["analyze", str(hostile / "run"), "--out", str(out), "--steps.clusters.repeats", "1"]) == 0
+    assert set(hostile.parent.iterdir()) - before <= {hostile.parent / "cache0"}
+    assert {path.name for path in hostile.iterdir()} == {"run", "out"}
+    assert (out / "mine.txt").exists()
+    for path in out.rglob("*.csv"):
+        for row in csv.reader(path.open(newline="", encoding="utf-8")):
+            assert not [cell for cell in row if cell.startswith(("=", "@", "+"))]
+    assert not [name for name, found in next(iter(numbers_of(out)["steps"].values())).items() if "not done" in found]
+
+
+def test_file_names_are_safe_short_and_different():
+    assert safe("blocks.4 + head") == "blocks.4 + head"
+    assert "/" not in safe("../x") and safe("..") != ".." and safe(".") != "."
+    long = ["a" * 200 + str(i) for i in range(2)]
+    assert len({safe(name) for name in long}) == 2 and max(len(safe(name).encode()) for name in long) < 200
+
+
+def test_a_run_without_a_good_row_says_so(hostile):
+    run = open_run(hostile / "run")
+    run.table["concept"][:] = "other"
+    with pytest.raises(InputError, match="must have a good LoCE"):
+        gather(run, run.layers, concepts=[HOSTILE])
+
+
+def test_layers_are_found_by_name_end_or_glob(folder):
+    run = open_run(folder)
+    assert find_layers(run, []) == LAYERS and find_layers(run, ["*e*", "deep"]) == ("deep",)
+    run.layers = ("_blocks.1", "_blocks.11", "tail.blocks.2", "head.blocks.2")
+    assert find_layers(run, ["blocks.1"]) == ("_blocks.1",)
+    with pytest.raises(InputError, match="must mean one layer of the run, but means tail.blocks.2, head.blocks.2"):
+        find_layers(run, ["blocks.2"])
+    with pytest.raises(InputError, match="unknown layer 'blocks.3'"):
+        find_layers(run, ["blocks.3"])
+
+
+def test_one_concept_and_one_example_make_a_picture(folder, tmp_path):
+    flags = ["--concepts", "cat", "--layers", "deep", "--out", str(tmp_path)]
+    assert main(["outliers", str(folder), "--shown", "1", *flags]) == 0
+    assert main(["clusters", str(folder), "--repeats", "1", *flags]) == 0
+    assert main(["retrieve", str(folder), *flags]) == 0
+    found = numbers_of(tmp_path / "deep", "clusters")
+    assert found["purity"] == 1 and found["clusters"] == 1
+    assert {path.name for path in (tmp_path / "deep").glob("*.png")} == {
+        *("outliers.png", "tree.png", "clusters.png", "retrieval.png")
+    }
