@@ -36,12 +36,12 @@ KS = (1, 5, 10, 20, 30, 40)
 
 
 def make_cloud(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Normal clouds round normal centres, each dimension with a spread of its own; near enough to overlap."""
+    """Normal clouds round normal centers, each dimension with a spread of its own; near enough to overlap."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, CONCEPTS, n)
     spread = np.exp(rng.normal(size=CHANNELS)).astype(np.float32)
-    centres = 0.5 * rng.normal(size=(CONCEPTS, CHANNELS)).astype(np.float32)
-    return (centres[labels] + rng.standard_normal((n, CHANNELS), np.float32)) * spread, labels
+    centers = 0.5 * rng.normal(size=(CONCEPTS, CHANNELS)).astype(np.float32)
+    return (centers[labels] + rng.standard_normal((n, CHANNELS), np.float32)) * spread, labels
 
 
 def resident_mb() -> float:
@@ -49,12 +49,12 @@ def resident_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def analyse(vectors: np.ndarray, labels: np.ndarray) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+def analyze(vectors: np.ndarray, labels: np.ndarray) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Seconds of each part, and what is compared with the plain form."""
-    from loce_jax.analysis.neighbors.interclass import find_contacts  # noqa: PLC0415 - timed in the child process only
     from loce_jax.analysis.metrics.overlap import overlap_ratio  # noqa: PLC0415
     from loce_jax.analysis.metrics.retrieval import precision_at  # noqa: PLC0415
     from loce_jax.analysis.metrics.separation import pairwise_separation  # noqa: PLC0415
+    from loce_jax.analysis.neighbors.interclass import find_contacts  # noqa: PLC0415 - timed in the child process only
 
     start = time.perf_counter()
     retrieval = precision_at(vectors, labels, KS)
@@ -73,7 +73,7 @@ def analyse(vectors: np.ndarray, labels: np.ndarray) -> tuple[dict[str, float], 
     return seconds, found
 
 
-def analyse_plainly(vectors: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+def analyze_plainly(vectors: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     """The same numbers from whole float64 matrices, written from the definitions."""
     from scipy.spatial.distance import cdist  # noqa: PLC0415 - in the child process only
 
@@ -106,15 +106,15 @@ def measure_distances(n: int) -> dict:
     """One number of vectors, in this process."""
     warm = make_cloud(WARM)
     start = time.perf_counter()
-    analyse(*warm)
+    analyze(*warm)
     first = time.perf_counter() - start
     cloud = make_cloud(n)
     before = resident_mb()
-    seconds, found = analyse(*cloud)
+    seconds, found = analyze(*cloud)
     row = {"n": n, "first_s": first, **seconds, "growth_mb": resident_mb() - before, "resident_mb": resident_mb()}
     if n <= PLAIN:
         start = time.perf_counter()
-        expected = analyse_plainly(*cloud)
+        expected = analyze_plainly(*cloud)
         row["plain_s"] = time.perf_counter() - start
         row["largest_difference"] = max(float(np.abs(found[name] - expected[name]).max()) for name in found)
     return {key: value if key in ("n", "largest_difference") else round(value, 3) for key, value in row.items()}

@@ -50,8 +50,8 @@ def make_samples(shape: Shape, n: int, dtype: str) -> tuple[jax.Array, jax.Array
     c, h, w = shape
     keys = jax.random.split(jax.random.key(0), 3)
     y, x = (jnp.linspace(0, 1, length) for length in TARGET)
-    centre = jax.random.uniform(keys[0], (2, n, 1, 1), minval=0.3, maxval=0.7)
-    masks = jnp.clip((0.25 - jnp.hypot(y[:, None] - centre[0], x - centre[1])) / 0.04 + 0.5, 0, 1)
+    center = jax.random.uniform(keys[0], (2, n, 1, 1), minval=0.3, maxval=0.7)
+    masks = jnp.clip((0.25 - jnp.hypot(y[:, None] - center[0], x - center[1])) / 0.04 + 0.5, 0, 1)
     planted = jnp.maximum(jax.random.normal(keys[1], (c,)), 0)
     seen = jax.image.resize(masks, (n, h, w), "linear")[..., None] * planted
     noise = jnp.maximum(jax.random.normal(keys[2], (n, h, w, c), dtype), 0)

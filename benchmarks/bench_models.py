@@ -76,7 +76,7 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (BATCH, *SIZE, 3), dtype=np.uint8)
 
 
-def normalised() -> np.ndarray:
+def normalized() -> np.ndarray:
     mean, std = (np.float32(PREPROCESSOR[key]) for key in ("image_mean", "image_std"))
     return ((images() / np.float32(255) - mean) / std).astype(np.float32)
 
@@ -97,7 +97,7 @@ def prepare(subject: Subject, folder: Path) -> dict:
     convert_s = time.perf_counter() - start
     speed = matmul_flops(torch)
     with torch.utils.flop_counter.FlopCounterMode(display=False) as counter, torch.inference_mode():
-        model(torch.from_numpy(normalised()).permute(0, 3, 1, 2))
+        model(torch.from_numpy(normalized()).permute(0, 3, 1, 2))
     bound = counter.get_total_flops() / speed
     return {"convert_s": round(convert_s, 2), "matmul_gflops": round(speed / 1e9, 1), "bound_s": round(bound, 4)}
 
@@ -119,7 +119,7 @@ def in_torch(subject: Subject, folder: Path, layers: str) -> Callable[[], dict[s
 
     torch, transformers = need("torch"), need("transformers")
     model = getattr(transformers, subject.model).from_pretrained(folder / "checkpoint").eval()
-    pixels, found = torch.from_numpy(normalised()).permute(0, 3, 1, 2).contiguous(), {}
+    pixels, found = torch.from_numpy(normalized()).permute(0, 3, 1, 2).contiguous(), {}
     for name, path in subject.layers[layers]:
 
         def keep(module, inputs, output, name=name):

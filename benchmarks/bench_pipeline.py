@@ -135,7 +135,7 @@ def draw(rows: list[dict], exponent: float, path: Path) -> None:
     left.loglog(pairs, [row["seconds"] for row in rows], "o-", color="tab:blue")
     left.set(xlabel="LoCEs", ylabel="seconds", title=f"seconds grow as LoCEs to the {exponent:.2f}")
     right = left.twinx()
-    right.plot(pairs, [row["peak_gb"] for row in rows], "s--", color="tab:grey")
+    right.plot(pairs, [row["peak_gb"] for row in rows], "s--", color="tab:gray")
     right.set(ylabel="peak memory, GB", ylim=(0, None))
     figure.savefig(path, dpi=120)
 

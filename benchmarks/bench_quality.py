@@ -8,7 +8,7 @@
 The first two print JSON lines: the machine, then one for each network, layer, data and recipe.  A measure is ``[mean,
 low, high]``, with a 95 % interval over photos drawn with replacement, to develop its mean alone; "versus" holds a
 recipe's difference from the paper's on the same draws.  The mean of IoU is over rows, the mean of precision over the
-means of concepts with enough rows: "p10" is precision at 10 under cosine, "p_other10" the same without neighbours of
+means of concepts with enough rows: "p10" is precision at 10 under cosine, "p_other10" the same without neighbors of
 the same photo, or video sequence.  Counts and "capybara_separation", a ratio of two extremes, have no interval.
 Activations are kept in ``--cache``, so that another run only solves.
 """
@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from machine import machine
 from quality_data import CHANGED_MASKS, CHANGED_PHOTOS, PARTS, Part, activations_of, open_part, read_rows
-from quality_measures import compare_cosine, differ, draws_of, interval, measure, summarise
+from quality_measures import compare_cosine, differ, draws_of, interval, measure, summarize
 from quality_recipes import Recipe, Task, mean_difference, one_a_concept, paper, paper_by_mean, paper_turned, ridge
 
 from loce_jax import load_network
@@ -156,7 +156,7 @@ def judge(task: Task, recipes: Mapping[str, Recipe], *, enough: int) -> Iterator
         found = recipe(task)
         measured = measure(found.vectors, found.responses, task.rows, enough=enough)
         base = base or measured
-        means = {key: _rounded(summarise(key, values, task.rows, drawn)) for key, values in measured.rows.items()}
+        means = {key: _rounded(summarize(key, values, task.rows, drawn)) for key, values in measured.rows.items()}
         apart = {
             key: _rounded(differ(key, values, base.rows[key], task.rows, drawn))
             for key, values in measured.rows.items()
@@ -194,7 +194,7 @@ def shake(task: Task, parts: Sequence[Part], photos: Mapping[str, np.ndarray]) -
             cosines = compare_cosine(plain[name], recipe(changed).vectors)
             base = cosines if base is None else base
             versus = {"cosine": _rounded(differ("cosine", cosines, base, task.rows, drawn))}
-            cosine = _rounded(summarise("cosine", cosines, task.rows, drawn))
+            cosine = _rounded(summarize("cosine", cosines, task.rows, drawn))
             yield {"recipe": name, "change": change, "cosine": cosine, "versus": versus}
 
 

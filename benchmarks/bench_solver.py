@@ -50,10 +50,10 @@ Shape = tuple[int, int, int]
 Contender = Callable[[], np.ndarray]
 
 
-def blob(centre: np.ndarray, radii: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def blob(center: np.ndarray, radii: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A soft ellipse, 1 inside and 0 outside, on a grid that covers the unit square."""
     y, x = ((np.arange(length) + 0.5) / length for length in size)
-    distance = np.hypot((y[:, None] - centre[0]) / radii[0], (x - centre[1]) / radii[1])
+    distance = np.hypot((y[:, None] - center[0]) / radii[0], (x - center[1]) / radii[1])
     return np.clip((1 - distance) / 0.15 + 0.5, 0, 1).astype(np.float32)
 
 
@@ -203,14 +203,14 @@ def in_torch(activations: np.ndarray, masks: np.ndarray, *, enlarge_first: bool)
     def run():
         maps, respond = (enlarge(acts), respond_large) if enlarge_first else (acts, respond_small)
         vectors = torch.nn.Parameter(torch.zeros(n, c))
-        optimiser = torch.optim.AdamW([vectors], lr=LEARNING_RATE)
+        optimizer = torch.optim.AdamW([vectors], lr=LEARNING_RATE)
         losses = torch.zeros(n)
         for _ in range(STEPS):
             p = torch.sigmoid(respond(maps, vectors))
             losses = -(weight * target * p + (1 - weight) * (1 - target) * (1 - p)).sum(dim=(1, 2))
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             (losses / n).mean().backward()
-            optimiser.step()
+            optimizer.step()
         return losses.detach().numpy()
 
     return run

@@ -45,7 +45,7 @@ PARTS = {
 
 @dataclass(frozen=True, eq=False)
 class CamVid:
-    """Frames of some sequences and their labelled classes, `frames` of each sequence, evenly taken."""
+    """Frames of some sequences and their labeled classes, `frames` of each sequence, evenly taken."""
 
     root: Path
     sequences: tuple[str, ...]
@@ -171,9 +171,9 @@ def _boxes(shape: str) -> Change:
     """Boxes of the mask's connected pieces, or the ellipses in them."""
 
     def draw(mask):
-        labelled = np.zeros(mask.shape, np.int32)
-        ndimage.label(mask, output=labelled)
-        pieces = ndimage.find_objects(labelled)
+        labeled = np.zeros(mask.shape, np.int32)
+        ndimage.label(mask, output=labeled)
+        pieces = ndimage.find_objects(labeled)
         boxes = [
             {"id": 0, "bbox": [float(x.start), float(y.start), float(x.stop - x.start), float(y.stop - y.start)]}
             for y, x in pieces

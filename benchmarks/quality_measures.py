@@ -57,7 +57,7 @@ def measure(
 ) -> Measured:
     """IoU of every row; of the vectors, where there are any, what the cloud of them says.
 
-    Neighbours and clusters are those of all rows, whichever rows are drawn later.  What a cloud says is of vectors of
+    Neighbors and clusters are those of all rows, whichever rows are drawn later.  What a cloud says is of vectors of
     length 1, because lengths are a recipe's own affair.
 
     Args:
@@ -167,7 +167,7 @@ def draws_of(rows: Rows, draws: int = DRAWS, seed: int = 0) -> Int[np.ndarray, "
     return np.concatenate([np.ones((1, n), int), counts])[:, rows.photos]
 
 
-def summarise(
+def summarize(
     name: str, values: Float[np.ndarray, " r"], rows: Rows, drawn: Int[np.ndarray, "d r"]
 ) -> Float[np.ndarray, " d"]:
     """A measure in every draw.
@@ -206,7 +206,7 @@ def differ(
 ) -> Float[np.ndarray, " d"]:
     """By how much a measure of some values is above that of others, in every draw, over the rows that have both."""
     both = ~np.isnan(values + base)
-    ours, theirs = (summarise(name, np.where(both, each, np.nan), rows, drawn) for each in (values, base))
+    ours, theirs = (summarize(name, np.where(both, each, np.nan), rows, drawn) for each in (values, base))
     return ours - theirs
 
 

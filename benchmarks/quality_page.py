@@ -22,13 +22,13 @@ OF_MASKS: Numbers = (
     ("overlap", "overlap", 3),
     ("silhouette", "silhouette", 3),
 )
-OF_NEIGHBOURS: Numbers = tuple(
+OF_NEIGHBORS: Numbers = tuple(
     (f"P@{k}{who}", f"p{way}{k}", 3) for who, way in (("", ""), (" other", "_other")) for k in (1, 5, 10, 40)
 )
-JUDGED = {head: key for head, key, _ in (*OF_MASKS, *OF_NEIGHBOURS) if key != "clusters"}
+JUDGED = {head: key for head, key, _ in (*OF_MASKS, *OF_NEIGHBORS) if key != "clusters"}
 MORE = {  # the other measures, in the order of their tables
     "masks": ("median", "empty", "small", "large"),
-    "neighbours": ("P@5", "P@40", "P@5 other", "P@40 other"),
+    "neighbors": ("P@5", "P@40", "P@5 other", "P@40 other"),
     "the cloud": ("purity", "overlap", "silhouette"),
 }
 ANIMALS = {
@@ -70,8 +70,8 @@ def tables(lines: Sequence[dict]) -> Iterator[str]:
     yield from _turned(apart)
     yield "\n### All recipes: masks, and the cloud of LoCEs, means over the layers\n"
     yield from _numbers(plain, OF_MASKS)
-    yield "\n### All recipes: neighbours, means over the layers\n"
-    yield from _numbers([line for line in plain if "p1" in line], OF_NEIGHBOURS)
+    yield "\n### All recipes: neighbors, means over the layers\n"
+    yield from _numbers([line for line in plain if "p1" in line], OF_NEIGHBORS)
     yield "\n### Capybaras and COCO's animals\n"
     yield from _animals([line for line in judged if "animals" in line])
     yield "\n### Mean cosine of a LoCE with that of a changed mask or photo\n"

@@ -8,10 +8,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from quality_page import APART, OURS, PAPER, TURNED, by_setting, by_strength, ordered, reported, value
 
-from loce_jax.plots.palette import CONCEPT_COLOURS
+from loce_jax.plots.palette import CONCEPT_COLORS
 
-BLUE, ORANGE, _, MAGENTA, KHAKI, SKY, *_ = CONCEPT_COLOURS
-STYLES = {  # colour, marker, and whether it is filled
+BLUE, ORANGE, _, MAGENTA, KHAKI, SKY, *_ = CONCEPT_COLORS
+STYLES = {  # color, marker, and whether it is filled
     PAPER: (ORANGE, "s", True),
     TURNED: (ORANGE, "s", False),
     "paper, alpha by mean": (KHAKI, "^", True),
@@ -77,9 +77,9 @@ def _panel(axes, found, recipes):
 
 
 def _style(recipe):
-    colour, marker, filled = STYLES[recipe]
-    face = colour if filled else "none"
-    return {"marker": marker, "color": colour, "markerfacecolor": face, "markersize": 7, "linestyle": "none"}
+    color, marker, filled = STYLES[recipe]
+    face = color if filled else "none"
+    return {"marker": marker, "color": color, "markerfacecolor": face, "markersize": 7, "linestyle": "none"}
 
 
 def _handle(recipe):

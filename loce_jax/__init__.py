@@ -5,7 +5,7 @@ from loce_jax.checks import InputError
 from loce_jax.models.base import Layer, Network, Preprocess
 from loce_jax.models.catalog import load_network
 from loce_jax.resampling import soft_target
-from loce_jax.solver import Solution, SolverOptions, Statistics, Status, overlap, project, quantise, solve
+from loce_jax.solver import Solution, SolverOptions, Statistics, Status, overlap, project, quantize, solve
 from loce_jax.store import Run, open_run
 
 __version__ = "0.1.0"
@@ -25,7 +25,7 @@ __all__ = [
     "open_run",
     "overlap",
     "project",
-    "quantise",
+    "quantize",
     "soft_target",
     "solve",
 ]

@@ -24,7 +24,7 @@ def make_extractor(network: Network, layers: Sequence[str], *, batch_size: int =
 
     The activations come under the layers' canonical names.
     It runs batches of one fixed size, the last one padded, so that any number of photos costs one compilation, and
-    a photo's activations do not depend on its neighbours' number.  Several local devices each take a share of a
+    a photo's activations do not depend on its neighbors' number.  Several local devices each take a share of a
     batch, which is `batch_size` photos for each of them.
     """
     names = tuple(layer.name for layer in network.resolve(layers))

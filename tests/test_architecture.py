@@ -24,8 +24,7 @@ ALLOWED = {
     "study": {"data", "store", "analysis", "plots", "report"},
     "report": {"data", "store", "analysis", "plots"},
     "pipeline": {"data", "models", "activations", "solver", "store"},
-    "console": {"analysis", "store"},
-    "cli": {"console", "models", "pipeline", "report", "solver", "store", "study"},
+    "cli": {"analysis", "models", "pipeline", "report", "solver", "store", "study"},
 }
 EVERYONES = {"checks", "resampling"}
 WITHOUT_JAX = ("checks", "resampling", "data", "store", "analysis", "plots", "report", "study")

@@ -28,10 +28,10 @@ class Concatenation:
     vectors: Float[np.ndarray, "n c"]
 
 
-def concatenate(parts: Mapping[str, Float[np.ndarray, "n _"]], *, normalised: bool = False) -> Concatenation:
+def concatenate(parts: Mapping[str, Float[np.ndarray, "n _"]], *, normalized: bool = False) -> Concatenation:
     """One long vector a pair from its vectors at several layers.
 
-    Distances between raw concatenations are ruled by the layers with the longest vectors; `normalised` divides each
+    Distances between raw concatenations are ruled by the layers with the longest vectors; `normalized` divides each
     layer's vectors by their L2 norms first, so that every layer counts alike: squared Euclidean distances are then
     the sum over the layers of ``2 (1 - cos)``.  A vector of zeros stays zero.
 
@@ -39,10 +39,10 @@ def concatenate(parts: Mapping[str, Float[np.ndarray, "n _"]], *, normalised: bo
 
     Args:
         parts: the vectors by layer; row i belongs to the same (image, concept) pair in each, finite.
-        normalised: whether every layer's vectors get length 1.
+        normalized: whether every layer's vectors get length 1.
 
     >>> parts = {"early": np.array([[3.0, 4.0]]), "late": np.array([[0.5]])}
-    >>> concatenate(parts).vectors.tolist(), concatenate(parts, normalised=True).vectors.tolist()
+    >>> concatenate(parts).vectors.tolist(), concatenate(parts, normalized=True).vectors.tolist()
     ([[3.0, 4.0, 0.5]], [[0.6, 0.8, 1.0]])
     """
     if not parts:
@@ -58,5 +58,5 @@ def concatenate(parts: Mapping[str, Float[np.ndarray, "n _"]], *, normalised: bo
             fix="Keep the pairs that have a vector at every layer.",
         )
         check_vectors(vectors, name=f"parts[{layer!r}]")
-        blocks.append(unit_rows(vectors) if normalised else vectors.astype(np.float64))
+        blocks.append(unit_rows(vectors) if normalized else vectors.astype(np.float64))
     return Concatenation(tuple(parts), tuple(block.shape[1] for block in blocks), np.concatenate(blocks, axis=1))

@@ -1,4 +1,4 @@
-"""A flat picture of many embeddings: two numbers for each, neighbours kept near.
+"""A flat picture of many embeddings: two numbers for each, neighbors kept near.
 
 Letters: n embeddings, c channels.
 """
@@ -11,8 +11,8 @@ from jaxtyping import Float
 
 from loce_jax.analysis.vectors import check_vectors
 
-_NEIGHBOURS = 15  # UMAP's default
-_FEW = 30  # distinct vectors below which a neighbourhood of 15 is half of the data and says nothing local
+_NEIGHBORS = 15  # UMAP's default
+_FEW = 30  # distinct vectors below which a neighborhood of 15 is half of the data and says nothing local
 
 
 @dataclass(frozen=True)
@@ -28,18 +28,18 @@ class Embedding2D:
     method: str
 
 
-def embed_2d(vectors: Float[np.ndarray, "n c"], *, seed: int = 0, neighbours: int | None = None) -> Embedding2D:
+def embed_2d(vectors: Float[np.ndarray, "n c"], *, seed: int = 0, neighbors: int | None = None) -> Embedding2D:
     """Lay the embeddings out in two dimensions.
 
     UMAP on Euclidean distances of the raw vectors, as the paper does; with fewer than 30 distinct vectors, a
-    principal component analysis, because UMAP then has no neighbourhoods to keep.  UMAP is started from the principal
+    principal component analysis, because UMAP then has no neighborhoods to keep.  UMAP is started from the principal
     components instead of a spectral layout: they keep the large-scale picture and cannot fail on separate islands.
     The same vectors and seed give the same points in one installation; versions and machines may differ.
 
     Args:
         vectors: finite.
         seed: of UMAP's own random choices.
-        neighbours: size of the neighbourhoods that UMAP keeps, the vector itself included; None is 15.  The paper
+        neighbors: size of the neighborhoods that UMAP keeps, the vector itself included; None is 15.  The paper
             asks for a share of the data, ``int(0.05 * n)``.  At least 2 and at most ``n - 1`` are used, whatever is
             asked; a principal component analysis uses none.
 
@@ -52,8 +52,8 @@ def embed_2d(vectors: Float[np.ndarray, "n c"], *, seed: int = 0, neighbours: in
     check_vectors(vectors)
     if len(np.unique(vectors, axis=0)) < _FEW:
         return Embedding2D(_principal_plane(vectors), "pca")
-    neighbours = _NEIGHBOURS if neighbours is None else max(2, min(neighbours, len(vectors) - 1))
-    return Embedding2D(_umap(vectors, seed, neighbours), "umap")
+    neighbors = _NEIGHBORS if neighbors is None else max(2, min(neighbors, len(vectors) - 1))
+    return Embedding2D(_umap(vectors, seed, neighbors), "umap")
 
 
 def _principal_plane(vectors):
@@ -67,8 +67,8 @@ def _principal_plane(vectors):
     return points
 
 
-def _umap(vectors, seed, neighbours):
-    """UMAP with exact neighbours: for some hundred vectors half of its time went into compiling its own search."""
+def _umap(vectors, seed, neighbors):
+    """UMAP with exact neighbors: for some hundred vectors half of its time went into compiling its own search."""
     from sklearn.neighbors import NearestNeighbors  # noqa: PLC0415  # both imports take seconds
 
     with warnings.catch_warnings():
@@ -76,10 +76,10 @@ def _umap(vectors, seed, neighbours):
         from umap import UMAP  # noqa: PLC0415
 
     vectors = np.ascontiguousarray(vectors, np.float32)
-    distances, indices = NearestNeighbors(n_neighbors=neighbours - 1).fit(vectors).kneighbors()
+    distances, indices = NearestNeighbors(n_neighbors=neighbors - 1).fit(vectors).kneighbors()
     itself = np.arange(len(vectors))[:, None]
     indices, distances = np.hstack([itself, indices]), np.hstack([0 * itself, distances]).astype(np.float32)
-    model = UMAP(n_neighbors=neighbours, init="pca", random_state=seed, n_jobs=1, precomputed_knn=(indices, distances))
+    model = UMAP(n_neighbors=neighbors, init="pca", random_state=seed, n_jobs=1, precomputed_knn=(indices, distances))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*transforming new data")  # never asked of this model
         return _principal_plane(np.asarray(model.fit_transform(vectors), np.float64))  # longest side horizontal

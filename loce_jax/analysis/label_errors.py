@@ -1,6 +1,6 @@
 """Which embeddings may carry the wrong label?
 
-Letters: n embeddings, c channels, k neighbours, s suspects.
+Letters: n embeddings, c channels, k neighbors, s suspects.
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from loce_jax.analysis.neighbors.nearest import nearest_neighbors
 from loce_jax.analysis.vectors import check_cloud
-from loce_jax.analysis.neighbors.nearest import nearest_neighbours
 from loce_jax.checks import InputError
 
 _PERMUTATIONS = 100
@@ -23,9 +23,9 @@ class Suspects:
     Attributes:
         rows: rows of the vectors.
         suggestions: the one other concept around each.
-        shares: share of the neighbours that carry it.
+        shares: share of the neighbors that carry it.
         expected: number of suspects to expect if labels had nothing to do with vectors: mean over 100 permutations of
-            the labels.  More than this is more than chance; it is not the number of suspects that are rightly labelled.
+            the labels.  More than this is more than chance; it is not the number of suspects that are rightly labeled.
     """
 
     rows: Int[np.ndarray, " s"]
@@ -46,14 +46,14 @@ def find_suspects(
     """Embeddings whose `k` nearest others (cosine) nearly all carry one and the same other concept.
 
     A suspect is a wrong label, a wrong mask, or a thing that the network takes for another: only a look can tell.
-    Embeddings with fewer than `k` neighbours are never suspected.
+    Embeddings with fewer than `k` neighbors are never suspected.
 
     Args:
         vectors: finite.
         labels: one per vector.
         k: at least 1.
-        groups: one value a vector; vectors of the same group (such as the same image) are no neighbours.
-        share: of the neighbours that must carry the other concept, above 0.5 and at most 1.
+        groups: one value a vector; vectors of the same group (such as the same image) are no neighbors.
+        share: of the neighbors that must carry the other concept, above 0.5 and at most 1.
         seed: of the permutations.
 
     >>> vectors = np.array([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [0.0, 1.0], [0.1, 1.0], [0.2, 1.0]])
@@ -63,26 +63,26 @@ def find_suspects(
     """
     labels = check_cloud(vectors, labels)
     if k < 1:
-        raise InputError(f"`k` must be at least 1 (neighbours), but got {k}. Try 10.")
+        raise InputError(f"`k` must be at least 1 (neighbors), but got {k}. Try 10.")
     if not 0.5 < share <= 1:
         raise InputError(
             f"`share` must be above 0.5 and at most 1, so that one concept can reach it, but got {share}. Try 0.9."
         )
     concepts, own = np.unique(labels, return_inverse=True)
-    neighbours = nearest_neighbours(vectors, k, groups=groups).indices
-    complete = np.flatnonzero((neighbours >= 0).all(axis=1))
-    neighbours = neighbours[complete]
-    found, suggested, shares = _suspected(own, complete, neighbours, share)
+    neighbors = nearest_neighbors(vectors, k, groups=groups).indices
+    complete = np.flatnonzero((neighbors >= 0).all(axis=1))
+    neighbors = neighbors[complete]
+    found, suggested, shares = _suspected(own, complete, neighbors, share)
     order = np.argsort(-shares, kind="stable")
     rng = np.random.default_rng(seed)
-    by_chance = [len(_suspected(rng.permutation(own), complete, neighbours, share)[0]) for _ in range(_PERMUTATIONS)]
+    by_chance = [len(_suspected(rng.permutation(own), complete, neighbors, share)[0]) for _ in range(_PERMUTATIONS)]
     suggestions = tuple(concepts[suggested[order]].tolist())
     return Suspects(found[order], suggestions, shares[order], float(np.mean(by_chance)))
 
 
-def _suspected(own, rows, neighbours, share):
+def _suspected(own, rows, neighbors, share):
     """Suspected rows, the concept around each and its share."""
-    around = np.sort(own[neighbours], axis=1)  # what more than half of them carry also stands in the middle
+    around = np.sort(own[neighbors], axis=1)  # what more than half of them carry also stands in the middle
     likeliest = around[:, around.shape[1] // 2]
     shares = (around == likeliest[:, None]).mean(axis=1)
     suspected = (likeliest != own[rows]) & (shares >= share)

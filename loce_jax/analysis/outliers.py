@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from loce_jax.analysis.neighbors.nearest import nearest_neighbors
 from loce_jax.analysis.vectors import check_cloud, unit_rows
-from loce_jax.analysis.neighbors.nearest import nearest_neighbours
 from loce_jax.checks import InputError, check_known
 
 METHODS = ("distance", "lof", "isolation")
-_NEIGHBOURS = 20  # of the local outlier factor, as the paper has it
-_NO_DISTANCE = 1e-10  # to the neighbours, added so that copies have a density, as scikit-learn does
+_NEIGHBORS = 20  # of the local outlier factor, as the paper has it
+_NO_DISTANCE = 1e-10  # to the neighbors, added so that copies have a density, as scikit-learn does
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ def find_outliers(
     """Score each embedding among those of its concept; concepts do not know of each other.
 
     ``"distance"``: mean cosine distance ``1 - cos`` to the others of the concept, 0 to 2, comparable between concepts.
-    ``"lof"``: local outlier factor on cosine distances with 20 neighbours (or all others, where they are fewer): the
-    neighbours' density over the vector's own, about 1 inside a cloud of any density, above 1 outside.
+    ``"lof"``: local outlier factor on cosine distances with 20 neighbors (or all others, where they are fewer): the
+    neighbors' density over the vector's own, about 1 inside a cloud of any density, above 1 outside.
     ``"isolation"``: isolation forest on the raw vectors, ``2 ** -(mean depth / expected depth)``: 0 to 1, the higher
     the fewer random cuts set the vector apart; it depends on the seed and on the version of scikit-learn.
 
@@ -96,7 +96,7 @@ def _scores(vectors, method, seed, paper):
         return -IsolationForest(random_state=np.random.RandomState(seed)).fit(vectors).score_samples(vectors)
     if method == "distance":
         return _distance_sums(vectors) / (1 if paper else len(vectors) - 1)
-    return _local_factors(vectors, min(_NEIGHBOURS, len(vectors) - 1))
+    return _local_factors(vectors, min(_NEIGHBORS, len(vectors) - 1))
 
 
 def _distance_sums(vectors):
@@ -115,7 +115,7 @@ def _distance_sums(vectors):
 
 def _local_factors(vectors, k):
     """Breunig et al., definitions 5 to 7."""
-    near = nearest_neighbours(vectors, k)
+    near = nearest_neighbors(vectors, k)
     reach = np.maximum(near.distances, near.distances[near.indices, -1])
     density = 1 / (reach.mean(axis=1) + _NO_DISTANCE)
     return density[near.indices].mean(axis=1) / density

@@ -129,11 +129,11 @@ def iou_table(layers: Mapping[str, Sequence[Summary]], *, digits: int = 3) -> Ta
     The highest mean of a row is `best` where there is a choice of layers; equal ones all are.
 
     Args:
-        layers: what `loce_jax.analysis.metrics.iou_summary.summarise` found, by layer, of the same pairs.
+        layers: what `loce_jax.analysis.metrics.iou_summary.summarize` found, by layer, of the same pairs.
         digits: see `Table`.
 
-    >>> from loce_jax.analysis.metrics.iou_summary import summarise
-    >>> table = iou_table({"late": summarise(np.array([0.5, 0.0]), ["ok", "ok"], ["cat", "dog"])})
+    >>> from loce_jax.analysis.metrics.iou_summary import summarize
+    >>> table = iou_table({"late": summarize(np.array([0.5, 0.0]), ["ok", "ok"], ["cat", "dog"])})
     >>> table.columns, table.rows[0]
     (('concept', 'pairs', 'late: mean IoU', 'late: std', 'late: failed'), ('cat', 1, 0.5, 0.0, 0.0))
     """
@@ -141,7 +141,7 @@ def iou_table(layers: Mapping[str, Sequence[Summary]], *, digits: int = 3) -> Ta
     if any(key != keys[0] for key in keys):
         raise InputError(
             "`layers` must hold summaries of the same concepts and pairs, in the same order, but they differ between "
-            "layers. Summarise the same rows of the run at each layer."
+            "layers. Summarize the same rows of the run at each layer."
         )
     columns = [f"{layer}: {name}" for layer in layers for name in ("mean IoU", "std", "failed")]
     rows, best = [], set()

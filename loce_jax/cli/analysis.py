@@ -33,9 +33,9 @@ class Analyze:
 
     def __call__(self) -> None:
         """Run it."""
-        from loce_jax.study.analyze import analyse  # noqa: PLC0415 - fast --help
+        from loce_jax.study.analyze import analyze  # noqa: PLC0415 - fast --help
 
-        path = analyse(look_at(self.run, self.look, self.steps), self.out, tell=tell)
+        path = analyze(look_at(self.run, self.look, self.steps), self.out, tell=tell)
         print(f"The numbers: {path}")
 
 
@@ -73,8 +73,8 @@ class Stats:
 
     def __call__(self) -> None:
         """Run it."""
-        from loce_jax.study.selection.embeddings import find_layers  # noqa: PLC0415 - fast --help
         from loce_jax.study.results.provenance import describe_origin  # noqa: PLC0415 - fast --help
+        from loce_jax.study.selection.embeddings import find_layers  # noqa: PLC0415 - fast --help
         from loce_jax.study.steps.stats import study_stats  # noqa: PLC0415 - fast --help
 
         run = open_run(self.run)
@@ -201,9 +201,9 @@ class Compare:
     def __call__(self) -> None:
         """Run it."""
         from loce_jax.report.recipe import tell_apart  # noqa: PLC0415 - fast --help
+        from loce_jax.study.results.provenance import describe_origin  # noqa: PLC0415 - fast --help
         from loce_jax.study.selection.embeddings import find_layers_of_all, gather_all  # noqa: PLC0415 - fast --help
         from loce_jax.study.steps.compare import study_compare  # noqa: PLC0415 - fast --help
-        from loce_jax.study.results.provenance import describe_origin  # noqa: PLC0415 - fast --help
 
         runs = {name: open_run(name) for name in self.runs}
         named = tell_apart({name: run.plan for name, run in runs.items()})

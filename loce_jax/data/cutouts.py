@@ -130,7 +130,7 @@ FINER = 4  # outlines are filled on a grid this many times finer than the photog
 
 @ft.lru_cache(maxsize=16)
 def photograph(name: str) -> UInt8[np.ndarray, "H W 3"]:
-    """Load one of `PHOTOGRAPHS`, grey ones as three equal channels.
+    """Load one of `PHOTOGRAPHS`, gray ones as three equal channels.
 
     >>> photograph("coffee").shape
     (400, 600, 3)

@@ -21,7 +21,7 @@ ORIENTATION = 0x0112  # the EXIF tag; 1 is upright, 5 to 8 swap height and width
 def read_photo(path: Path, expected_size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
     """Read the first frame as RGB, 0 to 255.
 
-    16-bit grey is scaled to 8 bits, transparency is laid over white.  An EXIF orientation is followed exactly when
+    16-bit gray is scaled to 8 bits, transparency is laid over white.  An EXIF orientation is followed exactly when
     the annotated size says that the annotator followed it.
 
     Args:
@@ -71,8 +71,8 @@ def _times(size: tuple[int, int]) -> str:
 
 def _to_rgb(image: Image.Image, name: str) -> UInt8[np.ndarray, "H W 3"]:
     if image.mode.startswith("I;16"):
-        grey = np.round(np.asarray(image) / 257).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
+        gray = np.round(np.asarray(image) / 257).astype(np.uint8)
+        return np.repeat(gray[..., None], 3, axis=2)
     if image.mode in ("I", "F"):
         raise Fault(
             "image_unreadable",

@@ -16,7 +16,7 @@ def add_gaussian_noise(
 ) -> UInt8[np.ndarray, "H W 3"]:
     """A copy of `photo` with independent normal noise on every pixel and channel.
 
-    The standard deviation is ``percent / 100 * 255`` grey levels; sums are cut to 0..255 and rounded to the nearest
+    The standard deviation is ``percent / 100 * 255`` gray levels; sums are cut to 0..255 and rounded to the nearest
     level.  What is cut off moves the mean of dark photos up and of bright ones down.
 
     Args:
@@ -27,8 +27,8 @@ def add_gaussian_noise(
         paper: do as the released code of Mikriukov et al., IJCV 2025: truncate, which darkens by half a level, with
             noise of NumPy's older generator, which takes a single number.
 
-    >>> grey = np.full((100, 100, 3), 128, np.uint8)
-    >>> round(float(add_gaussian_noise(grey, 10, seed=0).std()))
+    >>> gray = np.full((100, 100, 3), 128, np.uint8)
+    >>> round(float(add_gaussian_noise(gray, 10, seed=0).std()))
     25
     """
     if not 0 <= percent < np.inf:
@@ -56,8 +56,8 @@ def add_salt_and_pepper(
             are drawn with replacement, black over white, so that "5 %" alters 14 % of the pixels; NumPy's older
             generator.
 
-    >>> grey = np.full((10, 10, 3), 128, np.uint8)
-    >>> noisy = add_salt_and_pepper(grey, 5, seed=0)
+    >>> gray = np.full((10, 10, 3), 128, np.uint8)
+    >>> noisy = add_salt_and_pepper(gray, 5, seed=0)
     >>> [int((noisy == level).all(axis=2).sum()) for level in (0, 128, 255)]
     [2, 95, 3]
     """

@@ -32,13 +32,13 @@ SMALLEST_SHARE, MOST_HIDDEN = 0.008, 0.6  # of the scene's pixels, of the object
 
 @dataclass(frozen=True)
 class Placement:
-    """Where one object stands: sizes and positions in pixels, `centre` from the left, `base` from the top."""
+    """Where one object stands: sizes and positions in pixels, `center` from the left, `base` from the top."""
 
     concept: str
     scale: str
     width: float
     height: float
-    centre: float
+    center: float
     base: float
     mirrored: bool
     degrees: float
@@ -163,14 +163,14 @@ def _place(rng, concept: str, scale: str, horizon: int, slot: tuple[int, int], s
     zoom = height * rng.uniform(*SCALES[scale]) / np.sqrt(whole.width * whole.height)
     zoom = min(zoom, 0.8 * height / whole.height, 0.62 * width / whole.width)
     spread = 0.38 * whole.width * zoom  # at most an eighth of it leaves the frame on either side
-    centre = (slot[0] + rng.uniform(0.3, 0.7)) / slot[1] * width
+    center = (slot[0] + rng.uniform(0.3, 0.7)) / slot[1] * width
     base = horizon + height * rng.uniform(0.04, 0.14) if scale == "far" else height * rng.uniform(0.93, 0.99)
     return Placement(
         concept=concept,
         scale=scale,
         width=float(whole.width * zoom),
         height=float(whole.height * zoom),
-        centre=float(np.clip(centre, spread, width - spread)),
+        center=float(np.clip(center, spread, width - spread)),
         base=float(base + (0.08 * height if scale == "near" and concept in BUSTS else 0)),
         mirrored=bool(rng.random() < 0.5),
         degrees=float(rng.uniform(-4, 4)),
@@ -195,9 +195,9 @@ def draw(plan: Plan, size: tuple[int, int]) -> tuple[UInt8[np.ndarray, "H W 3"],
     photo = np.zeros((*size, 3), np.float32)
     for placement in reversed(plan.placements):
         box, alpha = _projected(placement, size, "alpha")
-        _, colours = _projected(placement, size, "colours")
+        _, colors = _projected(placement, size, "colors")
         masks[placement.concept] = _mask(box, alpha * free[box], size)
-        photo[box] += free[box][..., None] * colours * placement.brightness
+        photo[box] += free[box][..., None] * colors * placement.brightness
         free[box] *= 1 - alpha
     photo += free[..., None] * _ground(plan, size)
     if plan.light == "dusk":
@@ -214,7 +214,7 @@ def _mask(box, share: np.ndarray, size: tuple[int, int]) -> Bool[np.ndarray, "H 
 
 @ft.lru_cache(maxsize=128)
 def _reduced(concept: str, level: int, part: str) -> Image.Image:
-    """The cut-out made smaller by ``2 ** (level / 2)``: its alpha, or its colours times alpha."""
+    """The cut-out made smaller by ``2 ** (level / 2)``: its alpha, or its colors times alpha."""
     whole = cutout(concept)
     small = whole.resize([max(round(side * 2 ** (-level / 2)), 1) for side in whole.size], Image.Resampling.LANCZOS)
     alpha = small.getchannel("A")
@@ -222,9 +222,9 @@ def _reduced(concept: str, level: int, part: str) -> Image.Image:
 
 
 def _projected(placement: Placement, size: tuple[int, int], part: str):
-    """One object alone: its rows and columns of the frame, and its alpha or its colours there, from 0 to 1."""
+    """One object alone: its rows and columns of the frame, and its alpha or its colors there, from 0 to 1."""
     cos, sin = np.cos(np.radians(placement.degrees)), np.sin(np.radians(placement.degrees))
-    x, y = placement.centre, placement.base - placement.height / 2
+    x, y = placement.center, placement.base - placement.height / 2
     reach_x = (cos * placement.width + abs(sin) * placement.height) / 2
     reach_y = (cos * placement.height + abs(sin) * placement.width) / 2
     left, right = max(int(x - reach_x), 0), min(int(x + reach_x) + 1, size[1])
@@ -253,7 +253,7 @@ def _ground(plan: Plan, size: tuple[int, int]) -> Float32[np.ndarray, "H W 3"]:
     scene = whole[above - plan.horizon :, plan.left :][:height, :width]
     scene = scene[:, :: -1 if plan.mirrored else 1].astype(np.float32) / 255
     for placement in plan.placements:
-        across = (np.arange(width) - placement.centre) / (0.42 * placement.width)
+        across = (np.arange(width) - placement.center) / (0.42 * placement.width)
         down = (np.arange(height) - placement.base) / (0.06 * placement.height)
         scene *= 1 - np.multiply.outer(np.exp(-(down**2)), 0.6 * np.exp(-(across**4)), dtype=np.float32)[..., None]
     return scene

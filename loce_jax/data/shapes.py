@@ -20,15 +20,15 @@ SHAPES = ("rectangle", "ellipse")
 def box_mask(
     annotations: Iterable[dict], size: tuple[int, int], *, shape: str, paper: bool = False
 ) -> Bool[np.ndarray, "H W"]:
-    """Pixels whose centre lies in the box of any annotation, or in the ellipse inscribed in it.
+    """Pixels whose center lies in the box of any annotation, or in the ellipse inscribed in it.
 
     With a box of left edge x, top y, width w and height h, in pixels from the image's corner, and the pixel (row i,
-    column j), whose centre is ``(j + 1/2, i + 1/2)``:
+    column j), whose center is ``(j + 1/2, i + 1/2)``:
 
         rectangle:  x <= j + 1/2 < x + w  and  y <= i + 1/2 < y + h
         ellipse:    ((j + 1/2 - x - w/2) / (w/2))^2 + ((i + 1/2 - y - h/2) / (h/2))^2 <= 1
 
-    What leaves the image is cut off; crowds count like others; a box that meets no centre gives no pixel.
+    What leaves the image is cut off; crowds count like others; a box that meets no center gives no pixel.
 
     Args:
         annotations: COCO's, each with ``id`` and ``bbox = [x, y, w, h]``.

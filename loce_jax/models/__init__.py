@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from loce_jax.models.adapters import from_function, from_linen, from_nnx
-    from loce_jax.models.converter.torch.conversion import convert
     from loce_jax.models.converter.network import load_converted
     from loce_jax.models.converter.onnx import convert_onnx
+    from loce_jax.models.converter.torch.conversion import convert
 
 HOMES = {  # imported when asked for, so that who needs one does not wait for the others
     "convert": "loce_jax.models.converter.torch.conversion",

@@ -38,7 +38,7 @@ def from_function(  # noqa: PLR0913
     """The network that `f` computes.
 
     Args:
-        f: pure function from `params` and normalised images ``[b h w 3]`` to ``{layer name: array}``, for any b; each
+        f: pure function from `params` and normalized images ``[b h w 3]`` to ``{layer name: array}``, for any b; each
             array is ``[b gh gw c]``, or tokens ``[b t c]``, row by row.
         params: the weights, a pytree of arrays.
         preprocess: how photos become input; its size is the h x w that `f` sees.

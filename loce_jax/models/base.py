@@ -73,7 +73,7 @@ class Preprocess:
             image = image.resize((width, height), Image.Resampling[resample.upper()])
         return np.asarray(image)
 
-    def normalise(self, images: UInt8[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
+    def normalize(self, images: UInt8[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
         """0..255 pixels to the network's numbers, float32.  Device side, inside `jit`."""
         return (images.astype(jnp.float32) / 255 - jnp.asarray(self.mean)) / jnp.asarray(self.std)
 
@@ -87,7 +87,7 @@ class Network:
         fingerprint: hexadecimal digest of architecture and weights.
         preprocess: how photos become input.
         params: the weights, a pytree.
-        forward: pure function ``(params, normalised images [b h w 3], layer names) -> {name: [b gh gw c]}``.
+        forward: pure function ``(params, normalized images [b h w 3], layer names) -> {name: [b gh gw c]}``.
         all_layers: every layer that `forward` can return, from input to output.
         dtype: of weights and images, ``"float32"`` or ``"bfloat16"``; `astype` changes it.
     """
@@ -156,5 +156,5 @@ class Network:
 
         Pure; any batch size; fit for `jit`, sharded arrays and threads.
         """
-        maps = self.forward(params, self.preprocess.normalise(images).astype(self.dtype), layers)
+        maps = self.forward(params, self.preprocess.normalize(images).astype(self.dtype), layers)
         return {name: maps[name] for name in layers}

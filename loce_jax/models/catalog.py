@@ -68,7 +68,7 @@ def load_network(
             folder comes before the hub.  Or ``paper:NAME``, a network of the LoCE paper with its layers.
         size: ``(h, w)`` that photos are resized to; the network's own without it.
         preprocess: ``"own"`` for the checkpoint's mean, std and filter; ``"paper"`` as the LoCE paper does it:
-            640 x 480 pixels (unless `size` says otherwise), bicubic, 0..1, not normalised.  Either is the same for
+            640 x 480 pixels (unless `size` says otherwise), bicubic, 0..1, not normalized.  Either is the same for
             ``paper:NAME``.
         dtype: the precision of weights and activations, ``"float32"`` or ``"bfloat16"``.
         weights: for a ``paper:`` network, where its weights are: a safetensors file, for DETR a folder; without it,

@@ -15,7 +15,7 @@ class Loading:
     size: tuple[int, int] | None = None
     """Height and width of the network's input; the checkpoint's own if left out."""
     preprocess: Literal["own", "paper"] = "own"
-    """The checkpoint's own normalisation, or the LoCE paper's: 640 x 480, 0..1, none."""
+    """The checkpoint's own normalization, or the LoCE paper's: 640 x 480, 0..1, none."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Precision of weights and activations."""
     weights: Path | None = None

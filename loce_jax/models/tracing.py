@@ -61,7 +61,7 @@ class Traced:
 
 
 def trace(call: Call, params: Any, size: Size, tokens: Tokens) -> Traced:
-    """The layers of `call` for normalised images of `size` ``(h, w)``."""
+    """The layers of `call` for normalized images of `size` ``(h, w)``."""
     closed, shapes = abstractly(call, params, size, batch=2)
     _, others = abstractly(call, params, size, batch=3)
     made = _moments(closed.jaxpr)

@@ -19,7 +19,7 @@ from loce_jax.checks import InputError
 from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.reading import Opened, Row
 from loce_jax.resampling import resize_bilinear
-from loce_jax.solver import Solution, SolverOptions, Statistics, Status, overlap, quantise, solve
+from loce_jax.solver import Solution, SolverOptions, Statistics, Status, overlap, quantize, solve
 from loce_jax.solver.solve import runs_on_cores
 from loce_jax.store import LayerRows, RidgeRows
 
@@ -180,7 +180,7 @@ def _project(responses, options):
     logits = resize_bilinear(responses, options.target)
     if options.recipe == "ridge":
         return logits + 0.5  # `overlap` cuts at one half; these are cut at 0
-    return quantise(logits) if options.iou == "paper" else 1 / (1 + np.exp(-logits))
+    return quantize(logits) if options.iou == "paper" else 1 / (1 + np.exp(-logits))
 
 
 def _columns(rows: list[Row], reasons: list[str]) -> dict[str, list]:

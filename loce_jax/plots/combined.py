@@ -42,15 +42,15 @@ def combine_as_paper(projections: Sequence[UInt8[np.ndarray, "_ _"]]) -> UInt8[n
     return np.mean(resized, axis=0).astype(np.uint8)
 
 
-def colour_projection(projection: Float[np.ndarray, "h w"], *, stretched: bool = False) -> UInt8[np.ndarray, "h w 3"]:
+def color_projection(projection: Float[np.ndarray, "h w"], *, stretched: bool = False) -> UInt8[np.ndarray, "h w 3"]:
     """Blue for 0, white for one half, which says neither, red for 1.
 
     Args:
         projection: 0 to 1.
-        stretched: colour from the map's own least to its greatest value, as the released code of Mikriukov et al., IJCV
+        stretched: color from the map's own least to its greatest value, as the released code of Mikriukov et al., IJCV
             2025, does: then something is red in every map, whatever the evidence.  A constant map is white.
 
-    >>> colour_projection(np.array([[0.0, 1.0]])).tolist()
+    >>> color_projection(np.array([[0.0, 1.0]])).tolist()
     [[[0, 0, 255], [255, 0, 0]]]
     """
     if stretched:

@@ -1,4 +1,4 @@
-"""Numbers over numbers, and numbers side by side: curves, points and bars with the palette's colours.
+"""Numbers over numbers, and numbers side by side: curves, points and bars with the palette's colors.
 
 Letters: x places.
 """
@@ -24,8 +24,8 @@ def draw_curves(axes: Axes, places: Num[np.ndarray, " x"], curves: Mapping[str, 
     """
     for index, (name, values) in enumerate(curves.items()):
         check_shape(name, values, (len(places),), meaning="one value a place", fix="")
-        colour, marker = concept_style(index)
-        axes.plot(places, values, color=colour, marker=marker, markersize=4, linewidth=1.4, label=plain(name))
+        color, marker = concept_style(index)
+        axes.plot(places, values, color=color, marker=marker, markersize=4, linewidth=1.4, label=plain(name))
     return _tidy(axes)
 
 
@@ -41,10 +41,10 @@ def draw_points(
     `spreads` hold, for some of the names, how far a thin line reaches to both sides of each point.
     """
     for index, (name, offsets) in enumerate(_side_by_side(places, points)):
-        colour, marker = concept_style(index)
+        color, marker = concept_style(index)
         axes.errorbar(
             *(offsets, points[name], (spreads or {}).get(name)),
-            **{"color": colour, "marker": marker, "markersize": 4, "linestyle": "", "elinewidth": 0.7},
+            **{"color": color, "marker": marker, "markersize": 4, "linestyle": "", "elinewidth": 0.7},
             label=plain(name),
         )
     return _name_places(axes, places)

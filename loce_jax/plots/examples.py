@@ -13,13 +13,13 @@ from loce_jax.checks import check_shape
 from loce_jax.plots.palette import PROJECTION, rgb
 
 OPACITY = 0.5
-"""Opacity of the projection's colour where the projection is 1."""
+"""Opacity of the projection's color where the projection is 1."""
 
 
 def project(response: Float[np.ndarray, "h w"], size: tuple[int, int]) -> Float[np.ndarray, "H W"]:
     """Projection on ``size = (H, W)`` pixels: sigmoid of the bilinearly resized response, 0 to 1.
 
-    Samples sit at cell centres and edges repeat ("align_corners=False").  Where `size` is smaller than the grid the
+    Samples sit at cell centers and edges repeat ("align_corners=False").  Where `size` is smaller than the grid the
     resize averages, which is right for looking and not for measuring.
 
     >>> project(np.array([[-1.0, 1.0]]), (1, 4)).round(2)

@@ -1,4 +1,4 @@
-"""A scatter map of embeddings, coloured by concept.
+"""A scatter map of embeddings, colored by concept.
 
 Letters: n embeddings.
 """
@@ -20,7 +20,7 @@ def draw_map(
 ) -> Axes:
     """Scatter `points` (see `loce_jax.analysis.embedding`), one collection per concept that occurs.
 
-    `concepts` are those to name: colour and marker follow their order, so that with the same ones a concept looks the
+    `concepts` are those to name: color and marker follow their order, so that with the same ones a concept looks the
     same in every picture.  Points of others are pale and behind.  The axes carry no ticks, because coordinates of such
     maps have no unit.
     """
@@ -30,9 +30,9 @@ def draw_map(
     for index, concept in enumerate(concepts):
         mine = points[labels == concept]
         if len(mine):
-            colour, marker = concept_style(index)
+            color, marker = concept_style(index)
             axes.scatter(
-                *mine.T, s=22, c=colour, marker=marker, edgecolors="white", linewidths=0.4, label=plain(concept)
+                *mine.T, s=22, c=color, marker=marker, edgecolors="white", linewidths=0.4, label=plain(concept)
             )
     if unnamed.any():
         axes.scatter(*points[unnamed].T, s=9, c=OTHERS, label=count_others(labels[unnamed]), zorder=0.9, linewidths=0)

@@ -31,7 +31,7 @@ def draw_matrix(
 ) -> Axes:
     """Draw values from `low` (dark) to `high` (bright), with the scale beside them; NaN stays empty.
 
-    Where `low` is below 0 the scale has two colours, and white is midway.
+    Where `low` is below 0 the scale has two colors, and white is midway.
     """
     scale = LinearSegmentedColormap.from_list("matrix", SEQUENTIAL) if low >= 0 else colormaps["PuOr"]
     image = axes.imshow(matrix, cmap=scale, vmin=low, vmax=high)
@@ -48,9 +48,9 @@ def draw_matrix(
     return axes
 
 
-def _lightness(colour):
+def _lightness(color):
     """Rough share of white, 0 to 1, of red, green, blue and opacity."""
-    return np.dot([0.299, 0.587, 0.114], colour[:3])
+    return np.dot([0.299, 0.587, 0.114], color[:3])
 
 
 def lay_out(count: int, names: int, *, letters: int = 12) -> tuple[Figure, list[Axes]]:

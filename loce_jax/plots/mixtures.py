@@ -28,46 +28,46 @@ def draw_concept_regions(
     """Behind a map of `points`: the concept that is densest at each place, and the ellipses of all kept components.
 
     `concepts` are those named on the map; where another is densest, the ground is pale.  Ellipses are at one standard
-    deviation, in their concept's colour; their numbers are the components' in `Mixture.full`, counted from 1.  With
+    deviation, in their concept's color; their numbers are the components' in `Mixture.full`, counted from 1.  With
     more than 12 concepts they would hide the map, and are left out.
     """
     named = {concept: concept_style(place)[0] for place, concept in enumerate(concepts)}
-    colours = [named.get(concept, OTHERS) for concept in mixtures]
-    _draw_regions(axes, points, lambda where: decision_map(mixtures, where), colours)
-    for mixture, colour in zip(mixtures.values(), colours, strict=True) if len(mixtures) <= _MOST_ELLIPSES else ():
-        _draw_ellipses(axes, mixture.kept, mixture.components, [colour] * len(mixture.components))
+    colors = [named.get(concept, OTHERS) for concept in mixtures]
+    _draw_regions(axes, points, lambda where: decision_map(mixtures, where), colors)
+    for mixture, color in zip(mixtures.values(), colors, strict=True) if len(mixtures) <= _MOST_ELLIPSES else ():
+        _draw_ellipses(axes, mixture.kept, mixture.components, [color] * len(mixture.components))
     return axes
 
 
 def draw_component_regions(axes: Axes, points: Float[np.ndarray, "n 2"], mixture: Mixture) -> Axes:
-    """The same for one mixture fitted without labels: colours are components."""
+    """The same for one mixture fitted without labels: colors are components."""
     everyone = np.arange(len(mixture.full.weights))
-    colours = [concept_style(int(component))[0] for component in everyone]
-    _draw_regions(axes, points, lambda where: likeliest_component(mixture.full, where), colours)
-    _draw_ellipses(axes, mixture.full, everyone, colours)
+    colors = [concept_style(int(component))[0] for component in everyone]
+    _draw_regions(axes, points, lambda where: likeliest_component(mixture.full, where), colors)
+    _draw_ellipses(axes, mixture.full, everyone, colors)
     return axes
 
 
-def _draw_regions(axes, points, decide, colours):
+def _draw_regions(axes, points, decide, colors):
     if not len(points):
         return
     where = grid(points, _STEPS, margin=_MARGIN * float(np.ptp(points, axis=0).max()) or 1.0)
     likeliest = decide(where).reshape(_STEPS, _STEPS)
     corners = (*where[[0, -1], 0], *where[[0, -1], 1])
     shown = np.ma.masked_less(likeliest, 0)
-    scale = {"cmap": ListedColormap(colours), "vmin": -0.5, "vmax": len(colours) - 0.5}
+    scale = {"cmap": ListedColormap(colors), "vmin": -0.5, "vmax": len(colors) - 0.5}
     axes.imshow(shown, **scale, alpha=_FADED, origin="lower", extent=corners)
     axes.set(xlim=corners[:2], ylim=corners[2:])
     axes.set_aspect("equal", adjustable="box")
 
 
-def _draw_ellipses(axes: Axes, gaussians: Gaussians, numbers: Int[np.ndarray, " k"], colours: Sequence[str]):
+def _draw_ellipses(axes: Axes, gaussians: Gaussians, numbers: Int[np.ndarray, " k"], colors: Sequence[str]):
     found = ellipses(gaussians)
-    for number, colour, centre, (width, height), angle in zip(
-        numbers, colours, found.centres, found.lengths, found.angles, strict=True
+    for number, color, center, (width, height), angle in zip(
+        numbers, colors, found.centers, found.lengths, found.angles, strict=True
     ):
-        shape = Ellipse(tuple(centre), width, height, angle=angle, fill=False, edgecolor=colour, linewidth=2, zorder=3)
-        style = {"ha": "center", "va": "center", "fontsize": 10, "weight": "bold", "color": colour, "zorder": 4}
-        word = axes.annotate(str(number + 1), centre, **style)
+        shape = Ellipse(tuple(center), width, height, angle=angle, fill=False, edgecolor=color, linewidth=2, zorder=3)
+        style = {"ha": "center", "va": "center", "fontsize": 10, "weight": "bold", "color": color, "zorder": 4}
+        word = axes.annotate(str(number + 1), center, **style)
         for drawn in (axes.add_patch(shape), word):
             drawn.set_path_effects([_SEEN_ON_ANY_GROUND])

@@ -1,10 +1,10 @@
-"""Colours and markers, the same in every picture and on the page.  No Matplotlib here.
+"""Colors and markers, the same in every picture and on the page.  No Matplotlib here.
 
-The colours stay apart under each common kind of colour blindness, the first eight best; after each eight the marker
+The colors stay apart under each common kind of color blindness, the first eight best; after each eight the marker
 changes.
 """
 
-CONCEPT_COLOURS = (
+CONCEPT_COLORS = (
     *("#1845fb", "#ff5e02", "#c91f16", "#c849a9", "#adad7d", "#86c8dd", "#578dff", "#656364"),
     *("#690096", "#78001e", "#f0c369", "#69005a", "#a5a5f0", "#96694b", "#d287a5", "#2d00b4"),
     *("#a5e100", "#a54bc3", "#e1784b", "#0f6987", "#4b2d3c", "#783cd2", "#96000f", "#789678"),
@@ -20,26 +20,26 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 """Matplotlib's letters; the page draws the same shapes."""
 
 SEQUENTIAL = ("#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725")
-"""Low to high at equal steps: viridis (Smith & van der Walt, 2015), even in lightness, safe for colour-blind eyes."""
+"""Low to high at equal steps: viridis (Smith & van der Walt, 2015), even in lightness, safe for color-blind eyes."""
 
 PROJECTION = "#ff6a00"
 """What an embedding redraws."""
 
 
 def concept_style(index: int) -> tuple[str, str]:
-    """Colour and marker of the concept with this index among those in view; together they repeat after 168 concepts.
+    """Color and marker of the concept with this index among those in view; together they repeat after 168 concepts.
 
     >>> concept_style(0), concept_style(8), concept_style(24)
     (('#1845fb', 'o'), ('#690096', 's'), ('#1845fb', 'D'))
     """
-    return CONCEPT_COLOURS[index % len(CONCEPT_COLOURS)], MARKERS[index // _SAME_MARKER % len(MARKERS)]
+    return CONCEPT_COLORS[index % len(CONCEPT_COLORS)], MARKERS[index // _SAME_MARKER % len(MARKERS)]
 
 
-def rgb(colour: str) -> tuple[int, int, int]:
+def rgb(color: str) -> tuple[int, int, int]:
     """Red, green and blue, 0 to 255, of ``"#rrggbb"``.
 
     >>> rgb("#ff6a00")
     (255, 106, 0)
     """
-    red, green, blue = bytes.fromhex(colour[1:])
+    red, green, blue = bytes.fromhex(color[1:])
     return red, green, blue

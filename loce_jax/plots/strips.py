@@ -1,4 +1,4 @@
-"""Photographs in rows, with a coloured frame and a line of text each.
+"""Photographs in rows, with a colored frame and a line of text each.
 
 Letters: H x W pixels.
 """
@@ -23,12 +23,12 @@ class Tile:
     Attributes:
         picture: None where the photograph cannot be read.
         caption: a line under it.
-        colour: of its frame.
+        color: of its frame.
     """
 
     picture: UInt8[np.ndarray, "H W 3"] | None
     caption: str
-    colour: str = NEUTRAL
+    color: str = NEUTRAL
 
 
 def draw_strip(row: Sequence[Axes], tiles: Sequence[Tile], *, title: str = "") -> None:
@@ -42,7 +42,7 @@ def draw_strip(row: Sequence[Axes], tiles: Sequence[Tile], *, title: str = "") -
         axes.set_xlabel(plain(tile.caption), fontsize=7)
         axes.set(xticks=[], yticks=[])
         for spine in axes.spines.values():
-            spine.set(color=tile.colour, linewidth=2.5)
+            spine.set(color=tile.color, linewidth=2.5)
     for axes in row[len(tiles) :]:
         axes.set_axis_off()
     row[0].set_ylabel(plain(title), fontsize=8)

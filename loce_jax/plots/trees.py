@@ -15,7 +15,7 @@ from loce_jax.plots.legends import list_names
 from loce_jax.plots.names import count_others, plain
 from loce_jax.plots.palette import OTHERS, concept_style
 
-_ABOVE, _CLUSTERS = "#c9c5c2", ("#3e3a38", "#8a8480")  # merges between clusters; neighbours in turn
+_ABOVE, _CLUSTERS = "#c9c5c2", ("#3e3a38", "#8a8480")  # merges between clusters; neighbors in turn
 _BAND = 0.06  # of the height, for the row of concepts under the leaves
 
 
@@ -27,7 +27,7 @@ def draw_tree(
     *,
     concepts: Sequence[str],
 ) -> Axes:
-    """Draw SciPy's linkage matrix: merges inside a cluster dark, above the cut pale, concepts as a coloured row.
+    """Draw SciPy's linkage matrix: merges inside a cluster dark, above the cut pale, concepts as a colored row.
 
     `concepts` are those to name, as on the map; others are pale.
 
@@ -39,20 +39,20 @@ def draw_tree(
     order = _leaves(links)
     place, height, owner = _places(links, order, clusters)
     rank = {cluster: number for number, cluster in enumerate(dict.fromkeys(clusters[order].tolist()))}
-    segments, colours = [], []
+    segments, colors = [], []
     for node, (left, right, top, _) in enumerate(links, start=len(labels)):
         a, b = int(left), int(right)
         segments.append([(place[a], height[a]), (place[a], top), (place[b], top), (place[b], height[b])])
-        colours.append(_ABOVE if owner[node] is None else _CLUSTERS[rank[owner[node]] % len(_CLUSTERS)])
-    axes.add_collection(LineCollection(segments, colors=colours, linewidths=0.9))
+        colors.append(_ABOVE if owner[node] is None else _CLUSTERS[rank[owner[node]] % len(_CLUSTERS)])
+    axes.add_collection(LineCollection(segments, colors=colors, linewidths=0.9))
     tallest = max(float(links[:, 2].max()), 1e-12) if len(links) else 1.0
     unnamed = ~np.isin(labels, list(concepts))
     bands = [(labels == concept, plain(concept), concept_style(place)[0]) for place, concept in enumerate(concepts)]
-    for members, name, colour in [*bands, (unnamed, count_others(labels[unnamed]), OTHERS)]:
+    for members, name, color in [*bands, (unnamed, count_others(labels[unnamed]), OTHERS)]:
         mine = np.flatnonzero(members[order])
         if len(mine):
             bottom = np.full(len(mine), -_BAND * tallest)
-            axes.bar(mine, -bottom, 1.0, bottom, color=colour, label=name, linewidth=0)
+            axes.bar(mine, -bottom, 1.0, bottom, color=color, label=name, linewidth=0)
     axes.set(xlim=(-0.5, len(labels) - 0.5), ylim=(-_BAND * tallest, 1.02 * tallest), xticks=[])
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     list_names(axes)

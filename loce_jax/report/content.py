@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from loce_jax.analysis.metrics import iou_summary as stats
 from loce_jax.analysis.embedding import embed_2d
+from loce_jax.analysis.metrics import iou_summary as stats
+from loce_jax.analysis.metrics.iou_summary import Summary, summarize
 from loce_jax.analysis.metrics.separation import pairwise_separation
-from loce_jax.analysis.metrics.iou_summary import Summary, summarise
 from loce_jax.plots.examples import OPACITY
-from loce_jax.plots.palette import CONCEPT_COLOURS, MARKERS, PROJECTION, SEQUENTIAL, concept_style
+from loce_jax.plots.palette import CONCEPT_COLORS, MARKERS, PROJECTION, SEQUENTIAL, concept_style
 from loce_jax.report.images import Pair, Pictures
 from loce_jax.report.sources import RunLike
 
 _OWN_COLUMNS = ("image", "image_id", "concept", "annotations", "area", "status", "reason", "iou", "loss")
-_MOST_VALUES = 24  # distinct words up to which a column can be told by colour and marker
+_MOST_VALUES = 24  # distinct words up to which a column can be told by color and marker
 _MOST_THUMBS = 5000  # about 15 MB
 _EACH_END = 4  # best and worst examples of a concept
 _STEP = 16  # levels per unit of a packed response: at most 1/32 off, which moves the projection by 0.008
@@ -61,9 +61,9 @@ def pairs_of(run: RunLike, rows: list[int]) -> set[Pair]:
 
 
 def summaries(run: RunLike, layer: str | None = None) -> tuple[Summary, ...]:
-    """What `summarise` finds at one layer, or in the run's own columns; concepts in the data set's order."""
+    """What `summarize` finds at one layer, or in the run's own columns; concepts in the data set's order."""
     iou, status = (run.column(name, layer) if layer else run.table[name] for name in ("iou", "status"))
-    *rows, overall = summarise(iou, status, run.table["concept"])
+    *rows, overall = summarize(iou, status, run.table["concept"])
     order = {name: index for index, name in enumerate(run.concepts)}
     return (*sorted(rows, key=lambda row: order[str(row.concept)]), overall)
 
@@ -82,7 +82,7 @@ def gather(run: RunLike, choice: Choice, pictures: Pictures, first: str) -> dict
     sampled = set(choice.thumbs)
     return {
         "concepts": names,
-        "styles": [concept_style(index) for index in range(len(CONCEPT_COLOURS) * len(MARKERS))],
+        "styles": [concept_style(index) for index in range(len(CONCEPT_COLORS) * len(MARKERS))],
         "ramp": SEQUENTIAL,
         "projection": PROJECTION,
         "opacity": OPACITY,
@@ -111,7 +111,7 @@ def gather(run: RunLike, choice: Choice, pictures: Pictures, first: str) -> dict
 
 
 def _columns(run, rows):
-    """Columns that can colour the map besides concept and IoU: numbers, or words of which there are few."""
+    """Columns that can color the map besides concept and IoU: numbers, or words of which there are few."""
     columns = []
     facts = {name: values for name, values in run.table.items() if name not in _OWN_COLUMNS}
     for name, column in {"mask area": run.table["area"], **facts}.items():

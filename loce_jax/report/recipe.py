@@ -43,11 +43,11 @@ def describe_coordinates(plan: Mapping[str, Any]) -> str:
     """A sentence on what the vectors weigh, where that is not the layer's channels as they are; else nothing.
 
     >>> describe_coordinates({"solver": {"recipe": "ridge", "strength": 0.5, "whitening": 0.0}})
-    "Vectors are compared in the recipe's coordinates: the layer's activations, centred and scaled."
+    "Vectors are compared in the recipe's coordinates: the layer's activations, centered and scaled."
     """
     if name_recipe(plan) == "paper":
         return ""
-    given = "Vectors are compared in the recipe's coordinates: the layer's activations, centred and "
+    given = "Vectors are compared in the recipe's coordinates: the layer's activations, centered and "
     whitening = plan["solver"].get("whitening")
     if whitening == 0:
         return f"{given}scaled."

@@ -1,6 +1,6 @@
 """The heart: one concept vector per (activations, mask); knows no image file, data set, network or label."""
 
-from loce_jax.solver.iou import overlap, quantise
+from loce_jax.solver.iou import overlap, quantize
 from loce_jax.solver.options import SolverOptions
 from loce_jax.solver.project import project
 from loce_jax.solver.solution import Convergence, Solution, Status
@@ -16,6 +16,6 @@ __all__ = [
     "Whitening",
     "overlap",
     "project",
-    "quantise",
+    "quantize",
     "solve",
 ]

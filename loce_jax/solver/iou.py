@@ -12,10 +12,10 @@ from jaxtyping import Bool, Float, UInt8
 from loce_jax.resampling import antialias_matrix, two_taps
 
 
-def quantise(logits: Float[np.ndarray, "*rows h w"]) -> UInt8[np.ndarray, "*rows h w"]:
+def quantize(logits: Float[np.ndarray, "*rows h w"]) -> UInt8[np.ndarray, "*rows h w"]:
     """The reference's 8-bit projection: ``floor(255 * sigmoid(clip(logits, -10, 10)))``, from 0 to 254.
 
-    >>> quantise(np.array([[-99.0, 0.0, 99.0]]))
+    >>> quantize(np.array([[-99.0, 0.0, 99.0]]))
     array([[  0, 127, 254]], dtype=uint8)
     """
     return np.floor(255 / (1 + np.exp(-np.clip(logits, -10, 10)))).astype(np.uint8)
@@ -24,7 +24,7 @@ def quantise(logits: Float[np.ndarray, "*rows h w"]) -> UInt8[np.ndarray, "*rows
 def overlap(projection: Float[np.ndarray, "h w"] | UInt8[np.ndarray, "h w"], mask: Bool[np.ndarray, "H W"]) -> float:
     """IoU of `mask` and the projection, resized to the mask's size and thresholded: in [0, 1], 1 is best.
 
-    An 8-bit projection (see `quantise`) is divided by 255, which gives the reference's figure; a float one is taken
+    An 8-bit projection (see `quantize`) is divided by 255, which gives the reference's figure; a float one is taken
     as it is.  The resize is scikit-image's (`loce_jax.resampling.antialias_matrix`), the threshold ``> 0.5``.
     0 where mask and projection are both empty, as in the reference.
 

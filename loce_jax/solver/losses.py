@@ -65,13 +65,13 @@ class Objective(NamedTuple):
     value: Callable
     slope: Callable
     averaged: bool
-    penalised: bool
+    penalized: bool
 
 
 OBJECTIVES = {
-    "bce": Objective(bce_value, bce_slope, averaged=False, penalised=False),
-    "mse": Objective(mse_value, mse_slope, averaged=True, penalised=True),
-    "mae": Objective(mae_value, mae_slope, averaged=True, penalised=True),
+    "bce": Objective(bce_value, bce_slope, averaged=False, penalized=False),
+    "mse": Objective(mse_value, mse_slope, averaged=True, penalized=True),
+    "mae": Objective(mae_value, mae_slope, averaged=True, penalized=True),
 }
 
 

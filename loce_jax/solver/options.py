@@ -41,7 +41,7 @@ class SolverOptions:
         recipe: ``"paper"``, or ``"ridge"``, whose only options are `target` and the following four; those above are
             the paper recipe's, these not.
         strength: of the ridge penalty, above 0; the less, the closer a mask is redrawn (benchmarks/QUALITY.md).
-        whitening: 0 (activations are only centred and scaled) to 1 (whitened).
+        whitening: 0 (activations are only centered and scaled) to 1 (whitened).
         balance: 0 (all pixels weigh alike: small concepts vanish) to 1 (concept and background weigh alike, whatever
             their areas: masks are drawn too large).
         tolerance: relative error of a vector at which it is done.  float32 reaches about 1e-6 at strength 0.1, and
@@ -129,7 +129,7 @@ class SolverOptions:
     @property
     def couples_batch(self) -> bool:
         """Whether a sample's vector depends on the other samples of the call."""
-        return OBJECTIVES[self.objective].penalised and self.penalty == "batch"
+        return OBJECTIVES[self.objective].penalized and self.penalty == "batch"
 
     def start_vector(self, channels: int) -> Float[Array, " channels"]:
         """The first vector of every sample, float32."""

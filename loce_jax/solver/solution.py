@@ -45,7 +45,7 @@ class Solution:
     A pytree: ``jax.tree.map(np.asarray, solution)`` brings it to the host.
 
     Attributes:
-        vectors: the embeddings, float32, not normalised; NaN where not `ok`.  Under the ridge recipe they live in
+        vectors: the embeddings, float32, not normalized; NaN where not `ok`.  Under the ridge recipe they live in
             the whitened coordinates.
         losses: the objective before each of the t steps, a sum over pixels for ``"bce"``; of the ridge recipe, t is 1
             and it is the objective at the end.

@@ -2,8 +2,8 @@
 
 We look for the 1x1 filter whose response on a layer's activations, resized to the mask's grid, best redraws the mask.
 Bilinear resizing commutes with the sum over channels, so only the one response map is resized, never the
-activations.  Samples do not know of each other: the maths is written for one sample (`loce_jax.solver.paper.sample`) and
-mapped over concepts and images in one place (`loce_jax.solver.xla`); a CPU has a twin of it
+activations.  Samples do not know of each other: the maths is written for one sample (`loce_jax.solver.paper.sample`)
+and mapped over concepts and images in one place (`loce_jax.solver.xla`); a CPU has a twin of it
 (`loce_jax.solver.cpu.solve`).
 Letters: n images, k concepts an image, h x w grid cells of the layer, c channels, H x W the target's grid.
 """
@@ -15,12 +15,12 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Num
 
 from loce_jax.checks import InputError, check_shape
-from loce_jax.solver.xla import solve_on_devices, solve_together
 from loce_jax.solver.options import SolverOptions
-from loce_jax.solver.ridge.newton import Setting
 from loce_jax.solver.ridge.cpu_threads import solve_rows
+from loce_jax.solver.ridge.newton import Setting
 from loce_jax.solver.solution import Solution
 from loce_jax.solver.whitening import Statistics
+from loce_jax.solver.xla import solve_on_devices, solve_together
 
 ACTIVATION_DTYPES = ("float32", "bfloat16", "float16")
 

@@ -33,8 +33,8 @@ class Whitening(NamedTuple):
 
     def __call__(self, activations: Float[Array | np.ndarray, "*axes c"]) -> Float[Array, "*axes c"]:
         """Activations in the new coordinates, float32."""
-        centred = jnp.asarray(activations).astype(self.matrix.dtype) - self.mean
-        return matmul(centred, self.matrix)
+        centered = jnp.asarray(activations).astype(self.matrix.dtype) - self.mean
+        return matmul(centered, self.matrix)
 
     def raw(
         self, vector: Float[Array | np.ndarray, "*rows c"], bias: Float[Array | np.ndarray, "*rows"]
@@ -57,7 +57,7 @@ class Statistics:
     Attributes:
         count: number of pixels.
         mean: float64.
-        scatter: sum of the outer products of centred pixels, float64; divided by `count` it is the covariance.
+        scatter: sum of the outer products of centered pixels, float64; divided by `count` it is the covariance.
     """
 
     count: int
@@ -68,7 +68,7 @@ class Statistics:
     def of(cls, activations: Float[Array | np.ndarray, "n h w c"]) -> "Statistics":
         """Statistics of all pixels of these images; an image with a number that is not finite is left out.
 
-        Sums over the pixels of a call are float32, of centred pixels; means of images and what is merged are float64.
+        Sums over the pixels of a call are float32, of centered pixels; means of images and what is merged are float64.
 
         >>> statistics = Statistics.of(np.array([1.0, 3.0, np.nan, 5.0], "float32").reshape(4, 1, 1, 1))
         >>> statistics.count, statistics.mean.tolist(), statistics.scatter.tolist()
@@ -104,7 +104,7 @@ class Statistics:
         """Coordinates ``x' = (S' / s)**(-power / 2) (x - mean) / sqrt(s)``, float32.
 
         ``S'`` is the covariance plus 0.01 times its mean eigenvalue in every direction, ``s`` the mean eigenvalue of
-        ``S'``.  Power 0 only centres and scales, 1 whitens.
+        ``S'``.  Power 0 only centers and scales, 1 whitens.
 
         Raises:
             InputError: there is not a single pixel.
@@ -129,8 +129,8 @@ class Statistics:
         mean = variances.mean()
         shrunk = variances + SHRINKAGE * mean if mean > 0 else np.ones_like(variances)
         scale = shrunk.mean()
-        levelled = (shrunk / scale) ** (-power / 2) / np.sqrt(scale)
-        matrix = (directions * levelled) @ directions.T
+        leveled = (shrunk / scale) ** (-power / 2) / np.sqrt(scale)
+        matrix = (directions * leveled) @ directions.T
         with jax.ensure_compile_time_eval():  # numbers to keep, also if the first caller is traced
             return Whitening(jnp.asarray(self.mean, jnp.float32), jnp.asarray(matrix, jnp.float32))
 
@@ -143,5 +143,5 @@ def _measure(activations):
     finite = jnp.isfinite(pixels).all(axis=(1, 2))
     pixels = jnp.where(finite[:, None, None], pixels, 0)
     means = pixels.mean(axis=1)
-    centred = (pixels - means[:, None]).reshape(-1, c)
-    return means, finite, matmul(centred.T, centred)
+    centered = (pixels - means[:, None]).reshape(-1, c)
+    return means, finite, matmul(centered.T, centered)

@@ -13,9 +13,9 @@ from jaxtyping import Array, Bool, Float
 from loce_jax.mesh import divided, each_its_share
 from loce_jax.resampling import bilinear_matrix
 from loce_jax.solver.options import SolverOptions
-from loce_jax.solver.ridge.newton import Ridge, Setting, prepare
-from loce_jax.solver.ridge.compaction import solve_in_rounds
 from loce_jax.solver.paper.sample import Resize, solve_one
+from loce_jax.solver.ridge.compaction import solve_in_rounds
+from loce_jax.solver.ridge.newton import Ridge, Setting, prepare
 from loce_jax.solver.solution import Solution
 
 Samples = tuple[  # activations, targets, which of them are real, and start vectors, or one for all

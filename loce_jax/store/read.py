@@ -17,8 +17,8 @@ from loce_jax.checks import InputError, check_exists, check_known
 from loce_jax.store.files import CHUNKS, PLAN, layer_file, rows_file
 from loce_jax.store.local_storage import LocalPlace
 from loce_jax.store.mapped import view_tensors
-from loce_jax.store.storage import Place, is_url, place_at
 from loce_jax.store.statistics import Sums, damaged_statistics, has_whole, read_whole
+from loce_jax.store.storage import Place, is_url, place_at
 
 if TYPE_CHECKING:
     import pandas

@@ -15,8 +15,8 @@ from safetensors.numpy import save
 
 from loce_jax.checks import InputError
 from loce_jax.store.files import PLAN, layer_file, rows_file
-from loce_jax.store.storage import Place
 from loce_jax.store.read import finished_chunks
+from loce_jax.store.storage import Place
 
 
 @dataclass(frozen=True)

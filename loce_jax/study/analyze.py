@@ -5,20 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from loce_jax.checks import InputError
+from loce_jax.study.results.provenance import describe_origin
+from loce_jax.study.results.step_result import METRICS, Outcome, safe, write_metrics, write_outcome
+from loce_jax.study.selection.layer_analysis import Subject
 from loce_jax.study.steps.clusters import study_clusters
 from loce_jax.study.steps.compare import study_compare
 from loce_jax.study.steps.confusion import study_confusion
+from loce_jax.study.steps.label_errors import study_suspects
 from loce_jax.study.steps.map import study_map
-from loce_jax.study.results.provenance import describe_origin
-from loce_jax.study.results.step_result import METRICS, Outcome, safe, write_metrics, write_outcome
 from loce_jax.study.steps.outliers import study_outliers
 from loce_jax.study.steps.quality import study_quality
 from loce_jax.study.steps.retrieval import study_retrieval
 from loce_jax.study.steps.separation import study_separation
 from loce_jax.study.steps.stats import study_stats
 from loce_jax.study.steps.subconcepts import study_subconcepts
-from loce_jax.study.selection.layer_analysis import Subject
-from loce_jax.study.steps.label_errors import study_suspects
 
 Tell = Callable[[str, Outcome | str], None]
 STEPS: dict[str, Callable[[Subject], Outcome]] = {
@@ -56,7 +56,7 @@ def do_steps(
     return found
 
 
-def analyse(
+def analyze(
     subjects: Sequence[Subject],
     out: Path,
     *,

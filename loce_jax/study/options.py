@@ -10,7 +10,7 @@ class Look:
 
     layers: tuple[str, ...] = ()
     """Layers, each by itself: whole names, ends of names, or globs; all if left out."""
-    joined: Literal["raw", "normalised"] | None = None
+    joined: Literal["raw", "normalized"] | None = None
     """Join the layers' vectors to multi-layer LoCEs, as they are or each scaled to length 1."""
     concepts: tuple[str, ...] = ()
     """Concepts; all if left out."""
@@ -54,7 +54,7 @@ class ClusterOptions(Clustering):
 class Layout:
     """A two-dimensional map."""
 
-    neighbours: int | None = None
+    neighbors: int | None = None
     """Of UMAP; 15 if left out."""
 
 
@@ -84,12 +84,12 @@ class SeparationOptions:
 
 @dataclass(frozen=True)
 class ConfusionOptions:
-    """What each concept is taken for: by neighbours, by class means, in clusters, in mixture components."""
+    """What each concept is taken for: by neighbors, by class means, in clusters, in mixture components."""
 
     k: int = 10
-    """Neighbours."""
+    """Neighbors."""
     other_images: bool = True
-    """Do not count neighbours in the same image."""
+    """Do not count neighbors in the same image."""
 
 
 @dataclass(frozen=True)
@@ -132,12 +132,12 @@ class SubconceptOptions:
 
 @dataclass(frozen=True)
 class SuspectOptions:
-    """LoCEs whose neighbours nearly all carry one other concept: wrong labels, wrong masks, or true confusions."""
+    """LoCEs whose neighbors nearly all carry one other concept: wrong labels, wrong masks, or true confusions."""
 
     k: int = 10
-    """Neighbours, none of them in the same image."""
+    """Neighbors, none of them in the same image."""
     share: float = 0.9
-    """Of the neighbours that must agree."""
+    """Of the neighbors that must agree."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from loce_jax.analysis.clustering.cluster_table import normalise, strongest_channels, tabulate
+from loce_jax.analysis.clustering.cluster_table import normalize, strongest_channels, tabulate
 from loce_jax.analysis.clustering.cut import (
     RELAXED,
     STRICT,
@@ -82,11 +82,11 @@ def test_reproduces_centroids_and_strongest_channels(method, metric, layers, rec
     table = tabulate(vectors[layers][chosen], arrays["labels"][chosen], found.labels, widths=widths)
     # The original code sums up to 40 values in float32: rounding errors of some 1e-7 of the largest (5 and 1)
     np.testing.assert_allclose(table.raw, arrays[f"centroids_raw_{name}"], atol=2e-6)
-    np.testing.assert_allclose(table.normalised, arrays[f"centroids_norm_{name}"], atol=3e-7)
+    np.testing.assert_allclose(table.normalized, arrays[f"centroids_norm_{name}"], atol=3e-7)
     # Its channels were printed for the clusters of the training split
     train, _ = paper_split(arrays["labels"], paper_order(notes["names"], arrays["labels"], 0))
     mine, labels = vectors[layers][train], arrays["labels"][train]
-    centroids = tabulate(mine, labels, cluster(mine, labels, recipe, n_total=180).labels, widths=widths).normalised
+    centroids = tabulate(mine, labels, cluster(mine, labels, recipe, n_total=180).labels, widths=widths).normalized
     lines = []
     for i in range(len(centroids)):
         lines.append(str(i))
@@ -261,7 +261,7 @@ def test_bad_calls_say_what_to_do(monkeypatch):
     with pytest.raises(InputError, match=r"`labels` must have shape \(40,\) \(one per leaf"):
         cut_adaptive(link(vectors), labels[:-1], size=3, purity=0.9)
     with pytest.raises(InputError, match=r"`widths` must sum to the 4 channels.*got \[1, 2\]"):
-        normalise(vectors, widths=[1, 2])
+        normalize(vectors, widths=[1, 2])
     monkeypatch.setattr("loce_jax.analysis.clustering.linkage.memory", lambda: 16 * 40 * 39 // 2 - 1)
     with pytest.raises(InputError, match=r"40 need 0.0 GB .* Take fewer \(`subset`, or `--per-concept`\), or merge"):
         link(vectors)
@@ -293,11 +293,11 @@ def test_tables_match_slow_twin(seed):
         units = [
             np.concatenate([p / (np.sqrt(sum(p**2)) or 1) for p in (vectors[j][:1], vectors[j][1:])]) for j in mine
         ]
-        np.testing.assert_allclose(table.normalised[i], sum(units) / len(mine), rtol=1e-10)
+        np.testing.assert_allclose(table.normalized[i], sum(units) / len(mine), rtol=1e-10)
         assert table.top[i] == table.concepts[table.counts[i].tolist().index(max(table.counts[i]))]
     np.testing.assert_allclose(table.probabilities.sum(axis=1), 1)
     scaled = tabulate(vectors * [9, 2, 2, 2], labels, clusters, widths=[1, 3])
-    np.testing.assert_allclose(scaled.normalised, table.normalised, rtol=1e-12)
+    np.testing.assert_allclose(scaled.normalized, table.normalized, rtol=1e-12)
 
 
 def test_parts_of_one_are_exact_and_weights_count():

@@ -6,7 +6,13 @@ from math import comb
 import numpy as np
 import pytest
 
-from loce_jax.analysis.metrics.comparison import align, distance_agreement, linear_cka, neighbour_agreement, rank_agreement
+from loce_jax.analysis.metrics.comparison import (
+    align,
+    distance_agreement,
+    linear_cka,
+    neighbor_agreement,
+    rank_agreement,
+)
 from loce_jax.checks import InputError
 
 
@@ -170,13 +176,13 @@ def test_agreement_of_too_few_distances():
 # Kernels
 
 
-def centred_kernel_slowly(cloud):
-    centre = np.eye(len(cloud)) - 1 / len(cloud)
-    return centre @ (cloud @ cloud.T) @ centre
+def centered_kernel_slowly(cloud):
+    center = np.eye(len(cloud)) - 1 / len(cloud)
+    return center @ (cloud @ cloud.T) @ center
 
 
 def cka_slowly(first, second):
-    k, l = centred_kernel_slowly(first), centred_kernel_slowly(second)  # noqa: E741
+    k, l = centered_kernel_slowly(first), centered_kernel_slowly(second)  # noqa: E741
     return np.trace(k @ l) / np.sqrt(np.trace(k @ k) * np.trace(l @ l))
 
 
@@ -252,10 +258,10 @@ def test_cka_of_too_little():
     assert linear_cka(lone, lone) == pytest.approx(1)
 
 
-# Neighbours
+# Neighbors
 
 
-def neighbours_slowly(cloud, i, k, metric, groups):
+def neighbors_slowly(cloud, i, k, metric, groups):
     def distance(j):
         a, b = cloud[i], cloud[j]
         cosine = 1 - sum(a * b) / (sum(a * a) * sum(b * b)) ** 0.5
@@ -266,36 +272,36 @@ def neighbours_slowly(cloud, i, k, metric, groups):
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 @pytest.mark.parametrize(("k", "grouped"), [(1, False), (4, True), (30, True)])
-def test_neighbour_agreement_matches_slow_twin(metric, k, grouped):
+def test_neighbor_agreement_matches_slow_twin(metric, k, grouped):
     first, second = make_clouds(0)
     groups = np.arange(12) // 3 if grouped else np.arange(12)
     shares = []
     for i in range(12):
-        a, b = (neighbours_slowly(cloud, i, k, metric, groups) for cloud in (first, second))
+        a, b = (neighbors_slowly(cloud, i, k, metric, groups) for cloud in (first, second))
         shares.append(len(a & b) / len(a | b))
-    found = neighbour_agreement(first, second, k, metric=metric, groups=groups)
+    found = neighbor_agreement(first, second, k, metric=metric, groups=groups)
     assert found == pytest.approx(np.mean(shares), rel=1e-14)
-    assert 0 < found < 1 or k == 30  # where all others are neighbours in both
-    turned = neighbour_agreement(5 * first @ rotation(0, 4), second @ rotation(1, 7), k, metric=metric, groups=groups)
+    assert 0 < found < 1 or k == 30  # where all others are neighbors in both
+    turned = neighbor_agreement(5 * first @ rotation(0, 4), second @ rotation(1, 7), k, metric=metric, groups=groups)
     assert turned == found
 
 
-def test_the_same_neighbours_and_none():
+def test_the_same_neighbors_and_none():
     first, _ = make_clouds(0)
-    assert neighbour_agreement(first, first, 3) == 1
-    assert np.isnan(neighbour_agreement(first[:1], first[:1], 3))
-    assert np.isnan(neighbour_agreement(first, first, 3, groups=["one image"] * 12))
+    assert neighbor_agreement(first, first, 3) == 1
+    assert np.isnan(neighbor_agreement(first[:1], first[:1], 3))
+    assert np.isnan(neighbor_agreement(first, first, 3, groups=["one image"] * 12))
     groups = ["one image"] * 11 + ["another"]
-    assert neighbour_agreement(first, first[:, ::-1], 30, groups=groups) == 1
+    assert neighbor_agreement(first, first[:, ::-1], 30, groups=groups) == 1
 
 
 def test_two_members_that_change_places():
     spot = np.array([[0.0], [0.1], [0.25], [9.0], [9.1], [9.25]])
-    found = neighbour_agreement(spot, spot[[0, 1, 3, 2, 4, 5]], 2, metric="euclidean")
-    assert found == pytest.approx((4 * 1 / 3 + 2 * 0) / 6)  # four keep one of two neighbours, the two keep none
+    found = neighbor_agreement(spot, spot[[0, 1, 3, 2, 4, 5]], 2, metric="euclidean")
+    assert found == pytest.approx((4 * 1 / 3 + 2 * 0) / 6)  # four keep one of two neighbors, the two keep none
 
 
-@pytest.mark.parametrize("compare", [distance_agreement, linear_cka, lambda a, b: neighbour_agreement(a, b, 2)])
+@pytest.mark.parametrize("compare", [distance_agreement, linear_cka, lambda a, b: neighbor_agreement(a, b, 2)])
 def test_clouds_that_do_not_match_are_refused(compare):
     with pytest.raises(InputError, match=r"`second` must have shape \(3, 5\) .* Match the rows with `align`"):
         compare(np.zeros((3, 2)), np.zeros((4, 5)))

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from loce_jax.analysis.vectors import unit_rows
 from loce_jax.analysis.concatenation import concatenate
+from loce_jax.analysis.vectors import unit_rows
 from loce_jax.checks import InputError
 
 
@@ -13,24 +13,24 @@ def make_parts(seed, n=7, widths=(3, 5, 1)):
     return {f"layer{place}": rng.normal(size=(n, width)) for place, width in enumerate(widths)}
 
 
-def join_slowly(parts, normalised):
+def join_slowly(parts, normalized):
     rows = []
     for i in range(len(next(iter(parts.values())))):
         row = []
         for vectors in parts.values():
-            length = sum(float(x) ** 2 for x in vectors[i]) ** 0.5 if normalised else 1.0
+            length = sum(float(x) ** 2 for x in vectors[i]) ** 0.5 if normalized else 1.0
             row += [float(x) / length for x in vectors[i]]
         rows.append(row)
     return rows
 
 
-@pytest.mark.parametrize("normalised", [False, True])
+@pytest.mark.parametrize("normalized", [False, True])
 @pytest.mark.parametrize("seed", range(3))
-def test_matches_slow_twin(seed, normalised):
+def test_matches_slow_twin(seed, normalized):
     parts = make_parts(seed)
-    joined = concatenate(parts, normalised=normalised)
+    joined = concatenate(parts, normalized=normalized)
     assert (joined.layers, joined.widths) == (("layer0", "layer1", "layer2"), (3, 5, 1))
-    np.testing.assert_allclose(joined.vectors, join_slowly(parts, normalised), rtol=1e-14)
+    np.testing.assert_allclose(joined.vectors, join_slowly(parts, normalized), rtol=1e-14)
 
 
 def test_the_original_code_joins_raw_vectors(shared):
@@ -44,12 +44,12 @@ def test_the_original_code_joins_raw_vectors(shared):
     assert np.linalg.norm(difference) == pytest.approx(expected[0, 2], rel=1e-12)
 
 
-def test_normalised_layers_count_alike_whatever_their_scale():
+def test_normalized_layers_count_alike_whatever_their_scale():
     parts = make_parts(0)
-    expected = concatenate(parts, normalised=True).vectors
+    expected = concatenate(parts, normalized=True).vectors
     for scale in (1e-300, 1e-3, 1e300):  # squares of the extremes are 0 and infinite
         scaled = {**parts, "layer1": parts["layer1"] * scale}
-        np.testing.assert_allclose(concatenate(scaled, normalised=True).vectors, expected, rtol=1e-13)
+        np.testing.assert_allclose(concatenate(scaled, normalized=True).vectors, expected, rtol=1e-13)
     cosines = sum(unit_rows(part) @ unit_rows(part).T for part in parts.values())
     gaps = ((expected[:, None] - expected) ** 2).sum(axis=2)
     np.testing.assert_allclose(gaps, 2 * (len(parts) - cosines), atol=1e-14)
@@ -57,8 +57,8 @@ def test_normalised_layers_count_alike_whatever_their_scale():
 
 def test_zeros_stay_zero_and_no_rows_are_allowed():
     parts = {"a": np.array([[0.0, 0.0], [3.0, 4.0]]), "b": np.array([[2.0], [0.0]])}
-    assert concatenate(parts, normalised=True).vectors.tolist() == [[0, 0, 1], [0.6, 0.8, 0]]
-    assert concatenate({"a": np.zeros((0, 2)), "b": np.zeros((0, 3))}, normalised=True).vectors.shape == (0, 5)
+    assert concatenate(parts, normalized=True).vectors.tolist() == [[0, 0, 1], [0.6, 0.8, 0]]
+    assert concatenate({"a": np.zeros((0, 2)), "b": np.zeros((0, 3))}, normalized=True).vectors.shape == (0, 5)
     assert concatenate({"a": np.ones((2, 1), np.float32)}).vectors.dtype == np.float64
 
 

@@ -8,7 +8,7 @@ from loce_jax.analysis.metrics.confusion import (
     centroid_confusion,
     cluster_confusion,
     component_confusion,
-    neighbour_confusion,
+    neighbor_confusion,
 )
 from loce_jax.checks import InputError
 
@@ -29,7 +29,7 @@ def every_kind(vectors, labels, seed=0):
         make_memberships(seed, len(labels)),
     )
     return (
-        lambda rows, names: neighbour_confusion(vectors[rows], names[rows], 5),
+        lambda rows, names: neighbor_confusion(vectors[rows], names[rows], 5),
         lambda rows, names: centroid_confusion(vectors[rows], names[rows]),
         lambda rows, names: cluster_confusion(clusters[rows], names[rows]),
         lambda rows, names: component_confusion(memberships[rows], names[rows]),
@@ -40,7 +40,7 @@ def cosine_slowly(a, b):
     return float(sum(x * y for x, y in zip(a, b, strict=True)) / np.sqrt(sum(x * x for x in a) * sum(y * y for y in b)))
 
 
-def neighbours_slowly(vectors, own, k, images):
+def neighbors_slowly(vectors, own, k, images):
     rows = [[] for _ in range(own.max() + 1)]
     for i in range(len(own)):
         others = sorted(
@@ -81,8 +81,8 @@ def meetings_slowly(memberships, own):
 def test_matches_slow_twins(seed):
     vectors, own = make_cloud(seed)
     images = np.random.default_rng(seed).integers(0, 12, len(own))
-    found = neighbour_confusion(vectors, own, 5, groups=images).matrix
-    np.testing.assert_allclose(found, neighbours_slowly(vectors, own, 5, images), rtol=1e-12)
+    found = neighbor_confusion(vectors, own, 5, groups=images).matrix
+    np.testing.assert_allclose(found, neighbors_slowly(vectors, own, 5, images), rtol=1e-12)
     np.testing.assert_allclose(centroid_confusion(vectors, own).matrix, centroids_slowly(vectors, own), rtol=1e-12)
     memberships = make_memberships(seed)
     found = component_confusion(memberships, own).matrix
@@ -109,7 +109,7 @@ def test_rows_sum_to_one_and_order_and_names_only_move_the_matrix(kind):
     np.testing.assert_allclose(confuse(shuffled, own).matrix, found.matrix, rtol=1e-12)
 
 
-@pytest.mark.parametrize("confuse", [neighbour_confusion, centroid_confusion])
+@pytest.mark.parametrize("confuse", [neighbor_confusion, centroid_confusion])
 def test_lengths_of_vectors_change_nothing(confuse):
     vectors, own = make_cloud(1)
     lengths = np.random.default_rng(1).uniform(1e-3, 1e3, (len(own), 1))
@@ -122,14 +122,14 @@ def test_separate_concepts_are_not_confused_and_planted_confusion_is_named():
     vectors = 10 * np.eye(5)[own] + 0.1 * rng.normal(size=(90, 5))
     vectors[30:39] += 10 * np.eye(5)[2] - 10 * np.eye(5)[1]  # 9 of 30 ones look like twos
     for found in (
-        neighbour_confusion(vectors[own != 1], own[own != 1]),
+        neighbor_confusion(vectors[own != 1], own[own != 1]),
         centroid_confusion(vectors[own != 1], own[own != 1]),
     ):
         assert found.error == 0 and found.pairs == ()
     found = centroid_confusion(vectors, own)
     np.testing.assert_allclose(found.matrix, [[1, 0, 0], [0, 0.7, 0.3], [0, 0, 1]], rtol=1e-12)
     assert found.pairs == ((1, 2, pytest.approx(0.3)),) and found.error == pytest.approx(0.1)
-    found = neighbour_confusion(vectors, own, 5)
+    found = neighbor_confusion(vectors, own, 5)
     assert found.pairs[0][:2] in {(1, 2), (2, 1)} and found.matrix[0].tolist() == [1, 0, 0]
 
 
@@ -143,8 +143,8 @@ def test_each_vector_is_left_out_of_its_own_mean():
 def test_random_labels_are_confused_as_often_as_they_occur():
     rng = np.random.default_rng(0)
     own = rng.permutation(np.repeat([0, 1], [150, 450]))
-    found = neighbour_confusion(rng.normal(size=(600, 10)), own)
-    np.testing.assert_allclose(found.matrix, [[0.25, 0.75]] * 2, atol=0.05)  # 1500 neighbours: 4 deviations are 0.045
+    found = neighbor_confusion(rng.normal(size=(600, 10)), own)
+    np.testing.assert_allclose(found.matrix, [[0.25, 0.75]] * 2, atol=0.05)  # 1500 neighbors: 4 deviations are 0.045
 
 
 def test_clusters_by_hand():
@@ -172,15 +172,15 @@ def test_concepts_without_evidence_are_nan_and_left_out_of_the_error():
     assert found.error == 0 and found.pairs == ()
     found = cluster_confusion(np.array([0, 0, 1, -1]), ["a", "a", "b", "b"])
     assert found.matrix[0].tolist() == [1, 0] and np.isnan(found.matrix[1]).all()
-    same = neighbour_confusion(vectors, ["a", "a", "b", "b", "b"], 2, groups=[0, 0, 0, 0, 1])
+    same = neighbor_confusion(vectors, ["a", "a", "b", "b", "b"], 2, groups=[0, 0, 0, 0, 1])
     np.testing.assert_array_equal(same.matrix, [[0, 1], [1 / 3, 2 / 3]])  # all meet the last, it the a's
-    alone = neighbour_confusion(vectors[:1], ["a"])
+    alone = neighbor_confusion(vectors[:1], ["a"])
     assert np.isnan(alone.matrix).all() and np.isnan(alone.error) and alone.pairs == ()
 
 
 def test_no_vectors_and_one_concept():
     for found in (
-        neighbour_confusion(np.zeros((0, 3)), []),
+        neighbor_confusion(np.zeros((0, 3)), []),
         centroid_confusion(np.zeros((0, 3)), []),
         cluster_confusion(np.zeros(0, int), []),
         component_confusion(np.zeros((0, 3)), []),

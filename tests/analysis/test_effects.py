@@ -122,7 +122,7 @@ def test_words_become_one_fact_a_word_and_rising_numbers_keep_their_effect():
     assert [effect.fact for effect in first.effects] == ["size", "log", "room = bath", "room = kitchen"]
 
 
-def test_examples_are_nearest_to_the_centre_and_negative_groups_are_none():
+def test_examples_are_nearest_to_the_center_and_negative_groups_are_none():
     vectors = np.array([[0.0], [4.0], [9.0], [50.0], [-7.0], [5.0]])
     found = describe_groups(vectors, np.array([3, 3, 3, 7, -1, 3]), {"area": [1.0, 2.0, 3.0, 0.0, 99.0, 4.0]})
     assert [group.number for group in found] == [3, 7]

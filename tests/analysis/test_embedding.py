@@ -13,8 +13,8 @@ from loce_jax.checks import InputError
 def make_groups(seed, groups=3, each=25, channels=20):
     rng = np.random.default_rng(seed)
     labels = np.arange(groups * each) % groups
-    centres = 8 * rng.normal(size=(groups, channels))
-    return (centres[labels] + rng.normal(size=(len(labels), channels))).astype("float32"), labels
+    centers = 8 * rng.normal(size=(groups, channels))
+    return (centers[labels] + rng.normal(size=(len(labels), channels))).astype("float32"), labels
 
 
 def test_umap_keeps_planted_groups_together_repeats_itself_and_is_silent():
@@ -39,19 +39,19 @@ def test_few_vectors_get_principal_components():
 
 
 @pytest.mark.parametrize(("asked", "used"), [(None, 15), (15, 15), (6, 6), (0, 2), (1, 2), (10**6, 39)])
-def test_asked_neighbourhoods_are_clipped_to_what_the_data_has(asked, used, monkeypatch):
+def test_asked_neighborhoods_are_clipped_to_what_the_data_has(asked, used, monkeypatch):
     seen = []
-    monkeypatch.setattr(reduce, "_umap", lambda vectors, seed, neighbours: seen.append(neighbours) or vectors[:, :2])
-    embed_2d(np.random.default_rng(0).normal(size=(40, 5)), neighbours=asked)
+    monkeypatch.setattr(reduce, "_umap", lambda vectors, seed, neighbors: seen.append(neighbors) or vectors[:, :2])
+    embed_2d(np.random.default_rng(0).normal(size=(40, 5)), neighbors=asked)
     assert seen == [used]
 
 
-def test_larger_neighbourhoods_lay_the_points_out_otherwise():
+def test_larger_neighborhoods_lay_the_points_out_otherwise():
     vectors, _ = make_groups(0, groups=2, each=20)
-    small, large = (embed_2d(vectors, neighbours=size).points for size in (0, 10**6))
+    small, large = (embed_2d(vectors, neighbors=size).points for size in (0, 10**6))
     assert np.isfinite(small).all() and np.isfinite(large).all()
     assert not np.allclose(small, large)
-    np.testing.assert_array_equal(embed_2d(vectors, neighbours=15).points, embed_2d(vectors).points)
+    np.testing.assert_array_equal(embed_2d(vectors, neighbors=15).points, embed_2d(vectors).points)
 
 
 @pytest.mark.parametrize("shape", [(0, 4), (1, 4), (2, 4), (5, 1), (1, 1)])

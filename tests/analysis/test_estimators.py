@@ -66,7 +66,7 @@ def test_paper_predictions_are_reproduced(linked, layers, recorded):
 
 @pytest.mark.parametrize("layers", ["L1", "L1L2"])
 @pytest.mark.parametrize("linked", LINKED)
-def test_the_nearest_neighbours_of_scikit_learn_are_the_original_ones(linked, layers, recorded):
+def test_the_nearest_neighbors_of_scikit_learn_are_the_original_ones(linked, layers, recorded):
     clusterings, labels, train, test, arrays = recorded
     vectors = arrays[layers][1]
     model = KNeighborsClassifier(5, metric=linked.split("_")[1]).fit(vectors[train], labels[train])
@@ -112,7 +112,7 @@ class Known(BaseEstimator):
         return self
 
 
-def test_long_raw_queries_go_to_the_longest_centroid_and_normalised_ones_to_the_nearest():
+def test_long_raw_queries_go_to_the_longest_centroid_and_normalized_ones_to_the_nearest():
     def at(*degrees):
         return np.stack([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))], axis=1)
 

@@ -44,7 +44,7 @@ def test_finds_flipped_labels(seed):
     assert all(
         suggestion == truth[row] for row, suggestion in zip(found.rows, found.suggestions, strict=True) if row in hits
     )
-    assert found.expected < 0.5  # a tenth of the neighbours may differ: with four concepts nearly impossible by chance
+    assert found.expected < 0.5  # a tenth of the neighbors may differ: with four concepts nearly impossible by chance
 
 
 def test_a_stricter_share_suspects_fewer():
@@ -72,7 +72,7 @@ def test_expected_number_is_that_of_labels_without_meaning():
     rng = np.random.default_rng(0)
     vectors, labels = rng.normal(size=(400, 6)), rng.permutation(np.repeat(["cat", "dog"], 200))
     found = find_suspects(vectors, labels, 3, share=1.0)
-    # A row with another concept's three neighbours: 1/8 of 400 rows, but for the row's own label, which is not there.
+    # A row with another concept's three neighbors: 1/8 of 400 rows, but for the row's own label, which is not there.
     assert found.expected == pytest.approx(50.5, abs=3)
     assert len(found.rows) == pytest.approx(found.expected, abs=4 * np.sqrt(50))
     assert find_suspects(vectors, labels, 3, share=1.0, seed=1).expected != found.expected
@@ -92,7 +92,7 @@ def test_names_lengths_and_order_change_nothing():
     assert sorted(order[moved.rows]) == sorted(expected.rows)
 
 
-def test_neighbours_of_the_same_image_are_not_asked():
+def test_neighbors_of_the_same_image_are_not_asked():
     vectors = np.array([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [0.0, 1.0], [0.1, 1.0]])
     labels = ["cat", "cat", "dog", "dog", "dog"]
     assert find_suspects(vectors, labels, 2).rows.tolist() == [2]
@@ -109,5 +109,5 @@ def test_thin_data_suspects_nobody():
 def test_bad_calls_say_what_to_do():
     with pytest.raises(InputError, match=r"`share` must be above 0.5 and at most 1, .* but got 0.5. Try 0.9"):
         find_suspects(np.ones((3, 2)), ["a"] * 3, share=0.5)
-    with pytest.raises(InputError, match=r"`k` must be at least 1 \(neighbours\), but got 0"):
+    with pytest.raises(InputError, match=r"`k` must be at least 1 \(neighbors\), but got 0"):
         find_suspects(np.ones((3, 2)), ["a"] * 3, 0)

@@ -25,9 +25,9 @@ def recorded(shared):
     return np.load(shared("golden", "analysis.npz"))
 
 
-def make_points(seed, centres=((0, 0), (9, 1), (2, 12)), each=40):
+def make_points(seed, centers=((0, 0), (9, 1), (2, 12)), each=40):
     rng = np.random.default_rng(seed)
-    return np.vstack([rng.normal(size=(each, 2)) + centre for centre in centres])
+    return np.vstack([rng.normal(size=(each, 2)) + center for center in centers])
 
 
 def make_gaussians(seed, k=3):
@@ -141,7 +141,7 @@ def test_a_rare_component_is_dropped_and_keeps_its_number_free():
     assert (found.assignments[92:] == -1).all() and (found.assignments[:92] == found.components[0]).all()
     np.testing.assert_array_equal(found.kept.means[0], found.full.means[found.components[0]])
     assert sorted(all_of_it.components.tolist()) == [0, 1] and sorted(found.populations) == [0.08, 0.92]
-    # Right and wrong of it: without the renormalisation the kept density does not integrate to 1.
+    # Right and wrong of it: without the renormalization the kept density does not integrate to 1.
     low, high = points.min(axis=0) - 3, points.max(axis=0) + 3
     cell = np.prod((high - low) / 399)
     assert np.exp(log_density(found.kept, grid(points, 400, margin=3.0))).sum() * cell == pytest.approx(1, abs=1e-3)
@@ -207,7 +207,7 @@ def test_ellipses_hold_what_they_say(sigmas):
     found = ellipses(gaussians, sigmas=sigmas)
     sample = np.random.default_rng(0).multivariate_normal([1, -2], covariance, 200_000)
     angle = np.radians(found.angles[0])
-    turned = (sample - found.centres[0]) @ np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turned = (sample - found.centers[0]) @ np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     inside = ((turned / (found.lengths[0] / 2)) ** 2).sum(axis=1) <= 1
     # Four standard deviations of a share of 200,000 draws are 0.0044.
     assert inside.mean() == pytest.approx(1 - np.exp(-(sigmas**2) / 2), abs=0.0045)

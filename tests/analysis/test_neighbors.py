@@ -1,4 +1,4 @@
-"""`nearest_neighbours` against a slow twin, on few vectors and, block by block, on many."""
+"""`nearest_neighbors` against a slow twin, on few vectors and, block by block, on many."""
 
 import math
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from loce_jax.analysis.neighbors import blocked
-from loce_jax.analysis.neighbors.nearest import nearest_neighbours
+from loce_jax.analysis.neighbors.nearest import nearest_neighbors
 from loce_jax.checks import InputError
 
 
@@ -46,7 +46,7 @@ def test_matches_slow_twin(size, metric, grouped):
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(300, 5)) + 2
     groups = {"alone": np.arange(300), "in_order": np.arange(300) // 7, "mixed": rng.integers(0, 40, 300)}[grouped]
-    found = nearest_neighbours(vectors, 4, metric=metric, groups=None if grouped == "alone" else groups)
+    found = nearest_neighbors(vectors, 4, metric=metric, groups=None if grouped == "alone" else groups)
     indices, distances = search_slowly(vectors, 4, metric, groups)
     np.testing.assert_array_equal(found.indices, indices)
     np.testing.assert_allclose(found.distances, distances, rtol=1e-12, atol=1e-15)  # 1 - cos cancels in the twin
@@ -56,7 +56,7 @@ def test_matches_slow_twin(size, metric, grouped):
 def test_copies_and_zeros_are_ordered_by_index(size, metric):
     rng = np.random.default_rng(1)
     vectors = rng.integers(0, 2, (300, 3)).astype(np.float32)  # eight different ones; of the cosine's, zeros
-    found = nearest_neighbours(vectors, 50, metric=metric)
+    found = nearest_neighbors(vectors, 50, metric=metric)
     indices, distances = search_slowly(vectors, 50, metric, np.arange(300))
     np.testing.assert_allclose(found.distances, distances, rtol=0, atol=1e-15)
     if metric == "euclidean":
@@ -76,7 +76,7 @@ def test_float32_cannot_mislead(size, metric):
     rng = np.random.default_rng(2)
     vectors = 1 + 1e-7 * rng.normal(size=(300, 4))
     vectors[5] = 1e5
-    found = nearest_neighbours(vectors, 3, metric=metric)
+    found = nearest_neighbors(vectors, 3, metric=metric)
     if metric == "euclidean":
         indices, distances = search_slowly(vectors, 3, metric, np.arange(300))
     else:
@@ -88,30 +88,30 @@ def test_float32_cannot_mislead(size, metric):
     assert agree == 1 if metric == "euclidean" else agree > 0.99
 
 
-def test_more_neighbours_than_vectors(size):
-    found = nearest_neighbours(np.array([[1.0, 0.0], [1.0, 1.0]]), 3)
+def test_more_neighbors_than_vectors(size):
+    found = nearest_neighbors(np.array([[1.0, 0.0], [1.0, 1.0]]), 3)
     assert found.indices.tolist() == [[1, -1, -1], [0, -1, -1]]
     assert np.isinf(found.distances[:, 1:]).all()
-    alone = nearest_neighbours(np.ones((1, 2)), 1)
+    alone = nearest_neighbors(np.ones((1, 2)), 1)
     assert alone.indices.tolist() == [[-1]] and np.isinf(alone.distances).all()
-    together = nearest_neighbours(np.ones((3, 2)), 1, groups=["a", "a", "a"])
+    together = nearest_neighbors(np.ones((3, 2)), 1, groups=["a", "a", "a"])
     assert together.indices.tolist() == [[-1], [-1], [-1]]
 
 
 def test_no_vectors():
-    assert nearest_neighbours(np.zeros((0, 2)), 3).indices.shape == (0, 3)
+    assert nearest_neighbors(np.zeros((0, 2)), 3).indices.shape == (0, 3)
 
 
 def test_order_and_scale_change_nothing(size):
     rng = np.random.default_rng(3)
     vectors, order = rng.normal(size=(100, 6)), rng.permutation(100)
     for metric in ("cosine", "euclidean"):
-        expected = nearest_neighbours(vectors, 3, metric=metric)
+        expected = nearest_neighbors(vectors, 3, metric=metric)
         np.testing.assert_array_equal(
-            order[nearest_neighbours(vectors[order], 3, metric=metric).indices], expected.indices[order]
+            order[nearest_neighbors(vectors[order], 3, metric=metric).indices], expected.indices[order]
         )
         for scale in (2.0**-40, 2.0**40):
-            scaled = nearest_neighbours(scale * vectors, 3, metric=metric)
+            scaled = nearest_neighbors(scale * vectors, 3, metric=metric)
             np.testing.assert_array_equal(scaled.indices, expected.indices)
             np.testing.assert_array_equal(
                 scaled.distances, expected.distances * (scale if metric == "euclidean" else 1)
@@ -149,7 +149,7 @@ def test_compilations_do_not_depend_on_the_number(monkeypatch, caplog):
     def compilations(n):
         caplog.clear()
         with jax.log_compiles():
-            nearest_neighbours(rng.normal(size=(n, 7)), 3)
+            nearest_neighbors(rng.normal(size=(n, 7)), 3)
         return sum("Compiling" in record.getMessage() for record in caplog.records)
 
     assert compilations(100) > 0
@@ -158,8 +158,8 @@ def test_compilations_do_not_depend_on_the_number(monkeypatch, caplog):
 
 def test_bad_calls_are_refused_with_the_cure():
     with pytest.raises(InputError, match="`k` must be at least 1"):
-        nearest_neighbours(np.ones((2, 2)), 0)
+        nearest_neighbors(np.ones((2, 2)), 0)
     with pytest.raises(InputError, match="unknown metric 'cosin'. Did you mean 'cosine'"):
-        nearest_neighbours(np.ones((2, 2)), 1, metric="cosin")
+        nearest_neighbors(np.ones((2, 2)), 1, metric="cosin")
     with pytest.raises(InputError, match=r"`groups` must have shape \(2,\)"):
-        nearest_neighbours(np.ones((2, 2)), 1, groups=[1])
+        nearest_neighbors(np.ones((2, 2)), 1, groups=[1])

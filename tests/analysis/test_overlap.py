@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from loce_jax.analysis.neighbors.interclass import find_contacts
 from loce_jax.analysis.metrics.overlap import overlap_ratio
+from loce_jax.analysis.neighbors.interclass import find_contacts
 from loce_jax.checks import InputError
 
 

@@ -37,13 +37,13 @@ def test_spreads_match_slow_twins(seed):
     concepts = sorted(set(labels.tolist()))
     assert found.concepts == tuple(concepts)
     clouds = [[vector for vector, label in zip(vectors, labels, strict=True) if label == name] for name in concepts]
-    k, centres = len(clouds), [sum(cloud) / len(cloud) for cloud in clouds]
+    k, centers = len(clouds), [sum(cloud) / len(cloud) for cloud in clouds]
     within = [mean(distance(a, b) for i, a in enumerate(cloud) for b in cloud[:i]) for cloud in clouds]
     apart = [mean(distance(a, b) for a in clouds[i] for b in clouds[j]) for i in range(k) for j in range(i)]
     np.testing.assert_allclose(found.pairs.within, within, rtol=1e-12)
     assert found.pairs.between == pytest.approx(mean(apart), rel=1e-12)
-    around = [mean(distance(a, centre) for a in cloud) for cloud, centre in zip(clouds, centres, strict=True)]
-    gaps = [distance(centres[i], centres[j]) for i in range(k) for j in range(i)]
+    around = [mean(distance(a, center) for a in cloud) for cloud, center in zip(clouds, centers, strict=True)]
+    gaps = [distance(centers[i], centers[j]) for i in range(k) for j in range(i)]
     np.testing.assert_allclose(found.centroids.within, around, rtol=1e-12)
     assert found.centroids.between == pytest.approx(mean(gaps), rel=1e-12)
     assert found.pairs.separability == pytest.approx(mean(apart) / mean(within), rel=1e-12)
@@ -97,13 +97,13 @@ def test_what_moves_turns_or_renames_changes_nothing(seed):
     renamed = describe_quality(vectors, names, names)
     assert renamed.concepts == ("a", "b", "c", "d")
     np.testing.assert_allclose(renamed.pairs.within[[3, 1, 2, 0]], expected.pairs.within)
-    for cloud, labelled, scale in (
+    for cloud, labeled, scale in (
         (vectors[order], labels[order], 1),
         (vectors @ turn + 5, labels, 1),
         (3 * vectors, labels, 3),
         (vectors, names, 1),
     ):
-        found = describe_quality(cloud, labelled, labelled)
+        found = describe_quality(cloud, labeled, labeled)
         assert found.silhouette == pytest.approx(expected.silhouette, abs=1e-12)
         for mine, theirs in ((found.pairs, expected.pairs), (found.centroids, expected.centroids)):
             assert mine.between == pytest.approx(scale * theirs.between)
@@ -222,8 +222,8 @@ def test_the_matching_is_the_best_and_not_the_greedy_one():
 def test_a_mixture_finds_planted_concepts():
     rng = np.random.default_rng(0)
     labels = np.repeat(["car", "person", "road"], [30, 20, 50])
-    centres = {"car": [0, 0, 0], "person": [9, 0, 0], "road": [0, 9, 9]}
-    vectors = np.array([centres[name] for name in labels]) + rng.normal(size=(100, 3))
+    centers = {"car": [0, 0, 0], "person": [9, 0, 0], "road": [0, 9, 9]}
+    vectors = np.array([centers[name] for name in labels]) + rng.normal(size=(100, 3))
     found = describe_quality(vectors, labels)
     assert (found.agreement.error, found.agreement.ari, found.clusterer) == (0, 1, "full")
     assert found.silhouette > 0.7 and found.pairs.separability > 3

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from loce_jax.analysis.clustering.cut import RELAXED, cluster
-from loce_jax.analysis.metrics.purity import cluster_purity
 from loce_jax.analysis.clustering.repeats import repeat
+from loce_jax.analysis.metrics.purity import cluster_purity
 from loce_jax.analysis.sampling import paper_order, paper_split, subset
 from loce_jax.checks import InputError
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics.pairwise import euclidean_distances
 
-from loce_jax.analysis.neighbors.interclass import find_contacts
 from loce_jax.analysis.metrics.separation import category_separation, pairwise_separation
+from loce_jax.analysis.neighbors.interclass import find_contacts
 from loce_jax.checks import InputError
 
 

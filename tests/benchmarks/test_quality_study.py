@@ -13,7 +13,7 @@ from quality_measures import (
     measure,
     nearer_concepts,
     separate_animals,
-    summarise,
+    summarize,
 )
 from quality_recipes import Task, mean_difference, one_a_concept, paper, paper_by_mean
 
@@ -108,8 +108,8 @@ def test_precision_is_averaged_over_concepts_and_iou_over_rows():
     rows = make_rows(np.zeros((4, 2, 2)), [0, 1, 2, 3], ["cat", "cat", "cat", "dog"])
     values = np.array([1.0, 1.0, np.nan, 0.0])
     drawn = np.array([[1, 1, 1, 1], [0, 2, 5, 1], [1, 1, 2, 0]])
-    np.testing.assert_allclose(summarise("p1", values, rows, drawn), [0.5, 0.5, 1.0])
-    np.testing.assert_allclose(summarise("iou", values, rows, drawn), [2 / 3, 2 / 3, 1.0])
+    np.testing.assert_allclose(summarize("p1", values, rows, drawn), [0.5, 0.5, 1.0])
+    np.testing.assert_allclose(summarize("iou", values, rows, drawn), [2 / 3, 2 / 3, 1.0])
 
 
 @pytest.mark.parametrize("deviation", [0.1, 1.0])
@@ -117,7 +117,7 @@ def test_intervals_are_those_of_a_mean(deviation):
     n = 400
     values = np.random.default_rng(0).normal(0, deviation, n)
     rows = make_rows(np.zeros((n, 2, 2)), np.arange(n), ["cat"] * n)
-    mean, low, high = interval(summarise("iou", values, rows, draws_of(rows)))
+    mean, low, high = interval(summarize("iou", values, rows, draws_of(rows)))
     assert mean == pytest.approx(values.mean())
     assert (high - low) / 2 == pytest.approx(1.96 * values.std() / np.sqrt(n), rel=0.15)  # 1000 draws
 
@@ -136,8 +136,8 @@ def test_a_drawn_median_is_that_of_the_rows_as_often_as_they_are_drawn():
     values = np.where(np.arange(9) == 4, np.nan, rng.choice(5, 9) / 4)
     drawn = draws_of(rows, draws=60)
     expected = [np.nanmedian(np.repeat(values, draw)) for draw in drawn]
-    np.testing.assert_allclose(summarise("iou_median", values, rows, drawn), expected)
-    assert np.isnan(summarise("iou_median", values, rows, np.zeros((1, 9), int)))
+    np.testing.assert_allclose(summarize("iou_median", values, rows, drawn), expected)
+    assert np.isnan(summarize("iou_median", values, rows, np.zeros((1, 9), int)))
 
 
 def test_differences_are_over_rows_that_both_have():
@@ -160,15 +160,15 @@ def test_rows_of_a_cloud_add_up_to_the_number_of_the_cloud(seed):
     rows = make_rows(np.zeros((60, 2, 2)), range(60), concepts)
     once = np.ones((1, 60), int)
     matrix = overlap_ratio(points, concepts).matrix
-    [overlap] = summarise("overlap", nearer_concepts(points, concepts), rows, once)
+    [overlap] = summarize("overlap", nearer_concepts(points, concepts), rows, once)
     assert overlap == pytest.approx(matrix[~np.eye(4, dtype=bool)].mean())
     clusters = np.random.default_rng(seed).integers(9, size=60)
-    [purity] = summarise("purity", in_majority(clusters, concepts).astype(float), rows, once)
+    [purity] = summarize("purity", in_majority(clusters, concepts).astype(float), rows, once)
     assert purity == pytest.approx(cluster_purity(clusters, concepts))
     responses = np.ones((60, 2, 2))
     found = measure(points, responses, rows, enough=2)
     lengths = np.linalg.norm(points, axis=1, keepdims=True)
-    [silhouette] = summarise("silhouette", found.rows["silhouette"], rows, once)
+    [silhouette] = summarize("silhouette", found.rows["silhouette"], rows, once)
     assert silhouette == pytest.approx(describe_quality(points / lengths, concepts, concepts).silhouette)
 
 

@@ -23,8 +23,8 @@ def test_masks_are_redrawn(demo):
         assert iou.mean() > least and (iou == 0).mean() < 0.05
 
 
-def test_neighbours_share_their_concept(demo):
-    """Nine in ten nearest neighbours in another image; by chance it would be one in seven."""
+def test_neighbors_share_their_concept(demo):
+    """Nine in ten nearest neighbors in another image; by chance it would be one in seven."""
     _, run = demo
     vectors = run.vectors(run.layers[1])
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -35,7 +35,7 @@ def test_neighbours_share_their_concept(demo):
 
 
 def test_the_cloud_knows_near_from_far(demo):
-    """A built-in sub-concept: the nearest neighbour of the same concept is mostly of the same scale."""
+    """A built-in sub-concept: the nearest neighbor of the same concept is mostly of the same scale."""
     _, run = demo
     agreement = []
     for concept in run.concepts:

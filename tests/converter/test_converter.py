@@ -19,7 +19,7 @@ SIZE = (16, 24)
 
 
 class Small(nn.Module):
-    """Convolution, normalisation, activation in place, attention over the cells, tied weights."""
+    """Convolution, normalization, activation in place, attention over the cells, tied weights."""
 
     def __init__(self):
         super().__init__()

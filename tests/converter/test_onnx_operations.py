@@ -121,7 +121,7 @@ ONE = {  # a node, or several, in a version of the operations
         for coordinates in ("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel", "half_pixel_symmetric")
         for name, target in {"scales": {"scales": [1, 1, 2.3, 0.7]}, "sizes": {"sizes": (1, 3, 7, 20)}}.items()
     },
-    "resize, for nearest neighbours": (
+    "resize, for nearest neighbors": (
         11,
         resize([1, 1, 0.5, 2], coordinate_transformation_mode="tf_half_pixel_for_nn"),
     ),

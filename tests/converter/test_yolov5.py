@@ -5,7 +5,7 @@ import pytest
 from loce_jax.checks import InputError
 from loce_jax.models.converter.torch import yolov5
 from loce_jax.models.paper.table import PAPER_NETWORKS
-from tests.support.parity import randomise
+from tests.support.parity import randomize
 
 torch = pytest.importorskip("torch", reason="torch, which builds this network, is not installed")
 HEAD = sum((channels + 1) * 3 * (5 + 80) for channels in (128, 256, 512))  # three 1x1 convolutions, 80 classes
@@ -39,7 +39,7 @@ def test_the_paper_s_layers_have_their_shapes():
 
 def test_folding_changes_nothing_and_convolutions_show_the_value_after_the_activation():
     images = torch.rand(2, 3, 64, 96)
-    model = randomise(yolov5.network())
+    model = randomize(yolov5.network())
     expected = hooked(model, images)
     folded = yolov5.build_yolov5s({f"model.{key}": tensor for key, tensor in model.state_dict().items()})
     found = hooked(folded, images)
@@ -51,7 +51,7 @@ def test_folding_changes_nothing_and_convolutions_show_the_value_after_the_activ
 
 
 def test_folded_checkpoints_and_those_with_a_head_are_read():
-    folded = randomise(yolov5.fold_norms(yolov5.network()))
+    folded = randomize(yolov5.fold_norms(yolov5.network()))
     weights = {f"model.model.{key}": tensor.half() for key, tensor in folded.state_dict().items()}
     again = yolov5.build_yolov5s(weights | {"model.model.24.m.0.weight": torch.zeros(255, 128, 1, 1)})
     for key, tensor in again.state_dict().items():

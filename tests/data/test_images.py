@@ -13,7 +13,7 @@ from loce_jax.data.images import MAX_PIXELS, ORIENTATION, read_photo
 from loce_jax.data.samples import Fault
 
 RNG = np.random.default_rng(0)
-COLOURS = RNG.integers(0, 256, (20, 12, 3), dtype=np.uint8)
+COLORS = RNG.integers(0, 256, (20, 12, 3), dtype=np.uint8)
 NOISE = RNG.integers(0, 256, (200, 120, 3), dtype=np.uint8)
 
 
@@ -30,10 +30,10 @@ def write_header_only_png(path, width, height):
 
 
 @pytest.mark.parametrize("ending", ["png", "bmp", "tif", "ppm"])
-def test_colours_come_back_unchanged(tmp_path, ending):
-    Image.fromarray(COLOURS).save(tmp_path / f"a.{ending}")
+def test_colors_come_back_unchanged(tmp_path, ending):
+    Image.fromarray(COLORS).save(tmp_path / f"a.{ending}")
     photo = read_photo(tmp_path / f"a.{ending}", (20, 12))
-    np.testing.assert_array_equal(photo, COLOURS)
+    np.testing.assert_array_equal(photo, COLORS)
     photo[0] = 0  # the array is the caller's own
 
 
@@ -45,7 +45,7 @@ def test_lossy_formats_are_read(tmp_path, ending):
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "YCbCr"])
 def test_other_modes_become_rgb(tmp_path, mode):
-    image = Image.fromarray(COLOURS).convert(mode)
+    image = Image.fromarray(COLORS).convert(mode)
     path = tmp_path / ("a.jpg" if mode in ("CMYK", "YCbCr") else "a.png")
     image.save(path)
     with Image.open(path) as stored:
@@ -54,29 +54,29 @@ def test_other_modes_become_rgb(tmp_path, mode):
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])
 def test_transparency_is_laid_over_white(tmp_path, mode):
-    image = Image.fromarray(COLOURS).convert("RGBA" if mode == "PA" else mode)
+    image = Image.fromarray(COLORS).convert("RGBA" if mode == "PA" else mode)
     image.putalpha(Image.fromarray(np.array([[0] * 6 + [255] * 6] * 20, np.uint8)))
     (image.quantize() if mode == "PA" else image).save(tmp_path / "a.png")
     photo = read_photo(tmp_path / "a.png", (20, 12))
     assert (photo[:, :6] == 255).all() and (photo[:, 6:] != 255).any()
 
 
-def test_half_transparent_black_is_mid_grey(tmp_path):
+def test_half_transparent_black_is_mid_gray(tmp_path):
     Image.new("RGBA", (12, 20), (0, 0, 0, 128)).save(tmp_path / "a.png")
     assert set(read_photo(tmp_path / "a.png", (20, 12)).ravel()) == {127}
 
 
-def test_transparent_colour_of_a_png_is_white(tmp_path):
+def test_transparent_color_of_a_png_is_white(tmp_path):
     Image.new("RGB", (12, 20), (1, 2, 3)).save(tmp_path / "a.png", transparency=(1, 2, 3))
     assert read_photo(tmp_path / "a.png", (20, 12)).min() == 255
 
 
 @pytest.mark.parametrize("ending", ["png", "tif"])
 def test_sixteen_bits_are_scaled(tmp_path, ending):
-    grey = np.linspace(0, 65535, 240).astype(np.uint16).reshape(20, 12)
-    Image.fromarray(grey).save(tmp_path / f"a.{ending}")
+    gray = np.linspace(0, 65535, 240).astype(np.uint16).reshape(20, 12)
+    Image.fromarray(gray).save(tmp_path / f"a.{ending}")
     photo = read_photo(tmp_path / f"a.{ending}", (20, 12))
-    np.testing.assert_array_equal(photo[..., 1], np.round(grey / 257))
+    np.testing.assert_array_equal(photo[..., 1], np.round(gray / 257))
     assert photo.min() == 0 and photo.max() == 255 and 120 < photo.mean() < 135
 
 
@@ -88,15 +88,15 @@ def test_numbers_of_unknown_range_are_refused(tmp_path, dtype, word):
 
 
 def test_only_the_first_frame_counts(tmp_path):
-    frames = [Image.new("RGB", (12, 20), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (12, 20), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     np.testing.assert_array_equal(read_photo(tmp_path / "a.gif", (20, 12))[0, 0], (255, 0, 0))
 
 
-def save_turned(path, orientation, colours=NOISE):
+def save_turned(path, orientation, colors=NOISE):
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
-    Image.fromarray(colours).save(path, exif=exif)
+    Image.fromarray(colors).save(path, exif=exif)
 
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])

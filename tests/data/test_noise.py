@@ -37,13 +37,13 @@ def test_photos_are_resized_as_the_original_loader_does(recorded):
 
 
 def test_gaussian_noise_has_the_spread_that_is_said_and_no_drift():
-    grey = np.full((200, 200, 3), 128, np.uint8)
+    gray = np.full((200, 200, 3), 128, np.uint8)
     for percent in (2, 5, 10):
-        noise = add_gaussian_noise(grey, percent, seed=0) - 128.0
+        noise = add_gaussian_noise(gray, percent, seed=0) - 128.0
         spread, count = percent / 100 * 255, noise.size
         assert abs(noise.mean()) < 4 * spread / np.sqrt(count)  # four standard errors
         assert abs(noise.var() - spread**2 - 1 / 12) < 4 * spread**2 * np.sqrt(2 / count)  # 1/12 from rounding
-    truncated = add_gaussian_noise(grey, 5, seed=0, paper=True) - 128.0
+    truncated = add_gaussian_noise(gray, 5, seed=0, paper=True) - 128.0
     assert truncated.mean() == pytest.approx(-0.5, abs=4 * 12.75 / np.sqrt(truncated.size))
 
 

@@ -161,5 +161,5 @@ def test_cutouts_are_one_solid_piece_with_a_soft_edge(concept):
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
-def test_photographs_are_in_colour_channels(name):
+def test_photographs_are_in_color_channels(name):
     assert photograph(name).shape[2] == 3

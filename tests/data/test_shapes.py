@@ -78,7 +78,7 @@ def test_areas_are_those_of_the_boxes_and_the_original_ones_are_larger():
     whole = boxed(5, 7, 12, 9)
     assert box_mask([whole], SIZE, shape="rectangle").sum() == 12 * 9
     assert box_mask([whole], SIZE, shape="rectangle", paper=True).sum() == 13 * 10
-    assert box_mask([boxed(5.5, 7.5, 12, 9)], SIZE, shape="rectangle").sum() == 12 * 9  # edges on centres: one counts
+    assert box_mask([boxed(5.5, 7.5, 12, 9)], SIZE, shape="rectangle").sum() == 12 * 9  # edges on centers: one counts
     assert box_mask([boxed(0, 0, 40, 30)], SIZE, shape="rectangle").all()
     ellipse = box_mask([whole], SIZE, shape="ellipse")
     assert not (ellipse & ~box_mask([whole], SIZE, shape="rectangle")).any()
@@ -88,7 +88,7 @@ def test_areas_are_those_of_the_boxes_and_the_original_ones_are_larger():
 def test_narrow_boxes_and_none(shape):
     assert not box_mask([], SIZE, shape=shape).any()
     assert not box_mask([boxed(5, 5, 0, 8)], SIZE, shape=shape).any()
-    assert not box_mask([boxed(5.6, 5, 0.8, 8)], SIZE, shape=shape).any()  # between two columns of centres
+    assert not box_mask([boxed(5.6, 5, 0.8, 8)], SIZE, shape=shape).any()  # between two columns of centers
     assert box_mask([boxed(5.6, 5, 0.8, 8)], SIZE, shape=shape, paper=True).sum() == (9 * (shape == "rectangle"))
     assert not box_mask([boxed(-20, -20, 10, 10)], SIZE, shape=shape).any()
 

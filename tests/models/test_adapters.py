@@ -115,7 +115,7 @@ def assert_same(found, expected):
 
 def test_a_function_gives_what_it_gives_by_hand():
     network, images = next(networks()), photos(2)
-    expected = function(kernels(), PREPROCESS.normalise(jnp.asarray(images)))
+    expected = function(kernels(), PREPROCESS.normalize(jnp.asarray(images)))
     found = maps(network, images)
     assert [(layer.name, layer.grid, layer.channels, layer.stride, layer.kind) for layer in network.layers()] == [
         ("z", (16, 24), 4, 2.0, "grid"),
@@ -137,7 +137,7 @@ def test_an_nnx_module_gives_what_it_gives_by_hand():
     order = [names(network).index(name) for name in (*first[:2], *second[:2], "mix.__call__.0", "mix.__call__.1")]
     assert order == sorted(order)
     found = maps(network, images)
-    x = PREPROCESS.normalise(jnp.asarray(images))
+    x = PREPROCESS.normalize(jnp.asarray(images))
     assert_same(found["zebra.norm"], module.zebra.norm(module.zebra.conv(x)))
     assert_same(found["zebra.doubled"], 2 * found["zebra.norm"])
     assert_same(found["apple"], module.apple(module.zebra(x)))
@@ -149,7 +149,7 @@ def test_a_linen_module_gives_what_it_gives_by_hand():
     (module, variables), images = linen_module(), photos(2)
     network = from_linen(module, variables, preprocess=PREPROCESS)
     assert set(names(network)) == {"zebra", "norm", "doubled", "apple", "Dropout_0", "__call__"}
-    x = PREPROCESS.normalise(jnp.asarray(images))
+    x = PREPROCESS.normalize(jnp.asarray(images))
     found = maps(network, images)
     assert_same(found["__call__"], module.apply(variables, x))
     zebra = linen.Conv(4, (3, 3), strides=2).apply({"params": variables["params"]["zebra"]}, x)

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from loce_jax.checks import InputError
-from loce_jax.models import catalog as catalogue
-from loce_jax.models.networks import efficientnet_lite0
-from loce_jax.models.checkpoints import cache as weights_cache
+from loce_jax.models import catalog as catalog
 from loce_jax.models.catalog import NAMES, load_network
+from loce_jax.models.checkpoints import cache as weights_cache
+from loce_jax.models.networks import efficientnet_lite0
 
 
 @pytest.fixture
@@ -203,4 +203,4 @@ def test_the_contract_and_the_tables_import_nothing_heavy():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(result.stdout) == []
-    assert catalogue.NAMES == ("efficientnet-lite0",)
+    assert catalog.NAMES == ("efficientnet-lite0",)

@@ -63,9 +63,9 @@ def worst_difference(torch, folder, size):
     found = jax.jit(network.activations, static_argnums=2)(network.params, images, names)
 
     model = Dinov2Model.from_pretrained(folder, dtype=torch.float32).eval()
-    normalised = np.array(network.preprocess.normalise(images))
+    normalized = np.array(network.preprocess.normalize(images))
     with torch.no_grad():
-        output = model(torch.from_numpy(normalised).permute(0, 3, 1, 2), output_hidden_states=True)
+        output = model(torch.from_numpy(normalized).permute(0, 3, 1, 2), output_hidden_states=True)
     tokens = dict(zip(names[1:], (*output.hidden_states, output.last_hidden_state), strict=True))
     assert found.keys() == set(names)
     worst = 0

@@ -72,14 +72,14 @@ def layer_differences(size):
     network, reference = lite.load_efficientnet_lite0(size), make_reference()
     images = np.random.default_rng(0).integers(0, 256, (2, *size, 3), dtype=np.uint8)
     names = tuple(layer.name for layer in network.layers())
-    normalised = network.preprocess.normalise(jnp.asarray(images))
+    normalized = network.preprocess.normalize(jnp.asarray(images))
     found = jax.jit(network.activations, static_argnums=2)(network.params, jnp.asarray(images), names)
-    expected = reference(normalised)
+    expected = reference(normalized)
     assert found.keys() == expected.layers.keys()
     for layer in network.layers():
         assert found[layer.name].shape == (2, *layer.grid, layer.channels)
     differences = {name: relative(found[name], expected.layers[name]) for name in names}
-    differences["logits"] = relative(classify(network.params, normalised), expected.logits)
+    differences["logits"] = relative(classify(network.params, normalized), expected.logits)
     return differences
 
 
@@ -94,7 +94,7 @@ def test_pixels_enter_as_the_network_was_trained(network):
     pixels = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 16, 16, 3)
     expected = (pixels.astype(float) - 127) / 128
     # one float32 rounding of numbers up to 1
-    np.testing.assert_allclose(network.preprocess.normalise(jnp.asarray(pixels)), expected, atol=2e-7)
+    np.testing.assert_allclose(network.preprocess.normalize(jnp.asarray(pixels)), expected, atol=2e-7)
 
 
 @pytest.mark.parametrize(
@@ -106,11 +106,11 @@ def test_pixels_enter_as_the_network_was_trained(network):
         "stereo_motorcycle": {665, 670},  # moped, motor scooter
     }.items(),
 )
-def test_photographs_are_recognised(network, photograph, sensible):
+def test_photographs_are_recognized(network, photograph, sensible):
     photo = getattr(photographs, photograph)()
     photo = photo[0] if isinstance(photo, tuple) else photo
     image = jnp.asarray(network.preprocess.resize(photo))[None]
-    best = np.argsort(-classify(network.params, network.preprocess.normalise(image))[0])[:5]
+    best = np.argsort(-classify(network.params, network.preprocess.normalize(image))[0])[:5]
     assert best[0] in sensible
 
 

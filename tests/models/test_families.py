@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests import test_efficientnet_lite0 as lite0
+from tests.models import test_efficientnet_lite0 as lite0
 from tests.support.native_cases import CASES, native_differences
 
 pytestmark = pytest.mark.xdist_group("parity")  # beside the tests that measure, which share their results
 README = Path(__file__).parents[2] / "README.md"
-BETWEEN = re.compile(r"(?<=<!-- families: written by tests/models/test_families.py -->\n).*(?=<!-- end of families -->)", re.S)
+BETWEEN = re.compile(r"(?<=<!-- families: written by a test -->\n).*(?=<!-- end of families -->)", re.S)
 # Another processor or thread count adds float32 products in another order; that moves these numbers by less than this.
 SLACK = 3.0
 BOTH = {  # native family: the converter's case

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from loce_jax.checks import InputError
-from loce_jax.models.paper.loading import loading as paper
 from loce_jax.models.catalog import load_network
 from loce_jax.models.paper.loading import load_paper_network
+from loce_jax.models.paper.loading import loading as paper
 from loce_jax.models.paper.table import NAMES, PAPER_NETWORKS, PHOTO, paper_layers
-from tests.support.parity import randomise
+from tests.support.parity import randomize
 
 SIZES = {"ssd": (96, 128), "vit": (224, 224)}
 SMALL = (64, 96)
@@ -82,7 +82,7 @@ def test_every_layer_is_what_a_hook_shows(torch, build, tiny_vit, name, tmp_path
     from safetensors.torch import save_file
 
     size, row = SIZES.get(name, SMALL), PAPER_NETWORKS[name]
-    model = randomise(build(name))
+    model = randomize(build(name))
     save_file(
         {key: tensor.contiguous() for key, tensor in whole(model, name).items()}, tmp_path / "weights.safetensors"
     )

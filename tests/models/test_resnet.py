@@ -2,8 +2,8 @@
 
 import pytest
 
-from loce_jax.models.networks import resnet
 from loce_jax.models.base import Preprocess
+from loce_jax.models.networks import resnet
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import safetensors.numpy
 from loce_jax.checks import InputError
 from loce_jax.models.catalog import load_network
 from loce_jax.models.nn.windows import UNSEEN, Windows
+from tests.models.test_native import TOLERANCE
 from tests.support.native_cases import TINY_SWIN
 from tests.support.parity import Case, differences, hooked, make_model, save
-from tests.models.test_native import TOLERANCE
 
 GRIDS = [(8, 8, 4, 2), (7, 10, 4, 2), (5, 3, 5, 0), (2, 3, 4, 0), (9, 6, 3, 1), (4, 9, 4, 1)]
 SWIN = Case("Swin", "SwinModel", "SwinConfig", TINY_SWIN, ((64, 64),))
@@ -65,7 +65,7 @@ def test_a_stage_is_what_transformers_hands_on(torch, case, prefix, tmp_path):
     images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), dtype=np.uint8))
     found = network.activations(network.params, images, tuple(layer.name for layer in layers))
     paths = [f"encoder.layers.{i}" for i in range(3)]
-    expected = hooked(model, paths, network.preprocess.normalise(images), case)
+    expected = hooked(model, paths, network.preprocess.normalize(images), case)
     for path, layer in zip(paths, layers, strict=True):
         truth = expected[path].numpy().reshape(found[layer.name].shape)
         assert np.abs(found[layer.name] - truth).max() < TOLERANCE * np.abs(truth).max()

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from safetensors import safe_open
 
-from loce_jax import InputError, SolverOptions, open_run, overlap, quantise, soft_target, solve
+from loce_jax import InputError, SolverOptions, open_run, overlap, quantize, soft_target, solve
 from loce_jax.activations import make_extractor
 from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.run import run_plan
@@ -56,8 +56,8 @@ def test_a_row_is_what_one_gets_by_hand(plan, run):
             solution = solve(np.asarray(maps[layer]), soft_target(mask, (100, 100))[None])
             np.testing.assert_allclose(run.vectors(layer)[row], solution.vectors[0], rtol=1e-4, atol=1e-4)
             logits = resize_bilinear(np.asarray(solution.responses[0]), (100, 100))
-            # one grey level of the 8-bit projection may round the other way and turn a few pixels
-            assert run.column("iou", layer)[row] == pytest.approx(overlap(quantise(logits), mask), abs=5e-3)
+            # one gray level of the 8-bit projection may round the other way and turn a few pixels
+            assert run.column("iou", layer)[row] == pytest.approx(overlap(quantize(logits), mask), abs=5e-3)
 
 
 def test_two_runs_have_the_same_bytes(plan, run, tmp_path):

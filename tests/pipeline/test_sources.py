@@ -152,7 +152,7 @@ def test_weights_come_from_a_file_when_given(libraries, converted, tmp_path, cap
     photo = jnp.asarray(np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), dtype=np.uint8))
     found = network.activations(network.params, photo, ("features.12",))["features.12"]
     with torch.no_grad():
-        images = torch.from_numpy(np.array(network.preprocess.normalise(photo))).permute(0, 3, 1, 2)
+        images = torch.from_numpy(np.array(network.preprocess.normalize(photo))).permute(0, 3, 1, 2)
         expected = np.moveaxis(model.get_submodule("features")(images).numpy(), 1, 3)
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from loce_jax.checks import InputError
-from loce_jax.plots.combined import colour_projection, combine_as_paper, combine_projections
-from loce_jax.solver import quantise
+from loce_jax.plots.combined import color_projection, combine_as_paper, combine_projections
+from loce_jax.solver import quantize
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def recorded(shared):
 
 def test_projection_of_the_original_code(recorded):
     activations, vector = recorded["proj_acts"].transpose(1, 2, 0), recorded["proj_vec"]
-    np.testing.assert_array_equal(quantise(activations @ vector), recorded["proj_out"])
+    np.testing.assert_array_equal(quantize(activations @ vector), recorded["proj_out"])
 
 
 def test_combination_of_the_original_code(recorded):
@@ -23,9 +23,9 @@ def test_combination_of_the_original_code(recorded):
     np.testing.assert_array_equal(combine_as_paper(inputs), recorded["combine_out"])
 
 
-def test_colours_of_the_original_code(recorded):
+def test_colors_of_the_original_code(recorded):
     projection, expected = recorded["combine_in_0"] / 255, recorded["rgb_binary_mask"]
-    np.testing.assert_array_equal(colour_projection(projection, stretched=True), expected)
+    np.testing.assert_array_equal(color_projection(projection, stretched=True), expected)
 
 
 def test_the_mean_is_exact_where_the_original_one_is_not():
@@ -54,13 +54,13 @@ def test_resized_by_hand():
     np.testing.assert_allclose(combine_projections([tall, wide]), np.full((5, 7), 0.5))
 
 
-def test_colours_say_what_the_value_is_unless_stretched():
+def test_colors_say_what_the_value_is_unless_stretched():
     weak = np.array([[0.10, 0.12]])
-    assert (colour_projection(weak)[..., 2] == 255).all()  # blue: no evidence
-    assert colour_projection(weak, stretched=True).tolist() == [[[0, 0, 255], [255, 0, 0]]]
+    assert (color_projection(weak)[..., 2] == 255).all()  # blue: no evidence
+    assert color_projection(weak, stretched=True).tolist() == [[[0, 0, 255], [255, 0, 0]]]
     constant = np.full((1, 2), 0.9)
-    assert (colour_projection(constant, stretched=True) >= 254).all()  # white
-    assert (colour_projection(np.array([[0.0, 0.5, 1.0]])).tolist()) == [[[0, 0, 255], [255, 254, 254], [255, 0, 0]]]
+    assert (color_projection(constant, stretched=True) >= 254).all()  # white
+    assert (color_projection(np.array([[0.0, 0.5, 1.0]])).tolist()) == [[[0, 0, 255], [255, 254, 254], [255, 0, 0]]]
 
 
 def test_nothing_to_combine():

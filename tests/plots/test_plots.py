@@ -1,4 +1,4 @@
-"""Plots: what is on the Axes and in the pixels are the numbers that went in; colours stay apart for all eyes."""
+"""Plots: what is on the Axes and in the pixels are the numbers that went in; colors stay apart for all eyes."""
 
 import itertools
 
@@ -9,8 +9,8 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from loce_jax.analysis.clustering.linkage import link
-from loce_jax.analysis.mixtures.gaussian import Gaussians, Mixture, fit_mixture, fit_mixtures
 from loce_jax.analysis.metrics.separation import Separation
+from loce_jax.analysis.mixtures.gaussian import Gaussians, Mixture, fit_mixture, fit_mixtures
 from loce_jax.checks import InputError
 from loce_jax.plots.curves import draw_bars, draw_curves, draw_points
 from loce_jax.plots.examples import OPACITY, border, draw_mask, draw_projection, project, tint
@@ -18,7 +18,7 @@ from loce_jax.plots.legends import list_names
 from loce_jax.plots.maps import draw_map
 from loce_jax.plots.matrices import draw_matrix, draw_separation, lay_out
 from loce_jax.plots.mixtures import draw_component_regions, draw_concept_regions
-from loce_jax.plots.palette import CONCEPT_COLOURS, OTHERS, PROJECTION, concept_style, rgb
+from loce_jax.plots.palette import CONCEPT_COLORS, OTHERS, PROJECTION, concept_style, rgb
 from loce_jax.plots.strips import ALIKE, Tile, draw_strip
 from loce_jax.plots.trees import draw_tree
 
@@ -40,9 +40,9 @@ def axes():
     plt.close(figure)
 
 
-def lightness_and_hue(colour, eye):
+def lightness_and_hue(color, eye):
     """CIE L*a*b*, white point D65."""
-    values = np.array(to_rgb(colour))
+    values = np.array(to_rgb(color))
     linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
     xyz = RGB_TO_XYZ @ np.clip(np.array(EYES[eye]) @ linear, 0, 1) / [0.95047, 1, 1.08883]
     f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
@@ -51,8 +51,8 @@ def lightness_and_hue(colour, eye):
 
 @pytest.mark.parametrize(("count", "apart"), [(8, 15), (24, 12)])
 @pytest.mark.parametrize("eye", EYES)
-def test_colours_stay_apart(eye, count, apart):
-    seen = [lightness_and_hue(colour, eye) for colour in (*CONCEPT_COLOURS[:count], OTHERS, "#ffffff")]
+def test_colors_stay_apart(eye, count, apart):
+    seen = [lightness_and_hue(color, eye) for color in (*CONCEPT_COLORS[:count], OTHERS, "#ffffff")]
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > apart  # 2.3 is just noticeable
 
 
@@ -61,7 +61,7 @@ def test_styles_differ_for_168_concepts():
     assert len({concept_style(index)[0] for index in range(24)}) == 24, "where there is no marker, as in the tree"
 
 
-def test_map_holds_every_point_in_its_concepts_colour(axes):
+def test_map_holds_every_point_in_its_concepts_color(axes):
     points = np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
     draw_map(axes, points, ["dog", "cat", "dog"], concepts=["bird", "cat", "dog"])
     cat, dog = axes.collections
@@ -105,12 +105,12 @@ def test_matrix_shows_its_numbers_and_an_empty_diagonal(axes):
     assert [text.get_text() for text in axes.get_xticklabels()] == ["a", "b"]
 
 
-def test_a_large_matrix_has_colours_only(axes):
+def test_a_large_matrix_has_colors_only(axes):
     draw_separation(axes, Separation(tuple(range(30)), np.full((30, 30), 0.5)))
     assert not axes.texts and axes.images[0].get_array().shape == (30, 30)
 
 
-def test_a_matrix_has_its_scale_beside_it_and_less_than_nothing_another_colour(axes):
+def test_a_matrix_has_its_scale_beside_it_and_less_than_nothing_another_color(axes):
     draw_matrix(axes, np.array([[-0.5, 0.0], [0.5, 1.0]]), ["a", "b"], ["c", "d"], low=-1.0)
     _, scale = axes.figure.axes
     assert scale.get_ylim() == (-1, 1)
@@ -130,8 +130,8 @@ def test_matrices_fit_a_screen(count, names):
 
 def project_slowly(response, height, width):
     def place(i, pixels, cells):
-        centre = min(max((i + 0.5) * cells / pixels - 0.5, 0), cells - 1)
-        return int(centre), min(int(centre) + 1, cells - 1), centre % 1
+        center = min(max((i + 0.5) * cells / pixels - 0.5, 0), cells - 1)
+        return int(center), min(int(center) + 1, cells - 1), center % 1
 
     out = np.zeros((height, width))
     for y, x in np.ndindex(height, width):
@@ -180,7 +180,7 @@ def test_curves_carry_their_values(axes):
     places, values = np.array([1, 5, 10]), np.array([0.9, 0.8, 0.6])
     draw_curves(axes, places, {"cat": values, "$dog": values / 2})
     assert [line.get_ydata().tolist() for line in axes.lines] == [values.tolist(), (values / 2).tolist()]
-    assert [to_hex(line.get_color()) for line in axes.lines] == list(CONCEPT_COLOURS[:2])
+    assert [to_hex(line.get_color()) for line in axes.lines] == list(CONCEPT_COLORS[:2])
     axes.figure.canvas.draw()  # a dollar sign alone would be an error of mathematics
     with pytest.raises(InputError, match="`cat` must have shape"):
         draw_curves(axes, places, {"cat": values[:2]})
@@ -218,8 +218,8 @@ def test_tree_shows_merges_clusters_and_leaves(axes):
         [[2, 0], [2, 4], [3, 4], [3, 0]],
         [[0.5, 1], [0.5, 10], [2.5, 10], [2.5, 4]],
     ]
-    colours = [to_hex(colour) for colour in axes.collections[0].get_colors()]
-    assert len(set(colours)) == 3  # two clusters, and the merge above them
+    colors = [to_hex(color) for color in axes.collections[0].get_colors()]
+    assert len(set(colors)) == 3  # two clusters, and the merge above them
     assert sorted(bar.get_x() + bar.get_width() / 2 for bar in axes.containers[0]) == [0, 1, 3]  # the cats
 
 
@@ -227,7 +227,7 @@ def test_leaves_of_concepts_that_are_not_named_are_pale(axes):
     links = link(np.array([[0.0], [1.0], [10.0]]))
     draw_tree(axes, links, np.zeros(3, int), ["cat", "dog", "emu"], concepts=["dog"])
     dog, others = axes.containers
-    assert (len(dog), len(others)) == (1, 2) and to_hex(dog[0].get_facecolor()) == CONCEPT_COLOURS[0]
+    assert (len(dog), len(others)) == (1, 2) and to_hex(dog[0].get_facecolor()) == CONCEPT_COLORS[0]
     assert {to_hex(bar.get_facecolor()) for bar in others} == {OTHERS}
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["dog", "2 other concepts"]
 
@@ -250,7 +250,7 @@ def test_strip_shows_photos_frames_and_what_is_missing():
     plt.close(figure)
 
 
-def test_mixtures_colour_their_regions_and_number_their_components(axes):
+def test_mixtures_color_their_regions_and_number_their_components(axes):
     rng = np.random.default_rng(0)
     left, right = rng.normal(size=(30, 2)), rng.normal(size=(30, 2)) + 20
     points, labels = np.vstack([left, right]), ["dog"] * 30 + ["cat"] * 30
@@ -258,9 +258,9 @@ def test_mixtures_colour_their_regions_and_number_their_components(axes):
     draw_concept_regions(axes, points, mixtures, concepts=["bird", "cat", "dog"])
     regions = axes.images[0]
     shown = [to_hex(regions.cmap(regions.norm(regions.get_array()[row, column]))) for row, column in ((0, 0), (-1, -1))]
-    assert shown == [CONCEPT_COLOURS[2], CONCEPT_COLOURS[1]]  # dogs lie lower left
-    assert [to_hex(patch.get_edgecolor()) for patch in axes.patches] == [CONCEPT_COLOURS[1], CONCEPT_COLOURS[2]]
-    assert [to_hex(text.get_color()) for text in axes.texts] == [CONCEPT_COLOURS[1], CONCEPT_COLOURS[2]]
+    assert shown == [CONCEPT_COLORS[2], CONCEPT_COLORS[1]]  # dogs lie lower left
+    assert [to_hex(patch.get_edgecolor()) for patch in axes.patches] == [CONCEPT_COLORS[1], CONCEPT_COLORS[2]]
+    assert [to_hex(text.get_color()) for text in axes.texts] == [CONCEPT_COLORS[1], CONCEPT_COLORS[2]]
     ellipse = axes.patches[list(mixtures).index("cat")]
     np.testing.assert_allclose(ellipse.center, right.mean(axis=0), atol=1e-6)
     sizes = np.sqrt(np.linalg.eigvalsh(np.cov(right.T, ddof=0)))
@@ -275,10 +275,10 @@ def test_the_ground_of_a_concept_that_is_not_named_is_pale_and_many_have_no_elli
     draw_concept_regions(axes, points, fit_mixtures(points, labels, 1), concepts=["concept 00"])
     regions = axes.images[0]
     shown = [to_hex(regions.cmap(regions.norm(regions.get_array()[place, place]))) for place in (0, -1)]
-    assert shown == [CONCEPT_COLOURS[0], OTHERS] and not axes.patches
+    assert shown == [CONCEPT_COLORS[0], OTHERS] and not axes.patches
 
 
-def test_a_mixture_without_labels_colours_its_components(axes):
+def test_a_mixture_without_labels_colors_its_components(axes):
     rng = np.random.default_rng(0)
     points = np.vstack([rng.normal(size=(30, 2)), rng.normal(size=(30, 2)) + 20])
     mixture = fit_mixture(points, 2, drop=0.0)
@@ -304,8 +304,8 @@ def test_clusters_are_marked_by_the_tree_and_not_by_its_heights(axes, method):
     points = np.vstack([corners, corners + 5])
     links = link(points, method=method)
     draw_tree(axes, links, np.repeat([0, 1], 4), ["cat"] * 8, concepts=["cat"])
-    colours = [to_hex(colour) for colour in axes.collections[0].get_colors()]
-    assert len(colours) == 7 and sorted(colours.count(colour) for colour in set(colours)) == [1, 3, 3]
+    colors = [to_hex(color) for color in axes.collections[0].get_colors()]
+    assert len(colors) == 7 and sorted(colors.count(color) for color in set(colors)) == [1, 3, 3]
 
 
 def test_all_in_one_cluster_is_drawn(axes):

@@ -75,14 +75,14 @@ def make_run(photos, channels=6):
     rows = [(item.image, pair.concept) for item in photos.items for pair in item.pairs]
     n, concepts = len(rows), np.array([concept for _, concept in rows])
     ok = np.arange(n) % 7 != 6
-    centres = 5 * rng.normal(size=(len(CONCEPTS), channels))
+    centers = 5 * rng.normal(size=(len(CONCEPTS), channels))
     index = np.array([CONCEPTS.index(concept) for concept in concepts], int)
     columns = {}
     for layer in LAYERS:
         iou = np.where(rng.random(n) < 0.2, 0.0, rng.random(n))
         columns["iou", layer] = np.where(ok, iou, np.nan)
         columns["status", layer] = np.where(ok, "ok", "mask_empty")
-        found = (centres[index] + rng.normal(size=(n, channels))).astype("float32")
+        found = (centers[index] + rng.normal(size=(n, channels))).astype("float32")
         found[~ok] = np.nan
         columns["vectors", layer] = found
         columns["responses", layer] = (3 * rng.normal(size=(n, 4, 5))).astype("float16")
@@ -199,7 +199,7 @@ def test_another_layer_redraws_map_matrix_and_examples(tab, run):
     assert after[2].startswith(f"IoU {run.column('iou', LAYERS[other])[row]:.2f}")
 
 
-def test_legend_hides_concepts_and_colours_change(tab):
+def test_legend_hides_concepts_and_colors_change(tab):
     def pixels():
         return tab.evaluate("document.getElementById('map-canvas').toDataURL()")
 

@@ -8,11 +8,11 @@ from jax import export
 
 from loce_jax.analysis.neighbors import blocked
 from loce_jax.analysis.neighbors.interclass import find_contacts
-from loce_jax.analysis.neighbors.nearest import nearest_neighbours
+from loce_jax.analysis.neighbors.nearest import nearest_neighbors
 from loce_jax.solver import SolverOptions, project
-from loce_jax.solver.xla import solve_together
 from loce_jax.solver.ridge.newton import Setting
 from loce_jax.solver.whitening import Whitening, _measure
+from loce_jax.solver.xla import solve_together
 
 CELLS, VECTORS, WHITENING = jnp.zeros((2, 3, 4, 16)), jnp.zeros((5, 16)), Whitening(jnp.zeros(16), jnp.eye(16))
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -36,7 +36,7 @@ def calls():
         for name in PROGRAMS:
             patch.setattr(blocked, name, watch(name))
         for metric in ("cosine", "euclidean"):
-            nearest_neighbours(vectors, 10, metric=metric)
+            nearest_neighbors(vectors, 10, metric=metric)
         find_contacts(vectors, np.arange(len(vectors)) % 3)
     return seen
 

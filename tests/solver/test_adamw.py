@@ -30,9 +30,9 @@ def test_agrees_with_float64():
 
 
 def test_agrees_with_optax_up_to_its_rounding():
-    optimiser, vector = optax.adamw(0.1, weight_decay=0.01), jnp.ones(7)
-    state = optimiser.init(vector)
+    optimizer, vector = optax.adamw(0.1, weight_decay=0.01), jnp.ones(7)
+    state = optimizer.init(vector)
     for slope in SLOPES:
-        update, state = optimiser.update(jnp.asarray(slope), state, vector)
+        update, state = optimizer.update(jnp.asarray(slope), state, vector)
         vector = optax.apply_updates(vector, update)
     np.testing.assert_allclose(walk(), np.asarray(vector), atol=1e-4)

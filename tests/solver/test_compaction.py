@@ -9,8 +9,8 @@ import pytest
 
 from loce_jax import SolverOptions, Statistics, Status, solve
 from loce_jax.solver import xla as devices
-from loce_jax.solver.xla import solve_together
 from loce_jax.solver.ridge.newton import Ridge, Setting
+from loce_jax.solver.xla import solve_together
 
 IMAGES, CONCEPTS, TARGET = 40, 3, (20, 20)
 RIDGE = SolverOptions.ridge(0.01)

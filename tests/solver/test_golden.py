@@ -14,7 +14,7 @@ import json
 import numpy as np
 import pytest
 
-from loce_jax import SolverOptions, overlap, quantise, soft_target, solve
+from loce_jax import SolverOptions, overlap, quantize, soft_target, solve
 from loce_jax.solver.project import enlarge
 
 CASES = [
@@ -63,7 +63,7 @@ def reference_losses(solution, objective):
 
 
 def measured(solution, masks):
-    projections = quantise(np.asarray(enlarge(solution.responses, EIGHT_BIT), float))
+    projections = quantize(np.asarray(enlarge(solution.responses, EIGHT_BIT), float))
     return projections, np.array([overlap(p, m) for p, m in zip(projections, masks, strict=True)])
 
 
@@ -74,7 +74,7 @@ def test_soft_targets_are_the_references(masks):
 
 
 def rounded_otherwise(activations):
-    """Each activation and its neighbours among the float32 numbers: nine ways to round what the network computed."""
+    """Each activation and its neighbors among the float32 numbers: nine ways to round what the network computed."""
     rng = np.random.default_rng(0)
     yield activations
     for _ in range(8):
@@ -155,7 +155,7 @@ def test_engine_end_to_end(shared):
     """The reference's engine on six images, two layers, stored masks: vectors, 8-bit projections and IoU.
 
     It solved each concept in batches of 4; concept 3 has six images, so its last two were a batch of 2.
-    A grey level rounded the other way may turn one pixel, which is more than 1e-5 of these small images.
+    A gray level rounded the other way may turn one pixel, which is more than 1e-5 of these small images.
     """
     with np.load(shared("golden", "e2e.npz")) as data:
         golden = dict(data)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.transform import resize
 
-from loce_jax import overlap, quantise
+from loce_jax import overlap, quantize
 
 
 def overlap_slowly(logits, mask):
@@ -23,22 +23,22 @@ def test_agrees_with_the_slow_twin(seed, size):
     logits = np.cumsum(np.cumsum(rng.normal(size=(100, 100)), axis=0), axis=1) / 50
     mask = np.zeros(size, bool)
     mask[10:40, 20:60] = True
-    assert overlap(quantise(logits), mask) == pytest.approx(overlap_slowly(logits, mask), abs=1e-9)
+    assert overlap(quantize(logits), mask) == pytest.approx(overlap_slowly(logits, mask), abs=1e-9)
 
 
-def test_quantisation_truncates_and_never_reaches_255():
-    assert quantise(np.array([[-np.inf, -1e9, 0.0, 1e9]])).tolist() == [[0, 0, 127, 254]]
+def test_quantization_truncates_and_never_reaches_255():
+    assert quantize(np.array([[-np.inf, -1e9, 0.0, 1e9]])).tolist() == [[0, 0, 127, 254]]
 
 
 def test_undecided_is_off():
-    assert overlap(quantise(np.zeros((4, 4))), np.ones((8, 8), bool)) == 0
+    assert overlap(quantize(np.zeros((4, 4))), np.ones((8, 8), bool)) == 0
     assert overlap(np.full((4, 4), 0.501), np.ones((8, 8), bool)) == 1
 
 
 def test_plain_and_paper_differ_between_one_half_and_128_of_255():
     logits = np.full((4, 4), 0.004)
     mask = np.ones((8, 8), bool)
-    assert overlap(quantise(logits), mask) == 0
+    assert overlap(quantize(logits), mask) == 0
     assert overlap(1 / (1 + np.exp(-logits)), mask) == 1
 
 

@@ -12,8 +12,8 @@ from sklearn.linear_model import LogisticRegression
 from loce_jax import InputError, SolverOptions, Statistics, Status, project, solve
 from loce_jax.resampling import bilinear_matrix
 from loce_jax.solver.ridge.curvature import apply_bands, couple
-from loce_jax.solver.xla import resize_matrices
 from loce_jax.solver.ridge.newton import Point, Ridge, Setting, descend, prepare, start
+from loce_jax.solver.xla import resize_matrices
 
 FEW = (6, 5), (13, 11), 4  # layer's grid, target's grid, channels: fewer than cells
 MANY = (3, 4), (10, 9), 40  # more than cells
@@ -25,8 +25,8 @@ def make_batch(shape, n=4, seed=0):
     grid, target, channels = shape
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[: target[0], : target[1]]
-    centre, radius = rng.uniform(3, 8, (n, 2, 1, 1)), rng.uniform(2, 3, (n, 1, 1))
-    masks = np.clip(radius - np.hypot(y - centre[:, 0], x - centre[:, 1]) + 0.5, 0, 1)
+    center, radius = rng.uniform(3, 8, (n, 2, 1, 1)), rng.uniform(2, 3, (n, 1, 1))
+    masks = np.clip(radius - np.hypot(y - center[:, 0], x - center[:, 1]) + 0.5, 0, 1)
     coarse = np.stack([enlarge_slowly(mask[..., None], grid)[..., 0] for mask in masks])
     mixing = rng.normal(size=(channels, channels)) * np.geomspace(3, 0.3, channels)
     activations = rng.normal(size=(n, *grid, channels)) @ mixing + coarse[..., None] * rng.normal(size=channels)
@@ -34,7 +34,7 @@ def make_batch(shape, n=4, seed=0):
 
 
 def enlarge_slowly(image, size):
-    """Every channel, pixel by pixel; beyond the outermost centres the border's value holds."""
+    """Every channel, pixel by pixel; beyond the outermost centers the border's value holds."""
     return np.einsum("YXyx,yxc->YXc", taps_slowly(image.shape[:2], size), image)
 
 

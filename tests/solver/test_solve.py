@@ -18,8 +18,8 @@ def make_batch(seed, n=3):
     """Activations with a planted direction per sample, and soft blob masks, never empty and never full."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[: TARGET[0], : TARGET[1]]
-    centre, radius = rng.uniform(2, 6, (n, 2, 1, 1)), rng.uniform(1.5, 2.5, (n, 1, 1))
-    masks = np.clip(radius - np.hypot(y - centre[:, 0], x - centre[:, 1]) + 0.5, 0, 1).astype("float32")
+    center, radius = rng.uniform(2, 6, (n, 2, 1, 1)), rng.uniform(1.5, 2.5, (n, 1, 1))
+    masks = np.clip(radius - np.hypot(y - center[:, 0], x - center[:, 1]) + 0.5, 0, 1).astype("float32")
     return rng.normal(size=(n, *GRID, CHANNELS)).astype("float32"), masks
 
 
@@ -50,7 +50,7 @@ def solve_slowly(activations, mask, objective, start, *, steps=50, lr=0.1, decay
 
 
 def enlarge_channel(image, size):
-    """One channel, pixel by pixel; beyond the outermost centres the border's value holds."""
+    """One channel, pixel by pixel; beyond the outermost centers the border's value holds."""
     (h, w), (H, W) = image.shape, size
     out = np.zeros(size)
     for Y in range(H):
@@ -79,7 +79,7 @@ def test_matches_the_slow_twin(seed, start):
 
 
 @pytest.mark.parametrize("objective", ["mse", "mae"])
-def test_penalised_objectives_match_the_slow_twin(objective):
+def test_penalized_objectives_match_the_slow_twin(objective):
     """Loss only: the L1 slope's sign flips on rounding when a weight passes 0, so weights may differ by one step.
 
     Until the first of them passes 0 the losses agree to rounding; afterwards to a step's share of the L1 norm.

@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 
 from loce_jax import SolverOptions, Statistics, solve
+from loce_jax.solver.cpu.compiling import kept
+from loce_jax.solver.cpu.loss_and_grad import make_room, sigmoid
+from loce_jax.solver.cpu.simd import LANES, load, store, whole
 from loce_jax.solver.cpu.solve import matvec as cells
 from loce_jax.solver.cpu.solve import solve as cpu
-from loce_jax.solver.gpu.dispatch import dispatch as gpu
-from loce_jax.solver.cpu.compiling import kept
 from loce_jax.solver.cpu.solve import solve_on_cores
-from loce_jax.solver.xla import solve_together
 from loce_jax.solver.gpu.dispatch import agrees_with_xla, solve_by_kernel
-from loce_jax.solver.cpu.simd import LANES, load, store, whole
+from loce_jax.solver.gpu.dispatch import dispatch as gpu
 from loce_jax.solver.losses import OBJECTIVES
-from loce_jax.solver.cpu.loss_and_grad import make_room, sigmoid
 from loce_jax.solver.ridge.newton import Setting
 from loce_jax.solver.solution import Status
+from loce_jax.solver.xla import solve_together
 
 GRIDS = {"odd": (5, 7, 13), "one cell": (1, 1, 3), "one row": (1, 6, 4), "finer than the target": (23, 30, 2)}
 
@@ -33,8 +33,8 @@ def samples(grid, *, n=3, k=2, target=(19, 21)):
     rng = np.random.default_rng(0)
     h, w, c = grid
     y, x = np.mgrid[: target[0], : target[1]]
-    centre, radius = rng.uniform(6, 12, (n, k, 2, 1, 1)), rng.uniform(3, 5, (n, k, 1, 1))
-    masks = np.clip(radius - np.hypot(y - centre[:, :, 0], x - centre[:, :, 1]) + 0.5, 0, 1).astype("float32")
+    center, radius = rng.uniform(6, 12, (n, k, 2, 1, 1)), rng.uniform(3, 5, (n, k, 1, 1))
+    masks = np.clip(radius - np.hypot(y - center[:, :, 0], x - center[:, :, 1]) + 0.5, 0, 1).astype("float32")
     start = rng.normal(size=(n, k, c)).astype("float32") * 0.1
     return rng.normal(size=(n, h, w, c)).astype("float32"), masks, np.ones((n, k), bool), start
 

@@ -1,4 +1,4 @@
-"""A layer's statistics: whole or in parts the same, and coordinates as levelled as asked."""
+"""A layer's statistics: whole or in parts the same, and coordinates as leveled as asked."""
 
 import functools as ft
 import inspect
@@ -52,7 +52,7 @@ def test_images_that_are_not_finite_are_left_out():
 
 
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
-def test_variances_are_levelled_by_the_power_asked_for(power):
+def test_variances_are_leveled_by_the_power_asked_for(power):
     activations = make_activations(n=200)
     whitening = Statistics.of(activations).whitening(power)
     pixels = activations.reshape(-1, 5).astype(float)

@@ -14,8 +14,8 @@ from loce_jax import InputError, open_run
 from loce_jax.cli import main
 from loce_jax.store import RunWriter, place_at
 from loce_jax.store.local_storage import HALVES
-from tests.support.small_coco import arguments, draw
 from tests.store.test_store import LAYERS, PLAN, columns_of, contents, rows_of, write
+from tests.support.small_coco import arguments, draw
 
 
 @pytest.fixture

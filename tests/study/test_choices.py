@@ -8,21 +8,16 @@ import pytest
 
 from loce_jax import open_run
 from loce_jax.analysis.clustering.cut import STRICT, Recipe, cluster, group_size
+from loce_jax.analysis.embedding import Embedding2D
 from loce_jax.analysis.metrics.comparison import rank_agreement
-from loce_jax.analysis.mixtures.gaussian import likeliest_component
 from loce_jax.analysis.metrics.purity import cluster_purity
 from loce_jax.analysis.metrics.quality import describe_quality
-from loce_jax.analysis.embedding import Embedding2D
+from loce_jax.analysis.mixtures.gaussian import likeliest_component
 from loce_jax.analysis.sampling import subset
 from loce_jax.checks import InputError
 from loce_jax.cli import main
 from loce_jax.store import LayerRows, RunWriter, place_at
-from loce_jax.study.selection import layer_analysis as subjects
-from loce_jax.study.selection.embeddings import find_layers_of_all, gather
-from loce_jax.study.steps.clusters import study_clusters
-from loce_jax.study.steps.compare import study_compare
-from loce_jax.study.steps.confusion import study_confusion
-from loce_jax.study.steps.map import study_map
+from loce_jax.study.analyze import analyze
 from loce_jax.study.options import (
     Clustering,
     ClusterOptions,
@@ -33,14 +28,19 @@ from loce_jax.study.options import (
     SubconceptOptions,
 )
 from loce_jax.study.results.step_result import write_outcome
+from loce_jax.study.selection import layer_analysis as subjects
+from loce_jax.study.selection.embeddings import find_layers_of_all, gather
+from loce_jax.study.selection.layer_analysis import Subject, make_subjects, recipe_of
 from loce_jax.study.selection.photos import Photos
+from loce_jax.study.steps.clusters import study_clusters
+from loce_jax.study.steps.compare import study_compare
+from loce_jax.study.steps.confusion import study_confusion
+from loce_jax.study.steps.map import study_map
 from loce_jax.study.steps.quality import study_quality
 from loce_jax.study.steps.retrieval import study_retrieval
 from loce_jax.study.steps.separation import study_separation
 from loce_jax.study.steps.stats import study_stats
-from loce_jax.study.analyze import analyse
 from loce_jax.study.steps.subconcepts import study_subconcepts
-from loce_jax.study.selection.layer_analysis import Subject, make_subjects, recipe_of
 
 NAMES = ("cat", "dog", "emu")
 N = 90
@@ -205,7 +205,7 @@ def test_layers_without_a_row_in_common_lose_only_what_compares_them(run, tmp_pa
     apart = early.take(np.arange(40)), late.take(np.arange(40, N))
     nothing = np.zeros(0, int)
     looked_at = [Subject(run, cloud, Photos(run, None), common=nothing) for cloud in apart]
-    found = json.loads(analyse(looked_at, tmp_path, steps=("clusters", "suspects")).read_text())
+    found = json.loads(analyze(looked_at, tmp_path, steps=("clusters", "suspects")).read_text())
     for layer in run.layers:
         assert "no row is good at all of them" in found["steps"][layer]["clusters"]["not done"]
         assert "suspects" in found["steps"][layer]["suspects"]
@@ -256,7 +256,7 @@ def test_what_lies_in_each_cluster_is_in_files(run, tmp_path):
             mine = clusters.labels == number - 1
             np.testing.assert_allclose(centroids["raw"][i], vectors[mine].mean(axis=0))
             units = vectors[mine] / np.sqrt((vectors[mine] ** 2).sum(axis=1, keepdims=True))
-            np.testing.assert_allclose(centroids["normalised"][i], units.mean(axis=0))
+            np.testing.assert_allclose(centroids["normalized"][i], units.mean(axis=0))
             for concept in NAMES:
                 assert float(shares[i][concept]) == pytest.approx(np.mean(labels[mine] == concept))
             strongest = sorted(range(6), key=lambda channel: -centroids["raw"][i][channel])[:3]
@@ -303,8 +303,8 @@ def test_the_papers_weights_can_be_asked_for(tmp_path, monkeypatch):
 def test_maps_of_other_options_are_kept_side_by_side(run, monkeypatch):
     cloud = gather(run, ["early"])
 
-    def look_at(neighbours):
-        return Subject(run, cloud, Photos(run, None), options=StudyOptions(map=MapOptions(neighbours)))
+    def look_at(neighbors):
+        return Subject(run, cloud, Photos(run, None), options=StudyOptions(map=MapOptions(neighbors)))
 
     first, second = look_at(5).map, look_at(20).map
     assert np.abs(first.points - second.points).max() > 0.1
@@ -364,7 +364,7 @@ def printed(capsys, *arguments):
         ("stats", ["best_layer: mean_iou "]),
         ("clusters", ["purity: ", "repeated: seeds 1,", "dense_regions: clusters ", "predictions: centroids "]),
         ("map", ["method: umap", "without_labels: components "]),
-        ("confusion", ["neighbours: error ", "components: error "]),
+        ("confusion", ["neighbors: error ", "components: error "]),
         ("suspects", ["suspects: ", "expected_by_chance: "]),
         ("separation", ["trimmed: 5 %", "mean separation: "]),
     ],
@@ -387,7 +387,7 @@ def test_numbers_say_what_they_were_made_with(run, tmp_path):
 
 
 def test_what_one_step_is_told_the_others_hear(run):
-    chosen = {"clusters": ClusterOptions(preset="strict", repeats=1), "map": MapOptions(neighbours=4)}
+    chosen = {"clusters": ClusterOptions(preset="strict", repeats=1), "map": MapOptions(neighbors=4)}
     told, untold = one(run, **chosen), one(run)
     size = group_size(STRICT.share, N)
     assert study_clusters(told).metrics["group_size"] == size != study_clusters(untold).metrics["group_size"]
@@ -395,7 +395,7 @@ def test_what_one_step_is_told_the_others_hear(run):
         kind: not np.array_equal(found["matrix"], study_confusion(untold).metrics[kind]["matrix"])
         for kind, found in study_confusion(told).metrics.items()
     }
-    assert differs == {"neighbours": False, "centroids": False, "clusters": True, "components": True}
+    assert differs == {"neighbors": False, "centroids": False, "clusters": True, "components": True}
     spaces = study_quality(told).metrics, study_quality(untold).metrics
     assert spaces[0]["vectors"] == spaces[1]["vectors"] and spaces[0]["map"] != spaces[1]["map"]
 

@@ -9,21 +9,21 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from loce_jax import open_run
-from loce_jax.plots.combined import colour_projection
-from loce_jax.plots.palette import CONCEPT_COLOURS
+from loce_jax.plots.combined import color_projection
+from loce_jax.plots.palette import CONCEPT_COLORS
 from loce_jax.store import LayerRows, RunWriter, place_at
+from loce_jax.study.options import ClusterOptions, OutlierOptions, RetrievalOptions, StudyOptions
 from loce_jax.study.selection.embeddings import gather
+from loce_jax.study.selection.layer_analysis import Subject
+from loce_jax.study.selection.photos import Photos
+from loce_jax.study.steps.cluster_examples import draw_members
 from loce_jax.study.steps.clusters import study_clusters
 from loce_jax.study.steps.confusion import study_confusion
 from loce_jax.study.steps.map import study_map
-from loce_jax.study.steps.cluster_examples import draw_members
-from loce_jax.study.options import ClusterOptions, OutlierOptions, RetrievalOptions, StudyOptions
 from loce_jax.study.steps.outliers import study_outliers
-from loce_jax.study.selection.photos import Photos
 from loce_jax.study.steps.retrieval import study_query, study_retrieval
 from loce_jax.study.steps.separation import study_separation
 from loce_jax.study.steps.stats import study_stats
-from loce_jax.study.selection.layer_analysis import Subject
 
 # Of Pascal VOC, whose numbers 10 to 15 are no numbers of COCO, and 7 another's (quirk 52 of the released code).
 VOC = ("bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog", "horse", "sofa")
@@ -113,18 +113,18 @@ def test_retrieval_has_one_list_of_names_and_room_for_its_curves(many):
     assert min(axes.get_position().height for axes in (first, second)) > 0.7
 
 
-def test_concepts_in_view_have_different_colours(voc):
+def test_concepts_in_view_have_different_colors(voc):
     """By their number in the data set the ninth would look like the first."""
     chosen = (VOC[0], VOC[8], VOC[2], VOC[10])
     subject = look_at(voc, chosen)
     (tree,) = study_clusters(subject).figures["tree"].axes
-    colours = {to_hex(bars[0].get_facecolor()) for bars in tree.containers}
-    assert colours == set(CONCEPT_COLOURS[:4])
+    colors = {to_hex(bars[0].get_facecolor()) for bars in tree.containers}
+    assert colors == set(CONCEPT_COLORS[:4])
     plain, ground, *_ = study_map(subject).figures["map"].axes
-    assert {to_hex(np.asarray(points.get_facecolor())[0]) for points in plain.collections} == colours
-    assert {to_hex(patch.get_edgecolor()) for patch in ground.patches} <= colours
+    assert {to_hex(np.asarray(points.get_facecolor())[0]) for points in plain.collections} == colors
+    assert {to_hex(patch.get_edgecolor()) for patch in ground.patches} <= colors
     assert {to_hex(line.get_color()) for line in study_retrieval(subject).figures["retrieval"].axes[0].lines[1:]} == (
-        colours
+        colors
     )
 
 
@@ -204,15 +204,15 @@ def test_each_measure_keeps_to_its_metric(voc):
     assert changed < 0.9 * plain
 
 
-@pytest.mark.parametrize(("response", "colour"), [(-9.0, (0, 0, 255)), (0.0, (255, 254, 254)), (9.0, (255, 0, 0))])
-def test_a_cluster_shows_the_evidence_it_has(tmp_path, response, colour):
+@pytest.mark.parametrize(("response", "color"), [(-9.0, (0, 0, 255)), (0.0, (255, 254, 254)), (9.0, (255, 0, 0))])
+def test_a_cluster_shows_the_evidence_it_has(tmp_path, response, color):
     """Quirk 39: stretched to its own range, some pixel of a projection without any evidence would be on."""
     run = write_run(tmp_path, VOC[:2], responses=response)
     for layers in (1, 2):  # joined, the mean over layers of different grids
         subject = look_at(run, layers=layers)
         mean = np.asarray(study_clusters(subject).figures["clusters"].axes[0].images[0].get_array())
         assert mean.shape[:2] == (2, 2 + layers)
-        assert np.abs(mean.astype(int) - colour).max() <= 1
+        assert np.abs(mean.astype(int) - color).max() <= 1
 
 
 @pytest.mark.parametrize("concepts", [VOC[:1], VOC])
@@ -235,4 +235,4 @@ def test_the_mean_projection_is_that_of_the_members(voc, tmp_path):
     run.responses = lambda layer: responses.astype(np.float16)
     figure = draw_members(subject, *subject.clusters)
     expected = (1 / (1 + np.exp(-responses.astype(np.float16).astype(float)))).mean(axis=0)
-    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), colour_projection(expected))
+    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), color_projection(expected))

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from loce_jax import SolverOptions, open_run
-from loce_jax.analysis.outliers import find_outliers
 from loce_jax.analysis.metrics.retrieval import precision_at, rank
 from loce_jax.analysis.metrics.separation import pairwise_separation
+from loce_jax.analysis.outliers import find_outliers
 from loce_jax.checks import InputError
 from loce_jax.cli import main
 from loce_jax.pipeline.plan import make_plan
@@ -18,13 +18,13 @@ from loce_jax.pipeline.run import run_plan
 from loce_jax.pipeline.sources import ScenesSource
 from loce_jax.store import LayerRows, RunWriter, find_derived, keep_derived, place_at
 from loce_jax.study import analyze as steps
-from loce_jax.study.selection import layer_analysis as subject
-from loce_jax.study.selection.embeddings import find_layers, gather
+from loce_jax.study.analyze import analyze
 from loce_jax.study.options import Look
 from loce_jax.study.results.step_result import safe
-from loce_jax.study.selection.photos import Photos
-from loce_jax.study.analyze import analyse
+from loce_jax.study.selection import layer_analysis as subject
+from loce_jax.study.selection.embeddings import find_layers, gather
 from loce_jax.study.selection.layer_analysis import Subject
+from loce_jax.study.selection.photos import Photos
 from tests.support.tiny import tiny_network
 
 LAYERS = ("shallow", "deep")
@@ -34,14 +34,14 @@ HOSTILE = "=cmd|' /C calc'!A0 $\\frac{ & ../../x"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A run of 40 scenes at two layers of colour statistics."""
+    """A run of 40 scenes at two layers of color statistics."""
     out = tmp_path_factory.mktemp("study") / "run"
     run_plan(make_plan(tiny_network(), LAYERS, ScenesSource(count=40), SolverOptions(num_steps=20)), out)
     return out
 
 
 @pytest.fixture(scope="module")
-def analysed(folder, tmp_path_factory):
+def analyzed(folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("study") / "analysis"
     assert main(["analyze", str(folder), "--out", str(out), "--steps.clusters.repeats", "3"]) == 0
     return out
@@ -55,8 +55,8 @@ def cloud_of(folder, layer="deep"):
     return gather(open_run(folder), [layer])
 
 
-def test_every_step_of_every_layer_is_in_the_metrics(analysed):
-    found = numbers_of(analysed)
+def test_every_step_of_every_layer_is_in_the_metrics(analyzed):
+    found = numbers_of(analyzed)
     assert set(found["steps"]) == set(LAYERS)
     for layer in LAYERS:
         assert set(found["steps"][layer]) == set(steps.STEPS)
@@ -64,26 +64,26 @@ def test_every_step_of_every_layer_is_in_the_metrics(analysed):
     assert set(found["best_layer"].values()) <= set(LAYERS) and found["compare"]["pairs"] > 0
 
 
-def test_numbers_are_those_of_the_analyses(folder, analysed):
-    found, cloud = numbers_of(analysed)["steps"]["deep"], cloud_of(folder)
+def test_numbers_are_those_of_the_analyses(folder, analyzed):
+    found, cloud = numbers_of(analyzed)["steps"]["deep"], cloud_of(folder)
     separation = pairwise_separation(cloud.vectors, cloud.labels)
     assert found["separation"]["concepts"] == list(separation.concepts)
     np.testing.assert_array_equal(found["separation"]["separation"], separation.matrix)
     retrieved = precision_at(cloud.vectors, cloud.labels)
     np.testing.assert_array_equal(found["retrieval"]["precision"]["macro"], retrieved.precision.macro)
     predictions = found["clusters"]["predictions"]
-    assert list(predictions) == ["centroids", *(f"{k} neighbours" for k in (3, 5, 7, 9, 11))]
+    assert list(predictions) == ["centroids", *(f"{k} neighbors" for k in (3, 5, 7, 9, 11))]
     assert all(0 < share <= 1 for share in predictions.values())
     outliers = find_outliers(cloud.vectors, cloud.labels)
     strangest = [found["outliers"]["strangest"][concept][0][0] for concept in outliers.concepts]
     assert strangest == [cloud.rows[ranking[0]] for ranking in outliers.rankings]
 
 
-def test_tables_and_pictures_can_be_opened(analysed):
-    for path in analysed.rglob("*.csv"):
+def test_tables_and_pictures_can_be_opened(analyzed):
+    for path in analyzed.rglob("*.csv"):
         head, *rows = list(csv.reader(path.open(newline="", encoding="utf-8")))
         assert {len(row) for row in rows} <= {len(head)}, path
-    pictures = list(analysed.rglob("*.png"))
+    pictures = list(analyzed.rglob("*.png"))
     assert {path.stem for path in pictures} >= {
         "iou",
         "agreement",
@@ -95,10 +95,10 @@ def test_tables_and_pictures_can_be_opened(analysed):
     }
     for path in pictures:
         assert min(Image.open(path).size) > 100
-    assert not list(analysed.rglob("*.partial"))
+    assert not list(analyzed.rglob("*.partial"))
 
 
-def test_a_query_lists_its_neighbours_by_row_and_by_name(folder, tmp_path, capsys):
+def test_a_query_lists_its_neighbors_by_row_and_by_name(folder, tmp_path, capsys):
     run, cloud = open_run(folder), cloud_of(folder)
     row = int(cloud.rows[5])
     name = f"{run.table['image'][row]}:{run.table['concept'][row]}"
@@ -175,7 +175,7 @@ def test_recipes_are_compared_pair_by_pair_and_told_apart(folder, ridge, tmp_pat
 def test_a_ridge_run_is_studied_in_its_own_coordinates(ridge, tmp_path):
     run = open_run(ridge)
     looked_at = Subject(run, gather(run, ["deep"]), Photos(run, None))
-    analyse([looked_at], tmp_path, steps=("separation", "retrieval"))
+    analyze([looked_at], tmp_path, steps=("separation", "retrieval"))
     found, options = numbers_of(tmp_path), SolverOptions.ridge()
     told = f"strength {options.strength:g}, whitening {options.whitening:g}, balance {options.balance:g}"
     assert found["runs"][0]["recipe"] == f"ridge, {told}"
@@ -191,8 +191,8 @@ def test_compare_asks_for_two(folder, capsys):
 
 
 def test_layers_are_joined_to_one_cloud(folder, tmp_path):
-    assert main(["separation", str(folder), "--joined", "normalised", "--out", str(tmp_path)]) == 0
-    cloud = gather(open_run(folder), LAYERS, normalised=True)
+    assert main(["separation", str(folder), "--joined", "normalized", "--out", str(tmp_path)]) == 0
+    cloud = gather(open_run(folder), LAYERS, normalized=True)
     assert cloud.widths == (6, 9)
     np.testing.assert_allclose((cloud.vectors[:, :6] ** 2).sum(axis=1), 1, rtol=1e-6)
     found = numbers_of(tmp_path / "shallow + deep", "separation")
@@ -245,7 +245,7 @@ def test_a_run_in_an_object_store_is_studied_too(folder):
     assert len(place.names("derived")) == 1
 
 
-def test_without_its_data_set_a_run_is_analysed_without_photographs(folder, tmp_path, capsys, monkeypatch):
+def test_without_its_data_set_a_run_is_analyzed_without_photographs(folder, tmp_path, capsys, monkeypatch):
     def gone(record):
         raise InputError("`images` must be an existing folder.")
 
@@ -263,7 +263,7 @@ def test_a_step_that_cannot_be_done_does_not_stop_the_others(folder, tmp_path, m
     monkeypatch.setitem(steps.STEPS, "clusters", refuse)
     run = open_run(folder)
     looked_at = Subject(run, gather(run, ["deep"]), Photos(run, None))
-    analyse([looked_at], tmp_path, steps=("clusters", "separation"))
+    analyze([looked_at], tmp_path, steps=("clusters", "separation"))
     found = numbers_of(tmp_path)["steps"]["deep"]
     assert found["clusters"] == {"not done": "`vectors` must be others."} and "separation" in found["separation"]
 

@@ -1,6 +1,6 @@
 """Small networks of every family that the converter is tested on: ``CASES[name]() -> (module, (h, w))``.
 
-Weights are random, also the statistics of batch normalisation, so that nothing is 0 or 1 by accident.
+Weights are random, also the statistics of batch normalization, so that nothing is 0 or 1 by accident.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ TOKENS = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "
 VIT = TOKENS | {"image_size": 48, "patch_size": 16}
 
 
-def randomised(module: nn.Module, seed: int = 0) -> nn.Module:
+def randomized(module: nn.Module, seed: int = 0) -> nn.Module:
     """The module with random weights and statistics, none of them special."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -45,7 +45,7 @@ def family(name: str, size: tuple[int, int] = (48, 48)):
     def keep(build: Callable[[], Any]) -> Callable[[], Any]:
         def case():
             torch.manual_seed(0)
-            return randomised(build()), size
+            return randomized(build()), size
 
         CASES[name] = case
         return build

@@ -54,7 +54,7 @@ def first_tensor(output):
     return output
 
 
-def randomise(model, seed=0):
+def randomize(model, seed=0):
     """Random weights and BatchNorm statistics, nothing at its neutral start, and no signal that dies or explodes."""
     import torch
 
@@ -74,7 +74,7 @@ def randomise(model, seed=0):
                 normal(buffer, 0, 0.3)
             elif name.endswith("running_var"):
                 buffer.copy_(0.5 + torch.rand(buffer.shape, generator=generator))
-            elif name.endswith(("weight", "bias")):  # of a normalisation that is not trained
+            elif name.endswith(("weight", "bias")):  # of a normalization that is not trained
                 normal(buffer, 0.0 if name.endswith("bias") else 1.0, 0.3)
     return model.eval()
 
@@ -84,7 +84,7 @@ def make_model(case):
     import transformers
 
     config = getattr(transformers, case.config)(**case.options)
-    return randomise(getattr(transformers, case.model)(config))
+    return randomize(getattr(transformers, case.model)(config))
 
 
 def save(model, folder, **options):
@@ -95,7 +95,7 @@ def save(model, folder, **options):
 
 
 def hooked(model, paths, images, case):
-    """What the modules at `paths` return for normalised `images` [b h w 3]."""
+    """What the modules at `paths` return for normalized `images` [b h w 3]."""
     import torch
 
     found, hooks = {}, []
@@ -135,7 +135,7 @@ def differences(network, model, case, images=None):
     if images is None:
         images = np.random.default_rng(0).integers(0, 256, (2, *network.preprocess.size, 3), dtype=np.uint8)
     found = jax.jit(network.activations, static_argnums=2)(network.params, jnp.asarray(images), tuple(where))
-    expected = hooked(model, set(where.values()), network.preprocess.normalise(jnp.asarray(images)), case)
+    expected = hooked(model, set(where.values()), network.preprocess.normalize(jnp.asarray(images)), case)
     worst = {}
     for layer in layers:
         truth = on_grid(expected[where[layer.name]], layer, case.after)

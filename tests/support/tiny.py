@@ -8,7 +8,7 @@ SIZE = (48, 64)
 
 
 def tiny_network(*, broken_layer=None):
-    """Two layers of colour statistics on 8 x 8 cells; `broken_layer` returns NaN for images that are dark on top."""
+    """Two layers of color statistics on 8 x 8 cells; `broken_layer` returns NaN for images that are dark on top."""
 
     def forward(params, images, layers):
         b, h, w, _ = images.shape

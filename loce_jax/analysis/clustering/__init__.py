@@ -1,1 +1,1 @@
-"""TODO."""
+"""Clusters of embeddings: hierarchical trees and their cuts, dense regions, repeated clusterings, estimators."""

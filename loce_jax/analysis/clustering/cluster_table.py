@@ -24,7 +24,7 @@ class ClusterTable:
         probabilities: the same as shares of the cluster; rows sum to 1.
         top: the most common concept of each cluster, the first in `concepts` of equals.
         raw: mean of the members.
-        normalised: mean of the members scaled to length 1, layer by layer.  It is shorter than 1 where they disagree.
+        normalized: mean of the members scaled to length 1, layer by layer.  It is shorter than 1 where they disagree.
     """
 
     clusters: Int[np.ndarray, " k"]
@@ -33,7 +33,7 @@ class ClusterTable:
     probabilities: Float[np.ndarray, "k p"]
     top: tuple
     raw: Float[np.ndarray, "k c"]
-    normalised: Float[np.ndarray, "k c"]
+    normalized: Float[np.ndarray, "k c"]
 
 
 def tabulate(
@@ -52,7 +52,7 @@ def tabulate(
         widths: channels of the layers that the vectors are concatenations of; one layer if left out.
 
     >>> table = tabulate(np.array([[2.0, 0.0], [0.0, 4.0], [9.0, 9.0]]), ["cat", "dog", "dog"], np.array([0, 0, -1]))
-    >>> table.concepts, table.counts.tolist(), table.raw.tolist(), table.normalised.tolist()
+    >>> table.concepts, table.counts.tolist(), table.raw.tolist(), table.normalized.tolist()
     (('cat', 'dog'), [[1, 1]], [[1.0, 2.0]], [[0.5, 0.5]])
     """
     labels = check_cloud(vectors, labels)
@@ -64,14 +64,14 @@ def tabulate(
     np.add.at(counts, (rows, columns[kept]), 1)
     sizes = counts.sum(axis=1, keepdims=True)
     top = tuple(concepts[counts.argmax(axis=1)].tolist()) if len(ids) else ()
-    raw, normalised = (_sums(a[kept], rows, len(ids)) / sizes for a in (vectors, normalise(vectors, widths=widths)))
-    return ClusterTable(ids, tuple(concepts.tolist()), counts, counts / sizes, top, raw, normalised)
+    raw, normalized = (_sums(a[kept], rows, len(ids)) / sizes for a in (vectors, normalize(vectors, widths=widths)))
+    return ClusterTable(ids, tuple(concepts.tolist()), counts, counts / sizes, top, raw, normalized)
 
 
-def normalise(vectors: Float[np.ndarray, "n c"], *, widths: Sequence[int] | None = None) -> Float[np.ndarray, "n c"]:
+def normalize(vectors: Float[np.ndarray, "n c"], *, widths: Sequence[int] | None = None) -> Float[np.ndarray, "n c"]:
     """Every vector scaled to length 1, each layer of `widths` channels by itself, in float64; zeros stay zeros.
 
-    >>> normalise(np.array([[3.0, 4.0, 2.0], [0.0, 0.0, 5.0]]), widths=[2, 1]).tolist()
+    >>> normalize(np.array([[3.0, 4.0, 2.0], [0.0, 0.0, 5.0]]), widths=[2, 1]).tolist()
     [[0.6, 0.8, 1.0], [0.0, 0.0, 1.0]]
     """
     check_vectors(vectors)

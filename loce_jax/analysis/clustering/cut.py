@@ -69,7 +69,7 @@ class Clusters:
     Attributes:
         labels: the cluster of each embedding, from 0.
         nodes: the tree's node that each cluster is, with its merge's row plus the leaves; below that it is a leaf.
-        order: the leaves from left to right under the tree; those of a cluster are neighbours.
+        order: the leaves from left to right under the tree; those of a cluster are neighbors.
         tree: the linkage matrix.
         leaves: the leaf of each embedding.
     """

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from loce_jax.analysis.vectors import check_vectors
 from loce_jax.analysis.clustering.linkage import check_directions
 from loce_jax.analysis.neighbors.nearest import METRICS
+from loce_jax.analysis.vectors import check_vectors
 from loce_jax.checks import InputError, check_known
 
 
@@ -38,7 +38,7 @@ def density_clusters(
 
     Args:
         vectors: finite.
-        min_size: smallest cluster, at least 2; also the neighbours that measure the density.
+        min_size: smallest cluster, at least 2; also the neighbors that measure the density.
         metric: "euclidean" or "cosine".
 
     Source: Campello, Moulavi & Sander, "Density-based clustering based on hierarchical density estimates", 2013.

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, OneToOneFeatureMixin, T
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from loce_jax.analysis.clustering.cluster_table import normalise, tabulate
+from loce_jax.analysis.clustering.cluster_table import normalize, tabulate
 from loce_jax.analysis.clustering.cut import Recipe, cluster
 from loce_jax.analysis.neighbors.nearest import METRICS
 from loce_jax.checks import InputError, check_known
@@ -100,8 +100,8 @@ class CentroidClassifier(ClassifierMixin, BaseEstimator):
         """Shares of the concepts in the nearest cluster; columns follow `classes_`, rows sum to 1."""
         check_is_fitted(self)
         X = _validate(self, X, dtype=np.float64, reset=False)
-        queries = X if self.paper else normalise(X, widths=self.widths)
-        centroids = self.table_.normalised
+        queries = X if self.paper else normalize(X, widths=self.widths)
+        centroids = self.table_.normalized
         distances = cdist(queries, centroids) if self.metric == "euclidean" else cdist(queries, centroids, "cosine")
         distances[np.isnan(distances)] = np.inf
         found, rows = np.tile(self._shares, (len(X), 1)), np.isfinite(distances).any(axis=1)
@@ -121,7 +121,7 @@ class Whitener(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         x -> C^(-power / 2) (x - mean),   C = (1 - shrinkage) S + shrinkage * trace(S) / c * I,
 
     with S the covariance (divided by n - 1).  Power 1 makes the covariance of the training vectors the identity
-    (if shrinkage is 0), 0.5 goes half of the way and 0 only centres.  The root is symmetric (Mahalanobis or "ZCA"
+    (if shrinkage is 0), 0.5 goes half of the way and 0 only centers.  The root is symmetric (Mahalanobis or "ZCA"
     whitening): of all whitenings it moves the vectors least.  Directions in which C is 0, up to rounding, are mapped
     to 0, whatever the power.
 
@@ -152,10 +152,10 @@ class Whitener(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 raise InputError(f"`{name}` must be from 0 (nothing) to 1 (all of it), but got {value}. Try 0.5.")
         X = _validate(self, X, dtype=np.float64, ensure_min_samples=2)
         self.mean_ = X.mean(axis=0)
-        centred = X - self.mean_
+        centered = X - self.mean_
         c = X.shape[1]
-        covariance = (1 - self.shrinkage) * (centred.T @ centred) / (len(X) - 1)
-        covariance += self.shrinkage * (centred**2).sum() / (len(X) - 1) / c * np.eye(c)
+        covariance = (1 - self.shrinkage) * (centered.T @ centered) / (len(X) - 1)
+        covariance += self.shrinkage * (centered**2).sum() / (len(X) - 1) / c * np.eye(c)
         variances, self.directions_ = np.linalg.eigh(covariance)
         self.variances_ = np.where(variances > c * np.finfo(float).eps * variances[-1], variances, 0)
         return self

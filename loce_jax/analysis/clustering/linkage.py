@@ -6,8 +6,8 @@ Letters: n embeddings, c channels, m = n - 1 merges.
 import numpy as np
 from jaxtyping import Float
 
-from loce_jax.analysis.vectors import check_vectors
 from loce_jax.analysis.memory_limit import memory
+from loce_jax.analysis.vectors import check_vectors
 from loce_jax.checks import InputError, check_known
 
 METHODS = ("ward", "complete", "average", "single", "weighted", "centroid", "median")

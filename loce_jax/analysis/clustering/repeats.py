@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from loce_jax.analysis.vectors import check_cloud
 from loce_jax.analysis.clustering.cut import STRICT, Recipe, cluster
 from loce_jax.analysis.metrics.purity import cluster_purity
 from loce_jax.analysis.sampling import subset
+from loce_jax.analysis.vectors import check_cloud
 from loce_jax.checks import InputError
 
 

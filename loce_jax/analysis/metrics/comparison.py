@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from loce_jax.analysis.neighbors.nearest import METRICS, nearest_neighbors
 from loce_jax.analysis.vectors import check_vectors, unit_rows
-from loce_jax.analysis.neighbors.nearest import METRICS, nearest_neighbours
 from loce_jax.checks import InputError, check_known, check_shape
 
 _BLOCK = 4096  # pairs whose differences are held at once: 2048 channels are 64 MB
@@ -123,7 +123,8 @@ def distance_agreement(
 
     The distances between all n (n - 1) / 2 pairs of one cloud are correlated with those of the other.  Of more than
     1000 embeddings, half a million pairs are drawn with replacement.  The distances are those of
-    `loce_jax.analysis.neighbors.nearest`.  NaN with fewer than three embeddings or where all distances of a cloud are equal.
+    `loce_jax.analysis.neighbors.nearest`.  NaN with fewer than three embeddings or where all distances of a cloud are
+    equal.
 
     Source: Kriegeskorte, Mur & Bandettini, "Representational similarity analysis", Front. Syst. Neurosci. 2, 2008.
 
@@ -158,7 +159,7 @@ def distance_agreement(
 
 
 def linear_cka(first: Float[np.ndarray, "n c"], second: Float[np.ndarray, "m d"], *, unbiased: bool = False) -> float:
-    """Centred kernel alignment with linear kernels: how alike are two clouds up to rotation, scale and shift?
+    """Centered kernel alignment with linear kernels: how alike are two clouds up to rotation, scale and shift?
 
     With A and B the clouds less their means:
 
@@ -182,7 +183,7 @@ def linear_cka(first: Float[np.ndarray, "n c"], second: Float[np.ndarray, "m d"]
     _check_same_rows(first, second)
     if len(first) < (4 if unbiased else 2) or any((cloud == cloud[0]).all() for cloud in (first, second)):
         return np.nan
-    a, b = _centred(first), _centred(second)
+    a, b = _centered(first), _centered(second)
     alike = _hsic if unbiased else _squared_product
     norms = alike(a, a), alike(b, b)
     if min(norms) <= _ROUNDING / len(a) ** 2:
@@ -190,7 +191,7 @@ def linear_cka(first: Float[np.ndarray, "n c"], second: Float[np.ndarray, "m d"]
     return float(alike(a, b) / np.sqrt(norms[0] * norms[1]))
 
 
-def neighbour_agreement(
+def neighbor_agreement(
     first: Float[np.ndarray, "n c"],
     second: Float[np.ndarray, "m d"],
     k: int,
@@ -198,26 +199,26 @@ def neighbour_agreement(
     metric: str = "cosine",
     groups: Sequence | np.ndarray | None = None,
 ) -> float:
-    """Mean share of common neighbours: the Jaccard index of an embedding's `k` nearest in either cloud.
+    """Mean share of common neighbors: the Jaccard index of an embedding's `k` nearest in either cloud.
 
         mean over i of |N_i and M_i| / |N_i or M_i|
 
-    from 0 to 1, 1 for the same neighbours; by chance about ``k / (2 n)`` for k far below n.  Embeddings without any
-    possible neighbour are left out; NaN if all are.
+    from 0 to 1, 1 for the same neighbors; by chance about ``k / (2 n)`` for k far below n.  Embeddings without any
+    possible neighbor are left out; NaN if all are.
 
     Args:
         first: finite.
         second: of the same pairs in the same order, of any width.
         k: at least 1.
-        metric: see `loce_jax.analysis.neighbors.nearest.nearest_neighbours`, and so `groups`.
-        groups: one value a vector; vectors of the same group are no neighbours.
+        metric: see `loce_jax.analysis.neighbors.nearest.nearest_neighbors`, and so `groups`.
+        groups: one value a vector; vectors of the same group are no neighbors.
 
     >>> line = np.arange(5.0)[:, None]
-    >>> neighbour_agreement(line, 3 - 2 * line, 2, metric="euclidean")
+    >>> neighbor_agreement(line, 3 - 2 * line, 2, metric="euclidean")
     1.0
     """
     _check_same_rows(first, second)
-    found = [nearest_neighbours(cloud, k, metric=metric, groups=groups).indices for cloud in (first, second)]
+    found = [nearest_neighbors(cloud, k, metric=metric, groups=groups).indices for cloud in (first, second)]
     sizes = (found[0] >= 0).sum(axis=1)  # the same in both: groups alone decide it
     common = ((found[0][:, :, None] == found[1][:, None, :]) & (found[0][:, :, None] >= 0)).sum(axis=(1, 2))
     there = sizes > 0
@@ -249,7 +250,7 @@ def _distances(vectors, left, right, metric):
     return distances
 
 
-def _centred(cloud):
+def _centered(cloud):
     """Less its mean, at a common scale, so that no square overflows."""
     cloud = cloud.astype(np.float64)
     cloud = cloud / np.abs(cloud).max()
@@ -265,9 +266,9 @@ def _squared_product(a, b):
 
 
 def _hsic(a, b):
-    """HSIC_1 of linear kernels K and L without their diagonals k and l, for centred clouds.
+    """HSIC_1 of linear kernels K and L without their diagonals k and l, for centered clouds.
 
-    Of centred clouds every row of a whole kernel sums to 0, so that without its diagonal row i sums to ``-k_i``.
+    Of centered clouds every row of a whole kernel sums to 0, so that without its diagonal row i sums to ``-k_i``.
     """
     n, k, l = len(a), (a**2).sum(axis=1), (b**2).sum(axis=1)  # noqa: E741
     trace = _squared_product(a, b) - k @ l

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from loce_jax.analysis.neighbors.nearest import nearest_neighbors
 from loce_jax.analysis.vectors import check_cloud, check_vectors, unit_rows
-from loce_jax.analysis.neighbors.nearest import nearest_neighbours
 from loce_jax.checks import InputError, check_shape
 
 _TIE = 1e-12  # cosines this close differ by rounding
@@ -25,7 +25,7 @@ class Confusion:
         concepts: the distinct labels, ascending; they name the rows and the columns of `matrix`.
         matrix: row i is the distribution of what embeddings of concept i are taken for: 0 to 1, summing to 1; NaN where
             the concept gives no evidence.  The identity is best.
-        kind: "neighbours", "centroids", "clusters" or "components".
+        kind: "neighbors", "centroids", "clusters" or "components".
     """
 
     concepts: tuple
@@ -54,7 +54,7 @@ class Confusion:
         )
 
 
-def neighbour_confusion(
+def neighbor_confusion(
     vectors: Float[np.ndarray, "n c"],
     labels: Sequence | np.ndarray,
     k: int = 10,
@@ -63,29 +63,29 @@ def neighbour_confusion(
 ) -> Confusion:
     """Labels of the `k` nearest other embeddings by cosine distance.
 
-        M_ij = mean over embeddings of i of the share of their neighbours that carry j
+        M_ij = mean over embeddings of i of the share of their neighbors that carry j
 
-    Frequent concepts have more chances to be neighbours: with labels given out at random, M_ij is the frequency of j.
-    Where fewer than `k` neighbours exist all of them are used; an embedding without any gives no evidence.
+    Frequent concepts have more chances to be neighbors: with labels given out at random, M_ij is the frequency of j.
+    Where fewer than `k` neighbors exist all of them are used; an embedding without any gives no evidence.
 
     Args:
         vectors: finite.
         labels: one per vector.
         k: at least 1.
-        groups: one value a vector; vectors of the same group (such as the same image) are no neighbours.
+        groups: one value a vector; vectors of the same group (such as the same image) are no neighbors.
 
     >>> vectors = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0], [0.6, 1.0]])
-    >>> found = neighbour_confusion(vectors, ["cat", "cat", "dog", "dog", "cat"], k=1)
+    >>> found = neighbor_confusion(vectors, ["cat", "cat", "dog", "dog", "cat"], k=1)
     >>> found.matrix.round(3).tolist(), found.pairs
     ([[0.667, 0.333], [0.0, 1.0]], (('cat', 'dog', 0.3333333333333333),))
     """
     labels = check_cloud(vectors, labels)
     concepts, own = np.unique(labels, return_inverse=True)
-    indices = nearest_neighbours(vectors, k, groups=groups).indices
+    indices = nearest_neighbors(vectors, k, groups=groups).indices
     shares = np.zeros((len(labels), len(concepts)))
     rows, ranks = np.nonzero(indices >= 0)
     np.add.at(shares, (rows, own[indices[rows, ranks]]), 1)
-    return _average(shares, own, concepts, "neighbours")
+    return _average(shares, own, concepts, "neighbors")
 
 
 def centroid_confusion(vectors: Float[np.ndarray, "n c"], labels: Sequence | np.ndarray) -> Confusion:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from loce_jax.analysis.neighbors.interclass import Contacts, find_contacts
 from loce_jax.analysis.metrics.separation import check_contacts
+from loce_jax.analysis.neighbors.interclass import Contacts, find_contacts
 
 
 @dataclass(frozen=True)

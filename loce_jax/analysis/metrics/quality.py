@@ -163,7 +163,7 @@ def cluster_agreement(clusters: Sequence | np.ndarray, labels: Sequence | np.nda
     """
     from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - slow to import, as the next
     from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure  # noqa: PLC0415
-    from sklearn.metrics import normalized_mutual_info_score as normalised_information  # noqa: PLC0415
+    from sklearn.metrics import normalized_mutual_info_score as normalized_information  # noqa: PLC0415
 
     clusters, labels = np.asarray(clusters), np.asarray(labels)
     check_shape("clusters", clusters, labels.shape, meaning="one per label", fix="")
@@ -177,7 +177,7 @@ def cluster_agreement(clusters: Sequence | np.ndarray, labels: Sequence | np.nda
         homogeneity=float(homogeneity),
         completeness=float(completeness),
         v_measure=float(v_measure),
-        nmi=float(normalised_information(labels, clusters)),
+        nmi=float(normalized_information(labels, clusters)),
         ari=float(adjusted_rand_score(labels, clusters)),
         error=float((len(labels) - matched) / len(labels)),
         impurity=float((len(labels) - table.max(axis=1).sum()) / len(labels)),
@@ -198,7 +198,7 @@ def _mixture(vectors, components, seed):
     from sklearn.mixture import GaussianMixture  # noqa: PLC0415 - slow to import
 
     kind = "full" if len(vectors) > components * vectors.shape[1] else "diag"
-    components = min(components, len(np.unique(vectors, axis=0)))  # no more centres can be started from
+    components = min(components, len(np.unique(vectors, axis=0)))  # no more centers can be started from
     if components == 1:
         return np.zeros(len(vectors), int), kind
     return GaussianMixture(components, covariance_type=kind, random_state=seed).fit_predict(vectors), kind

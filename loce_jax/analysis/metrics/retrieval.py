@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from loce_jax.analysis.neighbors.nearest import METRICS, measure_distances, nearest_neighbors, prepare_points
 from loce_jax.analysis.vectors import check_cloud, check_vectors
-from loce_jax.analysis.neighbors.nearest import METRICS, measure_distances, nearest_neighbours, prepare_points
 from loce_jax.checks import InputError, check_known, check_shape
 
 
@@ -34,7 +34,7 @@ def rank(
     metric: str = "cosine",
     images: Sequence | np.ndarray | None = None,
 ) -> Ranking:
-    """All other vectors by their distance from one of them, as defined by `nearest_neighbours`.
+    """All other vectors by their distance from one of them, as defined by `nearest_neighbors`.
 
     The query is left out by its index, so that copies of it and vectors of zeros are ranked like any other.
 
@@ -108,7 +108,7 @@ def precision_at(
     metric: str = "cosine",
     images: Sequence | np.ndarray | None = None,
 ) -> Retrieval:
-    """Every vector asks for its concept: how many of its nearest neighbours carry its label, and how early?
+    """Every vector asks for its concept: how many of its nearest neighbors carry its label, and how early?
 
     With ``rel_r = 1`` where the r-th nearest other vector carries the query's label, ``m`` other vectors in all and
     ``R`` relevant ones among them:
@@ -117,7 +117,7 @@ def precision_at(
 
     P@k falls with k where k exceeds R, whatever the vectors; AP@k is 1 exactly if the first min(k, R) are relevant.
     P@k is NaN where m is 0.  AP@k is NaN where R is 0, and P@k is 0 there, as in the released code: compare the two.
-    Distances and ties are those of `nearest_neighbours`; a query is never among its own neighbours.
+    Distances and ties are those of `nearest_neighbors`; a query is never among its own neighbors.
 
     Args:
         vectors: finite.
@@ -141,7 +141,7 @@ def precision_at(
     images = np.arange(len(labels)) if images is None else np.asarray(images)
     check_shape("images", images, (len(labels),), meaning="one per vector", fix="")
     concepts, codes = np.unique(labels, return_inverse=True)
-    found = nearest_neighbours(vectors, max(ks), metric=metric, groups=images)
+    found = nearest_neighbors(vectors, max(ks), metric=metric, groups=images)
     others, possible = _count_others(codes, images)
     relevant = (codes[found.indices] == codes[:, None]) & (found.indices >= 0)
     hits = relevant.cumsum(axis=1)

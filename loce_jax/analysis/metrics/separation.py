@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.distance import cdist, pdist
 
-from loce_jax.analysis.vectors import check_cloud
 from loce_jax.analysis.neighbors.interclass import Contacts, find_contacts
+from loce_jax.analysis.vectors import check_cloud
 from loce_jax.checks import InputError
 
 _ROWS = 512  # rows whose distances are summed at a time

@@ -198,7 +198,7 @@ def likeliest_component(
     Args:
         gaussians: such as `Mixture.full`.
         points: such as a `grid`.
-        paper: compare ``N_k``, without the weights, as the released code colours its map without labels.
+        paper: compare ``N_k``, without the weights, as the released code colors its map without labels.
 
     >>> rare = Gaussians(np.array([0.99, 0.01]), np.array([[0.0], [1.0]]), np.ones((2, 1, 1)))
     >>> likeliest_component(rare, np.array([[1.0]])), likeliest_component(rare, np.array([[1.0]]), paper=True)
@@ -271,13 +271,13 @@ class Ellipses:
     """What `ellipses` found; row k belongs to component k.
 
     Attributes:
-        centres: the means.
+        centers: the means.
         lengths: full length of the long and of the short axis, in the unit of the points.
         angles: of the long axis against the first coordinate, degrees, counter-clockwise, 0 to below 180; of a circle
             any angle.
     """
 
-    centres: Float[np.ndarray, "k 2"]
+    centers: Float[np.ndarray, "k 2"]
     lengths: Float[np.ndarray, "k 2"]
     angles: Float[np.ndarray, " k"]
 
@@ -289,7 +289,7 @@ def ellipses(gaussians: Gaussians, *, sigmas: float = 1.0) -> Ellipses:
     at 1, 86.5 % at 2.  (The released code's, said to be at 1, are at 0.707 and hold 22.1 %.)
 
     >>> ellipses(Gaussians(np.ones(1), np.zeros((1, 2)), np.diag([1.0, 4.0])[None]))
-    Ellipses(centres=array([[0., 0.]]), lengths=array([[4., 2.]]), angles=array([90.]))
+    Ellipses(centers=array([[0., 0.]]), lengths=array([[4., 2.]]), angles=array([90.]))
     """
     if gaussians.means.shape[1] != 2:
         raise InputError(

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Which embeddings are near: exact neighbors, and distances within and between concepts, at every size."""

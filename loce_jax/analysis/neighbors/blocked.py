@@ -10,7 +10,7 @@ order, is off by at most ``c u |x||y|`` with ``u = 2**-24`` (Higham, "Accuracy a
 ``a (1 - d), b (1 - d)`` in place of ``a, b`` make it a lower bound at no cost.
 
 Every tile has the same shape, so that the number of compilations does not depend on the number of vectors, and is
-computed once for its rows and its columns.  Letters: n embeddings, c channels, k neighbours, g concepts.
+computed once for its rows and its columns.  Letters: n embeddings, c channels, k neighbors, g concepts.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 _TILE = 2048  # rows and columns of a tile: 16 MB of distances, as long in the making as hundreds of dispatches
-_GROUP = 16  # neighbouring rows or columns that are looked through only if their least distance matters
+_GROUP = 16  # neighboring rows or columns that are looked through only if their least distance matters
 _TINY = 1e-30  # more than float32 loses below its range; the longest vector has length 1
 
 

@@ -40,8 +40,8 @@ def find_contacts(vectors: Float[np.ndarray, "n c"], labels: Sequence | np.ndarr
     """All that separation and overlap ask of the distances between concepts, in one pass over all pairs of vectors.
 
     The distances are float64 and those of the plain definition.  From some thousand vectors on, float32 bounds on all
-    of them (`loce_jax.analysis.neighbors.blocked`) leave few to be measured in float64.  Time grows with n squared, memory with
-    n times k.  Many vectors whose nearest ones are equally far, such as copies of each other, cost more.
+    of them (`loce_jax.analysis.neighbors.blocked`) leave few to be measured in float64.  Time grows with n squared,
+    memory with n times k.  Many vectors whose nearest ones are equally far, such as copies of each other, cost more.
 
     >>> found = find_contacts(np.array([[0.0], [1.0], [3.0], [5.0]]), ["cat", "cat", "dog", "dog"])
     >>> found.nearest.tolist(), found.farthest.tolist()

@@ -1,6 +1,6 @@
 """Which embeddings lie nearest to each?
 
-Letters: n embeddings, c channels, k neighbours.
+Letters: n embeddings, c channels, k neighbors.
 """
 
 import os
@@ -18,13 +18,13 @@ from loce_jax.checks import InputError, check_known, check_shape
 METRICS = ("cosine", "euclidean")
 
 _FEW = 2000  # vectors up to which all distances are there before JAX would have compiled
-_SPARE = 16  # candidates more than neighbours, so that rounding seldom leaves a row open
+_SPARE = 16  # candidates more than neighbors, so that rounding seldom leaves a row open
 _ROOM = 1 << 22  # distances held at a time: 32 MB
 
 
 @dataclass(frozen=True)
-class Neighbours:
-    """What `nearest_neighbours` found; row i belongs to vector i, nearest first.
+class Neighbors:
+    """What `nearest_neighbors` found; row i belongs to vector i, nearest first.
 
     Attributes:
         indices: rows of the vectors; -1 where there are no more.
@@ -35,37 +35,37 @@ class Neighbours:
     distances: Float[np.ndarray, "n k"]
 
 
-def nearest_neighbours(
+def nearest_neighbors(
     vectors: Float[np.ndarray, "n c"],
     k: int,
     *,
     metric: str = "cosine",
     groups: Sequence | np.ndarray | None = None,
-) -> Neighbours:
+) -> Neighbors:
     """The `k` nearest other vectors of each vector, by exact float64 distances; of equal ones the first come first.
 
-    A vector is never its own neighbour, even where others equal it.  The cosine distance is ``1 - cos``, from 0 to 2,
+    A vector is never its own neighbor, even where others equal it.  The cosine distance is ``1 - cos``, from 0 to 2,
     computed as half the squared distance of the unit vectors, which is the same number and exactly 0 between copies;
     a vector of zeros, which has no direction, is at distance 1 from all.
 
-    From some thousand vectors on, float32 bounds (`loce_jax.analysis.neighbors.blocked`) choose a few more candidates than `k`;
-    a row whose neighbours they cannot prove to be among them is searched whole.  Time grows with n squared, memory
-    with n times (c + k).
+    From some thousand vectors on, float32 bounds (`loce_jax.analysis.neighbors.blocked`) choose a few more candidates
+    than `k`; a row whose neighbors they cannot prove to be among them is searched whole.  Time grows with n squared,
+    memory with n times (c + k).
 
     Args:
         vectors: finite.
         k: at least 1.
         metric: "cosine" or "euclidean".
-        groups: one value a vector; vectors of the same group (such as the same image) are no neighbours.
+        groups: one value a vector; vectors of the same group (such as the same image) are no neighbors.
 
-    >>> found = nearest_neighbours(np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 0.0]]), 2)
+    >>> found = nearest_neighbors(np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 0.0]]), 2)
     >>> found.indices.tolist(), found.distances.tolist()
     ([[2, 1], [0, 2], [0, 1]], [[0.0, 1.0], [1.0, 1.0], [0.0, 1.0]])
     """
     check_vectors(vectors)
     check_known("metric", [metric], METRICS)
     if k < 1:
-        raise InputError(f"`k` must be at least 1, the number of neighbours, but got {k}. Ask for 1 or more.")
+        raise InputError(f"`k` must be at least 1, the number of neighbors, but got {k}. Ask for 1 or more.")
     if groups is None:
         groups = np.arange(len(vectors))
     check_shape("groups", np.asarray(groups), (len(vectors),), meaning="one per vector", fix="")
@@ -103,7 +103,7 @@ def measure_distances(
 
 
 def _search(points, rows, groups, k, metric):
-    """The neighbours of some rows, all vectors looked through."""
+    """The neighbors of some rows, all vectors looked through."""
     n = len(points)
     indices, nearest = np.full((len(rows), k), -1), np.full((len(rows), k), np.inf)
     step = max(1, _ROOM // max(n, 1))
@@ -116,16 +116,16 @@ def _search(points, rows, groups, k, metric):
             near = np.flatnonzero((row <= limit) & np.isfinite(row))
             near = near[np.argsort(row[near], kind="stable")[:k]]
             indices[i, : len(near)], nearest[i, : len(near)] = near, row[near]
-    return Neighbours(indices, nearest)
+    return Neighbors(indices, nearest)
 
 
 def _choose(points, groups, k, metric):
-    """The neighbours of every row among its candidates, and the rows where another vector could be nearer."""
+    """The neighbors of every row among its candidates, and the rows where another vector could be nearer."""
     from loce_jax.analysis.neighbors.blocked import candidates  # noqa: PLC0415  # JAX
 
     if metric == "euclidean":
-        centred = points - points.mean(axis=0)
-        indices, limits = candidates(centred, np.einsum("nc,nc->n", centred, centred), groups, k + _SPARE)
+        centered = points - points.mean(axis=0)
+        indices, limits = candidates(centered, np.einsum("nc,nc->n", centered, centered), groups, k + _SPARE)
     else:  # a vector of zeros counts as long as the others, and so is at squared distance 2 from all
         indices, limits = candidates(points, np.ones(len(points)), groups, k + _SPARE)
     indices = np.sort(indices, axis=1)
@@ -134,7 +134,7 @@ def _choose(points, groups, k, metric):
     indices, distances = (np.take_along_axis(each, order, axis=1) for each in (indices, distances))
     screened = distances[:, -1] ** 2 if metric == "euclidean" else 2 * distances[:, -1]
     open_rows = np.flatnonzero((screened >= limits) & np.isfinite(limits))
-    return Neighbours(indices, distances), open_rows
+    return Neighbors(indices, distances), open_rows
 
 
 def _measure_rows(points, indices, metric):

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Sub-concepts: splitting one concept's embeddings, and the attributes in which the parts differ."""

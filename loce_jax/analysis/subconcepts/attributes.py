@@ -35,7 +35,7 @@ def co_occurring(images: Sequence | np.ndarray, concepts: Sequence | np.ndarray)
 def mask_facts(mask: Bool[np.ndarray, "h w"], photo: Num[np.ndarray, "_ _ _"]) -> dict[str, float]:
     """Size, place and brightness of a mask's object, all from 0 to 1.
 
-    ``area``: share of the photograph.  ``x``, ``y``: centre of mass, from the left and from the top, pixel centres at
+    ``area``: share of the photograph.  ``x``, ``y``: center of mass, from the left and from the top, pixel centers at
     ``(column + 0.5) / w``.  ``width``, ``height``: of the bounding box, as a share of the photograph's.
     ``brightness``: mean of ``0.299 red + 0.587 green + 0.114 blue`` (ITU-R BT.601) inside.
     An empty mask has area 0 and NaN for the rest.

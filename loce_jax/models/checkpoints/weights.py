@@ -184,7 +184,7 @@ class Blueprint:
         return nnx.merge(self.graph, nnx.from_flat_state(leaves))
 
     def forward(self, params: Mapping[str, jax.Array], images: jax.Array, names: tuple[str, ...]) -> dict:
-        """Activations ``{name: [b gh gw c]}`` of normalised images; the walk ends at the last layer asked for."""
+        """Activations ``{name: [b gh gw c]}`` of normalized images; the walk ends at the last layer asked for."""
         module: Layered = self.module(params)
         found = {}
         for name, activations in module.layers(images):

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from loce_jax.checks import InputError, check_exists
+from loce_jax.models.checkpoints.hub_folder import read_tensors
 from loce_jax.models.converter.graph import Graph
 from loce_jax.models.converter.text import graph_from_text, graph_to_text
-from loce_jax.models.checkpoints.hub_folder import read_tensors
 
 GRAPH, TENSORS = "graph.json", "model.safetensors"
 LONGEST = 64 * 2**20  # bytes of graph.json; ViT-B/16 has 0.1 MB

@@ -17,7 +17,7 @@ from loce_jax.models.converter.ops import OPS
 def run(
     graph: Graph, params: Mapping[str, Array], images: Float[Array, "b h w 3"], names: tuple[str, ...]
 ) -> dict[str, Float[Array, "b gh gw c"]]:
-    """Activations of normalised images at the layers `names`, in the precision of the weights."""
+    """Activations of normalized images at the layers `names`, in the precision of the weights."""
     images = images.astype(precision(params, images))
     if graph.any_batch:
         return evaluate(graph, params, images, names)

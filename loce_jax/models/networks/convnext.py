@@ -13,9 +13,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from loce_jax.models.nn.convolution import Convolution, Depthwise
-from loce_jax.models.networks.family import Family, Kind
 from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.networks.family import Family, Kind
+from loce_jax.models.nn.convolution import Convolution, Depthwise
 
 EPSILON = 1e-6  # of every norm here; the configuration's is for the pooled output, which is no map
 SECOND = "convnextv2"
@@ -89,7 +89,7 @@ class Block(nnx.Module):
 
 
 class ResponseNorm(nnx.Module):
-    """Global response normalisation: channels that respond more than the others, over the whole map, are raised."""
+    """Global response normalization: channels that respond more than the others, over the whole map, are raised."""
 
     def __init__(self, channels: int):
         self.weight = nnx.Param(jnp.zeros((1, 1, 1, channels)))

@@ -16,10 +16,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from loce_jax.models.networks import resnet
-from loce_jax.models.nn.convolution import Pointwise
-from loce_jax.models.networks.family import Family, Kind
 from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.networks import resnet
+from loce_jax.models.networks.family import Family, Kind
+from loce_jax.models.nn.convolution import Pointwise
 
 BACKBONE = "model.backbone.conv_encoder.model"
 TIMM_RESNETS = {  # kind and number of blocks
@@ -88,7 +88,7 @@ def sine_positions(height: int, width: int, channels: int) -> Float[np.ndarray, 
 
 
 class Block(nnx.Module):
-    """Attention, then a small network on each token; each added to its input and normalised after."""
+    """Attention, then a small network on each token; each added to its input and normalized after."""
 
     def __init__(self, config: Config, *, rngs: nnx.Rngs):
         c, wide = config.d_model, config.encoder_ffn_dim

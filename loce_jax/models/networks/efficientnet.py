@@ -12,10 +12,10 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from loce_jax.models.nn.convolution import Convolution, Padding, Pointwise
-from loce_jax.models.networks.family import Family, Kind
-from loce_jax.models.nn.inverted_residual import InvertedResidual, Normalised, Plan, rounded
 from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.networks.family import Family, Kind
+from loce_jax.models.nn.convolution import Convolution, Padding, Pointwise
+from loce_jax.models.nn.inverted_residual import InvertedResidual, Normalized, Plan, rounded
 
 STEM, HEAD = 32, 1280
 
@@ -51,9 +51,9 @@ class EfficientNet(nnx.Module):
 
     def __init__(self, config: Config, *, rngs: nnx.Rngs):
         stem, head, epsilon = config.channels(STEM), config.channels(HEAD), config.batch_norm_eps
-        self.embeddings = Normalised(Convolution(3, stem, 3, 2, (0, 1)), stem, epsilon)
+        self.embeddings = Normalized(Convolution(3, stem, 3, 2, (0, 1)), stem, epsilon)
         self.blocks = nnx.List([InvertedResidual(plan, jax.nn.silu, epsilon) for plan in _plans(config)])
-        self.top = Normalised(Pointwise(config.channels(config.out_channels[-1]), head), head, epsilon)
+        self.top = Normalized(Pointwise(config.channels(config.out_channels[-1]), head), head, epsilon)
 
     def layers(self, images: Float[Array, "b h w 3"]) -> Iterator[tuple[str, Array]]:
         """Every layer from input to output; first and last convolution after their activation."""

@@ -17,14 +17,14 @@ from jaxtyping import Array, Float
 
 from loce_jax.checks import InputError
 from loce_jax.models.base import Layer, Network, Preprocess
-from loce_jax.models.nn.convolution import Convolution, Pointwise
-from loce_jax.models.nn.inverted_residual import InvertedResidual, Normalised, Plan
+from loce_jax.models.checkpoints.cache import cached_weights
 from loce_jax.models.checkpoints.legacy_pth import read_legacy_pth
 from loce_jax.models.checkpoints.weights import Blueprint, KeyMap, fingerprint
-from loce_jax.models.checkpoints.cache import cached_weights
+from loce_jax.models.nn.convolution import Convolution, Pointwise
+from loce_jax.models.nn.inverted_residual import InvertedResidual, Normalized, Plan
 
 NAME = "efficientnet-lite0"
-CENTRE, SPREAD = 127 / 255, 128 / 255  # (pixel - 127) / 128
+CENTER, SPREAD = 127 / 255, 128 / 255  # (pixel - 127) / 128
 STEM, HEAD, CLASSES, EPSILON = 32, 1280, 1000, 1e-3
 STAGES = (  # blocks, kernel size, stride of the first block, expansion, channels
     (1, 3, 1, 1, 16),
@@ -61,7 +61,7 @@ def load_efficientnet_lite0(size: tuple[int, int] = (224, 224)) -> Network:
     return Network(
         name=NAME,
         fingerprint=digest,
-        preprocess=Preprocess(size=size, mean=(CENTRE, CENTRE, CENTRE), std=(SPREAD, SPREAD, SPREAD)),
+        preprocess=Preprocess(size=size, mean=(CENTER, CENTER, CENTER), std=(SPREAD, SPREAD, SPREAD)),
         params=jax.tree.map(jnp.asarray, weights),
         forward=blueprint().forward,
         all_layers=tuple(_layers(size)),
@@ -69,7 +69,7 @@ def load_efficientnet_lite0(size: tuple[int, int] = (224, 224)) -> Network:
 
 
 def classify(params: Mapping[str, Array], images: Float[Array, "b h w 3"]) -> Float[Array, "b 1000"]:
-    """Logits of the 1000 ImageNet classes, in their usual order, for normalised images.  Pure; fit for `jit`."""
+    """Logits of the 1000 ImageNet classes, in their usual order, for normalized images.  Pure; fit for `jit`."""
     return blueprint().module(params).classify(images)
 
 
@@ -88,9 +88,9 @@ class EfficientNetLite0(nnx.Module):
     """Stem, 16 blocks, head and classifier."""
 
     def __init__(self, *, rngs: nnx.Rngs):
-        self._stem = Normalised(Convolution(3, STEM, 3, 2, "SAME"), STEM, EPSILON)
+        self._stem = Normalized(Convolution(3, STEM, 3, 2, "SAME"), STEM, EPSILON)
         self._blocks = nnx.List([InvertedResidual(plan, jax.nn.relu6, EPSILON) for plan in _plans()])
-        self._head = Normalised(Pointwise(STAGES[-1][-1], HEAD), HEAD, EPSILON)
+        self._head = Normalized(Pointwise(STAGES[-1][-1], HEAD), HEAD, EPSILON)
         self._fc = nnx.Linear(HEAD, CLASSES, rngs=rngs)
 
     def layers(self, images: Float[Array, "b h w 3"]) -> Iterator[tuple[str, Array]]:

@@ -15,9 +15,9 @@ from flax import nnx
 
 from loce_jax.checks import InputError
 from loce_jax.models.base import Layer, Network, Preprocess
+from loce_jax.models.checkpoints.cache import cached_weights
 from loce_jax.models.checkpoints.hub_folder import read_json, read_preprocess, read_tensors, weight_files
 from loce_jax.models.checkpoints.weights import Blueprint, KeyMap, Layered, Weights, fingerprint
-from loce_jax.models.checkpoints.cache import cached_weights
 
 Kind = Literal["grid", "tokens"]
 

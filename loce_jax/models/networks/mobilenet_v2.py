@@ -12,10 +12,10 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from loce_jax.models.nn.convolution import Convolution, Pointwise
-from loce_jax.models.networks.family import Family, Kind
-from loce_jax.models.nn.inverted_residual import InvertedResidual, Normalised, Plan, rounded
 from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.networks.family import Family, Kind
+from loce_jax.models.nn.convolution import Convolution, Pointwise
+from loce_jax.models.nn.inverted_residual import InvertedResidual, Normalized, Plan, rounded
 
 STEM, FIRST, HEAD = 32, 16, 1280
 STAGES = ((2, 2, 24), (3, 2, 32), (4, 2, 64), (3, 1, 96), (3, 2, 160), (1, 1, 320))  # blocks, stride, channels
@@ -53,12 +53,12 @@ class MobileNetV2(nnx.Module):
     def __init__(self, config: Config, *, rngs: nnx.Rngs):
         stem, first, *_ = _widths(config)
         self.conv_stem = nnx.Dict(
-            first_conv=Normalised(Convolution(3, stem, 3, 2, _padding(config, 1)), stem, config.layer_norm_eps),
+            first_conv=Normalized(Convolution(3, stem, 3, 2, _padding(config, 1)), stem, config.layer_norm_eps),
             block=_block(config, Plan(stem, stem, first, expands=not config.first_layer_is_expansion)),
         )
         self.layer = nnx.List([_block(config, plan) for plan in _plans(config)])
         last = _widths(config)[-1]
-        self.conv_1x1 = Normalised(Pointwise(last, config.head), config.head, config.layer_norm_eps)
+        self.conv_1x1 = Normalized(Pointwise(last, config.head), config.head, config.layer_norm_eps)
 
     def layers(self, images: Float[Array, "b h w 3"]) -> Iterator[tuple[str, Array]]:
         """Every layer from input to output; first and last convolution after their activation."""

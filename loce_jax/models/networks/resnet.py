@@ -16,9 +16,9 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from loce_jax.models.nn.convolution import BatchNorm, Convolution, Pointwise, max_pool
-from loce_jax.models.networks.family import Family, Kind
 from loce_jax.models.checkpoints.weights import KeyMap, Rules
+from loce_jax.models.networks.family import Family, Kind
+from loce_jax.models.nn.convolution import BatchNorm, Convolution, Pointwise, max_pool
 
 REDUCTION = 4  # how much narrower a bottleneck is than its block
 TIMM: Rules = (
@@ -112,7 +112,7 @@ class Block(nnx.Module):
 
 
 class ConvNorm(nnx.Module):
-    """A convolution and its normalisation."""
+    """A convolution and its normalization."""
 
     def __init__(self, channels: int, out: int, kernel: int, stride: int, dilation: int = 1):
         self.convolution = (
@@ -123,7 +123,7 @@ class ConvNorm(nnx.Module):
         self.normalization = BatchNorm(out)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
-        """Convolved and normalised."""
+        """Convolved and normalized."""
         return self.normalization(self.convolution(x))
 
 

@@ -1,7 +1,7 @@
 """SegFormer in Flax NNX, from a folder in the Hugging Face layout; no PyTorch, no transformers.
 
 Stages on ever coarser grids; a cell looks at all cells of a coarser copy of its grid, and a depthwise convolution in
-each block tells where it is.  ``stageN``, counted from 1, is a stage's normalised grid, which segmentation heads read.
+each block tells where it is.  ``stageN``, counted from 1, is a stage's normalized grid, which segmentation heads read.
 A checkpoint of ``SegformerForSemanticSegmentation`` has one layer more: the map that its head fuses from all stages
 and classifies.  Any input size works that leaves every reduction a cell.
 Xie et al., "SegFormer: Simple and Efficient Design for Semantic Segmentation with Transformers", 2021.
@@ -19,10 +19,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from loce_jax.models.nn.convolution import BatchNorm, Convolution, Depthwise, Pointwise
-from loce_jax.models.networks.family import Family, Kind
-from loce_jax.models.nn.gelu import gelu
 from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.networks.family import Family, Kind
+from loce_jax.models.nn.convolution import BatchNorm, Convolution, Depthwise, Pointwise
+from loce_jax.models.nn.gelu import gelu
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Segformer(nnx.Module):
 
 
 class PatchEmbeddings(nnx.Module):
-    """Overlapping patches of the picture, or of the stage before, as normalised vectors."""
+    """Overlapping patches of the picture, or of the stage before, as normalized vectors."""
 
     def __init__(self, config: Config, stage: int, *, rngs: nnx.Rngs):
         before, channels = (3, *config.hidden_sizes)[stage : stage + 2]
@@ -88,7 +88,7 @@ class PatchEmbeddings(nnx.Module):
 
 
 class Block(nnx.Module):
-    """Attention, then a small network; each normalised before, and added."""
+    """Attention, then a small network; each normalized before, and added."""
 
     def __init__(self, config: Config, stage: int, *, rngs: nnx.Rngs):
         c = config.hidden_sizes[stage]
@@ -132,7 +132,7 @@ class MLP(nnx.Module):
         self.dwconv = nnx.Dict(dwconv=Depthwise(wide, 3, padding=1, bias=True))
 
     def __call__(self, x: Float[Array, "b gh gw c"]) -> Float[Array, "b gh gw c"]:
-        """Each cell with its eight neighbours."""
+        """Each cell with its eight neighbors."""
         return self.dense2(gelu(self.dwconv["dwconv"](self.dense1(x))))
 
 

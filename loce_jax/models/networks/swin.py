@@ -3,7 +3,7 @@
 Stages on ever coarser grids, with attention inside windows, see `windows.py`.  Any input size works.  The names:
 ``encoder.layers.N`` is what stage N hands on, so after its downsampling, as in transformers (the last stage has none);
 ``stageN``, counted from 1, is its last block, before the downsampling, as in transformers' AutoBackbone, which
-normalises it; ``features.N`` is torchvision's path.
+normalizes it; ``features.N`` is torchvision's path.
 Where a grid is smaller than the window, transformers stops; here zeros fill up the window, as in torchvision.
 Liu et al., "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows", 2021.
 Letters: b images, h x w pixels, gh x gw cells, c channels, n x m windows of t cells each, d channels a head.
@@ -19,10 +19,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from loce_jax.models.nn.convolution import Convolution
-from loce_jax.models.networks.family import Family, Kind
-from loce_jax.models.nn.gelu import gelu
 from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.networks.family import Family, Kind
+from loce_jax.models.nn.convolution import Convolution
+from loce_jax.models.nn.gelu import gelu
 from loce_jax.models.nn.windows import Windows, relative_positions
 
 
@@ -45,7 +45,7 @@ class Config:
 
 
 class Embeddings(nnx.Module):
-    """Patches as normalised vectors; attributes carry the checkpoint's names, here and in the classes below."""
+    """Patches as normalized vectors; attributes carry the checkpoint's names, here and in the classes below."""
 
     def __init__(self, config: Config, *, rngs: nnx.Rngs):
         self.side = config.patch_size
@@ -90,7 +90,7 @@ class Attention(nnx.Module):
 
 
 class Block(nnx.Module):
-    """Attention in windows, then a small network on each cell; each normalised before, and added."""
+    """Attention in windows, then a small network on each cell; each normalized before, and added."""
 
     attention_type = Attention
 
@@ -126,7 +126,7 @@ class Block(nnx.Module):
 
 
 class Merging(nnx.Module):
-    """Halves the grid: four neighbours become one cell of twice the channels; zeros fill up an odd grid."""
+    """Halves the grid: four neighbors become one cell of twice the channels; zeros fill up an odd grid."""
 
     norm_first = True
 
@@ -135,7 +135,7 @@ class Merging(nnx.Module):
         self.norm = layer_norm((4 if self.norm_first else 2) * channels, rngs=rngs)
 
     def __call__(self, x: Float[Array, "b gh gw c"]) -> Float[Array, "b gh2 gw2 c2"]:
-        """The coarser grid; a cell's neighbours come column by column."""
+        """The coarser grid; a cell's neighbors come column by column."""
         x = jnp.pad(x, [(0, 0), *((0, n % 2) for n in x.shape[1:3]), (0, 0)])
         b, rows, columns, c = x.shape
         x = x.reshape(b, rows // 2, 2, columns // 2, 2, c).transpose(0, 1, 3, 4, 2, 5)
@@ -174,7 +174,7 @@ class Swin(nnx.Module):
 
 
 def layer_norm(channels: int, epsilon: float = 1e-5, *, rngs: nnx.Rngs) -> nnx.LayerNorm:
-    """Normalisation over the channels, its variance computed in two passes."""
+    """Normalization over the channels, its variance computed in two passes."""
     return nnx.LayerNorm(channels, epsilon=epsilon, use_fast_variance=False, rngs=rngs)
 
 

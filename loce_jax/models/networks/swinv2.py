@@ -1,7 +1,7 @@
 """Swin transformers, version 2, in Flax NNX, from a folder in the Hugging Face layout; no PyTorch, no transformers.
 
 They differ from the first version, see `swin.py`, in this: cells compare by the angle between them; a small network
-draws the bias from any displacement; and what attention, MLP and merging give is normalised, instead of what they take.
+draws the bias from any displacement; and what attention, MLP and merging give is normalized, instead of what they take.
 Liu et al., "Swin Transformer V2: Scaling Up Capacity and Resolution", 2022.
 Letters: b images, gh x gw cells, c channels, n x m windows of t = w * w cells each, d channels a head.
 """
@@ -16,9 +16,9 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from loce_jax.models.checkpoints.weights import KeyMap
 from loce_jax.models.networks import swin
 from loce_jax.models.networks.family import Family
-from loce_jax.models.checkpoints.weights import KeyMap
 from loce_jax.models.nn.windows import Windows
 
 SHARPEST = math.log(100)  # bound of the logarithm of what cosines are multiplied with
@@ -86,7 +86,7 @@ def _unit(x: Float[Array, "*any d"]) -> Float[Array, "*any d"]:
 
 
 class Block(swin.Block):
-    """Attention in windows, then a small network on each cell; each normalised after, and added."""
+    """Attention in windows, then a small network on each cell; each normalized after, and added."""
 
     attention_type = Attention
 
@@ -105,7 +105,7 @@ class Block(swin.Block):
 
 
 class Merging(swin.Merging):
-    """Halves the grid, and normalises after."""
+    """Halves the grid, and normalizes after."""
 
     norm_first = False
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Layers that several networks share: convolutions that are fast on CPUs, position embeddings, windows, blocks."""

@@ -48,7 +48,7 @@ class Convolution(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(out)) if bias else None
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
-        """Every cell's neighbourhood mixed by the same matrices."""
+        """Every cell's neighborhood mixed by the same matrices."""
         kernel, (k, _, channels, _) = self.kernel[...], self.kernel.shape
         around = pads(x.shape[1:3], k, self.stride, self.padding, self.dilation)
         direct = ft.partial(
@@ -110,7 +110,7 @@ class Depthwise(nnx.Module):
 
 
 class BatchNorm(nnx.Module):
-    """Batch normalisation with its frozen statistics: one multiplication and one addition a value."""
+    """Batch normalization with its frozen statistics: one multiplication and one addition a value."""
 
     def __init__(self, channels: int, epsilon: float = 1e-5):
         self.epsilon = epsilon

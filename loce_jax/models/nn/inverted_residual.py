@@ -43,11 +43,11 @@ class InvertedResidual(nnx.Module):
     def __init__(self, plan: Plan, activation: Callable[[Array], Array], epsilon: float):
         self.expands, self.adds_input, self.activation = plan.expands, plan.adds_input, activation
         if plan.expands:
-            self.expand = Normalised(Pointwise(plan.channels, plan.wide), plan.wide, epsilon)
+            self.expand = Normalized(Pointwise(plan.channels, plan.wide), plan.wide, epsilon)
         depthwise = Depthwise(plan.wide, plan.kernel, plan.stride, plan.padding, dilation=plan.dilation)
-        self.depthwise = Normalised(depthwise, plan.wide, epsilon)
+        self.depthwise = Normalized(depthwise, plan.wide, epsilon)
         self.excite = Excitation(plan.wide, plan.squeezed, activation) if plan.squeezed else None
-        self.project = Normalised(Pointwise(plan.wide, plan.out), plan.out, epsilon)
+        self.project = Normalized(Pointwise(plan.wide, plan.out), plan.out, epsilon)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
         """One block."""
@@ -59,15 +59,15 @@ class InvertedResidual(nnx.Module):
         return x + y if self.adds_input else y
 
 
-class Normalised(nnx.Module):
-    """A convolution with its batch normalisation."""
+class Normalized(nnx.Module):
+    """A convolution with its batch normalization."""
 
     def __init__(self, convolution: Convolution | Pointwise | Depthwise, channels: int, epsilon: float):
         self.convolution = convolution
         self.normalization = BatchNorm(channels, epsilon)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
-        """The normalised map, not yet activated."""
+        """The normalized map, not yet activated."""
         return self.normalization(self.convolution(x))
 
 

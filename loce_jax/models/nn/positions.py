@@ -23,13 +23,13 @@ def bicubic_matrix(n_in: int, n_out: int, *, antialias: bool = False) -> Float[n
            [0., 0., 1.]])
     """
     step = n_in / n_out
-    centre = (np.arange(n_out) + 0.5) * step
+    center = (np.arange(n_out) + 0.5) * step
     if antialias:
-        matrix = _cubic((np.arange(n_in) + 0.5 - centre[:, None]) / max(step, 1.0), -0.5)
+        matrix = _cubic((np.arange(n_in) + 0.5 - center[:, None]) / max(step, 1.0), -0.5)
         return matrix / matrix.sum(axis=1, keepdims=True)
-    matrix, left = np.zeros((n_out, n_in)), np.floor(centre - 0.5).astype(int)
+    matrix, left = np.zeros((n_out, n_in)), np.floor(center - 0.5).astype(int)
     for tap in (-1, 0, 1, 2):
-        share = _cubic(centre - 0.5 - left - tap, -0.75)
+        share = _cubic(center - 0.5 - left - tap, -0.75)
         np.add.at(matrix, (np.arange(n_out), np.clip(left + tap, 0, n_in - 1)), share)
     return matrix
 
@@ -62,13 +62,13 @@ def resample(
 def rotations(grid: Grid, channels: int, theta: float, prefix: int) -> Float[np.ndarray, "2 t d"]:
     """Cosine and signed sine of how far `rotate` turns each token, after Heo et al., "Rotary Position Embedding", 2024.
 
-    The centres of the cells lie between -1 and 1 on both axes.  A quarter of the channels holds the rows' angles, at
+    The centers of the cells lie between -1 and 1 on both axes.  A quarter of the channels holds the rows' angles, at
     wavelengths from 1 to nearly `theta`, a quarter the columns'; the second half repeats the first.  The `prefix`
     tokens before the grid's are not turned.
     """
-    centres = np.meshgrid(*((np.arange(n) + 0.5) / n * 2 - 1 for n in grid), indexing="ij")
+    centers = np.meshgrid(*((np.arange(n) + 0.5) / n * 2 - 1 for n in grid), indexing="ij")
     frequencies = 2 * np.pi * theta ** -np.arange(0, 1, 4 / channels)
-    half = (np.stack(centres, -1)[..., None] * frequencies).reshape(-1, channels // 2)
+    half = (np.stack(centers, -1)[..., None] * frequencies).reshape(-1, channels // 2)
     turned = np.stack([np.cos([half, half]), np.sin([-half, half])])  # 2, halves, cells, channels / 2
     turned = turned.transpose(0, 2, 1, 3).reshape(2, -1, channels)
     still = np.stack([np.ones((prefix, channels)), np.zeros((prefix, channels))])

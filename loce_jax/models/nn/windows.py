@@ -1,6 +1,6 @@
 """A grid cut into square windows and put together again: inside them, the attention of Swin transformers stays local.
 
-Every second block rolls the grid by half a window first, so that neighbours on both sides of a border meet; cells from
+Every second block rolls the grid by half a window first, so that neighbors on both sides of a border meet; cells from
 opposite edges that come to lie in one window must not see each other.
 Letters: b images, gh x gw cells, c channels, n x m windows of t = w * w cells each.
 """

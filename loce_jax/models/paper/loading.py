@@ -22,11 +22,11 @@ from jaxtyping import Array, Float
 from loce_jax.checks import InputError, check_exists
 from loce_jax.models.base import Network, Preprocess
 from loce_jax.models.catalog import FOLDERS, download
+from loce_jax.models.checkpoints.cache import cache_folder
 from loce_jax.models.converter import convert, load_converted
 from loce_jax.models.converter.torch.paper_modules import build
 from loce_jax.models.networks.family import Family
 from loce_jax.models.paper.table import PaperNetwork, Size, paper_network
-from loce_jax.models.checkpoints.cache import cache_folder
 from loce_jax.resampling import bilinear_matrix
 
 CONVERSION = 1  # raise it when converted networks change for the same weights

@@ -2,7 +2,7 @@
 
 Mikriukov et al., "Local Concept Embeddings for Analysis of Concept Distributions in Vision DNN Feature Spaces", IJCV
 2025, with the reference implementation's layers: what a forward hook shows there, that is, where a later module works
-in place, what that leaves behind.  Photos become 640 x 480 pixels first, bicubic, and are not normalised unless the
+in place, what that leaves behind.  Photos become 640 x 480 pixels first, bicubic, and are not normalized unless the
 network does so itself.
 Letters: c channels, gh x gw grid cells, h x w pixels.
 """
@@ -29,12 +29,12 @@ class PaperNetwork:
     """One network of the paper.
 
     Attributes:
-        source: ``torchvision:NAME``; ``native:TYPE``, a `model_type` of the catalogue; or ``yolov5s``.
+        source: ``torchvision:NAME``; ``native:TYPE``, a `model_type` of the catalog; or ``yolov5s``.
         weights: what the published weights are called, by torchvision or on the Hugging Face hub; empty if there are
             none to download.
         layers: ``(c, gh, gw)`` of every layer for the paper's photos, in the paper's order.
         preprocess: how photos become input.
-        resizes_to: ``(h, w)`` that the network itself resizes normalised images to, bilinear.
+        resizes_to: ``(h, w)`` that the network itself resizes normalized images to, bilinear.
     """
 
     source: str

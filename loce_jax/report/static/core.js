@@ -1,5 +1,5 @@
 "use strict";
-/* Shared by the parts below: the data, small builders, colours, and which layer is shown. */
+/* Shared by the parts below: the data, small builders, colors, and which layer is shown. */
 const page = JSON.parse(document.getElementById("data").textContent);
 const SVG = "http://www.w3.org/2000/svg";
 const MARKERS = {
@@ -20,18 +20,18 @@ function make(tag, properties, ...children) {
 }
 
 function styleOf(index) {
-  const [colour, marker] = page.styles[index % page.styles.length];
-  return { colour, marker };
+  const [color, marker] = page.styles[index % page.styles.length];
+  return { color, marker };
 }
 
 /** A small drawing of a marker for legends. */
-function mark({ colour, marker }) {
+function mark({ color, marker }) {
   const svg = document.createElementNS(SVG, "svg"), path = document.createElementNS(SVG, "path");
   svg.setAttribute("viewBox", "-1.4 -1.4 2.8 2.8");
   svg.setAttribute("class", "mark");
   svg.setAttribute("aria-hidden", "true");
   path.setAttribute("d", MARKERS[marker]);
-  path.setAttribute("fill", colour);
+  path.setAttribute("fill", color);
   svg.append(path);
   return svg;
 }

@@ -7,7 +7,7 @@
     return Int8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   }
 
-  /** Bilinear samples of an h x w grid at the centres of height x width pixels; edges repeat. */
+  /** Bilinear samples of an h x w grid at the centers of height x width pixels; edges repeat. */
   function resize(grid, [h, w], height, width) {
     const out = new Float32Array(height * width);
     const taps = (count, cells) => Array.from({ length: count }, (_, i) => {

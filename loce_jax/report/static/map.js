@@ -33,7 +33,7 @@
     const value = valueOf(column, point);
     if (column.words) return styleOf(value);
     const share = (value - column.low) / (column.high - column.low || 1);
-    return { colour: value === null ? "#8888" : `rgb(${ramp(share)})`, marker: "o" };
+    return { color: value === null ? "#8888" : `rgb(${ramp(share)})`, marker: "o" };
   }
 
   /** CSS pixels per unit of the map: one for both directions, so that everything fits at zoom 1. */
@@ -52,11 +52,11 @@
   }
 
   function drawPoint(point, size, edge, width) {
-    const [x, y] = position(point), { colour, marker } = styleOfPoint(point);
+    const [x, y] = position(point), { color, marker } = styleOfPoint(point);
     pen.save();
     pen.translate(x, y);
     pen.scale(size, size);
-    pen.fillStyle = colour;
+    pen.fillStyle = color;
     pen.fill(outlines[marker]);
     pen.lineWidth = width / size;
     pen.strokeStyle = edge;

@@ -1,4 +1,4 @@
-/* The separation matrix as a coloured table, and the pairs that are closest. */
+/* The separation matrix as a colored table, and the pairs that are closest. */
 {
   const MOST_NUMBERS = 24, MOST_PAIRS = 8;
   const all = page.layers.flatMap((one) => one.separation.flatMap((values, i) => values.slice(0, i)));
@@ -6,9 +6,9 @@
   const table = document.getElementById("matrix"), closest = document.getElementById("closest");
 
   function cell(value, row, column) {
-    const colour = ramp((value - low) / (high - low || 1)), bright = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 105;
+    const color = ramp((value - low) / (high - low || 1)), bright = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 105;
     const text = number(value), node = make("td", { title: `${row} – ${column}: ${number(value, 3)}` }, text);
-    node.style.backgroundColor = `rgb(${colour})`;
+    node.style.backgroundColor = `rgb(${color})`;
     node.style.color = bright ? "#111" : "#fff";
     return node;
   }
@@ -28,7 +28,7 @@
     const items = pairs(names).map(([value, a, b]) => make("li", {}, `${a} – ${b}`, make("b", {}, number(value))));
     closest.append(
       make("h3", {}, "Closest pairs"), make("ol", {}, ...items),
-      make("h3", {}, "Colours, over all layers"), ...scaleBand(`${number(low)} close`, `${number(high)} far`),
+      make("h3", {}, "Colors, over all layers"), ...scaleBand(`${number(low)} close`, `${number(high)} far`),
     );
     table.className = names.length > MOST_NUMBERS ? "dense" : "";
     const heads = names.map((name) => make("th", { scope: "col", title: name }, make("span", {}, name)));

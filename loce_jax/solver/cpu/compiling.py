@@ -21,7 +21,7 @@ def compiled(function: Callable, *, reorder: bool = True) -> Dispatcher:
 
     Args:
         function: what to compile; it is compiled when it is first called.
-        reorder: allow sums in any order, which vectorised sums need.
+        reorder: allow sums in any order, which vectorized sums need.
     """
     options = {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # nobody else calls it
     return njit(**options, **_arithmetic(reorder))(inspect.unwrap(function))

@@ -14,7 +14,7 @@ NEARLY_HALF = 0.5 - 1e-9  # of values up to here, no two are enlarged to more th
 def count_enlarged(values, mask, resize, starts):
     """Pixels of the enlarged projection, above one half, and those of them that the mask has too.
 
-    Only where a row has such values, or one of its neighbours, is anything enlarged.
+    Only where a row has such values, or one of its neighbors, is anything enlarged.
 
     Args:
         values: the projection, [h w] float64.

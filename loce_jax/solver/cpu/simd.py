@@ -145,7 +145,7 @@ def store_sums(typing_context, array, i, four):  # noqa: ARG001
         a, b, c, d = unpack_tuple(builder, four, 4)
 
         def fold(one, other):
-            """Of each four lanes, two sums of neighbours of `one` and two of `other`."""
+            """Of each four lanes, two sums of neighbors of `one` and two of `other`."""
             return builder.fadd(builder.shuffle_vector(one, other, even), builder.shuffle_vector(one, other, odd))
 
         sums, size = fold(fold(a, b), fold(c, d)), LANES

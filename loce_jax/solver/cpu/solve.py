@@ -1,9 +1,9 @@
 """The paper's recipe on a CPU core, compiled by Numba: one image stays in cache for all the steps.
 
 XLA's CPU code reaches a fifth of what the machine allows here, and this file with `loce_jax.solver.cpu.matvec` and
-`loce_jax.solver.cpu.loss_and_grad` more than a third (benchmarks/LIMITS.md): all concepts of an image share one reading of its
-activations, and what lies beside them begins with a cache line.  `loce_jax.solver.paper.sample` is the same mathematics in
-JAX, for every other device and for use inside `jit`; a test holds the two together.
+`loce_jax.solver.cpu.loss_and_grad` more than a third (benchmarks/LIMITS.md): all concepts of an image share one reading
+of its activations, and what lies beside them begins with a cache line.  `loce_jax.solver.paper.sample` is the same
+mathematics in JAX, for every other device and for use inside `jit`; a test holds the two together.
 Letters: n images, k concepts, h x w grid cells of the layer, p = h * w, c channels, H x W the target's grid, t steps.
 """
 
@@ -20,16 +20,16 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from loce_jax.solver.paper.adamw import BETA1, BETA2, corrections
-from loce_jax.solver.cpu.matvec import as_read, gather, respond
 from loce_jax.solver.cpu.compiling import clear, compiled, copy, fill, kept
-from loce_jax.solver.xla import Samples
+from loce_jax.solver.cpu.loss_and_grad import COMPILED, copy_target, make_room, overlap, redraw
+from loce_jax.solver.cpu.matvec import as_read, gather, respond
 from loce_jax.solver.cpu.simd import HALF, LANES, ONE, ZERO, on_lines, whole
 from loce_jax.solver.losses import OBJECTIVES
 from loce_jax.solver.options import SolverOptions
-from loce_jax.solver.cpu.loss_and_grad import COMPILED, copy_target, make_room, overlap, redraw
+from loce_jax.solver.paper.adamw import BETA1, BETA2, corrections
 from loce_jax.solver.paper.sample import judge
 from loce_jax.solver.solution import Solution, Status
+from loce_jax.solver.xla import Samples
 
 FRESH1, KEEP2, FRESH2 = np.float32(1 - BETA1), np.float32(BETA2), np.float32(1 - BETA2)
 
@@ -43,7 +43,7 @@ class Recipe(NamedTuple):
     epsilon: np.float32
     objective: int
     averaged: bool
-    penalised: bool
+    penalized: bool
     drawn_from: np.float32
 
 
@@ -58,7 +58,7 @@ def recipe(options: SolverOptions) -> Recipe:
         np.float32(options.epsilon),
         COMPILED.index(options.objective),
         objective.averaged,
-        objective.penalised,
+        objective.penalized,
         np.float32(128 / 255) if options.iou == "paper" else np.nextafter(HALF, ONE),
     )
 
@@ -225,8 +225,8 @@ def solve_image(image, count, room, work, recipe, found):
             found.losses[real[j], step] = total * unit
         gather(cells, slopes, work.places, unit, gradient)
         for j in range(count):
-            if recipe.penalised:
-                found.losses[real[j], step] += penalise(vectors[j, :c], gradient[j])
+            if recipe.penalized:
+                found.losses[real[j], step] += penalize(vectors[j, :c], gradient[j])
             adamw(vectors[j, :c], gradient[j], work.first[j], work.second[j], recipe, step)
     respond(cells, vectors, responses)
     for j in range(count):
@@ -236,7 +236,7 @@ def solve_image(image, count, room, work, recipe, found):
 
 
 @compiled
-def penalise(vector, gradient):
+def penalize(vector, gradient):
     """``||v||_1 + ||v||_2``; its slope is added to `gradient`, 0 where a weight or the vector is 0."""
     squares, total = ZERO, ZERO
     for q in range(vector.size):

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from loce_jax.solver.xla import Samples, resize_matrices, solve_together
-from loce_jax.solver.options import SolverOptions
 from loce_jax.solver.gpu.resident import chip_of, fits_on_chip, solve_resident
+from loce_jax.solver.options import SolverOptions
 from loce_jax.solver.paper.sample import judge_one
 from loce_jax.solver.solution import Solution
+from loce_jax.solver.xla import Samples, resize_matrices, solve_together
 
 log = logging.getLogger(__name__)
 

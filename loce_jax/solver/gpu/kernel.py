@@ -13,9 +13,9 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
-from loce_jax.solver.paper.adamw import BETA1, BETA2
 from loce_jax.solver.losses import OBJECTIVES
 from loce_jax.solver.options import SolverOptions
+from loce_jax.solver.paper.adamw import BETA1, BETA2
 
 CELLS, BAND = 16, 16  # a strip's cells; rows of the target at a time
 SMALLEST, CHANNELS = 16, 2048  # sides that Triton multiplies; that 256 threads cover with 8 channels each
@@ -86,8 +86,8 @@ def solve_one(recipe: Recipe, cells_ref, target_ref, weight_ref, start_ref, *ref
         response = every_strip(respond, jnp.zeros(shape, jnp.float32))
         loss, back = _compare_maps(response, target_ref, weight_ref[...], (rows_ref, columns_ref), recipe)
         slope = every_strip(descend, [jnp.zeros_like(v) for v in vector])
-        if OBJECTIVES[recipe.options.objective].penalised:
-            loss, slope = _penalise(loss, slope, vector)
+        if OBJECTIVES[recipe.options.objective].penalized:
+            loss, slope = _penalize(loss, slope, vector)
         losses_ref[t] = loss  # written in the loop, so that no compiler may take the reads of the activations out of it
         correction = corrections_ref[t, 0], corrections_ref[t, 1]
         moved = [
@@ -152,7 +152,7 @@ def _compare(drawn, target, weight, size, objective):
     return jnp.abs(error) / size, jnp.sign(error) / size
 
 
-def _penalise(loss, slope, vector):
+def _penalize(loss, slope, vector):
     """Add ``||v||_1 + ||v||_2``, whose slopes are 0 at 0."""
     norm = jnp.sqrt(sum(jnp.sum(values * values) for values in vector))
     share = 1 / jnp.where(norm > 0, norm, 1)

@@ -24,9 +24,9 @@ from jaxtyping import Array, Float
 
 from loce_jax.checks import InputError
 from loce_jax.resampling import bilinear_matrix
-from loce_jax.solver.paper.adamw import corrections
-from loce_jax.solver.options import SolverOptions
 from loce_jax.solver.gpu.kernel import CHANNELS, Recipe, solve_one
+from loce_jax.solver.options import SolverOptions
+from loce_jax.solver.paper.adamw import corrections
 
 WARPS = 8
 L2_BYTES = {"8.0": 40 * 2**20, "9.0": 50 * 2**20}  # by compute capability: NVIDIA's white papers on A100 and on H100

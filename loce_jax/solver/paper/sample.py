@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from loce_jax.solver.paper.adamw import Moments, adamw_step, corrections
 from loce_jax.solver.losses import OBJECTIVES, background_share, loss, magnitude
 from loce_jax.solver.options import SolverOptions
+from loce_jax.solver.paper.adamw import Moments, adamw_step, corrections
 from loce_jax.solver.precision import matmul
 from loce_jax.solver.solution import Solution, Status
 
@@ -36,7 +36,7 @@ def solve_one(
 
     def height(vector, activations):
         value = loss(objective, enlarge(respond(activations, vector), resize), target, background)
-        return _penalise(value, vector, valid & finite, options) if objective.penalised else value
+        return _penalize(value, vector, valid & finite, options) if objective.penalized else value
 
     def step(carry, correction):
         vector, moments = carry
@@ -73,7 +73,7 @@ def judge_one(sample, valid, found, *, resize: Resize, options: SolverOptions) -
     return Solution(vector, losses, response, iou, status)
 
 
-def _penalise(value, vector, counts, options):
+def _penalize(value, vector, counts, options):
     """Add ``||v||_1 + ||v||_2``; coupled, the second norm is the whole batch's, the slope that of the batch's mean."""
     squares, samples = jnp.sum(vector**2), 1.0
     if options.couples_batch:

@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 import numpy as np
 
-from loce_jax.solver.xla import Samples, resize_matrices
 from loce_jax.solver.ridge.newton import Features, Ridge, Setting, prepare
 from loce_jax.solver.solution import Convergence, Solution, Status
+from loce_jax.solver.xla import Samples, resize_matrices
 
 
 def solve_rows(samples: Samples, tolerance: float, setting: Setting) -> Solution:

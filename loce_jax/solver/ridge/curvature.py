@@ -1,7 +1,7 @@
 """The curvature of a loss on the target's grid, seen from the layer's grid.
 
-Bilinear resizing mixes neighbouring cells only, so ``U.T @ diag(curvature) @ U``, with U the resize of the flattened
-grid, couples a cell with itself and its eight neighbours: five maps hold all of it, since it is symmetric.  Applying
+Bilinear resizing mixes neighboring cells only, so ``U.T @ diag(curvature) @ U``, with U the resize of the flattened
+grid, couples a cell with itself and its eight neighbors: five maps hold all of it, since it is symmetric.  Applying
 them costs nine products a cell instead of four matrix products and a pass over the target's pixels.
 Letters: h x w grid cells of the layer, H x W the target's grid.
 """
@@ -47,7 +47,7 @@ def apply_bands(bands: Bands, values: Float[Array, "h w"]) -> Float[Array, "h w"
 
 
 def _next(taps):
-    """Each column's right neighbour, beyond the last one 0."""
+    """Each column's right neighbor, beyond the last one 0."""
     return jnp.pad(taps[:, 1:], ((0, 0), (0, 1)))
 
 

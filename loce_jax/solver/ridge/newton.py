@@ -1,14 +1,14 @@
 """The ridge recipe for ONE sample: logistic regression with a squared penalty, solved by Newton's method.
 
-With whitened features x, an unpenalised bias b, U the resize to the target's grid, and weights w of its pixels that
+With whitened features x, an unpenalized bias b, U the resize to the target's grid, and weights w of its pixels that
 help the smaller of concept and background and sum to 1::
 
     z = U(x @ v) + b,    L(v, b) = sum w (softplus(z) - t z) + strength / 2 |v|^2
 
 L is strictly convex in v: there is one answer, whatever the start, and ``|gradient| <= tolerance * strength * |v|``
 bounds the relative error of v by `tolerance`.  Newton's equations are solved by conjugate gradients, to which the
-Hessian is two passes over the features and `loce_jax.solver.ridge.curvature` in between.  Where there are more channels than
-cells, v is a sum of cells' features, ``v = X.T @ a``, and everything happens to `a` by way of the cells' inner
+Hessian is two passes over the features and `loce_jax.solver.ridge.curvature` in between.  Where there are more channels
+than cells, v is a sum of cells' features, ``v = X.T @ a``, and everything happens to `a` by way of the cells' inner
 products `gram`.
 Letters: h x w grid cells of the layer, p = h * w, c channels, H x W the target's grid, m = c or p unknowns.
 """
@@ -21,8 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from loce_jax.solver.ridge.curvature import Bands, apply_bands, couple
 from loce_jax.solver.paper.sample import Resize, enlarge, judge
+from loce_jax.solver.ridge.curvature import Bands, apply_bands, couple
 from loce_jax.solver.solution import Convergence, Solution, Status
 from loce_jax.solver.whitening import Whitening
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""What a step gives, how it is written to disk, and a record of how it was made."""

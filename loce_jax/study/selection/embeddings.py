@@ -116,7 +116,7 @@ def _meant(run, name):
 def gather_all(run: RunLike, layers: Sequence[str], look: Look) -> list[Cloud]:
     """A cloud a layer, or one of all `layers` where `look` joins them."""
     groups = [tuple(layers)] if look.joined else [(layer,) for layer in layers]
-    chosen = {"concepts": look.concepts, "normalised": look.joined == "normalised", "min_iou": look.min_iou}
+    chosen = {"concepts": look.concepts, "normalized": look.joined == "normalized", "min_iou": look.min_iou}
     return [gather(run, group, **chosen) for group in groups if group]
 
 
@@ -125,7 +125,7 @@ def gather(
     layers: Sequence[str],
     *,
     concepts: Sequence[str] = (),
-    normalised: bool = False,
+    normalized: bool = False,
     min_iou: float = 0.0,
 ) -> Cloud:
     """The rows whose LoCEs at all of `layers` are good, for `concepts` or all.
@@ -134,7 +134,7 @@ def gather(
         run: a run.
         layers: one for a plain study; several are joined to multi-layer LoCEs.
         concepts: names; all if empty.
-        normalised: give every layer's vectors length 1 before they are joined.
+        normalized: give every layer's vectors length 1 before they are joined.
         min_iou: 0 to 1; leave rows out whose IoU is below it at one of `layers`.
 
     Raises:
@@ -162,7 +162,7 @@ def gather(
             f"are below {min_iou:g}; the best is {np.nanmax(iou.min(axis=0)):.3f}. Take a lower one."
         )
     below, rows, iou = int((~kept).sum()), rows[kept], iou[:, kept]
-    joined = concatenate({layer: run.vectors(layer)[rows] for layer in layers}, normalised=normalised)
+    joined = concatenate({layer: run.vectors(layer)[rows] for layer in layers}, normalized=normalized)
     labels = run.table["concept"][rows].astype(str)
     return Cloud(
         layers=tuple(layers),

@@ -11,13 +11,13 @@ import numpy as np
 from jaxtyping import Int
 
 from loce_jax.analysis.clustering.cut import RELAXED, STRICT, Clusters, Recipe, cluster
-from loce_jax.analysis.mixtures.gaussian import Mixture, fit_mixture, fit_mixtures
 from loce_jax.analysis.embedding import Embedding2D, embed_2d
+from loce_jax.analysis.mixtures.gaussian import Mixture, fit_mixture, fit_mixtures
 from loce_jax.analysis.sampling import subset
 from loce_jax.checks import InputError
 from loce_jax.store import Run, find_derived, keep_derived
-from loce_jax.study.selection.embeddings import Cloud, find_layers, gather_all
 from loce_jax.study.options import Clustering, Look, StudyOptions
+from loce_jax.study.selection.embeddings import Cloud, find_layers, gather_all
 from loce_jax.study.selection.photos import Photos
 
 _METHODS = ("umap", "pca")
@@ -103,12 +103,12 @@ def recipe_of(options: Clustering) -> Recipe:
 
 
 def _map(subject: Subject) -> Embedding2D:
-    neighbours = subject.options.map.neighbours
+    neighbors = subject.options.map.neighbors
     asked: dict[str, Any] = {
         "layers": subject.cloud.layers,
         "vectors": hashlib.sha256(np.ascontiguousarray(subject.cloud.vectors).tobytes()).hexdigest(),
         "rows": hashlib.sha256(subject.cloud.rows.astype(np.int64).tobytes()).hexdigest(),
-        "neighbours": neighbours,
+        "neighbors": neighbors,
         "seed": subject.seed,
     }
     name = f"map-{hashlib.sha256(json.dumps(asked).encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
@@ -117,6 +117,6 @@ def _map(subject: Subject) -> Embedding2D:
     for method, points in (find_derived(subject.run.place, name, record) or {}).items():
         if method in _METHODS and points.shape == (len(subject.cloud.rows), 2) and np.isfinite(points).all():
             return Embedding2D(points, method)
-    found = embed_2d(subject.cloud.vectors, seed=subject.seed, neighbours=neighbours)
+    found = embed_2d(subject.cloud.vectors, seed=subject.seed, neighbors=neighbors)
     keep_derived(subject.run.place, name, record, {found.method: found.points})
     return found

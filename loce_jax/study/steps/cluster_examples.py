@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from scipy.special import expit
 
 from loce_jax.analysis.clustering.cut import Clusters
-from loce_jax.plots.combined import colour_projection, combine_projections
+from loce_jax.plots.combined import color_projection, combine_projections
 from loce_jax.plots.strips import Tile, draw_strip
 from loce_jax.study.selection.layer_analysis import Subject
 
@@ -30,7 +30,7 @@ def draw_members(subject: Subject, places: Int[np.ndarray, " n"], clusters: Clus
     figure = Figure(figsize=(1.35 * (_EXAMPLES + 1) + 0.6, 1.6 * len(members) + 0.3), layout="constrained")
     grid = figure.subplots(len(members), _EXAMPLES + 1, squeeze=False)
     for axes, (cluster, mine) in zip(grid, members.items(), strict=True):
-        mean = colour_projection(_mean_projection(responses, cloud.rows[mine]))
+        mean = color_projection(_mean_projection(responses, cloud.rows[mine]))
         examples = [Tile(tiles.get(int(cloud.rows[place])), str(cloud.labels[place])) for place in central[cluster]]
         draw_strip(list(axes), [Tile(mean, f"mean of {len(mine)}"), *examples], title=f"cluster {cluster + 1}")
     chosen = f", {len(members)} of {len(clusters.nodes)}" if len(members) < len(clusters.nodes) else ""

@@ -6,15 +6,15 @@ from matplotlib.figure import Figure
 from loce_jax.analysis.clustering.cluster_table import ClusterTable, strongest_channels, tabulate
 from loce_jax.analysis.clustering.cut import group_size
 from loce_jax.analysis.clustering.density import density_clusters
-from loce_jax.analysis.metrics.purity import cluster_purity
 from loce_jax.analysis.clustering.repeats import repeat
+from loce_jax.analysis.metrics.purity import cluster_purity
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.trees import draw_tree
-from loce_jax.study.steps.cluster_examples import draw_members
 from loce_jax.study.results.step_result import Outcome
 from loce_jax.study.selection.layer_analysis import Subject, recipe_of
+from loce_jax.study.steps.cluster_examples import draw_members
 
-_TRAINED_ON, _NEIGHBOURS = 0.8, (3, 5, 7, 9, 11)  # the paper's
+_TRAINED_ON, _NEIGHBORS = 0.8, (3, 5, 7, 9, 11)  # the paper's
 
 
 def study_clusters(subject: Subject) -> Outcome:
@@ -82,13 +82,13 @@ def _predictions(subject):
         mine = np.flatnonzero(labels == concept)
         place[np.random.default_rng(subject.seed).permutation(mine)] = np.arange(len(mine)) / len(mine)
     known = place < _TRAINED_ON
-    if known.all() or known.sum() <= max(_NEIGHBOURS):
+    if known.all() or known.sum() <= max(_NEIGHBORS):
         return {}
     recipe = recipe_of(subject.options.clusters)
     how = recipe.share, recipe.purity, recipe.method, recipe.metric
     clusterer = AdaptiveClusterer(*how, n_total=len(subject.shared), precluster=recipe.precluster)
     models = {"centroids": CentroidClassifier(clusterer, metric="cosine", widths=subject.cloud.widths)}
-    models |= {f"{k} neighbours": KNeighborsClassifier(k, metric="cosine") for k in _NEIGHBOURS}
+    models |= {f"{k} neighbors": KNeighborsClassifier(k, metric="cosine") for k in _NEIGHBORS}
     return {
         name: model.fit(vectors[known], labels[known]).score(vectors[~known], labels[~known])
         for name, model in models.items()
@@ -142,7 +142,7 @@ def _members(cloud, places, clusters, regions):
 
 def _centroids(table: ClusterTable):
     """Row i of every array belongs to one cluster."""
-    return {"cluster": table.clusters + 1, "raw": table.raw, "normalised": table.normalised}
+    return {"cluster": table.clusters + 1, "raw": table.raw, "normalized": table.normalized}
 
 
 def _draw(subject, places, found, metrics):

@@ -4,19 +4,25 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from loce_jax.analysis.metrics.comparison import align, distance_agreement, linear_cka, neighbour_agreement, rank_agreement
-from loce_jax.analysis.neighbors.interclass import find_contacts
-from loce_jax.analysis.layer_names import short_names
-from loce_jax.analysis.metrics.quality import describe_quality
 from loce_jax.analysis.clustering.repeats import repeat
+from loce_jax.analysis.layer_names import short_names
+from loce_jax.analysis.metrics.comparison import (
+    align,
+    distance_agreement,
+    linear_cka,
+    neighbor_agreement,
+    rank_agreement,
+)
+from loce_jax.analysis.metrics.quality import describe_quality
 from loce_jax.analysis.metrics.retrieval import precision_at
 from loce_jax.analysis.metrics.separation import category_separation, pairwise_separation
+from loce_jax.analysis.neighbors.interclass import find_contacts
 from loce_jax.analysis.tables import Table
 from loce_jax.checks import InputError
 from loce_jax.plots.matrices import draw_matrix, lay_out
-from loce_jax.study.selection.embeddings import Cloud
 from loce_jax.study.options import Clustering
 from loce_jax.study.results.step_result import Outcome
+from loce_jax.study.selection.embeddings import Cloud
 from loce_jax.study.selection.layer_analysis import recipe_of
 
 _K = 10
@@ -24,7 +30,7 @@ _CUT_OFFS = (1, _K)
 
 
 def study_compare(views: Mapping[str, Cloud], options: Clustering, *, repeats: int = 50, seed: int = 0) -> Outcome:
-    """The same numbers for every view, and how far every two agree: in IoU, distances, geometry and neighbours.
+    """The same numbers for every view, and how far every two agree: in IoU, distances, geometry and neighbors.
 
     Args:
         views: LoCEs by name, such as "run: layer"; at least two.
@@ -44,7 +50,7 @@ def study_compare(views: Mapping[str, Cloud], options: Clustering, *, repeats: i
         "IoU rank (Kendall)": lambda a, b: rank_agreement(a.iou, b.iou).kendall,
         "distances (RSA, Spearman)": lambda a, b: distance_agreement(a.vectors, b.vectors, seed=seed).spearman,
         "CKA (linear, unbiased)": lambda a, b: linear_cka(a.vectors, b.vectors, unbiased=True),
-        f"{_K} neighbours (Jaccard)": lambda a, b: neighbour_agreement(a.vectors, b.vectors, _K),
+        f"{_K} neighbors (Jaccard)": lambda a, b: neighbor_agreement(a.vectors, b.vectors, _K),
     }
     matrices = {title: _pairwise(list(clouds.values()), measure) for title, measure in agreements.items()}
     side_by_side = {name: _numbers(cloud, seed) for name, cloud in clouds.items()}

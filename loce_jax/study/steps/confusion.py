@@ -6,7 +6,7 @@ from loce_jax.analysis.metrics.confusion import (
     centroid_confusion,
     cluster_confusion,
     component_confusion,
-    neighbour_confusion,
+    neighbor_confusion,
 )
 from loce_jax.analysis.mixtures.gaussian import responsibilities
 from loce_jax.analysis.tables import Table
@@ -18,13 +18,13 @@ _MOST_PAIRS = 20
 
 
 def study_confusion(subject: Subject) -> Outcome:
-    """A matrix by neighbours, class means, clusters and components of the map; their errors and most confused pairs."""
+    """A matrix by neighbors, class means, clusters and components of the map; their errors and most confused pairs."""
     cloud, options = subject.cloud, subject.options.confusion
     groups = cloud.images if options.other_images else None
     places, clusters = subject.clusters
     components = responsibilities(subject.blind.full, subject.map.points)
     found = (
-        neighbour_confusion(cloud.vectors, cloud.labels, options.k, groups=groups),
+        neighbor_confusion(cloud.vectors, cloud.labels, options.k, groups=groups),
         centroid_confusion(cloud.vectors, cloud.labels),
         cluster_confusion(clusters.labels, cloud.labels[places]),
         component_confusion(components, cloud.labels),

@@ -12,7 +12,7 @@ _ROWS, _COLUMNS = 3, 8
 
 
 def study_suspects(subject: Subject) -> Outcome:
-    """Suspects, what their neighbours suggest, and how many there would be by chance."""
+    """Suspects, what their neighbors suggest, and how many there would be by chance."""
     cloud, options = subject.cloud, subject.options.suspects
     found = find_suspects(
         cloud.vectors, cloud.labels, options.k, groups=cloud.images, share=options.share, seed=subject.seed
@@ -21,7 +21,7 @@ def study_suspects(subject: Subject) -> Outcome:
         (int(cloud.rows[place]), str(cloud.images[place]), str(cloud.labels[place]), str(suggestion), float(share))
         for place, suggestion, share in zip(found.rows, found.suggestions, found.shares, strict=True)
     )
-    table = Table("Label suspects", ("row", "image", "concept", "neighbours say", "share"), rows, 2)
+    table = Table("Label suspects", ("row", "image", "concept", "neighbors say", "share"), rows, 2)
     metrics = {"suspects": len(rows), "expected_by_chance": found.expected, "of": len(cloud.rows)}
     figures = {"suspects": _draw(subject, rows)} if rows else {}
     return Outcome(metrics, {"suspects": table}, figures, short=tuple(metrics))

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from loce_jax.analysis.neighbors.interclass import find_contacts
 from loce_jax.analysis.metrics.overlap import overlap_ratio
 from loce_jax.analysis.metrics.separation import category_separation, pairwise_separation
+from loce_jax.analysis.neighbors.interclass import find_contacts
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.matrices import draw_matrix, lay_out, without_diagonal
 from loce_jax.study.results.step_result import Outcome

@@ -3,10 +3,10 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from loce_jax.analysis.subconcepts.effects import Group, describe_groups
-from loce_jax.analysis.subconcepts.attributes import co_occurring
-from loce_jax.analysis.subconcepts.split import Split, split_concept
 from loce_jax.analysis.sampling import subset
+from loce_jax.analysis.subconcepts.attributes import co_occurring
+from loce_jax.analysis.subconcepts.effects import Group, describe_groups
+from loce_jax.analysis.subconcepts.split import Split, split_concept
 from loce_jax.analysis.tables import Table
 from loce_jax.checks import InputError, check_known
 from loce_jax.plots.strips import Tile, draw_strip

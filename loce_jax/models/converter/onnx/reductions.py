@@ -1,4 +1,4 @@
-"""ONNX operations that sum up along axes: reductions, softmax, normalisations, matrix products."""
+"""ONNX operations that sum up along axes: reductions, softmax, normalizations, matrix products."""
 
 import math
 from collections.abc import Callable

@@ -116,7 +116,7 @@ def elu(x: Array, alpha: float | int = 1.0, scale: float | int = 1.0, input_scal
 
 
 def selu(x: Array) -> Array:
-    """Self-normalising `elu`."""
+    """Self-normalizing `elu`."""
     return elu(x, 1.6732632423543772, 1.0507009873554805)
 
 

@@ -1,4 +1,4 @@
-"""Operations that sum up along axes: sums, means, extrema, softmax, and the normalisations.
+"""Operations that sum up along axes: sums, means, extrema, softmax, and the normalizations.
 
 Letters: b images, c channels.
 """
@@ -121,9 +121,9 @@ def layer_norm(
 ) -> Array:
     """Each position's last axes, as long as `shape`, to mean 0 and variance 1; then scaled and shifted."""
     axes = tuple(range(-len(shape), 0))
-    centred = x - jnp.mean(x, axes, keepdims=True)
-    scale = jax.lax.rsqrt(jnp.mean(centred * centred, axes, keepdims=True) + eps)
-    return _affine(centred * scale, weight, bias)
+    centered = x - jnp.mean(x, axes, keepdims=True)
+    scale = jax.lax.rsqrt(jnp.mean(centered * centered, axes, keepdims=True) + eps)
+    return _affine(centered * scale, weight, bias)
 
 
 def native_layer_norm(
@@ -145,9 +145,9 @@ def group_norm(
 ) -> Array:
     """Each image's group of channels to mean 0 and variance 1; then each channel scaled and shifted."""
     grouped = x.reshape(x.shape[0], groups, -1)
-    centred = grouped - grouped.mean(-1, keepdims=True)
-    scale = jax.lax.rsqrt(jnp.mean(centred * centred, -1, keepdims=True) + eps)
-    return _affine((centred * scale).reshape(x.shape), _per_channel(weight, x), _per_channel(bias, x))
+    centered = grouped - grouped.mean(-1, keepdims=True)
+    scale = jax.lax.rsqrt(jnp.mean(centered * centered, -1, keepdims=True) + eps)
+    return _affine((centered * scale).reshape(x.shape), _per_channel(weight, x), _per_channel(bias, x))
 
 
 def native_group_norm(

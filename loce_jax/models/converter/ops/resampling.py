@@ -20,7 +20,7 @@ CUBIC, CUBIC_ANTIALIAS = -0.75, -0.5  # the sharpness that PyTorch takes without
 
 
 def linear(x: Array, sizes: Sizes, corners: bool, scales: Scales = ()) -> Array:
-    """Linear interpolation of the last axes to `sizes`; `corners` aligns the corner cells' centres."""
+    """Linear interpolation of the last axes to `sizes`; `corners` aligns the corner cells' centers."""
     return _by_axis(x, sizes, scales, ft.partial(_linear_matrix, corners=corners))
 
 
@@ -41,7 +41,7 @@ def cubic_antialias(x: Array, sizes: Sizes, corners: bool, scales: Scales = ()) 
 
 
 def nearest(x: Array, sizes: Sizes, scales: Scales = (), *, offset: float = 0.0) -> Array:
-    """The old cell that a new cell's start (or, with `offset` 0.5, its centre) falls into."""
+    """The old cell that a new cell's start (or, with `offset` 0.5, its center) falls into."""
     for axis, size, scale in _axes(sizes, scales):
         old = x.shape[axis]
         if size == 2 * old or old == 1:
@@ -85,7 +85,7 @@ def _axes(sizes: Sizes, scales: Scales) -> list[tuple[int, int, float | None]]:
     return list(zip(axes, sizes, scales, strict=True))
 
 
-def _vectorised(function: Callable[..., Array]) -> Callable[..., Array]:
+def _vectorized(function: Callable[..., Array]) -> Callable[..., Array]:
     """For the overloads that take sizes or factors, whichever is not None."""
 
     def call(x: Array, sizes: Sizes | None, *rest) -> Array:
@@ -102,8 +102,8 @@ def _split_scales(function: Callable[..., Array], options: int) -> Callable[...,
     return lambda x, sizes, *rest: function(x, sizes, *rest[:options], rest[options:])
 
 
-def _centres(old: int, new: int, corners: bool, scale: float | None) -> np.ndarray:
-    """Where the new cells' centres are among the old cells' centres."""
+def _centers(old: int, new: int, corners: bool, scale: float | None) -> np.ndarray:
+    """Where the new cells' centers are among the old cells' centers."""
     at = np.arange(new, dtype=np.float32)
     if corners:
         return at * np.float32((old - 1) / (new - 1) if new > 1 else 0)
@@ -111,9 +111,9 @@ def _centres(old: int, new: int, corners: bool, scale: float | None) -> np.ndarr
 
 
 def _linear_matrix(old: int, new: int, *, corners: bool, scale: float | None) -> np.ndarray:
-    centres = np.maximum(_centres(old, new, corners, scale), 0)
-    first = np.minimum(np.floor(centres).astype(int), old - 1)
-    share = centres - first
+    centers = np.maximum(_centers(old, new, corners, scale), 0)
+    first = np.minimum(np.floor(centers).astype(int), old - 1)
+    share = centers - first
     matrix = np.zeros((new, old))
     np.add.at(matrix, (np.arange(new), first), 1 - share)
     np.add.at(matrix, (np.arange(new), np.minimum(first + 1, old - 1)), share)
@@ -121,10 +121,10 @@ def _linear_matrix(old: int, new: int, *, corners: bool, scale: float | None) ->
 
 
 def _cubic_matrix(old: int, new: int, *, corners: bool, scale: float | None) -> np.ndarray:
-    centres = _centres(old, new, corners, scale)
-    first, matrix = np.floor(centres).astype(int), np.zeros((new, old))
+    centers = _centers(old, new, corners, scale)
+    first, matrix = np.floor(centers).astype(int), np.zeros((new, old))
     for tap in range(-1, 3):
-        share = _bump(centres - (first + tap), CUBIC)
+        share = _bump(centers - (first + tap), CUBIC)
         np.add.at(matrix, (np.arange(new), np.clip(first + tap, 0, old - 1)), share)
     return matrix
 
@@ -134,10 +134,10 @@ def _antialias_matrix(
 ) -> np.ndarray:
     step = ((old - 1) / (new - 1) if new > 1 else 0) if corners else (1 / scale if scale else old / new)
     wide, matrix = max(step, 1.0), np.zeros((new, old))
-    for row, centre in zip(matrix, step * (np.arange(new) + 0.5), strict=True):
-        low = max(int(centre - reach * wide + 0.5), 0)
-        high = min(int(centre + reach * wide + 0.5), old)
-        row[low:high] = kernel((np.arange(low, high) - centre + 0.5) / wide)
+    for row, center in zip(matrix, step * (np.arange(new) + 0.5), strict=True):
+        low = max(int(center - reach * wide + 0.5), 0)
+        high = min(int(center + reach * wide + 0.5), old)
+        row[low:high] = kernel((np.arange(low, high) - center + 0.5) / wide)
     return matrix / matrix.sum(1, keepdims=True)
 
 
@@ -190,7 +190,7 @@ def _read(x: Array, rows: Array, columns: Array) -> Array:
 
 
 def _overloads(name: str, function: Callable[..., Array], options: int) -> dict[str, Callable[..., Array]]:
-    return {f"aten.{name}.default": _split_scales(function, options), f"aten.{name}.vec": _vectorised(function)}
+    return {f"aten.{name}.default": _split_scales(function, options), f"aten.{name}.vec": _vectorized(function)}
 
 
 exact = ft.partial(nearest, offset=0.5)

@@ -7,10 +7,10 @@ from typing import Any
 from loce_jax.checks import InputError
 from loce_jax.models.base import Network, Preprocess
 from loce_jax.models.converter import folder
-from loce_jax.models.converter.torch.exporting import export
 from loce_jax.models.converter.graph import Graph, Node, Ref
 from loce_jax.models.converter.grids import Arrangement, find_layers
 from loce_jax.models.converter.network import to_network
+from loce_jax.models.converter.torch.exporting import export
 from loce_jax.models.converter.torch.probing import frozen, probe
 from loce_jax.models.converter.torch.translating import translate
 
@@ -32,7 +32,7 @@ def convert(
     Args:
         module: a `torch.nn.Module` that takes one batch of images ``[b 3 h w]``.
         example: a `Preprocess`, the size at which the network is recorded and how photos become its input; or images
-            ``[b 3 h w]`` of that size, and photos then enter as 0..1, not normalised.
+            ``[b 3 h w]`` of that size, and photos then enter as 0..1, not normalized.
         name: what to call it; the class's name if not given.
         out: a new folder to keep it in, for `load_converted`.
         after_inplace: whether a layer that PyTorch overwrites afterwards, e.g. by ``ReLU(inplace=True)``, holds the

@@ -11,11 +11,11 @@ from typing import Any
 from loce_jax.checks import InputError, suggest
 from loce_jax.models.base import Network, Preprocess
 from loce_jax.models.catalog import FILES, download
-from loce_jax.models.converter import convert
-from loce_jax.models.converter.torch.libraries import need
-from loce_jax.models.converter.onnx import convert_onnx
-from loce_jax.models.converter.torch.state_dicts import load_into, published_state_dict, read_state_dict
 from loce_jax.models.checkpoints.hub_folder import read_json, read_preprocess
+from loce_jax.models.converter import convert
+from loce_jax.models.converter.onnx import convert_onnx
+from loce_jax.models.converter.torch.libraries import need
+from loce_jax.models.converter.torch.state_dicts import load_into, published_state_dict, read_state_dict
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 PICKLES = ("pytorch_model*.bin", "pytorch_model.bin.index.json")  # PyTorch reads them restricted to tensors
@@ -125,7 +125,7 @@ def _from_torchvision(name: str, weights: Path | None, random_weights: bool) -> 
 
 
 def _torchvision_preprocess(given: Any) -> Preprocess:
-    """What torchvision's `given` transforms say; detectors normalise inside, and say nothing."""
+    """What torchvision's `given` transforms say; detectors normalize inside, and say nothing."""
     size: Any = getattr(given, "crop_size", [224])
     mean: Any = getattr(given, "mean", IMAGENET["mean"])
     std: Any = getattr(given, "std", IMAGENET["std"])

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The plain vision transformer and its families: ViT, DeiT, YOLOS, DINOv2, DINOv3, CLIP, SigLIP."""

@@ -8,9 +8,9 @@ Loss for Language Image Pre-Training", 2023.
 from dataclasses import dataclass
 from typing import Any
 
-from loce_jax.models.networks.vit.transformer import vit_family
-from loce_jax.models.networks.vit.architecture import Architecture, Names
 from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.networks.vit.architecture import Architecture, Names
+from loce_jax.models.networks.vit.transformer import vit_family
 
 CLIP_TOWER = Names("embeddings.patch_embedding", "embeddings", "pre_layrnorm", "encoder.layers.{}", norm="")
 SIGLIP_TOWER = Names("embeddings.patch_embedding", "embeddings", "", "encoder.layers.{}", "post_layernorm")

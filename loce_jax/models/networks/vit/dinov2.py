@@ -7,9 +7,9 @@ Need Registers", 2023.
 
 from dataclasses import dataclass
 
-from loce_jax.models.networks.vit.transformer import vit_family
-from loce_jax.models.networks.vit.architecture import OLD_ATTENTION, Architecture, Names
 from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.networks.vit.architecture import OLD_ATTENTION, Architecture, Names
+from loce_jax.models.networks.vit.transformer import vit_family
 
 HUB = Names()
 

@@ -5,9 +5,9 @@ Simeoni et al., "DINOv3", 2025.
 
 from dataclasses import dataclass
 
-from loce_jax.models.networks.vit.transformer import vit_family
-from loce_jax.models.networks.vit.architecture import Architecture, Names
 from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.networks.vit.architecture import Architecture, Names
+from loce_jax.models.networks.vit.transformer import vit_family
 
 HUB = Names("embeddings.patch_embeddings", block="layer.{}", norm="norm")
 

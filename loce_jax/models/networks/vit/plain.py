@@ -6,9 +6,9 @@ distillation through attention", 2021; Fang et al., "You Only Look at One Sequen
 
 from dataclasses import dataclass
 
-from loce_jax.models.networks.vit.transformer import vit_family
-from loce_jax.models.networks.vit.architecture import OLD_ATTENTION, Architecture, Names
 from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.networks.vit.architecture import OLD_ATTENTION, Architecture, Names
+from loce_jax.models.networks.vit.transformer import vit_family
 
 HUB, TODAY = Names(), Names(block="layers.{}")
 TORCHVISION = Names("conv_proj", "", "", "encoder.layers.encoder_layer_{}", "encoder.ln")

@@ -15,12 +15,12 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from loce_jax.models.nn.convolution import Convolution
+from loce_jax.models.checkpoints.weights import KeyMap
 from loce_jax.models.networks.family import Family, Kind
+from loce_jax.models.networks.vit.architecture import Architecture, Names
+from loce_jax.models.nn.convolution import Convolution
 from loce_jax.models.nn.gelu import gelu
 from loce_jax.models.nn.positions import resample, rotate, rotations
-from loce_jax.models.networks.vit.architecture import Architecture, Names
-from loce_jax.models.checkpoints.weights import KeyMap
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "gelu": gelu,
@@ -117,7 +117,7 @@ class Embeddings(nnx.Module):
 
 
 class Block(nnx.Module):
-    """Attention, then a small network on each token; each normalised before, scaled after, and added."""
+    """Attention, then a small network on each token; each normalized before, scaled after, and added."""
 
     def __init__(self, a: Architecture, *, rngs: nnx.Rngs):
         self.norm1, self.norm2 = _norm(a, rngs=rngs), _norm(a, rngs=rngs)
