@@ -11,8 +11,8 @@ from PIL import Image
 
 from loce_jax.checks import InputError
 from loce_jax.models.catalog import load_network
+from loce_jax.models.paper import loading as paper
 from loce_jax.models.paper.loading import load_paper_network
-from loce_jax.models.paper.loading import loading as paper
 from loce_jax.models.paper.table import NAMES, PAPER_NETWORKS, PHOTO, paper_layers
 from tests.support.parity import randomize
 

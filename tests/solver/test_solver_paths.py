@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from loce_jax import SolverOptions, Statistics, solve
+from loce_jax.solver.cpu import matvec as cells
+from loce_jax.solver.cpu import solve as cpu
 from loce_jax.solver.cpu.compiling import kept
 from loce_jax.solver.cpu.loss_and_grad import make_room, sigmoid
 from loce_jax.solver.cpu.simd import LANES, load, store, whole
-from loce_jax.solver.cpu.solve import matvec as cells
-from loce_jax.solver.cpu.solve import solve as cpu
 from loce_jax.solver.cpu.solve import solve_on_cores
+from loce_jax.solver.gpu import dispatch as gpu
 from loce_jax.solver.gpu.dispatch import agrees_with_xla, solve_by_kernel
-from loce_jax.solver.gpu.dispatch import dispatch as gpu
 from loce_jax.solver.losses import OBJECTIVES
 from loce_jax.solver.ridge.newton import Setting
 from loce_jax.solver.solution import Status
@@ -86,7 +86,7 @@ def test_code_read_from_disk_gives_the_same_bits_as_code_compiled_now(tmp_path):
 import hashlib
 import numpy as np
 from loce_jax import solve
-from loce_jax.solver.cpu.solve import solve as cpu
+from loce_jax.solver.cpu import solve as cpu
 rng = np.random.default_rng(0)
 found = solve(rng.normal(size=(2, 13, 9, 37)).astype("float32"), rng.random((2, 50, 60), dtype=np.float32))
 hits = sum(cpu.solve_images.stats.cache_hits.values())
