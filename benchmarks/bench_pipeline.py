@@ -38,7 +38,7 @@ def compare(model: str, source, runs: int) -> dict:
     from loce_jax.pipeline.plan import make_plan  # noqa: PLC0415
     from loce_jax.pipeline.reading import Opener  # noqa: PLC0415
     from loce_jax.pipeline.run import do_chunks  # noqa: PLC0415
-    from loce_jax.store import RunWriter, place_at  # noqa: PLC0415
+    from loce_jax.store import RunWriter, open_storage  # noqa: PLC0415
 
     layers = next((names for part, names in LAYERS.items() if part in model), LAYERS["efficientnet-lite0"])
     plan = make_plan(load_network(model), layers, source, SolverOptions())
@@ -66,7 +66,7 @@ def compare(model: str, source, runs: int) -> dict:
 
     def run():
         with tempfile.TemporaryDirectory() as folder:
-            with RunWriter(place_at(Path(folder) / "run"), plan.record()) as writer:
+            with RunWriter(open_storage(Path(folder) / "run"), plan.record()) as writer:
                 for _ in do_chunks(plan, extract, list(plan.chunks), writer):
                     pass
 

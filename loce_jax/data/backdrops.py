@@ -1,4 +1,4 @@
-"""Empty places to put objects in: a wall or a view above a ground that runs away to the horizon.
+"""Backdrops to put objects in front of: a wall or a view above a ground that recedes to the horizon.
 
 Made of parts of the photographs in `loce_jax.data.cutouts` that show none of the concepts.
 Letters: H x W pixels of the result.
@@ -18,7 +18,7 @@ FINER = 4  # grounds are sampled on a grid this many times finer, then averaged
 
 
 @dataclass(frozen=True)
-class Place:
+class Backdrop:
     """What is above the horizon, ``view(rows, columns)``, and what is below, ``ground(rows, columns)``."""
 
     view: Callable
@@ -26,9 +26,9 @@ class Place:
 
 
 @ft.lru_cache(maxsize=32)
-def backdrop(place: str, rows_above: int, rows_below: int, columns: int) -> UInt8[np.ndarray, "H W 3"]:
-    """Draw one of `PLACES` with its horizon under `rows_above` rows."""
-    view, ground = PLACES[place].view(rows_above, columns), PLACES[place].ground(rows_below, columns)
+def draw_backdrop(name: str, rows_above: int, rows_below: int, columns: int) -> UInt8[np.ndarray, "H W 3"]:
+    """Draw one of `BACKDROPS` with its horizon under `rows_above` rows."""
+    view, ground = BACKDROPS[name].view(rows_above, columns), BACKDROPS[name].ground(rows_below, columns)
     view[-max(rows_above // 40, 1) :] *= 0.8  # things touch the ground in the dark
     return np.concatenate([view, ground]).clip(0, 255).astype(np.uint8)
 
@@ -81,13 +81,13 @@ FULL = (0, 0, 512, 512)
 SKY = crop("china", (330, 0, 640, 130))
 HEDGE = crop("china", (0, 350, 150, 427), (1.1, 1.15, 1.0))
 GRASS = laid_out("grass", FULL, (0.80, 1.05, 0.50), 2.0)
-PLACES = {
-    "garden": Place(stacked(SKY, HEDGE, 0.6), GRASS),
-    "lake": Place(crop("china", (378, 90, 640, 285)), GRASS),
-    "plaza": Place(stacked(SKY, HEDGE, 0.25), laid_out("brick", FULL, (1.25, 1.08, 0.92), 1.5)),
-    "room": Place(crop("astronaut", (66, 0, 150, 60)), laid_out("coffee", (440, 0, 600, 110), (1.0, 1.0, 1.0), 0.8)),
-    "shore": Place(crop("china", (378, 150, 560, 285)), laid_out("gravel", FULL, (1.35, 1.22, 1.0), 2.0)),
-    "wall": Place(
+BACKDROPS = {
+    "garden": Backdrop(stacked(SKY, HEDGE, 0.6), GRASS),
+    "lake": Backdrop(crop("china", (378, 90, 640, 285)), GRASS),
+    "plaza": Backdrop(stacked(SKY, HEDGE, 0.25), laid_out("brick", FULL, (1.25, 1.08, 0.92), 1.5)),
+    "room": Backdrop(crop("astronaut", (66, 0, 150, 60)), laid_out("coffee", (440, 0, 600, 110), (1.0, 1.0, 1.0), 0.8)),
+    "shore": Backdrop(crop("china", (378, 150, 560, 285)), laid_out("gravel", FULL, (1.35, 1.22, 1.0), 2.0)),
+    "wall": Backdrop(
         crop("brick", (80, 0, 400, 512), (1.2, 0.8, 0.66), True), laid_out("gravel", FULL, (1.0, 0.97, 0.92), 1.5)
     ),
 }

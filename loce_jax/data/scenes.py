@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float32, UInt8
 from PIL import Image
 
 from loce_jax.checks import InputError
-from loce_jax.data.backdrops import PLACES, backdrop
+from loce_jax.data.backdrops import BACKDROPS, draw_backdrop
 from loce_jax.data.cutouts import CONCEPTS, cutout
 from loce_jax.data.samples import Item, Pair, Reading
 
@@ -24,7 +24,7 @@ VERSION = 1  # raise it whenever a scene would look different
 SCALES = {"far": (0.24, 0.32), "near": (0.50, 0.72)}  # root of height times width, in heights of the scene
 LIGHTS = ("day", "dusk")
 HORIZONS = (0.40, 0.55)  # in heights of the scene, from the top
-WIDER = 1.25  # places are this much wider than a scene
+WIDER = 1.25  # backdrops are this much wider than a scene
 BUSTS = ("cat", "person")  # end at the lower edge of their photograph, so also at that of a scene
 DARK, BRIGHT = np.array([[0.40, 0.42, 0.62], [0.90, 0.68, 0.52]], np.float32)  # tints of dusk
 SMALLEST_SHARE, MOST_HIDDEN = 0.008, 0.6  # of the scene's pixels, of the object's own
@@ -47,9 +47,9 @@ class Placement:
 
 @dataclass(frozen=True)
 class Plan:
-    """One scene before it is drawn; `placements` from the back to the front, `left` columns of the place cut off."""
+    """One scene before it is drawn; `placements` from the back to the front, `left` columns of the backdrop cut off."""
 
-    place: str
+    backdrop: str
     light: str
     horizon: int
     left: int
@@ -61,7 +61,7 @@ class Plan:
 class Scenes:
     """A data set of generated scenes, each showing two to four of `CONCEPTS`, never one twice.
 
-    The facts of a pair are ``scale`` (near or far), ``light`` (day or dusk), ``background`` (the place) and
+    The facts of a pair are ``scale`` (near or far), ``light`` (day or dusk), ``background`` (the backdrop) and
     ``occluded`` (the share of the object's own pixels in the frame that others hide, 0 to 0.6).
 
     Attributes:
@@ -128,7 +128,7 @@ class Scenes:
 
 def _pairs(plan: Plan, hidden: dict[str, float]) -> tuple[Pair, ...]:
     scales = {placement.concept: placement.scale for placement in plan.placements}
-    setting = (("light", plan.light), ("background", plan.place))
+    setting = (("light", plan.light), ("background", plan.backdrop))
     return tuple(
         Pair(concept, facts=(("scale", scales[concept]), *setting, ("occluded", round(hidden[concept], 3))))
         for concept in sorted(scales)
@@ -147,7 +147,7 @@ def draft(rng: np.random.Generator, size: tuple[int, int]) -> Plan:
         for i, concept in enumerate(rng.permutation(CONCEPTS)[:number])
     ]
     return Plan(
-        place=str(rng.choice(sorted(PLACES))),
+        backdrop=str(rng.choice(sorted(BACKDROPS))),
         light=str(rng.choice(LIGHTS)),
         horizon=horizon,
         left=int(rng.integers(round((WIDER - 1) * width) + 1)),
@@ -246,10 +246,10 @@ def _projected(placement: Placement, size: tuple[int, int], part: str):
 
 
 def _ground(plan: Plan, size: tuple[int, int]) -> Float32[np.ndarray, "H W 3"]:
-    """The empty place, with a soft shadow under each object."""
+    """The empty backdrop, with a soft shadow under each object."""
     height, width = size
     above, below = round(HORIZONS[1] * height), height - round(HORIZONS[0] * height)
-    whole = backdrop(plan.place, above, below + 1, round(WIDER * width) + 1)
+    whole = draw_backdrop(plan.backdrop, above, below + 1, round(WIDER * width) + 1)
     scene = whole[above - plan.horizon :, plan.left :][:height, :width]
     scene = scene[:, :: -1 if plan.mirrored else 1].astype(np.float32) / 255
     for placement in plan.placements:

@@ -28,7 +28,7 @@ from loce_jax.pipeline.run import do_chunks, open_checked
 from loce_jax.pipeline.sources import Source
 from loce_jax.pipeline.statistics import do_parts, gather_statistics, parts_of, stored_statistics
 from loce_jax.solver import SolverOptions, Statistics
-from loce_jax.store import Run, RunWriter, place_at
+from loce_jax.store import Run, RunWriter, open_storage
 from loce_jax.store.files import WHOLE
 from loce_jax.store.statistics import missing_parts
 
@@ -94,7 +94,7 @@ def run_on_ray(
     check_ray()
     with _connected(cluster.address) as ray:  # first: a process in which JAX runs should not start others
         plan = order.plan()
-        with RunWriter(place_at(out), plan.record(), shared=True) as writer:
+        with RunWriter(open_storage(out), plan.record(), shared=True) as writer:
             names = list(plan.chunks)
             left = [name for name in names if name not in writer.done]
             what = order, out, os.getcwd(), strict
@@ -105,7 +105,7 @@ def run_on_ray(
                     for name in _finished(ray, cluster, do_part_on_ray, names, what):
                         yield from parts[name]
 
-                gather_statistics(plan, writer.place, do, progress=beside(progress, after=every))
+                gather_statistics(plan, writer.storage, do, progress=beside(progress, after=every))
                 progress = beside(progress, before=every)
             finished = _finished(ray, cluster, do_chunk_on_ray, left, what)
             watch(plan, names, left, finished, progress)
@@ -192,9 +192,9 @@ def _to_its_end() -> Iterator[None]:
 def do_part_on_ray(name: str, order: Order, out: str, folder: str, strict: bool) -> None:
     """One Ray task of a first pass: part `name`, of an order made in `folder`."""
     plan, extract = _ready(order, folder)
-    with RunWriter(place_at(out), plan.record(), shared=True) as writer:
-        if missing_parts(writer.place, [name]):
-            for _ in do_parts(plan, writer.place, extract, [name], strict=strict):
+    with RunWriter(open_storage(out), plan.record(), shared=True) as writer:
+        if missing_parts(writer.storage, [name]):
+            for _ in do_parts(plan, writer.storage, extract, [name], strict=strict):
                 pass
 
 
@@ -202,9 +202,11 @@ def do_part_on_ray(name: str, order: Order, out: str, folder: str, strict: bool)
 def do_chunk_on_ray(name: str, order: Order, out: str, folder: str, strict: bool) -> None:
     """One Ray task, the same work as a single process does: chunk `name` of an order made in `folder`."""
     plan, extract = _ready(order, folder)
-    with RunWriter(place_at(out), plan.record(), shared=True) as writer:
+    with RunWriter(open_storage(out), plan.record(), shared=True) as writer:
         if name not in writer.done:
-            statistics = _statistics(order, out, writer.place.read(WHOLE)) if order.options.recipe == "ridge" else None
+            statistics = (
+                _statistics(order, out, writer.storage.read(WHOLE)) if order.options.recipe == "ridge" else None
+            )
             for _ in do_chunks(plan, extract, [name], writer, statistics, strict=strict):
                 pass
 
@@ -226,7 +228,7 @@ def _prepared(order):
 @ft.lru_cache(maxsize=1)
 def _statistics(order: Order, out: str, checksums: bytes) -> dict[str, Statistics]:
     """The run's statistics, once a process as long as they have these checksums."""
-    return stored_statistics(_prepared(order)[0], place_at(out))
+    return stored_statistics(_prepared(order)[0], open_storage(out))
 
 
 def _line(error):

@@ -25,7 +25,7 @@ from loce_jax.pipeline.reading import Opener, Read, read_in_threads
 from loce_jax.pipeline.statistics import do_parts, gather_statistics, stored_statistics
 from loce_jax.pipeline.workers import Share
 from loce_jax.solver import Statistics
-from loce_jax.store import Run, RunWriter, open_run, place_at
+from loce_jax.store import Run, RunWriter, open_run, open_storage
 
 
 def run_plan(  # noqa: PLR0913 - what to do, where, and five ways to differ from the usual
@@ -56,16 +56,16 @@ def run_plan(  # noqa: PLR0913 - what to do, where, and five ways to differ from
             `memory` is too little.
     """
     together = images_together(plan, memory)
-    with RunWriter(place_at(out), plan.record(), shared=share is not None) as writer:
+    with RunWriter(open_storage(out), plan.record(), shared=share is not None) as writer:
         names = share.of(list(plan.chunks)) if share else list(plan.chunks)
         left = [name for name in names if name not in writer.done]
         extract = make_extractor(plan.network, plan.layers)
         statistics = None
         if plan.options.recipe == "ridge":
             own, every = sum(len(plan.chunks[name]) for name in names), len(plan.dataset.items)
-            do = ft.partial(do_parts, plan, writer.place, extract, strict=strict, read=read)
-            gather_statistics(plan, writer.place, do, share=share, progress=beside(progress, after=own))
-            statistics, progress = stored_statistics(plan, writer.place), beside(progress, before=every)
+            do = ft.partial(do_parts, plan, writer.storage, extract, strict=strict, read=read)
+            gather_statistics(plan, writer.storage, do, share=share, progress=beside(progress, after=own))
+            statistics, progress = stored_statistics(plan, writer.storage), beside(progress, before=every)
         options = {"strict": strict, "together": together, "read": read}
         finished = do_chunks(plan, extract, left, writer, statistics, **options)
         watch(plan, names, left, finished, progress)

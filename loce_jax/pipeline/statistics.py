@@ -22,7 +22,7 @@ from loce_jax.pipeline.reading import Opener, Read, read_in_threads
 from loce_jax.pipeline.workers import Share
 from loce_jax.solver import Statistics
 from loce_jax.store import statistics as files
-from loce_jax.store.storage import Place
+from loce_jax.store.storage import Storage
 
 MOST_PARTS = 32  # each is a file of 8 c^2 bytes for every layer of c channels
 
@@ -36,7 +36,7 @@ def parts_of(plan: Plan) -> dict[str, list[str]]:
 
 def gather_statistics(
     plan: Plan,
-    place: Place,
+    storage: Storage,
     do: Callable[[Sequence[str]], Iterator[str]],
     *,
     share: Share | None = None,
@@ -46,26 +46,26 @@ def gather_statistics(
 
     Args:
         plan: the work.
-        place: where the run lies.
+        storage: where the run lies.
         do: what `do_parts` does, of the parts that it is given the names of.
         share: which parts to begin with, beside others in the same run.
         progress: called with the number of images whose part is done, by whomever, and of all images.
     """
-    if files.has_whole(place):
+    if files.has_whole(storage):
         return
     parts = parts_of(plan)
     mine, turn = (share.of(list(parts)), share.index) if share else (list(parts), 0)
-    while missing := files.missing_parts(place, parts):
+    while missing := files.missing_parts(storage, parts):
         # one of others' last: they do theirs in order
         names = [name for name in mine if name in missing] or [missing[-1 - turn % len(missing)]]
         left = [chunk for name in missing for chunk in parts[name]]
         watch(plan, list(plan.chunks), left, do(names), progress)
-    merge_parts(plan, place)
+    merge_parts(plan, storage)
 
 
 def do_parts(  # noqa: PLR0913
     plan: Plan,
-    place: Place,
+    storage: Storage,
     extract: Extract,
     names: Sequence[str],
     *,
@@ -85,7 +85,7 @@ def do_parts(  # noqa: PLR0913
             images = [one.image for one in opened if usable(one.rows)]
             found = _add(found, _count(plan, extract, images))
             if chunk in ends:
-                files.write_part(place, ends[chunk], [_plain(found[layer]) for layer in plan.layers])
+                files.write_part(storage, ends[chunk], [_plain(found[layer]) for layer in plan.layers])
                 found = {}
             yield chunk
 
@@ -110,23 +110,23 @@ def _add(found: Mapping[str, Statistics], more: Mapping[str, Statistics]) -> dic
     return {layer: found[layer].merge(one) if layer in found else one for layer, one in (more or found).items()}
 
 
-def merge_parts(plan: Plan, place: Place) -> None:
+def merge_parts(plan: Plan, storage: Storage) -> None:
     """Add all parts in their order and store the whole."""
     found: dict[str, Statistics] = {}
     for part in parts_of(plan):
-        sums = files.read_part(place, part, len(plan.layers))
+        sums = files.read_part(storage, part, len(plan.layers))
         found = _add(found, {layer: Statistics(**vars(mine)) for layer, mine in zip(plan.layers, sums, strict=True)})
-    files.write_whole(place, {layer: _plain(found[layer]) for layer in plan.layers})
+    files.write_whole(storage, {layer: _plain(found[layer]) for layer in plan.layers})
 
 
 def _plain(one: Statistics) -> files.Sums:
     return files.Sums(one.count, one.mean, one.scatter)
 
 
-def stored_statistics(plan: Plan, place: Place) -> dict[str, Statistics]:
+def stored_statistics(plan: Plan, storage: Storage) -> dict[str, Statistics]:
     """Each layer's statistics, as they were gathered.
 
     A layer whose every pixel is non-finite is given one of zeros: all its rows will fail, whatever the coordinates.
     """
-    stored = [Statistics(**vars(files.read_whole(place, layer, index))) for index, layer in enumerate(plan.layers)]
+    stored = [Statistics(**vars(files.read_whole(storage, layer, index))) for index, layer in enumerate(plan.layers)]
     return {layer: replace(one, count=max(one.count, 1)) for layer, one in zip(plan.layers, stored, strict=True)}

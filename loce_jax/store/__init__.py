@@ -2,7 +2,7 @@
 
 from loce_jax.store.derived import find_derived, keep_derived
 from loce_jax.store.read import Run, open_run
-from loce_jax.store.storage import place_at
+from loce_jax.store.storage import open_storage
 from loce_jax.store.write import LayerRows, RidgeRows, RunWriter
 
-__all__ = ["LayerRows", "RidgeRows", "Run", "RunWriter", "find_derived", "keep_derived", "open_run", "place_at"]
+__all__ = ["LayerRows", "RidgeRows", "Run", "RunWriter", "find_derived", "keep_derived", "open_run", "open_storage"]

@@ -13,28 +13,28 @@ from safetensors.numpy import save
 
 from loce_jax.store.files import DERIVED
 from loce_jax.store.mapped import view_tensors
-from loce_jax.store.storage import Place
+from loce_jax.store.storage import Storage
 
 RECORD = "record"
 
 
-def keep_derived(place: Place, name: str, record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bool:
+def keep_derived(storage: Storage, name: str, record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bool:
     """Store `arrays` of a run under `name`, with what they were made from; False where the run cannot be written."""
     text = np.frombuffer(json.dumps(record, sort_keys=True).encode(), np.uint8).astype(np.int32)
     content = {key: np.ascontiguousarray(array) for key, array in arrays.items()} | {RECORD: text}
     try:
-        place.write(_file(name), save(content))
+        storage.write(_file(name), save(content))
     except Exception:  # of a store's own type: no permission, no room
         return False
     return True
 
 
-def find_derived(place: Place, name: str, record: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
+def find_derived(storage: Storage, name: str, record: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
     """The arrays kept under `name` if they were made from exactly `record`, else None."""
-    if _file(name).rsplit("/", 1)[-1] not in place.names(DERIVED):
+    if _file(name).rsplit("/", 1)[-1] not in storage.names(DERIVED):
         return None
     try:
-        found = view_tensors(place.map(_file(name)))
+        found = view_tensors(storage.map(_file(name)))
         same = bytes(found.pop(RECORD).astype(np.uint8)) == json.dumps(record, sort_keys=True).encode()
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -1,4 +1,4 @@
-"""What the files of a run are called, below the place where it lies.
+"""What the files of a run are called, relative to its root.
 
 ::
 

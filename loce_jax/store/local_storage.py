@@ -1,6 +1,6 @@
 """A run in a local folder, or one of a shared file system: files appear whole or not at all, writers are counted.
 
-Half-written files lie in `HALVES` under names of their own, so that two writers of the same file do not meet: the last
+Half-written files lie in `TMP` under names of their own, so that two writers of the same file do not meet: the last
 one to finish wins, and both write the same bytes.  A single process has the folder for itself; workers share it, and
 the last one to leave clears away what killed ones left behind.
 """
@@ -17,13 +17,13 @@ from jaxtyping import UInt8
 
 from loce_jax.checks import InputError
 
-LOCK, HALVES = ".lock", ".halves"
+LOCK, TMP = ".lock", ".tmp"
 PATIENCE = 1.0  # seconds; a worker that clears up is done sooner
 NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 NO_LINKS = (errno.ENOSYS, errno.ENOTSUP, errno.EPERM, errno.EMLINK)
 
 
-class LocalPlace:
+class LocalStorage:
     """A run folder."""
 
     def __init__(self, root: Path):
@@ -43,34 +43,34 @@ class LocalPlace:
     def write(self, name: str, content: bytes) -> None:
         """Write a file so that nobody ever sees a part of it, even if the power fails."""
         path = self.root / name
-        os.replace(self._half(path, content), path)
+        os.replace(self._write_temporary(path, content), path)
         _sync(path.parent)
 
-    def write_first(self, name: str, content: bytes) -> bool:
+    def create_exclusive(self, name: str, content: bytes) -> bool:
         """The same, unless the file is there already, even if two try at once; whether it was written."""
         path = self.root / name
         if path.exists():
             return False
-        half = self._half(path, content)
+        temporary = self._write_temporary(path, content)
         try:
-            os.link(half, path)
+            os.link(temporary, path)
         except FileExistsError:
             return False
         except OSError as error:
             if error.errno not in NO_LINKS:
                 raise
-            os.replace(half, path)
+            os.replace(temporary, path)
         finally:
-            half.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         _sync(path.parent)
         return True
 
     def names(self, folder: str = "") -> set[str]:
         """Names of what lies in a folder of the run; none if it does not exist."""
         path = self.root / folder
-        return set(os.listdir(path)) - {LOCK, HALVES} if path.is_dir() else set()
+        return set(os.listdir(path)) - {LOCK, TMP} if path.is_dir() else set()
 
-    def enter(self, *, shared: bool) -> Callable[[], None]:
+    def lock(self, *, shared: bool) -> Callable[[], None]:
         """Begin to write, alone or beside others that share; what is returned ends it.
 
         Raises:
@@ -88,16 +88,16 @@ class LocalPlace:
             ) from error
         return Writing(self.root, lock, shared=shared).leave
 
-    def _half(self, path, content):
+    def _write_temporary(self, path, content):
         """A complete, synced file of another name, on the file system of `path`."""
-        half = self.root / HALVES / uuid4().hex
-        for folder in (half.parent, path.parent):
+        temporary = self.root / TMP / uuid4().hex
+        for folder in (temporary.parent, path.parent):
             folder.mkdir(parents=True, exist_ok=True)
-        with open(half, "wb") as file:
+        with open(temporary, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        return half
+        return temporary
 
 
 class Writing:
@@ -141,10 +141,10 @@ class Writing:
         return True
 
     def _clear(self):
-        halves = self._root / HALVES
-        if self._has_locks and halves.is_dir():
-            for half in halves.iterdir():
-                half.unlink(missing_ok=True)
+        folder = self._root / TMP
+        if self._has_locks and folder.is_dir():
+            for temporary in folder.iterdir():
+                temporary.unlink(missing_ok=True)
 
 
 def _sync(folder):

@@ -15,10 +15,10 @@ from jaxtyping import Float, Int, Shaped
 
 from loce_jax.checks import InputError, check_exists, check_known
 from loce_jax.store.files import CHUNKS, PLAN, layer_file, rows_file
-from loce_jax.store.local_storage import LocalPlace
+from loce_jax.store.local_storage import LocalStorage
 from loce_jax.store.mapped import view_tensors
 from loce_jax.store.statistics import Sums, damaged_statistics, has_whole, read_whole
-from loce_jax.store.storage import Place, is_url, place_at
+from loce_jax.store.storage import Storage, is_url, open_storage
 
 if TYPE_CHECKING:
     import pandas
@@ -35,36 +35,38 @@ def open_run(path: str | Path) -> "Run":
     """
     if not is_url(path):
         check_exists("run", path, kind="folder", fix="`loce fit --out` makes one.")
-    place = place_at(path)
-    if PLAN not in place.names():
-        raise InputError(f"`run` must hold a {PLAN}, but {str(place)!r} does not. `loce fit --out` makes one.")
+    storage = open_storage(path)
+    if PLAN not in storage.names():
+        raise InputError(f"`run` must hold a {PLAN}, but {str(storage)!r} does not. `loce fit --out` makes one.")
     try:
-        plan = json.loads(place.read(PLAN))
-        return Run(place, plan, tuple(plan["layers"]), tuple(plan["data"]["concepts"]), tuple(plan["chunks"]))
+        plan = json.loads(storage.read(PLAN))
+        return Run(storage, plan, tuple(plan["layers"]), tuple(plan["data"]["concepts"]), tuple(plan["chunks"]))
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"`run` must hold a readable plan, but {f'{place}/{PLAN}'!r} does not: {error!r}.") from error
+        raise InputError(
+            f"`run` must hold a readable plan, but {f'{storage}/{PLAN}'!r} does not: {error!r}."
+        ) from error
 
 
 class Run:
     """An opened run; rows are in the order of the plan, whatever order they were computed in.
 
     Attributes:
-        place: where it lies.
+        storage: the folder or object store that holds its files.
         plan: the work and the options, as written before the run started.
         layers: names of the layers.
         concepts: names of the concepts, in the data set's order.
         chunks: names of all chunks of the plan.
     """
 
-    def __init__(self, place: Place, plan: dict[str, Any], layers: tuple[str, ...], concepts, chunks):
-        self.place, self.plan, self.layers, self.concepts, self.chunks = place, plan, layers, concepts, chunks
+    def __init__(self, storage: Storage, plan: dict[str, Any], layers: tuple[str, ...], concepts, chunks):
+        self.storage, self.plan, self.layers, self.concepts, self.chunks = storage, plan, layers, concepts, chunks
 
     @property
     def path(self) -> Path:
         """The run folder; raises `InputError` for a run that a URL names."""
-        if not isinstance(self.place, LocalPlace):
-            raise InputError(f"`run` must be a local folder to have a path, but it is {str(self.place)!r}.")
-        return self.place.root
+        if not isinstance(self.storage, LocalStorage):
+            raise InputError(f"`run` must be a local folder to have a path, but it is {str(self.storage)!r}.")
+        return self.storage.root
 
     @property
     def recipe(self) -> str:
@@ -74,7 +76,7 @@ class Run:
     @ft.cached_property
     def finished(self) -> tuple[str, ...]:
         """The chunks that are complete."""
-        return finished_chunks(self.place, self.chunks)
+        return finished_chunks(self.storage, self.chunks)
 
     @property
     def complete(self) -> bool:
@@ -172,12 +174,12 @@ class Run:
         """
         self._check_ridge("statistics")
         check_known("layer", [layer], self.layers)
-        if not has_whole(self.place):
+        if not has_whole(self.storage):
             raise InputError(
-                f"`run` must have its layers' statistics, but {str(self.place)!r} has not gathered them yet. Run the "
+                f"`run` must have its layers' statistics, but {str(self.storage)!r} has not gathered them yet. Run the "
                 "same `loce fit` again."
             )
-        return read_whole(self.place, layer, self.layers.index(layer))
+        return read_whole(self.storage, layer, self.layers.index(layer))
 
     @property
     def _columns(self):
@@ -187,7 +189,7 @@ class Run:
     def _check_ridge(self, what):
         if self.recipe != "ridge":
             raise InputError(
-                f"`{what}` must be asked of a run of the ridge recipe, but {str(self.place)!r} is one of the "
+                f"`{what}` must be asked of a run of the ridge recipe, but {str(self.storage)!r} is one of the "
                 f"{self.recipe} recipe. `loce fit --recipe ridge` makes one."
             )
 
@@ -204,12 +206,12 @@ class Run:
 
     def damaged(self) -> list[str]:
         """Files of what is finished that are missing or do not hold what was written, by their SHA-256."""
-        found = damaged_statistics(self.place, self.layers)
+        found = damaged_statistics(self.storage, self.layers)
         for chunk, record in zip(self.finished, self._records, strict=True):
             for index, layer in enumerate(self.layers):
                 name = layer_file(layer, index, chunk)
                 try:
-                    digest = hashlib.sha256(self.place.read(name)).hexdigest()
+                    digest = hashlib.sha256(self.storage.read(name)).hexdigest()
                 except FileNotFoundError:
                     digest = None
                 if digest != record["sha256"][layer]:
@@ -220,9 +222,9 @@ class Run:
     def _records(self):
         if not self.finished:
             raise InputError(
-                f"`run` must have a finished chunk, but {str(self.place)!r} has none. Run `loce fit` again."
+                f"`run` must have a finished chunk, but {str(self.storage)!r} has none. Run `loce fit` again."
             )
-        return [json.loads(self.place.read(rows_file(chunk))) for chunk in self.finished]
+        return [json.loads(self.storage.read(rows_file(chunk))) for chunk in self.finished]
 
     def _gather(self, layer, name):
         """The tensor `name` of every chunk, spread to all rows."""
@@ -240,17 +242,17 @@ class Run:
     def _open(self, layer, chunk):
         name = layer_file(layer, self.layers.index(layer), chunk)
         try:
-            return view_tensors(self.place.map(name))
+            return view_tensors(self.storage.map(name))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
-                f"`run` must be whole, but {f'{self.place}/{name}'!r} cannot be read: {error}. "
+                f"`run` must be whole, but {f'{self.storage}/{name}'!r} cannot be read: {error}. "
                 f"Delete {CHUNKS}/{chunk}.json and run the same `loce fit` again: it computes that chunk anew."
             ) from error
 
 
-def finished_chunks(place: Place, chunks: Iterable[str]) -> tuple[str, ...]:
+def finished_chunks(storage: Storage, chunks: Iterable[str]) -> tuple[str, ...]:
     """Those of `chunks` that are complete: their rows are there, which are written last."""
-    there = place.names(CHUNKS)
+    there = storage.names(CHUNKS)
     return tuple(chunk for chunk in chunks if f"{chunk}.json" in there)
 
 

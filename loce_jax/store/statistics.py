@@ -16,7 +16,7 @@ from safetensors.numpy import save
 from loce_jax.checks import InputError
 from loce_jax.store.files import PARTS, WHOLE, part_file, statistics_file
 from loce_jax.store.mapped import view_tensors
-from loce_jax.store.storage import Place
+from loce_jax.store.storage import Storage
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,66 +31,66 @@ class Sums:
 FIELDS = "count", "mean", "scatter"
 
 
-def write_part(place: Place, part: str, layers: Sequence[Sums]) -> None:
+def write_part(storage: Storage, part: str, layers: Sequence[Sums]) -> None:
     """Store the statistics of one part of the images, every layer's."""
     tensors = {f"{index} {name}": array for index, sums in enumerate(layers) for name, array in _arrays(sums).items()}
-    place.write(part_file(part), save(tensors))
+    storage.write(part_file(part), save(tensors))
 
 
-def missing_parts(place: Place, parts: Iterable[str]) -> list[str]:
+def missing_parts(storage: Storage, parts: Iterable[str]) -> list[str]:
     """Those of `parts` that are not there."""
-    there = place.names(PARTS)
+    there = storage.names(PARTS)
     return [part for part in parts if f"{part}.safetensors" not in there]
 
 
-def read_part(place: Place, part: str, count: int) -> list[Sums]:
+def read_part(storage: Storage, part: str, count: int) -> list[Sums]:
     """The statistics of one part, of `count` layers.
 
     Raises:
         InputError: the file cannot be read.
     """
-    tensors = _open(place, part_file(part), [f"{index} {name}" for index in range(count) for name in FIELDS])
+    tensors = _open(storage, part_file(part), [f"{index} {name}" for index in range(count) for name in FIELDS])
     return [_sums([tensors[f"{index} {name}"] for name in FIELDS]) for index in range(count)]
 
 
-def write_whole(place: Place, layers: Mapping[str, Sums]) -> None:
+def write_whole(storage: Storage, layers: Mapping[str, Sums]) -> None:
     """Store the statistics of all images, layer by layer in the plan's order."""
     digests = {}
     for index, (layer, sums) in enumerate(layers.items()):
         content = save(_arrays(sums))
-        place.write(statistics_file(layer, index), content)
+        storage.write(statistics_file(layer, index), content)
         digests[layer] = hashlib.sha256(content).hexdigest()
-    place.write(WHOLE, (json.dumps(digests, indent=1, ensure_ascii=False) + "\n").encode())
+    storage.write(WHOLE, (json.dumps(digests, indent=1, ensure_ascii=False) + "\n").encode())
 
 
-def has_whole(place: Place) -> bool:
+def has_whole(storage: Storage) -> bool:
     """Whether the statistics of all images are there."""
     folder, _, name = WHOLE.rpartition("/")
-    return name in place.names(folder)
+    return name in storage.names(folder)
 
 
-def read_whole(place: Place, layer: str, index: int) -> Sums:
+def read_whole(storage: Storage, layer: str, index: int) -> Sums:
     """The statistics of all images at the `index`-th layer.
 
     Raises:
         InputError: the file cannot be read.
     """
-    return _sums(list(_open(place, statistics_file(layer, index), FIELDS).values()))
+    return _sums(list(_open(storage, statistics_file(layer, index), FIELDS).values()))
 
 
-def damaged_statistics(place: Place, layers: Iterable[str]) -> list[str]:
+def damaged_statistics(storage: Storage, layers: Iterable[str]) -> list[str]:
     """Files of the whole that are missing or do not hold what was written."""
-    if not has_whole(place):
+    if not has_whole(storage):
         return []
     try:
-        digests = dict(json.loads(place.read(WHOLE)))
+        digests = dict(json.loads(storage.read(WHOLE)))
     except (ValueError, TypeError):
         return [WHOLE]
     found = []
     for index, layer in enumerate(layers):
         name = statistics_file(layer, index)
         try:
-            digest = hashlib.sha256(place.read(name)).hexdigest()
+            digest = hashlib.sha256(storage.read(name)).hexdigest()
         except FileNotFoundError:
             digest = None
         if digest != digests.get(layer, ""):
@@ -108,12 +108,12 @@ def _sums(tensors):
     return Sums(int(count), mean, scatter)
 
 
-def _open(place, name, wanted):
+def _open(storage, name, wanted):
     try:
-        tensors = view_tensors(place.map(name))
+        tensors = view_tensors(storage.map(name))
         return {key: tensors[key] for key in wanted}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"`run` must be whole, but {f'{place}/{name}'!r} cannot be read: {error}. Delete it and {WHOLE}, and run "
+            f"`run` must be whole, but {f'{storage}/{name}'!r} cannot be read: {error}. Delete it and {WHOLE}, and run "
             "the same `loce fit` again: it gathers those statistics anew."
         ) from error

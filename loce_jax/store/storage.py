@@ -1,6 +1,6 @@
 """Where a run lies: a local folder, or a URL of an object store that fsspec reaches.
 
-A place reads, writes and lists files by their names in `loce_jax.store.files`, and knows nothing of what they hold.
+A storage reads, writes and lists files by their names in `loce_jax.store.files`, and knows nothing of what they hold.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from loce_jax.checks import InputError, suggest
-from loce_jax.store.local_storage import LocalPlace
+from loce_jax.store.local_storage import LocalStorage
 
 # Stores that publish an object whole or not at all.  Others of fsspec's protocols write in parts, reach local files, or
 # are made of further URLs.
@@ -28,23 +28,23 @@ def is_url(path: str | Path) -> bool:
     return isinstance(path, str) and "://" in path
 
 
-def place_at(path: str | Path) -> "Place":
-    """The place called `path`: a URL if it is a string with ``://``, else a local folder.  Nothing is read yet.
+def open_storage(path: str | Path) -> "Storage":
+    """The storage called `path`: a URL if it is a string with ``://``, else a local folder.  Nothing is read yet.
 
     Raises:
         InputError: a protocol that is not supported, one whose package is not installed, or a chain of URLs.
 
-    >>> str(place_at("memory://bucket/run"))
+    >>> str(open_storage("memory://bucket/run"))
     'memory://bucket/run'
     """
     if is_url(path):
-        return RemotePlace(str(path))
+        return RemoteStorage(str(path))
     if PurePath(path).parts[:1] in {(f"{protocol}:",) for protocol in PACKAGES}:  # a Path swallows a slash
         raise InputError(f"`out` must be a folder or a URL with '://', but got {str(path)!r}. Give a URL as text.")
-    return LocalPlace(Path(path))
+    return LocalStorage(Path(path))
 
 
-class RemotePlace:
+class RemoteStorage:
     """A run in an object store.  Credentials and endpoints are fsspec's, from its own files and variables.
 
     There is no lock: two that write the same run do its work twice, with the same result.
@@ -69,11 +69,13 @@ class RemotePlace:
         except ImportError as error:
             package = PACKAGES[protocol]
             raise InputError(
-                f"`out` must be a place that can be reached, but {protocol}:// needs the package {package!r}. "
+                f"`out` must be an object store that can be reached, but {protocol}:// needs the package {package!r}. "
                 f"`pip install {package}` brings it."
             ) from error
         except ValueError as error:  # settings that are missing
-            raise InputError(f"`out` must be a place that can be reached, but {url!r} is not: {error}") from error
+            raise InputError(
+                f"`out` must be an object store that can be reached, but {url!r} is not: {error}"
+            ) from error
         self.url = url.rstrip("/")
 
     def __str__(self):
@@ -91,7 +93,7 @@ class RemotePlace:
         """Put one whole object."""
         self._files.pipe_file(f"{self._root}/{name}", content)
 
-    def write_first(self, name: str, content: bytes) -> bool:
+    def create_exclusive(self, name: str, content: bytes) -> bool:
         """The same, unless the object is there already; whether it was written."""
         try:
             self._files.pipe_file(f"{self._root}/{name}", content, mode="create")
@@ -108,14 +110,14 @@ class RemotePlace:
             return set()
         except Exception as error:  # of many packages' own types: no credentials, no permission, no route
             raise InputError(
-                f"`out` must be a place that can be listed, but {self.url!r} is not: {type(error).__name__}: "
+                f"`out` must be an object store that can be listed, but {self.url!r} is not: {type(error).__name__}: "
                 f"{' '.join(str(error).split())} Check its name, and the credentials that fsspec finds."
             ) from error
         return {path.rstrip("/").rsplit("/", 1)[-1] for path in found}
 
-    def enter(self, *, shared: bool) -> Callable[[], None]:
+    def lock(self, *, shared: bool) -> Callable[[], None]:
         """Nothing to do: there is no lock."""
         return lambda: None
 
 
-Place = LocalPlace | RemotePlace
+Storage = LocalStorage | RemoteStorage

@@ -16,7 +16,7 @@ from safetensors.numpy import save
 from loce_jax.checks import InputError
 from loce_jax.store.files import PLAN, layer_file, rows_file
 from loce_jax.store.read import finished_chunks
-from loce_jax.store.storage import Place
+from loce_jax.store.storage import Storage
 
 
 @dataclass(frozen=True)
@@ -62,22 +62,22 @@ class LayerRows:
 class RunWriter:
     """A run that is being written; `done` names the chunks that need not be computed again.
 
-    In a local folder it is alone, or, if `shared`, one of many that share; nobody is kept out of a remote place.
+    In a local folder it is alone, or, if `shared`, one of many that share; nobody is kept out of a remote storage.
     """
 
-    def __init__(self, place: Place, plan: Mapping[str, Any], *, shared: bool = False):
+    def __init__(self, storage: Storage, plan: Mapping[str, Any], *, shared: bool = False):
         """Start the run, or continue it if it was started with an equal plan.
 
         Raises:
-            InputError: the place holds another run (the differences are listed) or something else, cannot be written,
+            InputError: `storage` holds another run (the differences are listed) or something else, cannot be written,
                 or is being written by others that do not share.
         """
-        self.place, self.layers = place, tuple(plan["layers"])
-        _refuse_foreign(place)
-        self._leave = place.enter(shared=shared)
+        self.storage, self.layers = storage, tuple(plan["layers"])
+        _refuse_foreign(storage)
+        self._leave = storage.lock(shared=shared)
         try:
-            _settle_plan(place, plan)
-            self.done = frozenset(finished_chunks(place, plan["chunks"]))
+            _settle_plan(storage, plan)
+            self.done = frozenset(finished_chunks(storage, plan["chunks"]))
         except BaseException:
             self.close()
             raise
@@ -105,14 +105,14 @@ class RunWriter:
             if bad:
                 raise ValueError(f"chunk {chunk}, layer {layer!r}: {bad} of good rows must be finite")
             content = save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
-            self.place.write(layer_file(layer, index, chunk), content)
+            self.storage.write(layer_file(layer, index, chunk), content)
             files[layer] = hashlib.sha256(content).hexdigest()
         record = {
             "columns": {name: list(values) for name, values in rows.items()},
             "status": {layer: list(layers[layer].status) for layer in self.layers},
             "sha256": files,
         }
-        self.place.write(rows_file(chunk), _json(record))
+        self.storage.write(rows_file(chunk), _json(record))
 
     def close(self) -> None:
         """Let others write."""
@@ -125,20 +125,20 @@ class RunWriter:
         self.close()
 
 
-def _refuse_foreign(place):
-    there = place.names()
+def _refuse_foreign(storage):
+    there = storage.names()
     if there and PLAN not in there:
         raise InputError(
-            f"`out` must be new, empty or a run of this tool, but {str(place)!r} holds other files. "
+            f"`out` must be new, empty or a run of this tool, but {str(storage)!r} holds other files. "
             "Choose another folder."
         )
 
 
-def _settle_plan(place, plan):
+def _settle_plan(storage, plan):
     """Write the plan, or make sure that the one that is there asks for the same work."""
-    if place.write_first(PLAN, _json(plan)):
+    if storage.create_exclusive(PLAN, _json(plan)):
         return
-    old, new = (_flat(json.loads(text)) for text in (place.read(PLAN), _json(plan)))
+    old, new = (_flat(json.loads(text)) for text in (storage.read(PLAN), _json(plan)))
     for options in (old, new):
         options.setdefault("solver.recipe", "paper")  # plans of the paper's recipe do not say so
     changes = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
@@ -146,7 +146,7 @@ def _settle_plan(place, plan):
         listed = "; ".join(f"{key}: {_told(old, key)} there, {_told(new, key)} now" for key in changes[:8])
         more = f"; and {len(changes) - 8} more" if len(changes) > 8 else ""
         raise InputError(
-            f"`out` must be continued with the options it was started with, but {str(place)!r} differs in "
+            f"`out` must be continued with the options it was started with, but {str(storage)!r} differs in "
             f"{listed}{more}. Use the same options, or another folder."
         )
 

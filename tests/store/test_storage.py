@@ -12,15 +12,15 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from loce_jax import InputError, open_run
 from loce_jax.cli import main
-from loce_jax.store import RunWriter, place_at
-from loce_jax.store.local_storage import HALVES
+from loce_jax.store import RunWriter, open_storage
+from loce_jax.store.local_storage import TMP
 from tests.store.test_store import LAYERS, PLAN, columns_of, contents, rows_of, write
 from tests.support.small_coco import arguments, draw
 
 
 @pytest.fixture
 def url(request):
-    """A place in fsspec's memory that is empty, and forgotten afterwards."""
+    """A storage in fsspec's memory that is empty, and forgotten afterwards."""
     url = f"memory://bucket/{request.node.name}"
     yield url
     fsspec.filesystem("memory").store.clear()
@@ -36,7 +36,7 @@ def objects(url):
 def test_a_remote_run_is_that_of_a_folder_byte_by_byte(url, tmp_path):
     write(url, ["00001"])
     assert open_run(url).finished == ("00001",)
-    with RunWriter(place_at(url), PLAN) as writer:
+    with RunWriter(open_storage(url), PLAN) as writer:
         assert writer.done == {"00001"}
     write(f"{url}/", ["00000"])
     write(tmp_path)
@@ -64,9 +64,9 @@ def test_damage_in_a_remote_run_is_found(url):
 def test_a_remote_run_refuses_other_options_and_foreign_places(url):
     write(url)
     with pytest.raises(InputError, match="solver.learning_rate: 0.1 there, 0.2 now"):
-        RunWriter(place_at(url), PLAN | {"solver": PLAN["solver"] | {"learning_rate": 0.2}})
+        RunWriter(open_storage(url), PLAN | {"solver": PLAN["solver"] | {"learning_rate": 0.2}})
     with pytest.raises(InputError, match=r"holds other files"):
-        RunWriter(place_at(f"{url}/layers"), PLAN)
+        RunWriter(open_storage(f"{url}/layers"), PLAN)
     with pytest.raises(InputError, match=r"must hold a plan.json, but 'memory://nowhere/run' does not"):
         open_run("memory://nowhere/run")
     with pytest.raises(InputError, match="must be a local folder to have a path"):
@@ -92,7 +92,7 @@ def test_a_remote_run_refuses_other_options_and_foreign_places(url):
 def test_other_urls_are_refused(path, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=message):
-        place_at(path)
+        open_storage(path)
     assert not list(tmp_path.iterdir())
 
 
@@ -103,7 +103,7 @@ def test_a_missing_package_is_named(url, package, monkeypatch):
 
     monkeypatch.setattr("fsspec.url_to_fs", missing)
     with pytest.raises(InputError, match=f"needs the package '{package}'. `pip install {package}`"):
-        place_at(url)
+        open_storage(url)
 
 
 def test_a_place_that_cannot_be_listed_is_one_clear_error(url, monkeypatch):
@@ -111,7 +111,7 @@ def test_a_place_that_cannot_be_listed_is_one_clear_error(url, monkeypatch):
         raise RuntimeError("no\ncredentials")
 
     monkeypatch.setattr(MemoryFileSystem, "ls", no_credentials)
-    for call in (lambda: open_run(url), lambda: RunWriter(place_at(url), PLAN)):
+    for call in (lambda: open_run(url), lambda: RunWriter(open_storage(url), PLAN)):
         with pytest.raises(InputError, match=f"listed, but '{url}' is not: RuntimeError: no credentials Check"):
             call()
 
@@ -130,21 +130,21 @@ def test_the_command_line_fits_shows_and_reports_a_remote_run(url, tmp_path, cap
 
 
 def test_those_that_share_a_folder_keep_single_ones_out_and_the_other_way_round(tmp_path):
-    place = place_at(tmp_path / "run")
-    with RunWriter(place, PLAN, shared=True), RunWriter(place, PLAN, shared=True):
+    storage = open_storage(tmp_path / "run")
+    with RunWriter(storage, PLAN, shared=True), RunWriter(storage, PLAN, shared=True):
         with pytest.raises(InputError, match="another process is writing"):
-            RunWriter(place, PLAN)
-    with RunWriter(place, PLAN), pytest.raises(InputError, match="a single process is writing"):
-        RunWriter(place, PLAN, shared=True)
-    RunWriter(place, PLAN).close()
+            RunWriter(storage, PLAN)
+    with RunWriter(storage, PLAN), pytest.raises(InputError, match="a single process is writing"):
+        RunWriter(storage, PLAN, shared=True)
+    RunWriter(storage, PLAN).close()
 
 
 def test_half_written_files_go_with_the_last_writer_and_not_before(tmp_path):
-    place = place_at(tmp_path / "run")
-    with RunWriter(place, PLAN, shared=True):
-        half = tmp_path / "run" / HALVES / "of a live writer"
+    storage = open_storage(tmp_path / "run")
+    with RunWriter(storage, PLAN, shared=True):
+        half = tmp_path / "run" / TMP / "of a live writer"
         half.write_text("half")
-        RunWriter(place, PLAN, shared=True).close()
+        RunWriter(storage, PLAN, shared=True).close()
         assert half.exists()
     assert not half.exists()
 
@@ -156,7 +156,7 @@ def test_two_writers_of_one_chunk_do_no_harm(tmp_path):
     stop = threading.Event()
 
     def rewrite():
-        with RunWriter(place_at(tmp_path / "run"), PLAN, shared=True) as writer:
+        with RunWriter(open_storage(tmp_path / "run"), PLAN, shared=True) as writer:
             while not stop.is_set():
                 layers = {layer: rows_of("00000", [0, 2], seed) for seed, layer in enumerate(LAYERS)}
                 writer.write("00000", columns_of("00000"), layers)
@@ -174,12 +174,12 @@ def test_two_writers_of_one_chunk_do_no_harm(tmp_path):
 
 def test_the_first_plan_wins(tmp_path):
     for attempt in range(20):
-        place, barrier = place_at(tmp_path / str(attempt)), threading.Barrier(4)
+        storage, barrier = open_storage(tmp_path / str(attempt)), threading.Barrier(4)
         won = []
 
-        def claim(number, place=place, barrier=barrier, won=won):
+        def claim(number, storage=storage, barrier=barrier, won=won):
             barrier.wait()
-            if place.write_first("plan.json", f"plan {number}".encode() * 1000):
+            if storage.create_exclusive("plan.json", f"plan {number}".encode() * 1000):
                 won.append(number)
 
         threads = [threading.Thread(target=claim, args=[number]) for number in range(4)]
@@ -188,8 +188,8 @@ def test_the_first_plan_wins(tmp_path):
         for thread in threads:
             thread.join()
         (winner,) = won
-        assert place.read("plan.json") == f"plan {winner}".encode() * 1000
-        assert not list((tmp_path / str(attempt) / HALVES).iterdir())
+        assert storage.read("plan.json") == f"plan {winner}".encode() * 1000
+        assert not list((tmp_path / str(attempt) / TMP).iterdir())
 
 
 def test_a_file_system_without_links_or_locks_still_holds_runs(tmp_path, monkeypatch):
@@ -203,8 +203,8 @@ def test_a_file_system_without_links_or_locks_still_holds_runs(tmp_path, monkeyp
 
     monkeypatch.setattr(os, "link", refuse(errno.EPERM))
     monkeypatch.setattr(fcntl, "flock", refuse(errno.ENOSYS))
-    with RunWriter(place_at(tmp_path / "run"), PLAN):
-        half = tmp_path / "run" / HALVES / "of another writer"
+    with RunWriter(open_storage(tmp_path / "run"), PLAN):
+        half = tmp_path / "run" / TMP / "of another writer"
         half.write_text("half")
         write(tmp_path / "run")
     assert half.exists(), "who knows whether its writer lives?"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from loce_jax import InputError, open_run
-from loce_jax.store import LayerRows, RidgeRows, RunWriter, place_at
+from loce_jax.store import LayerRows, RidgeRows, RunWriter, open_storage
 from loce_jax.store.statistics import Sums, has_whole, missing_parts, write_part, write_whole
 
 LAYERS = ("early", "../late")
@@ -50,7 +50,7 @@ def columns_of(chunk):
 
 def write(root, chunks=("00000", "00001"), good=None):
     good = good or {"00000": [0, 2], "00001": [0, 1]}
-    with RunWriter(place_at(root), PLAN) as writer:
+    with RunWriter(open_storage(root), PLAN) as writer:
         for chunk in chunks:
             layers = {layer: rows_of(chunk, good[chunk], seed) for seed, layer in enumerate(LAYERS)}
             writer.write(chunk, columns_of(chunk), layers)
@@ -92,7 +92,7 @@ def test_a_failed_pair_keeps_its_row_as_nan_and_is_not_on_disk(tmp_path):
 def test_non_finite_numbers_of_good_rows_are_refused(tmp_path):
     part = rows_of("00000", [0, 2], 0)
     part.vectors[0, 0] = np.inf
-    with RunWriter(place_at(tmp_path / "run"), PLAN) as writer, pytest.raises(ValueError, match="must be finite"):
+    with RunWriter(open_storage(tmp_path / "run"), PLAN) as writer, pytest.raises(ValueError, match="must be finite"):
         writer.write("00000", columns_of("00000"), dict.fromkeys(LAYERS, part))
 
 
@@ -121,7 +121,7 @@ def test_select_finds_rows(tmp_path):
 
 def test_one_whole_chunk_is_memory_mapped(tmp_path):
     plan = {**PLAN, "chunks": ["00001"]}
-    with RunWriter(place_at(tmp_path / "run"), plan) as writer:
+    with RunWriter(open_storage(tmp_path / "run"), plan) as writer:
         writer.write("00001", columns_of("00001"), dict.fromkeys(LAYERS, rows_of("00001", [0, 1], 0)))
     vectors = open_run(tmp_path / "run").vectors("early")
     assert isinstance(vectors, np.memmap) and not vectors.flags.writeable
@@ -131,8 +131,8 @@ def test_continuing_gives_the_same_bytes_in_any_order(tmp_path):
     write(tmp_path / "whole")
     write(tmp_path / "parts", ["00001"])
     assert not open_run(tmp_path / "parts").complete
-    (tmp_path / "parts" / ".halves" / "of a killed writer").write_text("half")
-    with RunWriter(place_at(tmp_path / "parts"), PLAN) as writer:
+    (tmp_path / "parts" / ".tmp" / "of a killed writer").write_text("half")
+    with RunWriter(open_storage(tmp_path / "parts"), PLAN) as writer:
         assert writer.done == {"00001"}
     write(tmp_path / "parts", ["00000"])
     assert contents(tmp_path / "whole") == contents(tmp_path / "parts")
@@ -143,30 +143,30 @@ def test_other_options_are_refused_and_listed(tmp_path):
     other = json.loads(json.dumps(PLAN))
     other["solver"]["learning_rate"] = 0.2
     with pytest.raises(InputError, match=r"solver.learning_rate: 0.1 there, 0.2 now"):
-        RunWriter(place_at(tmp_path / "run"), other)
-    with RunWriter(place_at(tmp_path / "run"), PLAN) as writer:
+        RunWriter(open_storage(tmp_path / "run"), other)
+    with RunWriter(open_storage(tmp_path / "run"), PLAN) as writer:
         assert writer.done == {"00000", "00001"}
 
 
 def test_one_writer_at_a_time(tmp_path):
-    with RunWriter(place_at(tmp_path / "run"), PLAN), pytest.raises(InputError, match="another process is writing"):
-        RunWriter(place_at(tmp_path / "run"), PLAN)
-    RunWriter(place_at(tmp_path / "run"), PLAN).close()
+    with RunWriter(open_storage(tmp_path / "run"), PLAN), pytest.raises(InputError, match="another process is writing"):
+        RunWriter(open_storage(tmp_path / "run"), PLAN)
+    RunWriter(open_storage(tmp_path / "run"), PLAN).close()
 
 
 def test_foreign_folders_are_left_alone(tmp_path):
     (tmp_path / "photo.jpg").write_bytes(b"precious")
     with pytest.raises(InputError, match="holds other files"):
-        RunWriter(place_at(tmp_path), PLAN)
+        RunWriter(open_storage(tmp_path), PLAN)
     with pytest.raises(InputError, match="is a file"):
-        RunWriter(place_at(tmp_path / "photo.jpg"), PLAN)
+        RunWriter(open_storage(tmp_path / "photo.jpg"), PLAN)
     assert (tmp_path / "photo.jpg").read_bytes() == b"precious"
 
 
 def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"a folder that can be written, but .*Not a directory"):
-        RunWriter(place_at(tmp_path / "file" / "run"), PLAN)
+        RunWriter(open_storage(tmp_path / "file" / "run"), PLAN)
 
 
 def test_a_full_disk_keeps_what_is_finished(tmp_path, monkeypatch):
@@ -232,9 +232,9 @@ def write_ridge(root):
     """A run of the ridge recipe, its second row failed; the numbers that only it has."""
     said = RidgeRows(np.array([0.5, -1.0]), np.array([True, False]), np.array([7, 50]), np.array([1e-6, 1e-2]))
     part = replace(rows_of("00000", [0, 2], 0), ridge=said)
-    with RunWriter(place_at(root), {**RIDGE, "chunks": ["00000"]}) as writer:
+    with RunWriter(open_storage(root), {**RIDGE, "chunks": ["00000"]}) as writer:
         writer.write("00000", columns_of("00000"), dict.fromkeys(LAYERS, part))
-        write_whole(writer.place, {layer: sums_of(seed) for seed, layer in enumerate(LAYERS)})
+        write_whole(writer.storage, {layer: sums_of(seed) for seed, layer in enumerate(LAYERS)})
     return said
 
 
@@ -268,9 +268,9 @@ def test_the_papers_recipe_has_no_biases_and_says_who_has(tmp_path):
 
 
 def test_statistics_that_are_not_there_yet_are_one_clear_error(tmp_path):
-    with RunWriter(place_at(tmp_path), RIDGE) as writer:
-        write_part(writer.place, "00", [sums_of(0), sums_of(1)])
-        assert missing_parts(writer.place, ["00", "01"]) == ["01"] and not has_whole(writer.place)
+    with RunWriter(open_storage(tmp_path), RIDGE) as writer:
+        write_part(writer.storage, "00", [sums_of(0), sums_of(1)])
+        assert missing_parts(writer.storage, ["00", "01"]) == ["01"] and not has_whole(writer.storage)
     with pytest.raises(InputError, match="not gathered them yet"):
         open_run(tmp_path).statistics("early")
 

@@ -16,7 +16,7 @@ from loce_jax.analysis.mixtures.gaussian import likeliest_component
 from loce_jax.analysis.sampling import subset
 from loce_jax.checks import InputError
 from loce_jax.cli import main
-from loce_jax.store import LayerRows, RunWriter, place_at
+from loce_jax.store import LayerRows, RunWriter, open_storage
 from loce_jax.study.analyze import analyze
 from loce_jax.study.options import (
     Clustering,
@@ -80,7 +80,7 @@ def write_run(folder, layers=("early", "late"), *, failed=(), labels=None, vecto
         "area": [0.1] * n,
         "reason": [""] * n,
     }
-    with RunWriter(place_at(folder), plan) as writer:
+    with RunWriter(open_storage(folder), plan) as writer:
         writer.write("00000", columns, numbers)
     return open_run(folder)
 
@@ -380,7 +380,7 @@ def test_numbers_say_what_they_were_made_with(run, tmp_path):
     flags = ["--layers", "late", "--min-iou", "0.2", "--seed", "3", "--clusters.preset", "strict"]
     assert main(["confusion", str(run.path), *flags, "--k", "4", "--out", str(tmp_path)]) == 0
     made_with = json.loads((tmp_path / "late" / "confusion.json").read_text())["made_with"]
-    assert made_with["runs"] == [{"run": str(run.place), "model": "planted", "recipe": "paper"}]
+    assert made_with["runs"] == [{"run": str(run.storage), "model": "planted", "recipe": "paper"}]
     assert made_with["look"] == {"layers": ["late"], "joined": None, "concepts": [], "min_iou": 0.2, "seed": 3}
     assert made_with["options"]["clusters"]["preset"] == "strict" and made_with["options"]["confusion"]["k"] == 4
     assert set(made_with["versions"]) == {"loce_jax", "numpy", "scipy", "scikit-learn", "umap-learn"}

@@ -11,7 +11,7 @@ from PIL import Image
 from loce_jax import open_run
 from loce_jax.plots.combined import color_projection
 from loce_jax.plots.palette import CONCEPT_COLORS
-from loce_jax.store import LayerRows, RunWriter, place_at
+from loce_jax.store import LayerRows, RunWriter, open_storage
 from loce_jax.study.options import ClusterOptions, OutlierOptions, RetrievalOptions, StudyOptions
 from loce_jax.study.selection.embeddings import gather
 from loce_jax.study.selection.layer_analysis import Subject
@@ -60,7 +60,7 @@ def write_run(folder, names, each=8, layers=("blocks.3", "blocks.11"), responses
         "area": [0.1] * n,
         "reason": [""] * n,
     }
-    with RunWriter(place_at(folder), plan) as writer:
+    with RunWriter(open_storage(folder), plan) as writer:
         writer.write("00000", columns, numbers)
     return open_run(folder)
 

@@ -16,7 +16,7 @@ from loce_jax.cli import main
 from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.run import run_plan
 from loce_jax.pipeline.sources import ScenesSource
-from loce_jax.store import LayerRows, RunWriter, find_derived, keep_derived, place_at
+from loce_jax.store import LayerRows, RunWriter, find_derived, keep_derived, open_storage
 from loce_jax.study import analyze as steps
 from loce_jax.study.analyze import analyze
 from loce_jax.study.options import Look
@@ -212,20 +212,20 @@ def test_the_map_is_computed_once_and_kept_with_its_seed(folder, monkeypatch):
 
 
 def test_what_is_derived_is_found_only_for_what_it_was_made_from(tmp_path):
-    place, arrays = place_at(tmp_path), {"points": np.arange(6.0).reshape(3, 2)}
-    assert find_derived(place, "../map", {"seed": 0}) is None
-    assert keep_derived(place, "../map", {"seed": 0}, arrays)
-    found = find_derived(place, "../map", {"seed": 0})
+    storage, arrays = open_storage(tmp_path), {"points": np.arange(6.0).reshape(3, 2)}
+    assert find_derived(storage, "../map", {"seed": 0}) is None
+    assert keep_derived(storage, "../map", {"seed": 0}, arrays)
+    found = find_derived(storage, "../map", {"seed": 0})
     assert found and found.keys() == {"points"} and (found["points"] == arrays["points"]).all()
-    assert find_derived(place, "../map", {"seed": 1}) is None
+    assert find_derived(storage, "../map", {"seed": 1}) is None
     (file,) = (tmp_path / "derived").iterdir()
     file.write_bytes(file.read_bytes()[:40])
-    assert find_derived(place, "../map", {"seed": 0}) is None
+    assert find_derived(storage, "../map", {"seed": 0}) is None
 
 
 def test_a_place_that_cannot_be_written_is_no_obstacle(tmp_path):
     (tmp_path / "derived").write_text("a file where the folder should be")
-    assert not keep_derived(place_at(tmp_path), "map", {}, {"points": np.zeros((1, 2))})
+    assert not keep_derived(open_storage(tmp_path), "map", {}, {"points": np.zeros((1, 2))})
 
 
 def test_a_kept_map_that_does_not_fit_is_computed_again(folder, monkeypatch):
@@ -237,12 +237,12 @@ def test_a_kept_map_that_does_not_fit_is_computed_again(folder, monkeypatch):
 
 
 def test_a_run_in_an_object_store_is_studied_too(folder):
-    place = place_at("memory://study/run")
+    storage = open_storage("memory://study/run")
     for path in folder.rglob("*"):
         if path.is_file() and not path.name.startswith(".") and path.parent.name != "derived":
-            place.write(path.relative_to(folder).as_posix(), path.read_bytes())
+            storage.write(path.relative_to(folder).as_posix(), path.read_bytes())
     assert main(["map", "memory://study/run", "--layers", "deep", "--concepts", "cat"]) == 0
-    assert len(place.names("derived")) == 1
+    assert len(storage.names("derived")) == 1
 
 
 def test_without_its_data_set_a_run_is_analyzed_without_photographs(folder, tmp_path, capsys, monkeypatch):
@@ -297,7 +297,7 @@ def hostile(tmp_path):
         "area": [0.1] * n,
         "reason": [""] * n,
     }
-    with RunWriter(place_at(tmp_path / "run"), plan) as writer:
+    with RunWriter(open_storage(tmp_path / "run"), plan) as writer:
         writer.write("00000", columns, {layer: numbers})
     return tmp_path
 

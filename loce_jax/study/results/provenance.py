@@ -22,7 +22,8 @@ def describe_origin(runs: Sequence[Run], look: Look, options: Mapping[str, Any])
     """
     return {
         "runs": [
-            {"run": str(run.place), "model": run.plan["model"]["name"], "recipe": name_recipe(run.plan)} for run in runs
+            {"run": str(run.storage), "model": run.plan["model"]["name"], "recipe": name_recipe(run.plan)}
+            for run in runs
         ],
         "look": asdict(look),
         "options": {name: asdict(chosen) for name, chosen in options.items()},

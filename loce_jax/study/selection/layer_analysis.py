@@ -114,9 +114,9 @@ def _map(subject: Subject) -> Embedding2D:
     name = f"map-{hashlib.sha256(json.dumps(asked).encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
     packages = ("umap-learn", "scikit-learn", "numpy", "loce_jax")
     record = {**asked, "versions": {package: version(package) for package in packages}}
-    for method, points in (find_derived(subject.run.place, name, record) or {}).items():
+    for method, points in (find_derived(subject.run.storage, name, record) or {}).items():
         if method in _METHODS and points.shape == (len(subject.cloud.rows), 2) and np.isfinite(points).all():
             return Embedding2D(points, method)
     found = embed_2d(subject.cloud.vectors, seed=subject.seed, neighbors=neighbors)
-    keep_derived(subject.run.place, name, record, {found.method: found.points})
+    keep_derived(subject.run.storage, name, record, {found.method: found.points})
     return found
