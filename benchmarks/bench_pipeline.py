@@ -34,22 +34,22 @@ def compare(model: str, source, runs: int) -> dict:
     import jax  # noqa: PLC0415 - one process a network, started by `main`
 
     from loce_jax import SolverOptions, load_network, make_extractor, solve  # noqa: PLC0415
-    from loce_jax.pipeline.memory import IMAGES_TOGETHER  # noqa: PLC0415
+    from loce_jax.pipeline.memory import IMAGES_PER_BATCH  # noqa: PLC0415
     from loce_jax.pipeline.plan import make_plan  # noqa: PLC0415
-    from loce_jax.pipeline.reading import Opener  # noqa: PLC0415
-    from loce_jax.pipeline.run import do_chunks  # noqa: PLC0415
+    from loce_jax.pipeline.reading import SampleReader  # noqa: PLC0415
+    from loce_jax.pipeline.run import compute_chunks  # noqa: PLC0415
     from loce_jax.store import RunWriter, open_storage  # noqa: PLC0415
 
     layers = next((names for part, names in LAYERS.items() if part in model), LAYERS["efficientnet-lite0"])
     plan = make_plan(load_network(model), layers, source, SolverOptions())
-    opened = [Opener.of(plan)(item) for item in plan.dataset.items]
-    starts = range(0, len(opened), IMAGES_TOGETHER)
-    images = [np.stack([one.image for one in opened[i : i + IMAGES_TOGETHER]]) for i in starts]
-    most = max(len(one.rows) for one in opened)
+    opened = [SampleReader.for_plan(plan)(item) for item in plan.dataset.items]
+    starts = range(0, len(opened), IMAGES_PER_BATCH)
+    images = [np.stack([one.pixels for one in opened[i : i + IMAGES_PER_BATCH]]) for i in starts]
+    most = max(len(one.samples) for one in opened)
     targets = np.zeros((len(opened), most, *plan.options.target), np.float32)
     valid = np.zeros((len(opened), most), bool)
     for number, one in enumerate(opened):
-        for place, row in enumerate(row for row in one.rows if row.fault is None):
+        for place, row in enumerate(row for row in one.samples if row.fault is None):
             targets[number, place], valid[number, place] = row.target, True
     extract = make_extractor(plan.network, plan.layers)
     activations = [jax.block_until_ready(extract(part)) for part in images]
@@ -60,14 +60,14 @@ def compare(model: str, source, runs: int) -> dict:
 
     def solves():
         for number, start in enumerate(starts):
-            rows = slice(start, start + IMAGES_TOGETHER)
+            rows = slice(start, start + IMAGES_PER_BATCH)
             for layer in plan.layers:
                 solve(activations[number][layer], targets[rows], plan.options, valid=valid[rows])
 
     def run():
         with tempfile.TemporaryDirectory() as folder:
             with RunWriter(open_storage(Path(folder) / "run"), plan.record()) as writer:
-                for _ in do_chunks(plan, extract, list(plan.chunks), writer):
+                for _ in compute_chunks(plan, extract, list(plan.chunks), writer):
                     pass
 
     pieces = {"forward": forward, "solves": solves, "run": run}

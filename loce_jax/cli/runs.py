@@ -11,12 +11,12 @@ import tyro
 from loce_jax.checks import InputError
 from loce_jax.cli.networks import LoadingFlags
 from loce_jax.models.loading import Loading
-from loce_jax.pipeline.grain_reading import in_processes
-from loce_jax.pipeline.ray_engine import Order, RayOptions, run_on_ray
+from loce_jax.pipeline.grain_reading import read_in_processes
+from loce_jax.pipeline.ray_engine import RayOptions, RunSpec, run_on_ray
 from loce_jax.pipeline.reading import read_in_threads
 from loce_jax.pipeline.run import run_plan
+from loce_jax.pipeline.shards import Shard, join_cluster, shard_from_environment
 from loce_jax.pipeline.sources import CocoSource, ScenesSource, source_from
-from loce_jax.pipeline.workers import Share, joined, share_here
 from loce_jax.solver.options import SolverOptions
 from loce_jax.store import open_run
 from loce_jax.store.files import WHOLE
@@ -72,7 +72,7 @@ class Fit:
     readers: int | None = None
     """Processes that read photos and masks; threads of this process if left out.  Needs `loce_jax[grain]`."""
     worker: int | Literal["auto"] | None = None
-    """Do only one worker's share: its number from 0, or 'auto' to read it from SLURM, Open MPI or Kubernetes."""
+    """Do only one worker's shard: its number from 0, or 'auto' to read it from SLURM, Open MPI or Kubernetes."""
     num_workers: int | None = None
     """How many workers share the run."""
     distributed: bool = False
@@ -84,34 +84,34 @@ class Fit:
 
     def __call__(self) -> None:
         """Run it."""
-        order = Order(self.model, self.layers, self._source(), self.loading, self.solver.plain())
-        share = self._share()
+        spec = RunSpec(self.model, self.layers, self._source(), self.loading, self.solver.plain())
+        shard = self._shard()
         if not self.distributed:
-            self._fit(order, share)
-            self._show(share)
+            self._fit(spec, shard)
+            self._show(shard)
             return
-        with joined(share) as share:
-            self._fit(order, share)
-        if share.index == 0:
-            self._show(share)
+        with join_cluster(shard) as shard:
+            self._fit(spec, shard)
+        if shard.index == 0:
+            self._show(shard)
 
-    def _fit(self, order, share):
+    def _fit(self, spec, shard):
         if self.engine == "ray":
             if self.readers is not None:
                 raise InputError("`--readers` is of this process, but tasks of Ray read in threads; leave it out.")
-            fit(ft.partial(run_on_ray, order, self.out, cluster=self.ray, strict=self.strict), order)
+            fit(ft.partial(run_on_ray, spec, self.out, cluster=self.ray, strict=self.strict), spec)
             return
-        if share:
-            print(f"This is {share}.", flush=True)
-        options = {"share": share, "strict": self.strict, "memory": self.memory, "read": self._read()}
-        fit(ft.partial(run_plan, order.plan(), self.out, **options), order)
+        if shard:
+            print(f"This is {shard}.", flush=True)
+        options = {"shard": shard, "strict": self.strict, "memory": self.memory, "read": self._read()}
+        fit(ft.partial(run_plan, spec.plan(), self.out, **options), spec)
 
     def _read(self):
-        return read_in_threads if self.readers is None else in_processes(self.readers)
+        return read_in_threads if self.readers is None else read_in_processes(self.readers)
 
-    def _show(self, share):
+    def _show(self, shard):
         run = open_run(self.out)
-        if share and not run.complete:
+        if shard and not run.complete:
             print(
                 f"{len(run.finished)} of {len(run.chunks)} chunks of the run are done. When all workers have ended, "
                 "the same command without worker flags does what is missing."
@@ -120,19 +120,19 @@ class Fit:
         show(run)
         print(f"\n`loce report {self.out}{' --out PAGE.html' if is_url(self.out) else ''}` writes the page.")
 
-    def _share(self):
-        """This process's share as the flags tell it; None for all of the run, or where JAX is to find out."""
+    def _shard(self):
+        """This process's shard as the flags say it; None for all of the run, or where JAX is to find out."""
         if self.engine == "ray" and (self.distributed or self.worker is not None or self.num_workers is not None):
             raise InputError(
                 "`--engine ray` shares the work by itself; leave `--worker`, `--num-workers` and `--distributed` out."
             )
         if self.worker == "auto":
-            return share_here(self.num_workers, os.environ)
+            return shard_from_environment(self.num_workers, os.environ)
         if self.worker is None and self.num_workers is None:
             return None
         if self.worker is None or self.num_workers is None:
             raise InputError("`--worker` and `--num-workers` go together: worker 0 to 3 of 4, for example.")
-        return Share(self.worker, self.num_workers)
+        return Shard(self.worker, self.num_workers)
 
     def _source(self):
         if self.scenes == (self.coco is not None):
@@ -157,8 +157,8 @@ class Demo:
 
     def __call__(self) -> None:
         """Run it."""
-        order = Order("efficientnet-lite0", DEMO_LAYERS, ScenesSource())
-        fit(ft.partial(run_plan, order.plan(), self.out), order)
+        spec = RunSpec("efficientnet-lite0", DEMO_LAYERS, ScenesSource())
+        fit(ft.partial(run_plan, spec.plan(), self.out), spec)
         show(open_run(self.out))
         Report(str(self.out))()
 
@@ -204,12 +204,12 @@ class Report:
         print(f"The page: {page}")
 
 
-def fit(work, order):
-    """Do `work` for `order`, a function of a progress callback, with a progress display."""
+def fit(work, spec):
+    """Do `work` for `spec`, a function of a progress callback, with a progress display."""
     from loce_jax.cli.console import progress  # noqa: PLC0415 - fast --help
 
-    with progress("images" if order.options.recipe == "paper" else "images, each seen twice") as tell:
-        work(progress=tell)
+    with progress("images" if spec.options.recipe == "paper" else "images, each seen twice") as report:
+        work(progress=report)
 
 
 def show(run):

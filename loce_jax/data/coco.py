@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 class CocoDataset:
     """A COCO data set; build it with `CocoDataset.open`.
 
-    The facts of a pair are ``instances``, the number of annotations in the mask, and ``crowd``, 1 if any of them
+    The attributes of a pair are ``instances``, the number of annotations in the mask, and ``crowd``, 1 if any of them
     stands for a crowd.
 
     Attributes:
@@ -230,7 +230,7 @@ def _pair(concept: str, annotations: list[dict]) -> Pair:
     return Pair(
         concept,
         annotation_ids=tuple(annotation["id"] for annotation in annotations),
-        facts=(("instances", float(len(annotations))), ("crowd", float(crowd))),
+        attributes=(("instances", float(len(annotations))), ("crowd", float(crowd))),
     )
 
 
@@ -239,6 +239,6 @@ def _fingerprint(items: tuple[Item, ...], annotations: dict[int, dict]) -> str:
     for item in items:
         for pair in item.pairs:
             shapes = [annotations[number].get("segmentation") for number in pair.annotation_ids]
-            row = (item.image, item.image_id, item.size, pair.concept, pair.annotation_ids, pair.facts, shapes)
+            row = (item.image, item.image_id, item.size, pair.concept, pair.annotation_ids, pair.attributes, shapes)
             digest.update(json.dumps(row, sort_keys=True).encode())
     return digest.hexdigest()

@@ -37,13 +37,13 @@ class Pair:
     Attributes:
         concept: name of the concept.
         annotation_ids: the annotations whose union is the mask; empty for generated data.
-        facts: further columns of the run's table, e.g. ``(("scale", "near"),)``; the same names for every pair of
+        attributes: further columns of the run's table, e.g. ``(("scale", "near"),)``; the same names for every pair of
             a data set.
     """
 
     concept: str
     annotation_ids: tuple[int, ...] = ()
-    facts: tuple[tuple[str, str | float], ...] = ()
+    attributes: tuple[tuple[str, str | float], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ class Plan:
 class Scenes:
     """A data set of generated scenes, each showing two to four of `CONCEPTS`, never one twice.
 
-    The facts of a pair are ``scale`` (near or far), ``light`` (day or dusk), ``background`` (the backdrop) and
+    The attributes of a pair are ``scale`` (near or far), ``light`` (day or dusk), ``background`` (the backdrop) and
     ``occluded`` (the share of the object's own pixels in the frame that others hide, 0 to 0.6).
 
     Attributes:
@@ -130,7 +130,7 @@ def _pairs(plan: Plan, hidden: dict[str, float]) -> tuple[Pair, ...]:
     scales = {placement.concept: placement.scale for placement in plan.placements}
     setting = (("light", plan.light), ("background", plan.backdrop))
     return tuple(
-        Pair(concept, facts=(("scale", scales[concept]), *setting, ("occluded", round(hidden[concept], 3))))
+        Pair(concept, attributes=(("scale", scales[concept]), *setting, ("occluded", round(hidden[concept], 3))))
         for concept in sorted(scales)
     )
 

@@ -11,12 +11,12 @@ from itertools import chain
 
 from loce_jax.checks import InputError
 from loce_jax.data.samples import Item
-from loce_jax.pipeline.reading import Chunks, Opened, Opener, Read
+from loce_jax.pipeline.reading import Chunks, Read, ReadImage, SampleReader
 
 READ_AHEAD = 32  # images that each process may be ahead, as many as a chunk has
 
 
-def in_processes(count: int) -> Read:
+def read_in_processes(count: int) -> Read:
     """A way to read with `count` processes, which start when reading does.
 
     Raises:
@@ -32,11 +32,11 @@ def in_processes(count: int) -> Read:
     return ft.partial(_read, count)
 
 
-def _read(count: int, opener: Opener, chunks: Mapping[str, Sequence[Item]]) -> Chunks:
-    opened = _opened(count, opener, list(chain.from_iterable(chunks.values())))
+def _read(count: int, reader: SampleReader, chunks: Mapping[str, Sequence[Item]]) -> Chunks:
+    images = _read_images(count, reader, list(chain.from_iterable(chunks.values())))
     for name, items in chunks.items():
         try:
-            here = [next(opened) for _ in items]
+            here = [next(images) for _ in items]
         except RuntimeError as error:
             why = str(error).partition("\n")[0]
             raise OSError(
@@ -46,7 +46,7 @@ def _read(count: int, opener: Opener, chunks: Mapping[str, Sequence[Item]]) -> C
         yield name, here
 
 
-def _opened(count: int, opener: Opener, items: Sequence[Item]) -> Iterator[Opened]:
+def _read_images(count: int, reader: SampleReader, items: Sequence[Item]) -> Iterator[ReadImage]:
     import grain  # noqa: PLC0415 - an extra
     from absl import flags  # noqa: PLC0415 - Grain's
 
@@ -54,4 +54,4 @@ def _opened(count: int, opener: Opener, items: Sequence[Item]) -> Iterator[Opene
         flags.FLAGS(["loce"])  # Grain reads flags of its own, which are at their defaults
     ways = grain.MultiprocessingOptions(num_workers=count, per_worker_buffer_size=READ_AHEAD)
     one_by_one = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
-    return iter(grain.MapDataset.source(items).map(opener).to_iter_dataset(one_by_one).mp_prefetch(ways))
+    return iter(grain.MapDataset.source(items).map(reader).to_iter_dataset(one_by_one).mp_prefetch(ways))

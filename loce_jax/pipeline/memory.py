@@ -12,7 +12,7 @@ from loce_jax.checks import InputError
 from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.reading import CHUNKS_OPEN
 
-IMAGES_TOGETHER = 32
+IMAGES_PER_BATCH = 32
 GIGABYTE = 1e9
 COPIES = 3  # of the activations: the batches', theirs in one array, and the one that the solver reads
 # Of c x c numbers in float64, what whitening keeps of every layer, and takes for the one that is being worked on; for
@@ -22,7 +22,7 @@ LOADED_LATER = 300_000_000  # compilers and libraries that the work begins with;
 ROOM = 1.1  # what allocators keep back
 
 
-def images_together(plan: Plan, memory: float | None) -> int:
+def images_per_batch(plan: Plan, memory: float | None) -> int:
     """The most images, 32 or fewer, that fit `memory` gigabytes together.
 
     On a GPU or TPU the activations lie in its own memory, of which the device itself tells when it is full.
@@ -31,12 +31,12 @@ def images_together(plan: Plan, memory: float | None) -> int:
         InputError: not even one batch of images fits.
     """
     if memory is None:
-        return IMAGES_TOGETHER
+        return IMAGES_PER_BATCH
     fixed = _resident() + _reading(plan) + _forward(plan) + _statistics(plan)
-    for together in (IMAGES_TOGETHER, IMAGES_TOGETHER // 2, BATCH):
-        needed = ROOM * (fixed + together * _image(plan))
+    for batch_size in (IMAGES_PER_BATCH, IMAGES_PER_BATCH // 2, BATCH):
+        needed = ROOM * (fixed + batch_size * _image(plan))
         if needed <= memory * GIGABYTE:
-            return together
+            return batch_size
     raise InputError(
         f"`memory` must hold the network, the photos of {CHUNKS_OPEN} chunks and {BATCH} images' activations, for "
         f"this plan {needed / GIGABYTE:.1f} gigabytes, but got {memory:g}. Allow more, or ask for fewer layers."

@@ -7,24 +7,24 @@ from loce_jax.pipeline.plan import Plan
 Progress = Callable[[int, int], None]
 
 
-def watch(
+def report_chunks(
     plan: Plan, names: Sequence[str], left: Sequence[str], finished: Iterable[str], progress: Progress | None
 ) -> None:
-    """Wait for `finished`, the chunks of `left` as they come; tell `progress` the images done of those of `names`."""
-    tell = progress or (lambda done, total: None)
+    """Wait for `finished`, the chunks of `left` as they end; `progress` gets the images done and those of `names`."""
+    report = progress or (lambda done, total: None)
     sizes = {name: len(items) for name, items in plan.chunks.items()}
     total = sum(sizes[name] for name in names)
     done = total - sum(sizes[name] for name in left)
-    tell(done, total)
+    report(done, total)
     for name in finished:
         done += sizes[name]
-        tell(done, total)
+        report(done, total)
 
 
-def beside(progress: Progress | None, *, before: int = 0, after: int = 0) -> Progress | None:
+def offset_progress(progress: Progress | None, *, before: int = 0, after: int = 0) -> Progress | None:
     """`progress` for a stage that comes after `before` other images and ahead of `after` more.
 
-    >>> beside(lambda done, total: print(done, "of", total), before=40, after=7)(1, 3)
+    >>> offset_progress(lambda done, total: print(done, "of", total), before=40, after=7)(1, 3)
     41 of 50
     """
     return progress and (lambda done, total: progress(before + done, before + total + after))

@@ -2,7 +2,7 @@
 
 Ray places the tasks, and starts them again when a worker dies.
 
-What travels is an `Order`, a few plain values, and the names of chunks; every Ray worker loads the network and opens
+What travels is a `RunSpec`, a few plain values, and the names of chunks; every Ray worker loads the network and opens
 the data set itself, once, and writes what it finds where the run lies.  So `loce_jax`, the images, the network's folder
 and the run must be found under the same names on every machine.
 """
@@ -23,10 +23,10 @@ from loce_jax.activations import Extract, make_extractor
 from loce_jax.checks import InputError
 from loce_jax.models.loading import Loading
 from loce_jax.pipeline.plan import Plan, make_plan
-from loce_jax.pipeline.progress import Progress, beside, watch
-from loce_jax.pipeline.run import do_chunks, open_checked
+from loce_jax.pipeline.progress import Progress, offset_progress, report_chunks
+from loce_jax.pipeline.run import compute_chunks, open_checked
 from loce_jax.pipeline.sources import Source
-from loce_jax.pipeline.statistics import do_parts, gather_statistics, parts_of, stored_statistics
+from loce_jax.pipeline.statistics import compute_parts, compute_statistics, parts_of, read_statistics
 from loce_jax.solver import SolverOptions, Statistics
 from loce_jax.store import Run, RunWriter, open_storage
 from loce_jax.store.files import WHOLE
@@ -53,7 +53,7 @@ class RayOptions:
 
 
 @dataclass(frozen=True)
-class Order:
+class RunSpec:
     """What another process needs to make the same plan, as plain values.
 
     Attributes:
@@ -75,14 +75,14 @@ class Order:
 
 
 def run_on_ray(
-    order: Order,
+    spec: RunSpec,
     out: str,
     *,
     cluster: RayOptions = RayOptions(),  # noqa: B008
     strict: bool = False,
     progress: Progress | None = None,
 ) -> Run:
-    """Do what is left of an order as Ray tasks and open the finished run; see `loce_jax.pipeline.run.run_plan`.
+    """Do what is left of a spec's run as Ray tasks and open the finished run; see `loce_jax.pipeline.run.run_plan`.
 
     A cluster that is already connected (``ray.init``) is used, and left as it is.  Relative paths start
     from the present working directory, on every machine.
@@ -93,11 +93,11 @@ def run_on_ray(
     """
     check_ray()
     with _connected(cluster.address) as ray:  # first: a process in which JAX runs should not start others
-        plan = order.plan()
+        plan = spec.plan()
         with RunWriter(open_storage(out), plan.record(), shared=True) as writer:
             names = list(plan.chunks)
             left = [name for name in names if name not in writer.done]
-            what = order, out, os.getcwd(), strict
+            what = spec, out, os.getcwd(), strict
             if plan.options.recipe == "ridge":
                 parts, every = parts_of(plan), len(plan.dataset.items)
 
@@ -105,10 +105,10 @@ def run_on_ray(
                     for name in _finished(ray, cluster, do_part_on_ray, names, what):
                         yield from parts[name]
 
-                gather_statistics(plan, writer.storage, do, progress=beside(progress, after=every))
-                progress = beside(progress, before=every)
+                compute_statistics(plan, writer.storage, do, progress=offset_progress(progress, after=every))
+                progress = offset_progress(progress, before=every)
             finished = _finished(ray, cluster, do_chunk_on_ray, left, what)
-            watch(plan, names, left, finished, progress)
+            report_chunks(plan, names, left, finished, progress)
     return open_checked(out)
 
 
@@ -189,46 +189,44 @@ def _to_its_end() -> Iterator[None]:
 
 
 @_to_its_end()
-def do_part_on_ray(name: str, order: Order, out: str, folder: str, strict: bool) -> None:
-    """One Ray task of a first pass: part `name`, of an order made in `folder`."""
-    plan, extract = _ready(order, folder)
+def do_part_on_ray(name: str, spec: RunSpec, out: str, folder: str, strict: bool) -> None:
+    """One Ray task of a first pass: part `name`, of a spec made in `folder`."""
+    plan, extract = _ready(spec, folder)
     with RunWriter(open_storage(out), plan.record(), shared=True) as writer:
         if missing_parts(writer.storage, [name]):
-            for _ in do_parts(plan, writer.storage, extract, [name], strict=strict):
+            for _ in compute_parts(plan, writer.storage, extract, [name], strict=strict):
                 pass
 
 
 @_to_its_end()
-def do_chunk_on_ray(name: str, order: Order, out: str, folder: str, strict: bool) -> None:
-    """One Ray task, the same work as a single process does: chunk `name` of an order made in `folder`."""
-    plan, extract = _ready(order, folder)
+def do_chunk_on_ray(name: str, spec: RunSpec, out: str, folder: str, strict: bool) -> None:
+    """One Ray task, the same work as a single process does: chunk `name` of a spec made in `folder`."""
+    plan, extract = _ready(spec, folder)
     with RunWriter(open_storage(out), plan.record(), shared=True) as writer:
         if name not in writer.done:
-            statistics = (
-                _statistics(order, out, writer.storage.read(WHOLE)) if order.options.recipe == "ridge" else None
-            )
-            for _ in do_chunks(plan, extract, [name], writer, statistics, strict=strict):
+            statistics = _statistics(spec, out, writer.storage.read(WHOLE)) if spec.options.recipe == "ridge" else None
+            for _ in compute_chunks(plan, extract, [name], writer, statistics, strict=strict):
                 pass
 
 
-def _ready(order: Order, folder: str) -> tuple[Plan, Extract]:
-    """The plan and its compiled network, in the folder where the order was made."""
+def _ready(spec: RunSpec, folder: str) -> tuple[Plan, Extract]:
+    """The plan and its compiled network, in the folder where the spec was made."""
     if Path(folder).is_dir():
         os.chdir(folder)
-    return _prepared(order)
+    return _prepared(spec)
 
 
 @ft.lru_cache(maxsize=1)
-def _prepared(order):
+def _prepared(spec):
     """The same, once a process."""
-    plan = order.plan()
+    plan = spec.plan()
     return plan, make_extractor(plan.network, plan.layers)
 
 
 @ft.lru_cache(maxsize=1)
-def _statistics(order: Order, out: str, checksums: bytes) -> dict[str, Statistics]:
+def _statistics(spec: RunSpec, out: str, checksums: bytes) -> dict[str, Statistics]:
     """The run's statistics, once a process as long as they have these checksums."""
-    return stored_statistics(_prepared(order)[0], open_storage(out))
+    return read_statistics(_prepared(spec)[0], open_storage(out))
 
 
 def _line(error):

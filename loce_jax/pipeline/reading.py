@@ -23,7 +23,7 @@ CHUNKS_OPEN = 2  # one being worked on, one being read
 
 
 @dataclass(frozen=True)
-class Row:
+class Sample:
     """One (image, concept) of a chunk after reading: a mask and its target, both empty where there is a `fault`.
 
     Attributes:
@@ -38,15 +38,15 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Opened:
-    """An item after reading: its rows, and the photo at the network's input size (black if it could not be read)."""
+class ReadImage:
+    """An item after reading: its samples, and the photo at the network's input size (black if it could not be read)."""
 
-    rows: list[Row]
-    image: UInt8[np.ndarray, "h w 3"]
+    samples: list[Sample]
+    pixels: UInt8[np.ndarray, "h w 3"]
 
 
 @dataclass(frozen=True)
-class Opener:
+class SampleReader:
     """What reading an item takes of a plan; it travels to other processes.
 
     Attributes:
@@ -60,36 +60,41 @@ class Opener:
     target: tuple[int, int]
 
     @classmethod
-    def of(cls, plan: Plan) -> "Opener":
+    def for_plan(cls, plan: Plan) -> "SampleReader":
         """The plan's."""
         return cls(plan.dataset, plan.network.preprocess, plan.options.target)
 
-    def __call__(self, item: Item) -> Opened:
-        """Read one item; what cannot be used becomes rows with a fault."""
+    def __call__(self, item: Item) -> ReadImage:
+        """Read one item; what cannot be used becomes samples with a fault."""
         try:
             reading = self.dataset.read(item)
         except Fault as fault:
             black = np.zeros((*self.preprocess.size, 3), np.uint8)
-            return Opened([Row(item, pair, fault) for pair in item.pairs], black)
-        rows = []
+            return ReadImage([Sample(item, pair, fault) for pair in item.pairs], black)
+        samples = []
         for pair, mask in zip(item.pairs, reading.masks, strict=True):
             if isinstance(mask, Fault):
-                rows.append(Row(item, pair, mask))
+                samples.append(Sample(item, pair, mask))
             else:
-                rows.append(Row(item, pair, None, mask, soft_target(mask, self.target)))
-        return Opened(rows, self.preprocess.resize(reading.photo))
+                samples.append(Sample(item, pair, None, mask, soft_target(mask, self.target)))
+        return ReadImage(samples, self.preprocess.resize(reading.photo))
 
 
-Chunks = Iterator[tuple[str, list[Opened]]]
-Read = Callable[[Opener, Mapping[str, Sequence[Item]]], Chunks]
+def readable(samples: Sequence[Sample]) -> list[Sample]:
+    """The samples without a fault."""
+    return [sample for sample in samples if sample.fault is None]
 
 
-def read_in_threads(opener: Opener, chunks: Mapping[str, Sequence[Item]]) -> Chunks:
+Chunks = Iterator[tuple[str, list[ReadImage]]]
+Read = Callable[[SampleReader, Mapping[str, Sequence[Item]]], Chunks]
+
+
+def read_in_threads(reader: SampleReader, chunks: Mapping[str, Sequence[Item]]) -> Chunks:
     """The chunks in order, opened; while one is worked on, the next is being read, and no more than that."""
-    waiting: deque[tuple[str, list[Future[Opened]]]] = deque()
+    waiting: deque[tuple[str, list[Future[ReadImage]]]] = deque()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for name, items in chunks.items():
-            waiting.append((name, [pool.submit(opener, item) for item in items]))
+            waiting.append((name, [pool.submit(reader, item) for item in items]))
             if len(waiting) == CHUNKS_OPEN:
                 yield _arrived(*waiting.popleft())
         while waiting:

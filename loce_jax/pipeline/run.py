@@ -17,13 +17,14 @@ from threadpoolctl import threadpool_limits
 
 from loce_jax.activations import Extract, make_extractor
 from loce_jax.checks import InputError
-from loce_jax.pipeline.chunk import measure_chunk, refuse_faults, solve_chunk
-from loce_jax.pipeline.memory import IMAGES_TOGETHER, images_together
+from loce_jax.pipeline.measure_chunk import measure_chunk, refuse_faults
+from loce_jax.pipeline.memory import IMAGES_PER_BATCH, images_per_batch
 from loce_jax.pipeline.plan import Plan
-from loce_jax.pipeline.progress import Progress, beside, watch
-from loce_jax.pipeline.reading import Opener, Read, read_in_threads
-from loce_jax.pipeline.statistics import do_parts, gather_statistics, stored_statistics
-from loce_jax.pipeline.workers import Share
+from loce_jax.pipeline.progress import Progress, offset_progress, report_chunks
+from loce_jax.pipeline.reading import Read, SampleReader, read_in_threads
+from loce_jax.pipeline.shards import Shard
+from loce_jax.pipeline.solve_chunk import solve_chunk
+from loce_jax.pipeline.statistics import compute_parts, compute_statistics, read_statistics
 from loce_jax.solver import Statistics
 from loce_jax.store import Run, RunWriter, open_run, open_storage
 
@@ -32,47 +33,48 @@ def run_plan(  # noqa: PLR0913 - what to do, where, and five ways to differ from
     plan: Plan,
     out: str | Path,
     *,
-    share: Share | None = None,
+    shard: Shard | None = None,
     strict: bool = False,
     memory: float | None = None,
     progress: Progress | None = None,
     read: Read = read_in_threads,
 ) -> Run:
-    """Do what is left of `plan`, or of a share of it, and open the run.
+    """Do what is left of `plan`, or of a shard of it, and open the run.
 
     Args:
         plan: see `loce_jax.pipeline.plan.make_plan`.
         out: a new folder, or one in which an equal plan was started; or the URL of either, as text.
-        share: which part to do, beside others in the same run; without it all of it, alone.
+        shard: which part to do, beside others in the same run; without it all of it, alone.
         strict: make the first image, mask or layer that cannot be used an error.
         memory: gigabytes (10**9 bytes) of main memory that the process may take; without it, images are worked on
             32 at a time.
-        progress: called with the number of images done and of all images (of the share), also once at the start.  A
+        progress: called with the number of images done and of all images (of the shard), also once at the start.  A
             recipe that whitens has all images to go through before them; its images count twice.
-        read: how photos and masks are read ahead; `loce_jax.pipeline.grain_reading.in_processes` makes another way.
+        read: how photos and masks are read ahead; `loce_jax.pipeline.grain_reading.read_in_processes` returns
+            another way.
 
     Raises:
         InputError: the folder cannot be used, or not a single pair could be solved, or `strict` found a fault, or
             `memory` is too little.
     """
-    together = images_together(plan, memory)
-    with RunWriter(open_storage(out), plan.record(), shared=share is not None) as writer:
-        names = share.of(list(plan.chunks)) if share else list(plan.chunks)
+    batch_size = images_per_batch(plan, memory)
+    with RunWriter(open_storage(out), plan.record(), shared=shard is not None) as writer:
+        names = shard.select(list(plan.chunks)) if shard else list(plan.chunks)
         left = [name for name in names if name not in writer.done]
         extract = make_extractor(plan.network, plan.layers)
         statistics = None
         if plan.options.recipe == "ridge":
             own, every = sum(len(plan.chunks[name]) for name in names), len(plan.dataset.items)
-            do = ft.partial(do_parts, plan, writer.storage, extract, strict=strict, read=read)
-            gather_statistics(plan, writer.storage, do, share=share, progress=beside(progress, after=own))
-            statistics, progress = stored_statistics(plan, writer.storage), beside(progress, before=every)
-        options = {"strict": strict, "together": together, "read": read}
-        finished = do_chunks(plan, extract, left, writer, statistics, **options)
-        watch(plan, names, left, finished, progress)
+            do = ft.partial(compute_parts, plan, writer.storage, extract, strict=strict, read=read)
+            compute_statistics(plan, writer.storage, do, shard=shard, progress=offset_progress(progress, after=own))
+            statistics, progress = read_statistics(plan, writer.storage), offset_progress(progress, before=every)
+        options = {"strict": strict, "batch_size": batch_size, "read": read}
+        finished = compute_chunks(plan, extract, left, writer, statistics, **options)
+        report_chunks(plan, names, left, finished, progress)
     return open_checked(out)
 
 
-def do_chunks(  # noqa: PLR0913
+def compute_chunks(  # noqa: PLR0913
     plan: Plan,
     extract: Extract,
     names: Sequence[str],
@@ -80,10 +82,10 @@ def do_chunks(  # noqa: PLR0913
     statistics: Mapping[str, Statistics] | None = None,
     *,
     strict: bool = False,
-    together: int = IMAGES_TOGETHER,
+    batch_size: int = IMAGES_PER_BATCH,
     read: Read = read_in_threads,
 ) -> Iterator[str]:
-    """Do the chunks called `names`, as many images together; yields each name when it is stored.
+    """Do the chunks called `names`, `batch_size` images at a time; yields each name when it is stored.
 
     A recipe that whitens needs each layer's `statistics`.
     """
@@ -94,19 +96,19 @@ def do_chunks(  # noqa: PLR0913
         ThreadPoolExecutor(1) as finisher,
     ):
 
-        def finish(name, opened, solutions):
-            rows, layers = measure_chunk(plan, opened, solutions, helpers)
+        def finish(name, images, solutions):
+            rows, layers = measure_chunk(plan, images, solutions, helpers)
             if strict:
                 refuse_faults(rows, layers)
             writer.write(name, rows, layers)
             return name
 
         last: Future[str] | None = None
-        for name, opened in read(Opener.of(plan), wanted):
-            solutions, together = solve_chunk(plan, opened, extract, together, statistics)
+        for name, images in read(SampleReader.for_plan(plan), wanted):
+            solutions, together = solve_chunk(plan, images, extract, batch_size, statistics)
             if last:
                 yield last.result()
-            last = finisher.submit(finish, name, opened, solutions)
+            last = finisher.submit(finish, name, images, solutions)
         if last:
             yield last.result()
 

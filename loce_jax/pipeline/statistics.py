@@ -15,11 +15,11 @@ from jaxtyping import UInt8
 from threadpoolctl import threadpool_limits
 
 from loce_jax.activations import BATCH, Extract
-from loce_jax.pipeline.chunk import refuse_unread, usable
+from loce_jax.pipeline.measure_chunk import refuse_unread
 from loce_jax.pipeline.plan import Plan
-from loce_jax.pipeline.progress import Progress, watch
-from loce_jax.pipeline.reading import Opener, Read, read_in_threads
-from loce_jax.pipeline.workers import Share
+from loce_jax.pipeline.progress import Progress, report_chunks
+from loce_jax.pipeline.reading import Read, SampleReader, read_in_threads, readable
+from loce_jax.pipeline.shards import Shard
 from loce_jax.solver import Statistics
 from loce_jax.store import statistics as files
 from loce_jax.store.storage import Storage
@@ -34,36 +34,36 @@ def parts_of(plan: Plan) -> dict[str, list[str]]:
     return {f"{number:02d}": chunks[number::count] for number in range(count)}
 
 
-def gather_statistics(
+def compute_statistics(
     plan: Plan,
     storage: Storage,
     do: Callable[[Sequence[str]], Iterator[str]],
     *,
-    share: Share | None = None,
+    shard: Shard | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Make sure that the statistics of all images are in the run: the share's parts first, then any that are missing.
+    """Make sure that the statistics of all images are in the run: the shard's parts first, then any that are missing.
 
     Args:
         plan: the work.
         storage: where the run lies.
-        do: what `do_parts` does, of the parts that it is given the names of.
-        share: which parts to begin with, beside others in the same run.
+        do: what `compute_parts` does, of the parts that it is given the names of.
+        shard: which parts to begin with, beside others in the same run.
         progress: called with the number of images whose part is done, by whomever, and of all images.
     """
     if files.has_whole(storage):
         return
     parts = parts_of(plan)
-    mine, turn = (share.of(list(parts)), share.index) if share else (list(parts), 0)
+    mine, turn = (shard.select(list(parts)), shard.index) if shard else (list(parts), 0)
     while missing := files.missing_parts(storage, parts):
         # one of others' last: they do theirs in order
         names = [name for name in mine if name in missing] or [missing[-1 - turn % len(missing)]]
         left = [chunk for name in missing for chunk in parts[name]]
-        watch(plan, list(plan.chunks), left, do(names), progress)
+        report_chunks(plan, list(plan.chunks), left, do(names), progress)
     merge_parts(plan, storage)
 
 
-def do_parts(  # noqa: PLR0913
+def compute_parts(  # noqa: PLR0913
     plan: Plan,
     storage: Storage,
     extract: Extract,
@@ -79,10 +79,10 @@ def do_parts(  # noqa: PLR0913
     ends = {mine[-1]: name for name, mine in parts.items()}
     with threadpool_limits(1, "blas"):  # sums in an order that does not depend on the number of cores
         found: dict[str, Statistics] = {}
-        for chunk, opened in read(Opener.of(plan), wanted):
+        for chunk, read_images in read(SampleReader.for_plan(plan), wanted):
             if strict:
-                refuse_unread(opened)
-            images = [one.image for one in opened if usable(one.rows)]
+                refuse_unread(read_images)
+            images = [image.pixels for image in read_images if readable(image.samples)]
             found = _add(found, _count(plan, extract, images))
             if chunk in ends:
                 files.write_part(storage, ends[chunk], [_plain(found[layer]) for layer in plan.layers])
@@ -123,7 +123,7 @@ def _plain(one: Statistics) -> files.Sums:
     return files.Sums(one.count, one.mean, one.scatter)
 
 
-def stored_statistics(plan: Plan, storage: Storage) -> dict[str, Statistics]:
+def read_statistics(plan: Plan, storage: Storage) -> dict[str, Statistics]:
     """Each layer's statistics, as they were gathered.
 
     A layer whose every pixel is non-finite is given one of zeros: all its rows will fail, whatever the coordinates.

@@ -33,7 +33,7 @@ class RunLike(Protocol):
 
     @property
     def table(self) -> Mapping[str, np.ndarray]:
-        """Columns of n rows: image, concept, status, reason, iou, area, and the data set's facts."""
+        """Columns of n rows: image, concept, status, reason, iou, area, and the data set's attributes."""
         ...
 
     def column(self, name: str, layer: str) -> np.ndarray:

@@ -66,7 +66,8 @@ def test_items_are_ordered_and_carry_their_facts(tmp_path):
     ]
     (crowd,), (dog, cat) = (item.pairs for item in data.items)
     assert (dog.concept, cat.concept) == ("dog", "cat") and cat.annotation_ids == (11, 12)
-    assert dict(cat.facts) == {"instances": 2, "crowd": 0} and dict(crowd.facts) == {"instances": 1, "crowd": 1}
+    assert dict(cat.attributes) == {"instances": 2, "crowd": 0}
+    assert dict(crowd.attributes) == {"instances": 1, "crowd": 1}
 
 
 def test_masks_are_unions_and_crowds_count(tmp_path):

@@ -1,4 +1,4 @@
-"""Generated scenes: exact masks, true facts, the same whoever reads them and when."""
+"""Generated scenes: exact masks, true attributes, the same whoever reads them and when."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +18,8 @@ from loce_jax.data.scenes import MOST_HIDDEN, SMALLEST_SHARE, Scenes, draw, outl
 SCENES = Scenes()
 
 
-def facts(pair) -> dict[str, Any]:
-    return dict(pair.facts)
+def attributes(pair) -> dict[str, Any]:
+    return dict(pair.attributes)
 
 
 def masks_of(item):
@@ -37,11 +37,11 @@ def test_there_is_enough_of_everything():
     assert min(Counter(pair.concept for pair in pairs()).values()) >= 50
     assert set(SCENES.concepts) == {pair.concept for pair in pairs()} == set(CONCEPTS)
     assert list(SCENES.concepts) == sorted(SCENES.concepts)
-    for fact, least in (("scale", 200), ("light", 200), ("background", 50)):
-        assert min(Counter(facts(pair)[fact] for pair in pairs()).values()) >= least
-    together = Counter((pair.concept, facts(pair)["scale"], facts(pair)["light"]) for pair in pairs())
+    for name, least in (("scale", 200), ("light", 200), ("background", 50)):
+        assert min(Counter(attributes(pair)[name] for pair in pairs()).values()) >= least
+    together = Counter((pair.concept, attributes(pair)["scale"], attributes(pair)["light"]) for pair in pairs())
     assert len(together) == 4 * len(CONCEPTS) and min(together.values()) >= 5
-    assert {tuple(facts(pair)) for pair in pairs()} == {("scale", "light", "background", "occluded")}
+    assert {tuple(attributes(pair)) for pair in pairs()} == {("scale", "light", "background", "occluded")}
 
 
 def test_images_have_different_names_and_each_concept_once():
@@ -57,7 +57,7 @@ def test_masks_are_disjoint_and_neither_empty_nor_full(index):
     assert reading.photo.shape == (240, 320, 3) and reading.photo.dtype == np.uint8
     assert np.sum(masks, axis=0).max() == 1
     assert all(mask.dtype == bool and mask.mean() >= SMALLEST_SHARE for mask in masks)
-    assert all(facts(pair)["occluded"] <= MOST_HIDDEN for pair in item.pairs)
+    assert all(attributes(pair)["occluded"] <= MOST_HIDDEN for pair in item.pairs)
 
 
 @pytest.mark.parametrize("index", range(0, 160, 8))
@@ -90,7 +90,7 @@ def test_hidden_share_is_what_the_object_loses_to_the_others(index):
         whole, hidden = outline(replace(plan, placements=(alone,)), SCENES.size)
         assert hidden[pair.concept] == 0 and not (masks[pair.concept] & ~whole[pair.concept]).any()
         lost = 1 - masks[pair.concept].sum() / whole[pair.concept].sum()
-        assert facts(pair)["occluded"] == pytest.approx(lost, abs=6e-4)
+        assert attributes(pair)["occluded"] == pytest.approx(lost, abs=6e-4)
 
 
 def test_near_objects_are_larger_and_stand_lower_than_far_ones():
@@ -99,9 +99,9 @@ def test_near_objects_are_larger_and_stand_lower_than_far_ones():
     for item in SCENES.items:
         for pair, mask in zip(item.pairs, masks_of(item), strict=True):
             rows = np.flatnonzero(mask.any(axis=1))
-            feet[facts(pair)["scale"]].append(rows[-1])
-            if facts(pair)["occluded"] < 0.02:
-                sizes[pair.concept][facts(pair)["scale"]].append(mask.sum())
+            feet[attributes(pair)["scale"]].append(rows[-1])
+            if attributes(pair)["occluded"] < 0.02:
+                sizes[pair.concept][attributes(pair)["scale"]].append(mask.sum())
     assert all(min(size["near"]) > 1.2 * max(size["far"]) for size in sizes.values())
     assert min(feet["near"]) > np.median(feet["far"]) and np.median(feet["near"]) > max(feet["far"])
 
@@ -109,7 +109,7 @@ def test_near_objects_are_larger_and_stand_lower_than_far_ones():
 def test_dusk_is_darker_than_day_in_every_place():
     light = {}
     for item in SCENES.items:
-        seen = facts(item.pairs[0])
+        seen = attributes(item.pairs[0])
         light.setdefault((seen["background"], seen["light"]), []).append(SCENES.read(item).photo.mean())
     for place in {place for place, _ in light}:
         assert max(light[place, "dusk"]) < np.median(light[place, "day"])

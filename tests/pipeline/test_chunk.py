@@ -12,11 +12,11 @@ import pytest
 from loce_jax import InputError, SolverOptions, open_run
 from loce_jax.activations import make_extractor
 from loce_jax.cli import main
-from loce_jax.pipeline import chunk, memory
-from loce_jax.pipeline.chunk import solve_chunk
+from loce_jax.pipeline import memory
 from loce_jax.pipeline.plan import make_plan
-from loce_jax.pipeline.reading import Opener
+from loce_jax.pipeline.reading import SampleReader
 from loce_jax.pipeline.run import run_plan
+from loce_jax.pipeline.solve_chunk import solve_chunk
 from loce_jax.pipeline.sources import ScenesSource
 from tests.support.tiny import tiny_network
 
@@ -34,7 +34,7 @@ def plan():
 
 @pytest.fixture(scope="module")
 def opened(plan):
-    return [Opener.of(plan)(item) for item in plan.dataset.items[:13]]
+    return [SampleReader.for_plan(plan)(item) for item in plan.dataset.items[:13]]
 
 
 def too_much(extract, most):
@@ -57,8 +57,8 @@ def equal(one, other):
 def test_out_of_device_memory_halves_the_images_and_says_so(plan, opened, caplog):
     extract = make_extractor(plan.network, plan.layers)
     expected, _ = solve_chunk(plan, opened, extract, 32)
-    found, together = solve_chunk(plan, opened, too_much(extract, 8), 32)
-    assert together == 8
+    found, batch_size = solve_chunk(plan, opened, too_much(extract, 8), 32)
+    assert batch_size == 8
     assert "does not hold 16 images together; going on with 8" in caplog.text
     equal(expected, found)
 
@@ -72,10 +72,10 @@ def test_groups_of_equal_size_give_the_same_rows(plan, opened, monkeypatch):
     """As on a GPU: at most two concepts together, padded; image by image on the cores of a CPU."""
     extract = make_extractor(plan.network, plan.layers)
     expected, _ = solve_chunk(plan, opened, extract, 16)
-    monkeypatch.setattr(chunk, "runs_on_cores", lambda: False)
-    monkeypatch.setattr(chunk, "CONCEPTS_TOGETHER", 2)
+    monkeypatch.setattr("loce_jax.pipeline.solve_chunk.runs_on_cores", lambda: False)
+    monkeypatch.setattr("loce_jax.pipeline.solve_chunk.CONCEPTS_PER_CALL", 2)
     found, _ = solve_chunk(plan, opened, extract, 16)
-    assert len(expected["deep"].status) == sum(len(one.rows) for one in opened) > 16  # more than one block
+    assert len(expected["deep"].status) == sum(len(one.samples) for one in opened) > 16  # more than one block
     equal(expected, found)
 
 
@@ -104,16 +104,16 @@ def test_the_ridge_recipe_compiles_nothing_more_for_more_data(tmp_path, caplog):
 
 def test_memory_decides_how_many_images_go_together(plan, monkeypatch):
     monkeypatch.setattr(memory, "_resident", lambda: 0)
-    assert memory.images_together(plan, None) == 32
+    assert memory.images_per_batch(plan, None) == 32
     monkeypatch.setattr(memory, "_reading", lambda plan: 3e8)
     monkeypatch.setattr(memory, "_forward", lambda plan: 2e8)
     monkeypatch.setattr(memory, "_image", lambda plan: 1e7)
     # 1.1 * (0.3 + 0.2 + images * 0.01) gigabytes; a chunk being worked on and one being read were counted as `_reading`
     needed = {images: 1.1 * (0.5 + images * 0.01) for images in (8, 16, 32)}
     for images, gigabytes in needed.items():
-        assert memory.images_together(plan, gigabytes + 0.001) == images
+        assert memory.images_per_batch(plan, gigabytes + 0.001) == images
     with pytest.raises(InputError, match=r"for this plan 0\.6 gigabytes, but got 0\.63"):
-        memory.images_together(plan, 0.63)
+        memory.images_per_batch(plan, 0.63)
 
 
 def test_too_little_memory_is_refused_at_the_door(plan, tmp_path):

@@ -16,13 +16,14 @@ from PIL import Image
 from loce_jax import InputError, SolverOptions, Statistics, open_run, soft_target, solve
 from loce_jax.activations import make_extractor
 from loce_jax.pipeline import memory
-from loce_jax.pipeline.chunk import measure_chunk, solve_chunk
+from loce_jax.pipeline.measure_chunk import measure_chunk
 from loce_jax.pipeline.plan import make_plan
-from loce_jax.pipeline.reading import Opener
+from loce_jax.pipeline.reading import SampleReader
 from loce_jax.pipeline.run import run_plan
+from loce_jax.pipeline.shards import Shard
+from loce_jax.pipeline.solve_chunk import solve_chunk
 from loce_jax.pipeline.sources import CocoSource
 from loce_jax.pipeline.statistics import MOST_PARTS, parts_of
-from loce_jax.pipeline.workers import Share
 from loce_jax.resampling import antialias_matrix, resize_bilinear
 from tests.support.small_coco import CHUNKS, contents, draw
 from tests.support.tiny import tiny_network
@@ -126,13 +127,13 @@ def test_a_row_is_what_one_gets_by_hand(plan, run):
 
 def test_the_mask_is_where_the_response_is_positive_however_little(plan):
     """The paper's 8 bits would lose this one: they round a projection of 0.50001 down to 127 of 255."""
-    opened = [Opener.of(plan)(plan.dataset.items[0])]
+    opened = [SampleReader.for_plan(plan)(plan.dataset.items[0])]
     widths = {layer.name: layer.channels for layer in plan.network.layers()}
     statistics = {layer: Statistics(1, np.zeros(c), np.eye(c)) for layer, c in widths.items()}
     solved, _ = solve_chunk(plan, opened, make_extractor(plan.network, LAYERS), 32, statistics)
     everywhere = {layer: replace(one, responses=np.full_like(one.responses, 1e-5)) for layer, one in solved.items()}
 
-    for options, expected in ((RIDGE, opened[0].rows[0].mask.mean()), (SolverOptions(), 0)):
+    for options, expected in ((RIDGE, opened[0].samples[0].mask.mean()), (SolverOptions(), 0)):
         with ThreadPoolExecutor(1) as pool:
             _, layers = measure_chunk(replace(plan, options=options), opened, everywhere, pool)
         assert layers["deep"].iou[0] == expected
@@ -158,18 +159,18 @@ def test_progress_counts_both_passes(plan, tmp_path):
 
 def test_shares_gather_their_parts_first_and_then_whatever_is_missing(plan, run, tmp_path):
     out = tmp_path / "run"
-    first = run_plan(plan, out, share=Share(1, 3))
+    first = run_plan(plan, out, shard=Shard(1, 3))
     assert first.finished == ("00001", "00004")
     assert len(list((out / "statistics" / "parts").iterdir())) == CHUNKS, "nobody else did them"
     kept = contents(out)
     for index in (0, 2):
-        run_plan(plan, out, share=Share(index, 3))
+        run_plan(plan, out, shard=Shard(index, 3))
     assert contents(out) == contents(run.path)
     assert {name: kept[name] for name in kept if name.startswith("statistics")}.items() <= contents(out).items()
 
 
 def test_how_many_images_go_together_changes_no_byte(plan, run, tmp_path, monkeypatch):
-    monkeypatch.setattr("loce_jax.pipeline.run.images_together", lambda plan, memory: 8)
+    monkeypatch.setattr("loce_jax.pipeline.run.images_per_batch", lambda plan, memory: 8)
     found = contents(run_plan(plan, tmp_path / "run").path)
     expected = contents(run.path)
     assert {name: content for name, content in found.items() if name.startswith("statistics")} == {
@@ -231,6 +232,6 @@ def test_memory_counts_the_statistics(plan, monkeypatch):
     monkeypatch.setattr(memory, "_resident", lambda: 0)
     wide = replace(plan.network, all_layers=tuple(replace(layer, channels=9000) for layer in plan.network.layers()))
     paper = replace(plan, network=wide, options=SolverOptions())
-    assert memory.images_together(paper, 4.0) == 32
+    assert memory.images_per_batch(paper, 4.0) == 32
     with pytest.raises(InputError, match="`memory` must hold"):  # a square of 9000 float64 is 0.65 gigabytes
-        memory.images_together(replace(paper, options=RIDGE), 4.0)
+        memory.images_per_batch(replace(paper, options=RIDGE), 4.0)

@@ -10,9 +10,9 @@ import pytest
 from loce_jax import InputError, SolverOptions
 from loce_jax.cli import main
 from loce_jax.data.samples import Item, Reading
-from loce_jax.pipeline.grain_reading import in_processes
+from loce_jax.pipeline.grain_reading import read_in_processes
 from loce_jax.pipeline.plan import make_plan
-from loce_jax.pipeline.reading import Opener
+from loce_jax.pipeline.reading import SampleReader
 from loce_jax.pipeline.run import run_plan
 from loce_jax.pipeline.sources import CocoSource
 from tests.support.small_coco import arguments, contents, draw
@@ -31,7 +31,7 @@ def test_the_bytes_are_those_of_threads(tmp_path):
     source = CocoSource(str(tmp_path / "coco.json"), str(tmp_path / "images"))
     plan = make_plan(tiny_network(), ("shallow",), source, SolverOptions.ridge())
     run_plan(plan, tmp_path / "threads")
-    run_plan(plan, tmp_path / "processes", read=in_processes(2))
+    run_plan(plan, tmp_path / "processes", read=read_in_processes(2))
     assert contents(tmp_path / "processes") == contents(tmp_path / "threads")
 
 
@@ -52,14 +52,14 @@ class Deadly:
 def test_a_process_that_died_ends_the_reading():
     needs_grain()
     dataset = Deadly()
-    opener = Opener(dataset, tiny_network().preprocess, (10, 10))
+    reader = SampleReader(dataset, tiny_network().preprocess, (10, 10))
     with pytest.raises(OSError, match="`readers` must stay alive, but one of these processes ended"):
-        list(in_processes(1)(opener, {"00000": dataset.items}))
+        list(read_in_processes(1)(reader, {"00000": dataset.items}))
 
 
 def test_what_cannot_be_is_refused_at_the_door(tmp_path, monkeypatch, capsys):
     with pytest.raises(InputError, match="`readers` must be 1 process or more, but got 0"):
-        in_processes(0)
+        read_in_processes(0)
     draw(tmp_path)
     fit = [*arguments(tmp_path, tmp_path / "run"), "--readers", "2"]
     assert main([*fit, "--engine", "ray"]) == 2

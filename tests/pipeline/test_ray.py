@@ -13,7 +13,7 @@ import pytest
 from loce_jax import InputError, SolverOptions, open_run
 from loce_jax.cli import main
 from loce_jax.models.loading import Loading
-from loce_jax.pipeline.ray_engine import Order, RayOptions, do_chunk_on_ray, run_on_ray
+from loce_jax.pipeline.ray_engine import RayOptions, RunSpec, do_chunk_on_ray, run_on_ray
 from loce_jax.pipeline.run import run_plan
 from loce_jax.pipeline.sources import CocoSource
 from tests.support.small_coco import ROOT, arguments, contents, draw
@@ -42,11 +42,11 @@ def test_impossible_resources_are_refused(options, message):
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999", "127.0.0.1:port"], ids=str)
-def test_an_address_where_nobody_answers_is_refused_at_once(address, order, tmp_path, monkeypatch):
+def test_an_address_where_nobody_answers_is_refused_at_once(address, spec, tmp_path, monkeypatch):
     ray = pytest.importorskip("ray", reason="ray is not installed")
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     with pytest.raises(InputError, match="`address` of Ray must be a cluster that answers"):
-        run_on_ray(order, str(tmp_path / "run"), cluster=RayOptions(address=address))
+        run_on_ray(spec, str(tmp_path / "run"), cluster=RayOptions(address=address))
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +63,12 @@ def cluster():
 
 
 @pytest.fixture(scope="module")
-def order(tmp_path_factory):
+def spec(tmp_path_factory):
     """Data, and what to do with them."""
     folder = tmp_path_factory.mktemp("coco")
     draw(folder)
     source = CocoSource(str(folder / "coco.json"), str(folder / "images"))
-    return Order("efficientnet-lite0", LAYERS, source, Loading(size=SIZE))
+    return RunSpec("efficientnet-lite0", LAYERS, source, Loading(size=SIZE))
 
 
 def busy_workers():
@@ -96,7 +96,7 @@ def kill_one():
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="workers are found in /proc")
-def test_a_worker_killed_in_the_middle_changes_no_byte(cluster, order, tmp_path):
+def test_a_worker_killed_in_the_middle_changes_no_byte(cluster, spec, tmp_path):
     seen, killed = [], []
 
     def progress(done, total):
@@ -104,26 +104,26 @@ def test_a_worker_killed_in_the_middle_changes_no_byte(cluster, order, tmp_path)
         if 0 < done < total and not killed:
             killed.append(kill_one())
 
-    run = run_on_ray(order, str(tmp_path / "ray"), progress=progress)
+    run = run_on_ray(spec, str(tmp_path / "ray"), progress=progress)
     assert killed and killed[0] not in busy_workers()
     assert run.complete and run.damaged() == []
     assert seen[0] == (0, 135) and seen[-1] == (135, 135) and len(seen) == 6
     assert cluster.is_initialized(), "a cluster that was there before stays"
-    run_plan(order.plan(), tmp_path / "whole")
+    run_plan(spec.plan(), tmp_path / "whole")
     assert contents(tmp_path / "ray") == contents(tmp_path / "whole")
 
 
-def test_what_ends_a_task_ends_the_run_in_the_same_words(cluster, order, tmp_path):
-    (Path(order.source.images) / "050.png").unlink()
+def test_what_ends_a_task_ends_the_run_in_the_same_words(cluster, spec, tmp_path):
+    (Path(spec.source.images) / "050.png").unlink()
     with pytest.raises(InputError, match=r"^`strict` refuses '050.png', concept 'box'.*image_missing") as caught:
-        run_on_ray(order, str(tmp_path / "run"), strict=True)
+        run_on_ray(spec, str(tmp_path / "run"), strict=True)
     assert "\n" not in str(caught.value)
     assert not open_run(tmp_path / "run").complete
-    run = run_on_ray(order, str(tmp_path / "run"))
+    run = run_on_ray(spec, str(tmp_path / "run"))
     assert run.complete and (run.table["status"] == "image_missing").sum() == 1
 
 
-def test_an_interrupt_does_not_stop_a_task_in_the_middle(order, tmp_path, monkeypatch):
+def test_an_interrupt_does_not_stop_a_task_in_the_middle(spec, tmp_path, monkeypatch):
     """Ray cancels so; a worker that is stopped in an import would fail all later tasks."""
     after = []
 
@@ -132,17 +132,17 @@ def test_an_interrupt_does_not_stop_a_task_in_the_middle(order, tmp_path, monkey
         after.append(1)
         return iter(())
 
-    monkeypatch.setattr("loce_jax.pipeline.ray_engine.do_chunks", interrupted)
+    monkeypatch.setattr("loce_jax.pipeline.ray_engine.compute_chunks", interrupted)
     monkeypatch.chdir(tmp_path)  # undone at the end; the task goes there itself
     before = signal.getsignal(signal.SIGINT)
-    do_chunk_on_ray("00000", order, str(tmp_path / "run"), str(tmp_path), False)
+    do_chunk_on_ray("00000", spec, str(tmp_path / "run"), str(tmp_path), False)
     assert after == [1] and signal.getsignal(signal.SIGINT) is before
 
 
-def test_the_ridge_recipe_has_its_first_pass_on_ray_too(cluster, order, tmp_path):
-    order, seen = replace(order, options=SolverOptions.ridge()), []
-    run = run_on_ray(order, str(tmp_path / "ray"), progress=lambda done, total: seen.append((done, total)))
+def test_the_ridge_recipe_has_its_first_pass_on_ray_too(cluster, spec, tmp_path):
+    spec, seen = replace(spec, options=SolverOptions.ridge()), []
+    run = run_on_ray(spec, str(tmp_path / "ray"), progress=lambda done, total: seen.append((done, total)))
     assert run.complete and run.damaged() == []
     assert seen[0] == (0, 270) and seen[6] == (135, 270) and seen[-1] == (270, 270) and len(seen) == 12
-    run_plan(order.plan(), tmp_path / "whole")
+    run_plan(spec.plan(), tmp_path / "whole")
     assert contents(tmp_path / "ray") == contents(tmp_path / "whole")

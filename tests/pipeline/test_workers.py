@@ -1,4 +1,4 @@
-"""Many workers, one run: shares from flags, variables and `jax.distributed`; races that end with the same bytes."""
+"""Many workers, one run: shards from flags, variables and `jax.distributed`; races that end with the same bytes."""
 
 import socket
 
@@ -8,8 +8,8 @@ from loce_jax import InputError, SolverOptions, open_run
 from loce_jax.cli import main
 from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.run import run_plan
+from loce_jax.pipeline.shards import Shard, shard_from_environment
 from loce_jax.pipeline.sources import CocoSource
-from loce_jax.pipeline.workers import Share, share_here
 from tests.support.small_coco import CHUNKS, arguments, contents, draw, start
 from tests.support.tiny import tiny_network
 
@@ -36,11 +36,11 @@ def ends(processes):
 
 
 @pytest.mark.parametrize("count", range(1, 9))
-def test_shares_are_a_partition(count):
+def test_shards_are_a_partition(count):
     chunks = [f"{number:05d}" for number in range(6)]
-    shares = [Share(index, count).of(chunks) for index in range(count)]
-    assert sorted(sum(shares, [])) == chunks
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    shards = [Shard(index, count).select(chunks) for index in range(count)]
+    assert sorted(sum(shards, [])) == chunks
+    assert max(map(len, shards)) - min(map(len, shards)) <= 1
 
 
 ARRAY = {
@@ -58,19 +58,19 @@ KUBERNETES = {"JOB_COMPLETION_INDEX": "2"}
 @pytest.mark.parametrize(
     ("variables", "count", "expected"),
     [
-        (ARRAY, None, Share(3, 5, "SLURM_ARRAY_TASK_ID")),
-        (ARRAY, 5, Share(3, 5, "SLURM_ARRAY_TASK_ID")),
-        (STEP, None, Share(3, 4, "SLURM_PROCID")),
-        (MPI, None, Share(1, 2, "OMPI_COMM_WORLD_RANK")),
-        (KUBERNETES, 3, Share(2, 3, "JOB_COMPLETION_INDEX")),
-        (ARRAY | STEP | MPI | KUBERNETES, None, Share(3, 5, "SLURM_ARRAY_TASK_ID")),
-        (STEP | MPI, None, Share(1, 2, "OMPI_COMM_WORLD_RANK")),  # `mpirun` inside a SLURM job
-        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "1"} | KUBERNETES, 3, Share(2, 3, "JOB_COMPLETION_INDEX")),
+        (ARRAY, None, Shard(3, 5, "SLURM_ARRAY_TASK_ID")),
+        (ARRAY, 5, Shard(3, 5, "SLURM_ARRAY_TASK_ID")),
+        (STEP, None, Shard(3, 4, "SLURM_PROCID")),
+        (MPI, None, Shard(1, 2, "OMPI_COMM_WORLD_RANK")),
+        (KUBERNETES, 3, Shard(2, 3, "JOB_COMPLETION_INDEX")),
+        (ARRAY | STEP | MPI | KUBERNETES, None, Shard(3, 5, "SLURM_ARRAY_TASK_ID")),
+        (STEP | MPI, None, Shard(1, 2, "OMPI_COMM_WORLD_RANK")),  # `mpirun` inside a SLURM job
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "1"} | KUBERNETES, 3, Shard(2, 3, "JOB_COMPLETION_INDEX")),
     ],
     ids=str,
 )
-def test_clusters_tell_which_share(variables, count, expected):
-    assert share_here(count, variables) == expected
+def test_clusters_tell_which_shard(variables, count, expected):
+    assert shard_from_environment(count, variables) == expected
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_clusters_tell_which_share(variables, count, expected):
 )
 def test_variables_that_do_not_fit_are_refused(variables, count, message):
     with pytest.raises(InputError, match=message):
-        share_here(count, variables)
+        shard_from_environment(count, variables)
 
 
 @pytest.mark.parametrize(
@@ -117,15 +117,15 @@ def test_flags_that_do_not_fit_are_refused_before_anything_is_made(flags, messag
     assert not (tmp_path / "run").exists()
 
 
-def test_a_share_leaves_a_run_that_is_not_complete_and_a_plain_start_ends_it(tmp_path, capsys):
+def test_a_shard_leaves_a_run_that_is_not_complete_and_a_plain_start_ends_it(tmp_path, capsys):
     draw(tmp_path)
     source = CocoSource(str(tmp_path / "coco.json"), str(tmp_path / "images"))
     plan = make_plan(tiny_network(), ("shallow", "deep"), source, SolverOptions())
     seen = []
-    run = run_plan(plan, tmp_path / "run", share=Share(1, 3), progress=lambda done, total: seen.append((done, total)))
+    run = run_plan(plan, tmp_path / "run", shard=Shard(1, 3), progress=lambda done, total: seen.append((done, total)))
     assert run.finished == ("00001", "00004") and not run.complete
     assert seen == [(0, 39), (32, 39), (39, 39)]
-    assert run_plan(plan, tmp_path / "run", share=Share(7, 9)).finished == run.finished, "more workers than chunks"
+    assert run_plan(plan, tmp_path / "run", shard=Shard(7, 9)).finished == run.finished, "more workers than chunks"
     assert main(["show", str(tmp_path / "run")]) == 0
     assert "2 of 5 chunks are done" in capsys.readouterr().out
     assert run_plan(plan, tmp_path / "run").complete
@@ -133,7 +133,7 @@ def test_a_share_leaves_a_run_that_is_not_complete_and_a_plain_start_ends_it(tmp
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
 
-def test_a_share_without_a_usable_pair_is_not_an_error_while_others_are_missing(tmp_path):
+def test_a_shard_without_a_usable_pair_is_not_an_error_while_others_are_missing(tmp_path):
     draw(tmp_path)
     for number in range(32):
         (tmp_path / "images" / f"{number:03d}.png").unlink()

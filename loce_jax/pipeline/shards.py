@@ -1,6 +1,6 @@
-"""Shares of a run for workers that know nothing of each other: worker i of n does the chunks i, i + n, i + 2 n, ...
+"""Shards of a run for workers that know nothing of each other: worker i of n does the chunks i, i + n, i + 2 n, ...
 
-A share is of the whole plan's list, so that a worker that is started again does the same one; chunks that are done are
+A shard is of the whole plan's list, so that a worker that is started again does the same one; chunks that are done are
 skipped.  Which worker a process is comes from flags, from the variables of a cluster, or from `jax.distributed`.
 """
 
@@ -14,10 +14,10 @@ from loce_jax.checks import InputError
 
 
 @dataclass(frozen=True)
-class Share:
+class Shard:
     """Part `index` of `count` equal parts; `origin` says where that was read.
 
-    >>> Share(1, 3).of(["00000", "00001", "00002", "00003", "00004"])
+    >>> Shard(1, 3).select(["00000", "00001", "00002", "00003", "00004"])
     ['00001', '00004']
     """
 
@@ -37,42 +37,42 @@ class Share:
                 f"({self.origin}). Number the workers from 0, without gaps."
             )
 
-    def of(self, chunks: Sequence[str]) -> list[str]:
-        """Which of all chunks belong to this share."""
+    def select(self, chunks: Sequence[str]) -> list[str]:
+        """The chunks that belong to this shard."""
         return list(chunks[self.index :: self.count])
 
     def __str__(self):
         return f"worker {self.index} of {self.count} ({self.origin})"
 
 
-def share_here(count: int | None, environment: Mapping[str, str]) -> Share:
-    """The share that the cluster's variables give this process.
+def shard_from_environment(count: int | None, environment: Mapping[str, str]) -> Shard:
+    """The shard that the cluster's variables give this process.
 
     Args:
-        count: the number of workers, where the cluster does not tell it, as in a Kubernetes indexed job.
+        count: the number of workers, where the cluster does not say it, as in a Kubernetes indexed job.
         environment: ``os.environ``.
 
     Raises:
         InputError: none of the variables are set, or they do not fit together or to `count`.
 
-    >>> print(share_here(None, {"OMPI_COMM_WORLD_RANK": "2", "OMPI_COMM_WORLD_SIZE": "8"}))
+    >>> print(shard_from_environment(None, {"OMPI_COMM_WORLD_RANK": "2", "OMPI_COMM_WORLD_SIZE": "8"}))
     worker 2 of 8 (OMPI_COMM_WORLD_RANK)
     """
     for read in (_slurm_array, _open_mpi, _slurm_step):
-        if share := read(environment):
-            if count not in (None, share.count):
+        if shard := read(environment):
+            if count not in (None, shard.count):
                 raise InputError(
-                    f"`num_workers` must agree with {share.origin}, which counts {share.count} workers, but got "
+                    f"`num_workers` must agree with {shard.origin}, which counts {shard.count} workers, but got "
                     f"{count}. Leave it out."
                 )
-            return share
+            return shard
     if "JOB_COMPLETION_INDEX" in environment:
         if count is None:
             raise InputError(
                 "`num_workers` must be given in a Kubernetes indexed job, which tells a worker its index "
                 "(JOB_COMPLETION_INDEX) but not how many there are. Add `--num-workers` with the job's `completions`."
             )
-        return Share(_number(environment, "JOB_COMPLETION_INDEX"), count, "JOB_COMPLETION_INDEX")
+        return Shard(_number(environment, "JOB_COMPLETION_INDEX"), count, "JOB_COMPLETION_INDEX")
     raise InputError(
         "`worker` can be 'auto' in a SLURM array, under `srun` or `mpirun` with several tasks, or in a Kubernetes "
         "indexed job, but none of SLURM_ARRAY_TASK_ID, SLURM_NTASKS above 1, OMPI_COMM_WORLD_SIZE above 1 and "
@@ -91,7 +91,7 @@ def _slurm_array(environment):
             f"a SLURM array must be evenly spaced to share a run, but task {task} is one of {count} from {first} to "
             f"{last} in steps of {step}. Submit it as `--array=0-{count - 1}`."
         )
-    return Share((task - first) // step, count, "SLURM_ARRAY_TASK_ID")
+    return Shard((task - first) // step, count, "SLURM_ARRAY_TASK_ID")
 
 
 def _open_mpi(environment):
@@ -103,10 +103,10 @@ def _slurm_step(environment):
 
 
 def _several(environment, index, count):
-    """The share that two variables name; None where they are not set, or speak of a single process."""
+    """The shard that two variables name; None where they are not set, or speak of a single process."""
     if index not in environment or count not in environment or _number(environment, count) == 1:
         return None
-    return Share(_number(environment, index), _number(environment, count), index)
+    return Shard(_number(environment, index), _number(environment, count), index)
 
 
 def _number(environment, name):
@@ -119,20 +119,20 @@ def _number(environment, name):
 
 
 @contextmanager
-def joined(share: Share | None) -> Iterator[Share]:
+def join_cluster(shard: Shard | None) -> Iterator[Shard]:
     """Join the processes of a TPU pod or of several hosts through `jax.distributed`; leave when all are done.
 
     Must come before any device is used.  Devices stay local to a process, and nothing is communicated but the end.
     A process that dies takes the others with it within JAX's heartbeat; what is finished is kept.
 
     Args:
-        share: which process this is, where JAX cannot find out itself; ``JAX_COORDINATOR_ADDRESS`` then says where
+        shard: which process this is, where JAX cannot find out itself; ``JAX_COORDINATOR_ADDRESS`` then says where
             process 0 listens.
 
     Raises:
         InputError: JAX finds no cluster, or cannot connect.
     """
-    count, index = (share.count, share.index) if share else (None, None)
+    count, index = (shard.count, shard.index) if shard else (None, None)
     try:
         jax.distributed.initialize(num_processes=count, process_id=index)
     except (ValueError, RuntimeError) as error:
@@ -141,9 +141,9 @@ def joined(share: Share | None) -> Iterator[Share]:
             "it cannot find out itself, set JAX_COORDINATOR_ADDRESS=HOST:PORT and give `--worker` and `--num-workers`."
         ) from error
     try:
-        yield Share(jax.process_index(), jax.process_count(), "jax.distributed")
+        yield Shard(jax.process_index(), jax.process_count(), "jax.distributed")
     except Exception:
-        _leave()  # the others finish their shares
+        _leave()  # the others finish their shards
         raise
     _leave()
 
@@ -151,5 +151,5 @@ def joined(share: Share | None) -> Iterator[Share]:
 def _leave():
     from jax.experimental.multihost_utils import sync_global_devices  # noqa: PLC0415 - only here
 
-    sync_global_devices("every share is done")
+    sync_global_devices("every shard is done")
     jax.distributed.shutdown()

@@ -1,0 +1,110 @@
+"""One chunk after solving: IoU, status and the columns of the run's table, as `loce_jax.store.RunWriter` takes them."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+
+import numpy as np
+from jaxtyping import Int
+
+from loce_jax.checks import InputError
+from loce_jax.pipeline.plan import Plan
+from loce_jax.pipeline.reading import ReadImage, Sample
+from loce_jax.resampling import resize_bilinear
+from loce_jax.solver import Solution, Status, overlap, quantize
+from loce_jax.store import LayerRows, RidgeRows
+
+# The word in the table and the reason, of a layer.
+STATUS_TEXTS = {
+    Status.OK: ("ok", ""),
+    Status.NONFINITE: ("nonfinite:{}", "activations or vector are not finite at layer {}"),
+    Status.MASK_EMPTY: ("mask_empty", "the mask vanishes on the target grid"),
+    Status.MASK_FULL: ("mask_full", "the mask fills the target grid"),
+}
+LARGEST_RESPONSE = 60000.0  # responses beyond it are stored as it; float16 ends at 65504
+
+
+def measure_chunk(
+    plan: Plan, images: Sequence[ReadImage], solutions: Mapping[str, Solution], pool: Executor
+) -> tuple[dict[str, list], dict[str, LayerRows]]:
+    """The columns that all layers share, and each layer's numbers, for all samples of the chunk."""
+    samples = [sample for image in images for sample in image.samples]
+    reasons = [sample.fault.reason if sample.fault else "" for sample in samples]
+    solved = np.array([number for number, sample in enumerate(samples) if sample.fault is None], dtype=int)
+    layers = {}
+    for layer, solution in solutions.items():
+        statuses = [sample.fault.status if sample.fault else "ok" for sample in samples]
+        for number, status in zip(solved, solution.status, strict=True):
+            statuses[number], reason = (text.format(layer) for text in STATUS_TEXTS[status])
+            reasons[number] = reasons[number] or reason
+        good = np.flatnonzero(solution.status == Status.OK)
+        masks = [samples[number].mask for number in solved[good]]
+        iou = pool.map(overlap, _project(solution.responses[good], plan.options), masks)
+        layers[layer] = LayerRows(
+            rows=solved[good],
+            vectors=np.asarray(solution.vectors[good]),
+            responses=np.clip(solution.responses[good], -LARGEST_RESPONSE, LARGEST_RESPONSE),
+            iou=np.array(list(iou), dtype=float),
+            loss=np.asarray(solution.losses[good, -1]),
+            status=statuses,
+            ridge=_ridge_rows(solution, good),
+        )
+    return _columns(samples, reasons), layers
+
+
+def _ridge_rows(solution: Solution, good: Int[np.ndarray, " r"]) -> RidgeRows | None:
+    """What the ridge recipe adds to a layer's good rows; None for another recipe."""
+    if solution.bias is None or solution.convergence is None:
+        return None
+    convergence = solution.convergence
+    return RidgeRows(
+        bias=np.asarray(solution.bias[good]),
+        converged=np.asarray(convergence.converged[good]),
+        steps=np.asarray(convergence.steps[good]),
+        gradient_norm=np.asarray(convergence.gradient_norm[good]),
+    )
+
+
+def _project(responses, options):
+    """What `overlap` compares with the masks, as published: in the paper's recipe truncated to 8 bits."""
+    logits = resize_bilinear(responses, options.target)
+    if options.recipe == "ridge":
+        return logits + 0.5  # `overlap` cuts at one half; these are cut at 0
+    return quantize(logits) if options.iou == "paper" else 1 / (1 + np.exp(-logits))
+
+
+def _columns(samples: list[Sample], reasons: list[str]) -> dict[str, list]:
+    """The table's columns that do not depend on the layer, as plain values."""
+    columns = {
+        "image": [sample.item.image for sample in samples],
+        "image_id": [sample.item.image_id for sample in samples],
+        "concept": [sample.pair.concept for sample in samples],
+        "annotations": [" ".join(map(str, sample.pair.annotation_ids)) for sample in samples],
+        "area": [np.count_nonzero(sample.mask) / sample.mask.size if sample.mask.size else None for sample in samples],
+        "reason": reasons,
+    }
+    attributes = dict.fromkeys(name for sample in samples for name, _ in sample.pair.attributes)
+    return columns | {name: [dict(sample.pair.attributes).get(name) for sample in samples] for name in attributes}
+
+
+def refuse_unread(images: Sequence[ReadImage]) -> None:
+    """Raise `InputError` for the first sample that could not be read."""
+    for sample in (sample for image in images for sample in image.samples):
+        if sample.fault:
+            where = f"{sample.item.image!r}, concept {sample.pair.concept!r}"
+            raise _refusal(where, sample.fault.status, sample.fault.reason)
+
+
+def refuse_faults(columns: Mapping[str, Sequence], layers: Mapping[str, LayerRows]) -> None:
+    """Raise `InputError` for the first row that is not good."""
+    for layer, rows in layers.items():
+        for number, status in enumerate(rows.status):
+            if status != "ok":
+                image, concept, reason = (columns[name][number] for name in ("image", "concept", "reason"))
+                raise _refusal(f"{image!r}, concept {concept!r}, layer {layer!r}", status, reason)
+
+
+def _refusal(where, status, reason):
+    return InputError(
+        f"`strict` refuses {where}: {status} ({reason}). "
+        "Mend the data, or run without `strict` to keep it as a row with that status."
+    )
