@@ -1,8 +1,7 @@
-"""What several test files need: the shared folder, a cache that is not the user's, a browser, and no silent skips."""
+"""Fixtures of several test files: the shared folder, a browser, the demo."""
 
 import importlib.util
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -37,14 +36,6 @@ def shared():
         return path
 
     return path_or_skip
-
-
-@pytest.fixture(scope="session", autouse=True)
-def own_cache(tmp_path_factory):
-    """A cache folder of the tests' own; compiled functions are kept there too, for child processes."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LOCE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="session")
@@ -93,33 +84,3 @@ def demo(tmp_path_factory):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done, open_run(out)
-
-
-SKIPPED = []
-
-
-def pytest_runtest_logreport(report):
-    if report.skipped and not hasattr(report, "wasxfail"):  # a failure that is expected, with its reason, is no skip
-        SKIPPED.append(
-            (report.nodeid, str(report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr))
-        )
-
-
-pytest_collectreport = pytest_runtest_logreport  # whole files are skipped when they are collected
-
-
-def pytest_sessionfinish(session):
-    """With ``LOCE_SKIPS_ALLOWED`` set, a skip whose reason that pattern does not match is a failure.
-
-    ``LOCE_SKIPPED`` names a file to list the skipped tests in, for a second run where they need not be skipped.
-    """
-    if listed := os.environ.get("LOCE_SKIPPED"):
-        Path(listed).write_text("".join(f"{test}\n" for test, _ in SKIPPED))
-    allowed = os.environ.get("LOCE_SKIPS_ALLOWED")
-    if allowed is None:
-        return
-    hidden = [(test, why) for test, why in SKIPPED if not (allowed and re.search(allowed, why))]
-    for test, why in hidden:
-        print(f"\nskipped, which is a failure here: {test}: {why}")
-    if hidden and session.exitstatus == 0:
-        session.exitstatus = 1

@@ -64,5 +64,6 @@ def _keep_compilations() -> None:
 
     compiled = str(cache_folder() / "compiled")
     os.environ.setdefault("NUMBA_CACHE_DIR", compiled)  # Numba reads it when it is imported
-    jax.config.update("jax_compilation_cache_dir", compiled)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        jax.config.update("jax_compilation_cache_dir", compiled)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
