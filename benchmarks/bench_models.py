@@ -122,7 +122,7 @@ def in_torch(subject: Subject, folder: Path, layers: str) -> Callable[[], dict[s
     pixels, found = torch.from_numpy(normalized()).permute(0, 3, 1, 2).contiguous(), {}
     for name, path in subject.layers[layers]:
 
-        def keep(module, inputs, output, name=name):
+        def keep(_module, _inputs, output, name=name):
             found[name] = output[0] if isinstance(output, tuple) else output
 
         model.get_submodule(path).register_forward_hook(keep)

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 one_capture = threading.RLock()  # `nnx.capture` patches the module's classes while it runs
 
 
-def from_function(  # noqa: PLR0913
+def from_function(
     f: Call,
     params: Any,
     *,
@@ -68,7 +68,7 @@ def from_function(  # noqa: PLR0913
     return _network(f, params, found, preprocess, name, (name, params))
 
 
-def from_nnx(  # noqa: PLR0913
+def from_nnx(
     module: nnx.Module,
     *,
     preprocess: Preprocess,

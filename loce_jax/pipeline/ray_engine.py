@@ -78,7 +78,7 @@ def run_on_ray(
     spec: RunSpec,
     out: str,
     *,
-    cluster: RayOptions = RayOptions(),  # noqa: B008
+    cluster: RayOptions = RayOptions(),
     strict: bool = False,
     progress: Progress | None = None,
 ) -> Run:
@@ -224,7 +224,7 @@ def _prepared(spec):
 
 
 @ft.lru_cache(maxsize=1)
-def _statistics(spec: RunSpec, out: str, checksums: bytes) -> dict[str, Statistics]:
+def _statistics(spec: RunSpec, out: str, _checksums: bytes) -> dict[str, Statistics]:
     """The run's statistics, once a process as long as they have these checksums."""
     return read_statistics(_prepared(spec)[0], open_storage(out))
 

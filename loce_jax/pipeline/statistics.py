@@ -63,7 +63,7 @@ def compute_statistics(
     merge_parts(plan, storage)
 
 
-def compute_parts(  # noqa: PLR0913
+def compute_parts(
     plan: Plan,
     storage: Storage,
     extract: Extract,

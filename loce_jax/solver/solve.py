@@ -25,7 +25,7 @@ from loce_jax.solver.xla import solve_on_devices, solve_together
 ACTIVATION_DTYPES = ("float32", "bfloat16", "float16")
 
 
-def solve(  # noqa: PLR0913 - the samples, the recipe, and what some calls and one recipe need
+def solve(
     activations: Float[Array | np.ndarray, "n h w c"],
     masks: Num[Array | np.ndarray, "n *k H W"] | Bool[Array | np.ndarray, "n *k H W"],
     options: SolverOptions = SolverOptions(),  # noqa: B008 - frozen

@@ -24,7 +24,7 @@ def keep_derived(storage: Storage, name: str, record: Mapping[str, Any], arrays:
     content = {key: np.ascontiguousarray(array) for key, array in arrays.items()} | {RECORD: text}
     try:
         storage.write(_file(name), save(content))
-    except Exception:  # of a store's own type: no permission, no room
+    except Exception:  # noqa: BLE001 - of a store's own type: no permission, no room
         return False
     return True
 

@@ -115,7 +115,7 @@ class RemoteStorage:
             ) from error
         return {path.rstrip("/").rsplit("/", 1)[-1] for path in found}
 
-    def lock(self, *, shared: bool) -> Callable[[], None]:
+    def lock(self, *, shared: bool) -> Callable[[], None]:  # noqa: ARG002 - like a local folder's
         """Nothing to do: there is no lock."""
         return lambda: None
 

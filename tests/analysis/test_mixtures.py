@@ -82,7 +82,7 @@ def test_reproduces_the_original_code_without_labels(recorded):
 
 
 def test_reproduces_the_recorded_populations(recorded, shared):
-    import json  # noqa: PLC0415
+    import json
 
     expected = json.loads(shared("golden", "analysis.json").read_text())["gmm"]
     for concept, found in fit_mixtures(recorded["umap"], recorded["labels"], paper=True).items():

@@ -23,7 +23,7 @@ def make_batch(seed, n=3):
     return rng.normal(size=(n, *GRID, CHANNELS)).astype("float32"), masks
 
 
-def solve_slowly(activations, mask, objective, start, *, steps=50, lr=0.1, decay=0.01):  # noqa: PLR0913
+def solve_slowly(activations, mask, objective, start, *, steps=50, lr=0.1, decay=0.01):
     """The reference's order of work in float64: channels enlarged first, slopes by hand, Adam with decoupled decay."""
     features = np.stack([enlarge_channel(activations[..., c], mask.shape) for c in range(activations.shape[-1])], -1)
     v = np.full(activations.shape[-1], float(start))

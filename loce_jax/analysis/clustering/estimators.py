@@ -145,7 +145,7 @@ class Whitener(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def __init__(self, power=0.5, shrinkage=0.0):
         self.power, self.shrinkage = power, shrinkage
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None):  # noqa: ARG002 - scikit-learn's signature
         """Measure mean and covariance of at least two vectors."""
         for name, value in (("power", self.power), ("shrinkage", self.shrinkage)):
             if not 0 <= value <= 1:

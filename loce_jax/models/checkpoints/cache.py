@@ -43,13 +43,13 @@ def _read_or_convert(entry: Path, blueprint: Blueprint, convert: Callable[[], We
     try:
         if (weights := _read(entry, blueprint)) is not None:
             return weights
-    except Exception as error:  # whatever Orbax makes of a damaged checkpoint
+    except Exception as error:  # noqa: BLE001 - whatever Orbax makes of a damaged checkpoint
         log.warning("the cached weights in %s are damaged (%s); converting them again", entry, error)
         shutil.rmtree(entry, ignore_errors=True)
     weights = convert()
     try:
         _write(entry, weights)
-    except Exception as error:  # a full or read-only disk, in Orbax's or the system's words
+    except Exception as error:  # noqa: BLE001 - a full or read-only disk, in Orbax's or the system's words
         log.warning("cannot keep converted weights in %s (%s); the next start converts again", entry, error)
     return weights
 

@@ -138,7 +138,7 @@ class Blueprint:
         parameters = [Parameter(path, leaf.shape) for path, leaf in nnx.to_flat_state(state)]
         return cls(graph, {parameter.key: parameter for parameter in parameters})
 
-    def convert(self, tensors: Mapping[str, np.ndarray], *, source: str, keys: KeyMap = KeyMap()) -> Weights:  # noqa: B008
+    def convert(self, tensors: Mapping[str, np.ndarray], *, source: str, keys: KeyMap = KeyMap()) -> Weights:
         """The module's weights by key, from a PyTorch checkpoint's tensors, whatever their precision.
 
         Raises one `InputError` that lists every missing, unexpected and mis-shaped tensor.

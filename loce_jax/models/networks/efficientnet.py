@@ -49,7 +49,7 @@ class Config:
 class EfficientNet(nnx.Module):
     """Stem, blocks and a last convolution."""
 
-    def __init__(self, config: Config, *, rngs: nnx.Rngs):
+    def __init__(self, config: Config, *, rngs: nnx.Rngs):  # noqa: ARG002 - like the other networks
         stem, head, epsilon = config.channels(STEM), config.channels(HEAD), config.batch_norm_eps
         self.embeddings = Normalized(Convolution(3, stem, 3, 2, (0, 1)), stem, epsilon)
         self.blocks = nnx.List([InvertedResidual(plan, jax.nn.silu, epsilon) for plan in _plans(config)])

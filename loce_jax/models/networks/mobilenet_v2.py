@@ -50,7 +50,7 @@ class Config:
 class MobileNetV2(nnx.Module):
     """Stem, 16 blocks and a last convolution; attributes carry the checkpoint's names."""
 
-    def __init__(self, config: Config, *, rngs: nnx.Rngs):
+    def __init__(self, config: Config, *, rngs: nnx.Rngs):  # noqa: ARG002 - like the other networks
         stem, first, *_ = _widths(config)
         self.conv_stem = nnx.Dict(
             first_conv=Normalized(Convolution(3, stem, 3, 2, _padding(config, 1)), stem, config.layer_norm_eps),
@@ -111,7 +111,7 @@ def _padding(config: Config, dilation: int):
     return "SAME" if config.tf_padding else dilation
 
 
-def _describe(config: Config, name: str) -> tuple[Kind, tuple[str, ...]]:
+def _describe(_config: Config, name: str) -> tuple[Kind, tuple[str, ...]]:
     short = {"conv_stem.first_conv": ("stem",), "conv_stem": ("stage1",), "conv_1x1": ("head",)}
     if name in ENDS:
         short[name] = (f"stage{ENDS[name]}",)

@@ -168,7 +168,7 @@ def _flatten(content: dict[str, Any]) -> dict[str, Any]:
     return content | {"has_decode_head": "SegformerForSemanticSegmentation" in str(content.get("architectures"))}
 
 
-def _describe(config: Config, name: str) -> tuple[Kind, tuple[str, ...]]:
+def _describe(_config: Config, name: str) -> tuple[Kind, tuple[str, ...]]:
     """Beside the name, transformers 4's path: transformers 5's, both with a task model's prefix, and the stage's."""
     part, _, number = name.removeprefix("encoder.").partition(".")
     if part == "decode_head":

@@ -94,7 +94,7 @@ _teach_comparison(operator.lt, "<")
 @_lowered
 def every(typing_context, number):  # noqa: ARG001
     """`number` in every lane."""
-    return lanes(lanes), lambda context, builder, signature, numbers: numbers[0]  # noqa: ARG005 - cast before
+    return lanes(lanes), lambda context, builder, signature, numbers: numbers[0]
 
 
 @_lowered

@@ -160,7 +160,7 @@ def _penalize(loss, slope, vector):
     return loss, [s + jnp.sign(values) + values * share for s, values in zip(slope, vector, strict=True)]
 
 
-def _adamw(vector, slope, first, second, correction, options):  # noqa: PLR0913 - state in, state out
+def _adamw(vector, slope, first, second, correction, options):
     """As `loce_jax.solver.paper.adamw.adamw_step`, whose corrections are an array, which cannot be indexed here."""
     first = first + (1 - BETA1) * (slope - first)
     second = BETA2 * second + (1 - BETA2) * slope * slope

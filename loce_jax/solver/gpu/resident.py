@@ -49,9 +49,7 @@ def chip_of(device) -> Chip | None:
     return Chip(device.core_count, cache) if cache else None
 
 
-def fits_on_chip(  # noqa: PLR0913 - a shape, and where it shall fit
-    h: int, w: int, c: int, dtype: str, chip: Chip | None, target: tuple[int, int] = (100, 100)
-) -> bool:
+def fits_on_chip(h: int, w: int, c: int, dtype: str, chip: Chip | None, target: tuple[int, int] = (100, 100)) -> bool:
     """Whether the samples that `solve_resident` has in work stay on chip; if not, leave them to `solve`.
 
     They do where all samples in work and their targets are no more than the L2 cache.  In work are one program a

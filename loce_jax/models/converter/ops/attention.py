@@ -23,7 +23,7 @@ def addmm(x: Array, first: Array, second: Array, *, beta: float | int = 1, alpha
     return x * beta + (y if alpha == 1 else y * alpha)
 
 
-def attend(  # noqa: PLR0913 - ATen's own signature
+def attend(
     query: Array,
     key: Array,
     value: Array,

@@ -4,7 +4,6 @@ Measured there: channels last beats PyTorch's channels first (up to 2.4 times); 
 a depthwise one is a sum of shifted and scaled copies (4 to 60 times faster than a grouped convolution).
 Letters: b images, c channels, o output channels, i input channels of a group, k kernel cells of one axis.
 """
-# ruff: noqa: PLR0913, PLR0917 - ATen's own signatures
 
 import functools as ft
 import itertools

@@ -2,7 +2,6 @@
 
 Axes are the last ones: ``[b c ...]`` or ``[c ...]``.
 """
-# ruff: noqa: PLR0913, PLR0917 - ATen's own signatures
 
 import functools as ft
 import itertools

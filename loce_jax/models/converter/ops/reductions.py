@@ -2,7 +2,6 @@
 
 Letters: b images, c channels.
 """
-# ruff: noqa: PLR0913, PLR0917 - ATen's own signatures
 
 import math
 from collections.abc import Sequence

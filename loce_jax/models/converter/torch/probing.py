@@ -22,7 +22,7 @@ def probe(module: Any, size: Size) -> tuple[Output, ...]:
 
     with frozen(module):
         try:
-            outputs = _run(module, _pictures(module, size), _describe)
+            outputs = _run(module, _pictures(size), _describe)
         except Exception as error:  # whatever a network says to an input that it does not take
             raise InputError(
                 f"`module` must take one batch of images [b 3 {size[0]} {size[1]}] as its only argument, but "
@@ -100,12 +100,12 @@ def _shapes(module: Any, images: Any) -> dict[str, Shape]:
     """The shapes for other pictures; none at all if the network does not take them."""
     try:
         found = _run(module, images, lambda name, x: Output(name, tuple(x.shape), sees=True))
-    except Exception:  # a network made for one size, in its own words
+    except Exception:  # noqa: BLE001 - a network made for one size, in its own words
         return {}
     return {name: output.shape[1:] for name, output in found.items() if output.shape[:1] == (1,)}
 
 
-def _pictures(module: Any, size: Size) -> Any:
+def _pictures(size: Size) -> Any:
     """Two different pictures, and the first one with a spot changed, once for each of `SPOTS`."""
     import torch  # noqa: PLC0415 - only who converts needs it
 

@@ -76,7 +76,7 @@ def convert_source(
     return convert(found.module, preprocess, name=found.name, out=out)
 
 
-def _from_transformers(name: str, weights: Path | None, random_weights: bool) -> Source:
+def _from_transformers(name: str, _weights: Path | None, _random_weights: bool) -> Source:
     transformers = need("transformers")
     folder = Path(name).expanduser()
     if not folder.is_dir():
