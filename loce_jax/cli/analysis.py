@@ -74,12 +74,11 @@ class Stats:
     def __call__(self) -> None:
         """Run it."""
         from loce_jax.study.results.provenance import describe_origin  # noqa: PLC0415 - fast --help
-        from loce_jax.study.selection.embeddings import find_layers  # noqa: PLC0415 - fast --help
         from loce_jax.study.steps.stats import study_stats  # noqa: PLC0415 - fast --help
 
         run = open_run(self.run)
         look = choices.Look(layers=self.layers, concepts=self.concepts)
-        found = study_stats(run, find_layers(run, self.layers), self.concepts)
+        found = study_stats(run, run.resolve(self.layers), self.concepts)
         give(found, "stats", self.out, "", describe_origin([run], look, {}))
 
 

@@ -3,8 +3,6 @@
 Letters: b images, h x w pixels after resizing, c channels, H x W pixels of the photo as stored.
 """
 
-import fnmatch
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -15,7 +13,8 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 from PIL import Image
 
-from loce_jax.checks import InputError, suggest
+from loce_jax.checks import InputError
+from loce_jax.layer_names import resolve_layers
 
 Filter = Literal["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"]
 DTYPES = ("float32", "bfloat16")
@@ -112,42 +111,18 @@ class Network:
         return self.all_layers
 
     def resolve(self, names: Sequence[str]) -> tuple[Layer, ...]:
-        """The layers that `names` mean: exact names, aliases, ends of names, negative indices, or globs.
+        """The layers that `names` mean: names, aliases, ends of either, indices from the end, or globs.
 
-        ``"layer3"`` means ``"backbone.layer3"``, ``"-1"`` the last layer, ``"blocks.*"`` all that match; globs look at
-        aliases too.  Each layer comes once, in the order asked for.  Raises `InputError` for a name that matches
-        nothing, with the nearest known names, and for one without a ``*`` that matches several layers, with those.
+        ``"layer3"`` means ``"backbone.layer3"``, ``"-1"`` the last layer, ``"blocks.*"`` all that match; globs match
+        aliases too.  Each layer comes once, in the order asked for; see `loce_jax.layer_names`.
+
+        Raises:
+            InputError: no name at all; one that means no layer, with the nearest known names; one without a ``*`` that
+                means several layers, with those.
         """
-        found: dict[str, Layer] = {}
-        for name in names:
-            for layer in self._matches(name):
-                found[layer.name] = layer
-        if not found:
-            raise InputError("`layers` must name at least one layer, but got none. `loce layers NAME` lists them.")
-        return tuple(found.values())
-
-    def _matches(self, name: str) -> list[Layer]:
-        layers = self.all_layers
-        if re.fullmatch("-[0-9]+", name) and 1 <= -int(name) <= len(layers):
-            return [layers[int(name)]]
-        for meant in (
-            lambda layer: name == layer.name,
-            lambda layer: name in layer.aliases,
-            lambda layer: any(known.endswith(f".{name}") for known in (layer.name, *layer.aliases)),
-        ):
-            matches = [layer for layer in layers if meant(layer)]
-            if len(matches) > 1:
-                raise InputError(
-                    f"layer {name!r} of network {self.name!r} must mean one layer, but means "
-                    f"{', '.join(layer.name for layer in matches)}. Give one of these names, or {f'*{name}'!r} for all."
-                )
-            if matches:
-                return matches
-        matches = [layer for layer in layers if fnmatch.filter((layer.name, *layer.aliases), name)]
-        if not matches:
-            known = [layer.name for layer in layers]
-            raise InputError(f"unknown layer {name!r} of network {self.name!r}. {suggest(name, known)}")
-        return matches
+        if not names:
+            raise InputError("`layers` must name at least one layer, but got none. `Network.layers` lists them.")
+        return resolve_layers(names, self.all_layers, owner=f"network {self.name!r}")
 
     def activations(
         self, params: Any, images: UInt8[Array, "b h w 3"], layers: tuple[str, ...]

@@ -10,7 +10,7 @@ from loce_jax.models.base import Network
 from loce_jax.pipeline.sources import Source, source_record
 from loce_jax.solver import SolverOptions
 
-FORMAT = 1
+FORMAT = 2  # raise it whenever plans or files of a run change their form
 IMAGES_PER_CHUNK = 32
 
 
@@ -48,7 +48,7 @@ class Plan:
                 "dtype": self.network.dtype,
                 "preprocess": _plain(asdict(self.network.preprocess)),
             },
-            "layers": list(self.layers),
+            "layers": self._layer_records(),
             "data": {
                 "name": self.dataset.name,
                 "fingerprint": self.dataset.fingerprint,
@@ -59,6 +59,22 @@ class Plan:
             "images": len(self.dataset.items),
             "pairs": sum(len(item.pairs) for item in self.dataset.items),
             "chunks": list(self.chunks),
+        }
+
+    def _layer_records(self) -> dict[str, dict[str, Any]]:
+        """By name, what `loce_jax.layer_names.LayerRecord` says of a layer."""
+        every = self.network.layers()
+        numbers = {layer.name: number - len(every) for number, layer in enumerate(every)}
+        return {
+            layer.name: {
+                "aliases": list(layer.aliases),
+                "index": numbers[layer.name],
+                "channels": layer.channels,
+                "grid": list(layer.grid),
+                "stride": layer.stride,
+                "kind": layer.kind,
+            }
+            for layer in self.network.resolve(self.layers)
         }
 
 

@@ -19,6 +19,7 @@ def settings(plan: Mapping[str, Any]) -> str:
     >>> settings({"images": 4, "data": {"name": "a<b", "source": {"seed": 0}}})
     '<dl><dt>images</dt><dd>4</dd></dl><h3>data</h3><dl><dt>name</dt><dd>a&lt;b</dd><dt>source seed</dt><dd>0</dd></dl>'
     """
+    plan = {key: list(value) if key == "layers" else value for key, value in plan.items()}  # only their names
     plain = {key: value for key, value in plan.items() if not isinstance(value, Mapping)}
     parts = {key: value for key, value in plan.items() if isinstance(value, Mapping)}
     return _definitions(plain) + "".join(

@@ -6,7 +6,7 @@ Letters: n rows, c channels, h x w grid cells.
 import functools as ft
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from loce_jax.checks import InputError, check_exists, check_known
+from loce_jax.layer_names import LayerRecord, match_layers, resolve_layers
 from loce_jax.store.files import CHUNKS, PLAN, layer_file, rows_file
 from loce_jax.store.local_storage import LocalStorage
 from loce_jax.store.mapped import view_tensors
@@ -40,8 +41,16 @@ def open_run(path: str | Path) -> "Run":
         raise InputError(f"`run` must hold a {PLAN}, but {str(storage)!r} does not. `loce fit --out` makes one.")
     try:
         plan = json.loads(storage.read(PLAN))
-        return Run(storage, plan, tuple(plan["layers"]), tuple(plan["data"]["concepts"]), tuple(plan["chunks"]))
-    except (ValueError, KeyError, TypeError) as error:
+        if isinstance(plan["layers"], list):
+            raise InputError(
+                f"`run` must be of this version's format, but {str(storage)!r} is of an earlier one. Make it anew, "
+                "in another folder."
+            )
+        layers = tuple(LayerRecord(name, **record) for name, record in plan["layers"].items())
+        return Run(storage, plan, layers, tuple(plan["data"]["concepts"]), tuple(plan["chunks"]))
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"`run` must hold a readable plan, but {f'{storage}/{PLAN}'!r} does not: {error!r}."
         ) from error
@@ -53,13 +62,44 @@ class Run:
     Attributes:
         storage: the folder or object store that holds its files.
         plan: the work and the options, as written before the run started.
-        layers: names of the layers.
+        layer_records: the layers, with their aliases and shapes.
         concepts: names of the concepts, in the data set's order.
         chunks: names of all chunks of the plan.
     """
 
-    def __init__(self, storage: Storage, plan: dict[str, Any], layers: tuple[str, ...], concepts, chunks):
-        self.storage, self.plan, self.layers, self.concepts, self.chunks = storage, plan, layers, concepts, chunks
+    def __init__(self, storage: Storage, plan: dict[str, Any], layers: tuple[LayerRecord, ...], concepts, chunks):
+        self.storage, self.plan, self.layer_records = storage, plan, layers
+        self.concepts, self.chunks = concepts, chunks
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Canonical names of the layers, in the plan's order."""
+        return tuple(layer.name for layer in self.layer_records)
+
+    def resolve(self, names: Sequence[str] = ()) -> tuple[str, ...]:
+        """Canonical names of the run's layers that `names` mean, by the rule of `Network.resolve`; all if empty.
+
+        ``"-1"`` is the network's last layer, whether or not it is in the run.
+
+        Raises:
+            InputError: a name that means no layer of the run, or, without a ``*``, several.
+        """
+        owner, indices = f"run {str(self.storage)!r}", [layer.index for layer in self.layer_records]
+        found = resolve_layers(names or self.layers, self.layer_records, owner=owner, indices=indices)
+        return tuple(layer.name for layer in found)
+
+    def match(self, name: str) -> tuple[str, ...]:
+        """What `resolve` finds for one name; none, instead of an error, if it means no layer of the run."""
+        owner, indices = f"run {str(self.storage)!r}", [layer.index for layer in self.layer_records]
+        found = match_layers(name, self.layer_records, owner=owner, indices=indices)
+        return tuple(layer.name for layer in found)
+
+    def _one_layer(self, name):
+        """The position of the one layer that `name` means."""
+        found = self.resolve([name])
+        if len(found) > 1:
+            raise InputError(f"`layer` must mean one layer, but {name!r} means {', '.join(found)}. Name one of these.")
+        return self.layers.index(found[0])
 
     @property
     def path(self) -> Path:
@@ -118,7 +158,7 @@ class Run:
         check_known("column", [name], self._columns)
         if name != "status":
             return self._gather(layer, name).astype(np.float64)
-        check_known("layer", [layer], self.layers)
+        layer = self.layers[self._one_layer(layer)]
         return np.array([word for record in self._records for word in record["status"][layer]], dtype=str)
 
     def frame(self, layer: str | None = None) -> "pandas.DataFrame":
@@ -141,6 +181,7 @@ class Run:
     def vectors(self, layer: str) -> Float[np.ndarray, "n c"]:
         """The embeddings at `layer`, float32, in the order of `table`; NaN where the row failed.
 
+        `layer` is any name that `resolve` knows, here and in the other methods.
         Those of the ridge recipe weigh the layer's whitened activations, see `statistics`.
         Memory-mapped and read-only when the run is one chunk without failures, else gathered into memory.
         """
@@ -173,13 +214,13 @@ class Run:
             InputError: the paper's recipe has none; they are not gathered yet, or cannot be read.
         """
         self._check_ridge("statistics")
-        check_known("layer", [layer], self.layers)
+        index = self._one_layer(layer)
         if not has_whole(self.storage):
             raise InputError(
                 f"`run` must have its layers' statistics, but {str(self.storage)!r} has not gathered them yet. Run the "
                 "same `loce fit` again."
             )
-        return read_whole(self.storage, layer, self.layers.index(layer))
+        return read_whole(self.storage, self.layers[index], index)
 
     @property
     def _columns(self):
@@ -228,9 +269,10 @@ class Run:
 
     def _gather(self, layer, name):
         """The tensor `name` of every chunk, spread to all rows."""
-        check_known("layer", [layer], self.layers)
+        index = self._one_layer(layer)
+        layer = self.layers[index]
         counts = [len(record["status"][layer]) for record in self._records]
-        parts = [self._open(layer, chunk) for chunk in self.finished]
+        parts = [self._open(layer, index, chunk) for chunk in self.finished]
         if len(parts) == 1 and len(parts[0]["rows"]) == counts[0]:
             return parts[0][name]
         dtype = np.result_type(parts[0][name].dtype, np.float16)  # one that has a NaN
@@ -239,8 +281,8 @@ class Run:
             whole[offset + part["rows"]] = part[name]
         return whole
 
-    def _open(self, layer, chunk):
-        name = layer_file(layer, self.layers.index(layer), chunk)
+    def _open(self, layer, index, chunk):
+        name = layer_file(layer, index, chunk)
         try:
             return view_tensors(self.storage.map(name))
         except (OSError, ValueError, KeyError, TypeError) as error:

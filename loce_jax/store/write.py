@@ -139,6 +139,11 @@ def _settle_plan(storage, plan):
     if storage.create_exclusive(PLAN, _json(plan)):
         return
     old, new = (_flat(json.loads(text)) for text in (storage.read(PLAN), _json(plan)))
+    if old.get("format") != new.get("format"):
+        raise InputError(
+            f"`out` must be new or a run of format {new.get('format')}, but {str(storage)!r} is of format "
+            f"{old.get('format')}, of another version of this library. Use another folder."
+        )
     for options in (old, new):
         options.setdefault("solver.recipe", "paper")  # plans of the paper's recipe do not say so
     changes = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]

@@ -23,7 +23,7 @@ CONCEPTS = ("cat", HOSTILE, "dog")
 LAYERS = ("early.0", "late.<b>1</b>")
 PLAN = {
     "model": {"name": "net<b>", "fingerprint": "abc", "size": [224, 224]},
-    "layers": list(LAYERS),
+    "layers": dict.fromkeys(LAYERS, {}),
     "data": {"kind": "made up", "name": HOSTILE, "fingerprint": "def"},
     "solver": {"num_steps": 50},
     "images": 14,

@@ -14,7 +14,7 @@ from loce_jax.store.statistics import Sums, has_whole, missing_parts, write_part
 
 LAYERS = ("early", "../late")
 PLAN = {
-    "layers": list(LAYERS),
+    "layers": dict.fromkeys(LAYERS, {}),
     "data": {"concepts": ["cat", "dog"]},
     "chunks": ["00000", "00001"],
     "solver": {"learning_rate": 0.1, "target": [100, 100]},

@@ -52,7 +52,7 @@ def write_run(folder, layers=("early", "late"), *, failed=(), labels=None, vecto
     labels = np.array(NAMES)[np.arange(N) % 3] if labels is None else np.array(labels)
     n = len(labels)
     plan = {
-        "layers": list(layers),
+        "layers": dict.fromkeys(layers, {}),
         "data": {"concepts": sorted(set(labels.tolist())), "source": {"kind": "coco"}},
         "chunks": ["00000"],
         "model": {"name": "planted"},

@@ -36,7 +36,7 @@ def write_run(folder, names, each=8, layers=("blocks.3", "blocks.11"), responses
     labels = [name for place, name in enumerate(names) for _ in range(each - (place >= 24))]
     n = len(labels)
     plan = {
-        "layers": list(layers),
+        "layers": dict.fromkeys(layers, {}),
         "data": {"concepts": list(names), "source": {"kind": "coco"}},
         "chunks": ["00000"],
         "model": {"name": "planted"},

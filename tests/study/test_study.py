@@ -22,7 +22,7 @@ from loce_jax.study.analyze import analyze
 from loce_jax.study.options import Look
 from loce_jax.study.results.step_result import safe
 from loce_jax.study.selection import layer_analysis as subject
-from loce_jax.study.selection.embeddings import find_layers, gather
+from loce_jax.study.selection.embeddings import gather
 from loce_jax.study.selection.layer_analysis import Subject
 from loce_jax.study.selection.photos import Photos
 from tests.support.tiny import tiny_network
@@ -275,7 +275,7 @@ def hostile(tmp_path):
     n, names = 40, [HOSTILE, "<b>dog</b>"]
     layer = "../../" + HOSTILE
     plan = {
-        "layers": [layer],
+        "layers": {layer: {}},
         "data": {"concepts": names, "source": {"kind": "coco"}},
         "chunks": ["00000"],
         "model": {"name": HOSTILE},
@@ -333,13 +333,7 @@ def test_a_run_without_a_good_row_says_so(hostile):
 
 def test_layers_are_found_by_name_end_or_glob(folder):
     run = open_run(folder)
-    assert find_layers(run, []) == LAYERS and find_layers(run, ["*e*", "deep"]) == ("deep",)
-    run.layers = ("_blocks.1", "_blocks.11", "tail.blocks.2", "head.blocks.2")
-    assert find_layers(run, ["blocks.1"]) == ("_blocks.1",)
-    with pytest.raises(InputError, match="must mean one layer of the run, but means tail.blocks.2, head.blocks.2"):
-        find_layers(run, ["blocks.2"])
-    with pytest.raises(InputError, match="unknown layer 'blocks.3'"):
-        find_layers(run, ["blocks.3"])
+    assert run.resolve([]) == LAYERS and run.resolve(["*e*", "deep"]) == ("deep",)
 
 
 def test_one_concept_and_one_example_make_a_picture(folder, tmp_path):

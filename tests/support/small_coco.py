@@ -16,20 +16,20 @@ ROOT = Path(__file__).parents[2]
 FLAGS = "--model", "efficientnet-lite0", "--size", "64", "64", "--layers", "blocks.4", "blocks.10"
 
 
-def draw(folder):
+def draw(folder, images=IMAGES_PER_CHUNK * (CHUNKS - 1) + 7):
     """Noise with a bright box, a new one in every photo."""
     rng = np.random.default_rng(0)
     (folder / "images").mkdir()
-    images, annotations = [], []
-    for number in range(IMAGES_PER_CHUNK * (CHUNKS - 1) + 7):
+    photos, annotations = [], []
+    for number in range(images):
         left, top, right, bottom = (*rng.integers(2, 20, 2).tolist(), *rng.integers(30, 44, 2).tolist())
         photo = rng.integers(0, 90, (48, 64, 3), dtype=np.uint8)
         photo[top:bottom, left:right] += 150
         Image.fromarray(photo).save(folder / "images" / f"{number:03d}.png")
-        images.append({"id": number, "file_name": f"{number:03d}.png", "height": 48, "width": 64})
+        photos.append({"id": number, "file_name": f"{number:03d}.png", "height": 48, "width": 64})
         box = [left, top, right, top, right, bottom, left, bottom]
         annotations.append({"id": number, "image_id": number, "category_id": 1, "segmentation": [box]})
-    document = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "box"}]}
+    document = {"images": photos, "annotations": annotations, "categories": [{"id": 1, "name": "box"}]}
     (folder / "coco.json").write_text(json.dumps(document))
 
 

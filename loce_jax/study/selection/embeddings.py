@@ -3,7 +3,6 @@
 Letters: n LoCEs, c channels.
 """
 
-import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,6 +12,7 @@ from jaxtyping import Float, Int, Shaped
 from loce_jax.analysis.concatenation import concatenate
 from loce_jax.checks import InputError, check_known, suggest
 from loce_jax.report.sources import RunLike
+from loce_jax.store import Run
 from loce_jax.study.options import Look
 
 _MOST_SHOWN = 24
@@ -74,43 +74,16 @@ class Cloud:
         )
 
 
-def find_layers(run: RunLike, names: Sequence[str]) -> tuple[str, ...]:
-    """The run's layers that `names` mean, in that order: whole names, ends of names, or globs; all of them if empty.
-
-    Raises:
-        InputError: a name that means no layer of the run, or, without a ``*``, several.
-    """
-    found: dict[str, None] = {}
-    for name in names or run.layers:
-        meant = _meant(run, name)
-        if not meant:
-            raise InputError(f"unknown layer {name!r}. {suggest(name, run.layers)}")
-        found |= dict.fromkeys(meant)
-    return tuple(found)
-
-
-def find_layers_of_all(runs: Mapping[str, RunLike], names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """`find_layers` for each of several runs, where a name need not mean a layer of every run, but of one at least."""
+def find_layers_of_all(runs: Mapping[str, Run], names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """`Run.resolve` for each of several runs, where a name need not mean a layer of every run, but of one at least."""
     for name in names:
-        if not any(_meant(run, name) for run in runs.values()):
+        if not any(run.match(name) for run in runs.values()):
             layers = [layer for run in runs.values() for layer in run.layers]
             theirs = "; ".join(f"{run}: {', '.join(runs[run].layers)}" for run in runs)
             near = suggest(name, layers).partition("Known:")[0]
             raise InputError(f"unknown layer {name!r}, which means none of any run. {near}Known: {theirs}.")
-    return {
-        run: find_layers(mine, [name for name in names if _meant(mine, name)])
-        if not names or any(_meant(mine, name) for name in names)
-        else ()
-        for run, mine in runs.items()
-    }
-
-
-def _meant(run, name):
-    exact = [layer for layer in run.layers if layer == name]
-    ends = [layer for layer in run.layers if layer.endswith((f".{name}", f"_{name}"))]
-    if not exact and len(ends) > 1:
-        raise InputError(f"layer {name!r} must mean one layer of the run, but means {', '.join(ends)}. Name one.")
-    return exact or ends or fnmatch.filter(run.layers, name)
+    known = {run: [name for name in names if mine.match(name)] for run, mine in runs.items()}
+    return {run: mine.resolve(known[run]) if known[run] or not names else () for run, mine in runs.items()}
 
 
 def gather_all(run: RunLike, layers: Sequence[str], look: Look) -> list[Cloud]:

@@ -17,7 +17,7 @@ from loce_jax.analysis.sampling import subset
 from loce_jax.checks import InputError
 from loce_jax.store import Run, find_derived, keep_derived
 from loce_jax.study.options import Clustering, Look, StudyOptions
-from loce_jax.study.selection.embeddings import Cloud, find_layers, gather_all
+from loce_jax.study.selection.embeddings import Cloud, gather_all
 from loce_jax.study.selection.photos import Photos
 
 _METHODS = ("umap", "pca")
@@ -91,7 +91,7 @@ class Subject:
 
 def make_subjects(run: Run, look: Look, photos: Photos, options: StudyOptions) -> list[Subject]:
     """A subject a layer, or one of all joined; their clusters are drawn from the rows that are good in every one."""
-    clouds = gather_all(run, find_layers(run, look.layers), look)
+    clouds = gather_all(run, run.resolve(look.layers), look)
     common = ft.reduce(np.intersect1d, [cloud.rows for cloud in clouds])
     return [Subject(run, cloud, photos, look, options, common) for cloud in clouds]
 
