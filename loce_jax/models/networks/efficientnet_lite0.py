@@ -24,6 +24,7 @@ from loce_jax.models.nn.convolution import Convolution, Pointwise
 from loce_jax.models.nn.inverted_residual import InvertedResidual, Normalized, Plan
 
 NAME = "efficientnet-lite0"
+WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # of the package's version 0.1.0
 CENTER, SPREAD = 127 / 255, 128 / 255  # (pixel - 127) / 128
 STEM, HEAD, CLASSES, EPSILON = 32, 1280, 1000, 1e-3
 STAGES = (  # blocks, kernel size, stride of the first block, expansion, channels
@@ -75,7 +76,7 @@ def classify(params: Mapping[str, Array], images: Float[Array, "b h w 3"]) -> Fl
 
 def convert(path: Path) -> dict:
     """The weights of the ``.pth`` file at `path`, as this network's parameters."""
-    return blueprint().convert(read_legacy_pth(path), source=path.name, keys=KEYS)
+    return blueprint().convert(read_legacy_pth(path, sha256=WEIGHTS_SHA256), source=path.name, keys=KEYS)
 
 
 @ft.cache
