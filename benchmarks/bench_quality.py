@@ -32,7 +32,8 @@ from quality_recipes import Recipe, Task, mean_difference, one_a_concept, paper,
 
 from loce_jax import load_network
 from loce_jax.models.base import Network
-from loce_jax.solver import SolverOptions, Statistics
+from loce_jax.solver import SolverOptions
+from loce_jax.statistics import Statistics
 
 CHOSEN = SolverOptions.ridge()
 STRENGTHS, CURVE = (0.03, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0), (0.03, 0.3, 1.0)

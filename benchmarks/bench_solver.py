@@ -107,14 +107,11 @@ def four(contender: Callable[[np.ndarray, np.ndarray], Contender]) -> Callable[[
 
 def setting_of(activations: np.ndarray):
     """The ridge recipe's numbers, for these images."""
-    import jax.numpy as jnp  # noqa: PLC0415
-
     from loce_jax import SolverOptions, Statistics  # noqa: PLC0415
     from loce_jax.solver.ridge.newton import Setting  # noqa: PLC0415
 
     options = SolverOptions.ridge()
-    numbers = jnp.float32(options.strength), jnp.float32(options.balance)
-    return Setting(Statistics.of(activations).whitening(options.whitening), *numbers), options.tolerance
+    return Setting.of(Statistics.of(activations), options), options.tolerance
 
 
 def on_cores(work: Callable, count: int) -> list:

@@ -14,7 +14,8 @@ from jaxtyping import Float
 from quality_data import Rows
 
 from loce_jax.resampling import bilinear_matrix
-from loce_jax.solver import SolverOptions, Statistics, solve
+from loce_jax.solver import SolverOptions, solve
+from loce_jax.statistics import Statistics
 
 TOGETHER = 12  # photos that one vector a concept is fitted to
 
@@ -66,7 +67,7 @@ def paper_turned(options: SolverOptions) -> Recipe:
 
     def find(task: Task) -> Found:
         found = paper(task)
-        matrix = np.asarray(task.statistics.whitening(options.whitening).matrix, np.float64)
+        matrix = task.statistics.whitening(options.whitening).matrix
         return Found(np.linalg.solve(matrix, np.asarray(found.vectors, np.float64).T).T, found.responses)
 
     return find
@@ -119,7 +120,7 @@ def one_a_concept(options: SolverOptions) -> Recipe:
         n, h, w, c = task.activations.shape
         side = rows.targets.shape[1:]
         folds = np.unique(rows.groups, return_inverse=True)[1] % 2
-        cells = np.asarray(task.statistics.whitening(options.whitening)(task.activations))
+        cells = task.statistics.whitening(options.whitening)(task.activations)
         responses = np.full((len(rows.photos), h, w), np.nan)
         for concept, fold in {(concept, fold) for concept in np.unique(rows.concepts) for fold in (0, 1)}:
             mine = rows.concepts == concept

@@ -5,7 +5,8 @@ from loce_jax.checks import InputError
 from loce_jax.models.base import Layer, Network, Preprocess
 from loce_jax.models.catalog import load_network
 from loce_jax.resampling import soft_target
-from loce_jax.solver import Solution, SolverOptions, Statistics, Status, overlap, project, quantize, solve
+from loce_jax.solver import Solution, SolverOptions, Status, overlap, project, quantize, solve
+from loce_jax.statistics import Statistics
 from loce_jax.store import Run, open_run
 
 __version__ = "0.1.0"

@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "loce_jax"
 
-# A room may import itself, `checks`, `resampling`, and what stands here.
+# A room may import itself, `checks`, `layer_names`, `resampling`, `statistics`, and what stands here.
 ALLOWED = {
     "checks": set(),
     "layer_names": set(),
@@ -17,6 +17,7 @@ ALLOWED = {
     "data": set(),
     "models": set(),
     "mesh": set(),
+    "statistics": set(),
     "activations": {"models", "data", "mesh"},
     "solver": {"mesh"},
     "store": set(),
@@ -27,8 +28,19 @@ ALLOWED = {
     "pipeline": {"data", "models", "activations", "solver", "store"},
     "cli": {"analysis", "models", "pipeline", "report", "solver", "store", "study"},
 }
-EVERYONES = {"checks", "layer_names", "resampling"}
-WITHOUT_JAX = ("checks", "layer_names", "resampling", "data", "store", "analysis", "plots", "report", "study")
+EVERYONES = {"checks", "layer_names", "resampling", "statistics"}
+WITHOUT_JAX = (
+    "checks",
+    "layer_names",
+    "resampling",
+    "statistics",
+    "data",
+    "store",
+    "analysis",
+    "plots",
+    "report",
+    "study",
+)
 WITH_JAX = "analysis/neighbors/blocked.py"  # exact distances among millions of vectors
 
 

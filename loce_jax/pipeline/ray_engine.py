@@ -27,7 +27,8 @@ from loce_jax.pipeline.progress import Progress, offset_progress, report_chunks
 from loce_jax.pipeline.run import compute_chunks, open_checked
 from loce_jax.pipeline.sources import Source
 from loce_jax.pipeline.statistics import compute_parts, compute_statistics, parts_of, read_statistics
-from loce_jax.solver import SolverOptions, Statistics
+from loce_jax.solver import SolverOptions
+from loce_jax.statistics import Statistics
 from loce_jax.store import Run, RunWriter, open_storage
 from loce_jax.store.files import WHOLE
 from loce_jax.store.statistics import missing_parts

@@ -25,7 +25,7 @@ from loce_jax.pipeline.reading import Read, SampleReader, read_in_threads
 from loce_jax.pipeline.shards import Shard
 from loce_jax.pipeline.solve_chunk import solve_chunk
 from loce_jax.pipeline.statistics import compute_parts, compute_statistics, read_statistics
-from loce_jax.solver import Statistics
+from loce_jax.statistics import Statistics
 from loce_jax.store import Run, RunWriter, open_run, open_storage
 
 

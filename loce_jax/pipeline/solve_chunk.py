@@ -16,8 +16,9 @@ from jaxtyping import Array, Bool, Float, Int
 from loce_jax.activations import Extract
 from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.reading import ReadImage, readable
-from loce_jax.solver import Solution, SolverOptions, Statistics, solve
+from loce_jax.solver import Solution, SolverOptions, solve
 from loce_jax.solver.solve import runs_on_cores
+from loce_jax.statistics import Statistics
 
 log = logging.getLogger(__name__)
 

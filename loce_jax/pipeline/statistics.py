@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 from threadpoolctl import threadpool_limits
@@ -20,7 +19,7 @@ from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.progress import Progress, report_chunks
 from loce_jax.pipeline.reading import Read, SampleReader, read_in_threads, readable
 from loce_jax.pipeline.shards import Shard
-from loce_jax.solver import Statistics
+from loce_jax.statistics import Statistics
 from loce_jax.store import statistics as files
 from loce_jax.store.storage import Storage
 
@@ -85,7 +84,7 @@ def compute_parts(
             images = [image.pixels for image in read_images if readable(image.samples)]
             found = _add(found, _count(plan, extract, images))
             if chunk in ends:
-                files.write_part(storage, ends[chunk], [_plain(found[layer]) for layer in plan.layers])
+                files.write_part(storage, ends[chunk], [found[layer] for layer in plan.layers])
                 found = {}
             yield chunk
 
@@ -98,10 +97,8 @@ def _count(plan: Plan, extract: Extract, images: Sequence[UInt8[np.ndarray, "h w
         some = images[start : start + size]
         batch = np.zeros((size, *plan.network.preprocess.size, 3), np.uint8)
         batch[: len(some)] = some
-        is_padding = np.arange(size)[:, None, None, None] >= len(some)
         maps = extract(batch)
-        # images with NaN are left out
-        found = _add(found, {name: Statistics.of(jnp.where(is_padding, jnp.nan, maps[name])) for name in plan.layers})
+        found = _add(found, {name: Statistics.of(np.asarray(maps[name])[: len(some)]) for name in plan.layers})
     return found
 
 
@@ -115,12 +112,8 @@ def merge_parts(plan: Plan, storage: Storage) -> None:
     found: dict[str, Statistics] = {}
     for part in parts_of(plan):
         sums = files.read_part(storage, part, len(plan.layers))
-        found = _add(found, {layer: Statistics(**vars(mine)) for layer, mine in zip(plan.layers, sums, strict=True)})
-    files.write_whole(storage, {layer: _plain(found[layer]) for layer in plan.layers})
-
-
-def _plain(one: Statistics) -> files.Sums:
-    return files.Sums(one.count, one.mean, one.scatter)
+        found = _add(found, dict(zip(plan.layers, sums, strict=True)))
+    files.write_whole(storage, {layer: found[layer] for layer in plan.layers})
 
 
 def read_statistics(plan: Plan, storage: Storage) -> dict[str, Statistics]:
@@ -128,5 +121,5 @@ def read_statistics(plan: Plan, storage: Storage) -> dict[str, Statistics]:
 
     A layer whose every pixel is non-finite is given one of zeros: all its rows will fail, whatever the coordinates.
     """
-    stored = [Statistics(**vars(files.read_whole(storage, layer, index))) for index, layer in enumerate(plan.layers)]
+    stored = [files.read_whole(storage, layer, index) for index, layer in enumerate(plan.layers)]
     return {layer: replace(one, count=max(one.count, 1)) for layer, one in zip(plan.layers, stored, strict=True)}

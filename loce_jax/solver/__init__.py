@@ -5,15 +5,12 @@ from loce_jax.solver.options import SolverOptions
 from loce_jax.solver.project import project
 from loce_jax.solver.solution import Convergence, Solution, Status
 from loce_jax.solver.solve import solve
-from loce_jax.solver.whitening import Statistics, Whitening
 
 __all__ = [
     "Convergence",
     "Solution",
     "SolverOptions",
-    "Statistics",
     "Status",
-    "Whitening",
     "overlap",
     "project",
     "quantize",

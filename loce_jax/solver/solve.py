@@ -9,7 +9,6 @@ Letters: n images, k concepts an image, h x w grid cells of the layer, c channel
 """
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Num
@@ -19,8 +18,8 @@ from loce_jax.solver.options import SolverOptions
 from loce_jax.solver.ridge.cpu_threads import solve_rows
 from loce_jax.solver.ridge.newton import Setting
 from loce_jax.solver.solution import Solution
-from loce_jax.solver.whitening import Statistics
 from loce_jax.solver.xla import solve_on_devices, solve_together
+from loce_jax.statistics import Statistics
 
 ACTIVATION_DTYPES = ("float32", "bfloat16", "float16")
 
@@ -150,8 +149,7 @@ def _is_traced(arrays):
 
 def _solve_ridge(samples, options, statistics):
     """By the ridge recipe; one program serves all its numbers but the tolerance."""
-    numbers = jnp.float32(options.strength), jnp.float32(options.balance)
-    setting = Setting(statistics.whitening(options.whitening), *numbers)
+    setting = Setting.of(statistics, options)
     program = SolverOptions(recipe="ridge", tolerance=options.tolerance)
     if _is_traced(samples):
         return solve_together(samples, program, setting)

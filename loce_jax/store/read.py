@@ -15,10 +15,11 @@ from jaxtyping import Float, Int, Shaped
 
 from loce_jax.checks import InputError, check_exists, check_known
 from loce_jax.layer_names import LayerRecord, match_layers, resolve_layers
+from loce_jax.statistics import Statistics
 from loce_jax.store.files import CHUNKS, PLAN, layer_file, rows_file
 from loce_jax.store.local_storage import LocalStorage
 from loce_jax.store.mapped import view_tensors
-from loce_jax.store.statistics import Sums, damaged_statistics, has_whole, read_whole
+from loce_jax.store.statistics import damaged_statistics, has_whole, read_whole
 from loce_jax.store.storage import Storage, is_url, open_storage
 
 if TYPE_CHECKING:
@@ -204,11 +205,8 @@ class Run:
         self._check_ridge("biases")
         return self._gather(layer, "bias")
 
-    def statistics(self, layer: str) -> Sums:
-        """The layer's statistics over all images: ``count`` of pixels, ``mean`` [c] and ``scatter`` [c c], float64.
-
-        With ``whitening = loce_jax.Statistics(**vars(run.statistics(layer))).whitening(power)``, activations in the
-        coordinates of the vectors are ``whitening(activations)``.
+    def statistics(self, layer: str) -> Statistics:
+        """The layer's statistics over all images that the run uses.
 
         Raises:
             InputError: the paper's recipe has none; they are not gathered yet, or cannot be read.

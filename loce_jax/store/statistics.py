@@ -1,37 +1,25 @@
 """Statistics of a run's layers, which a recipe that whitens needs: of parts of the images, and of all of them.
 
 Like a chunk, a part is one immutable file; the whole is complete when the file of its checksums is there.
-Letters: c channels.
 """
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 from safetensors.numpy import save
 
 from loce_jax.checks import InputError
+from loce_jax.statistics import Statistics
 from loce_jax.store.files import PARTS, WHOLE, part_file, statistics_file
 from loce_jax.store.mapped import view_tensors
 from loce_jax.store.storage import Storage
 
-
-@dataclass(frozen=True, eq=False)
-class Sums:
-    """A layer's statistics: how many pixels, their mean, and the sum of their outer products about it, float64."""
-
-    count: int
-    mean: Float[np.ndarray, " c"]
-    scatter: Float[np.ndarray, "c c"]
-
-
 FIELDS = "count", "mean", "scatter"
 
 
-def write_part(storage: Storage, part: str, layers: Sequence[Sums]) -> None:
+def write_part(storage: Storage, part: str, layers: Sequence[Statistics]) -> None:
     """Store the statistics of one part of the images, every layer's."""
     tensors = {f"{index} {name}": array for index, sums in enumerate(layers) for name, array in _arrays(sums).items()}
     storage.write(part_file(part), save(tensors))
@@ -43,7 +31,7 @@ def missing_parts(storage: Storage, parts: Iterable[str]) -> list[str]:
     return [part for part in parts if f"{part}.safetensors" not in there]
 
 
-def read_part(storage: Storage, part: str, count: int) -> list[Sums]:
+def read_part(storage: Storage, part: str, count: int) -> list[Statistics]:
     """The statistics of one part, of `count` layers.
 
     Raises:
@@ -53,7 +41,7 @@ def read_part(storage: Storage, part: str, count: int) -> list[Sums]:
     return [_sums([tensors[f"{index} {name}"] for name in FIELDS]) for index in range(count)]
 
 
-def write_whole(storage: Storage, layers: Mapping[str, Sums]) -> None:
+def write_whole(storage: Storage, layers: Mapping[str, Statistics]) -> None:
     """Store the statistics of all images, layer by layer in the plan's order."""
     digests = {}
     for index, (layer, sums) in enumerate(layers.items()):
@@ -69,7 +57,7 @@ def has_whole(storage: Storage) -> bool:
     return name in storage.names(folder)
 
 
-def read_whole(storage: Storage, layer: str, index: int) -> Sums:
+def read_whole(storage: Storage, layer: str, index: int) -> Statistics:
     """The statistics of all images at the `index`-th layer.
 
     Raises:
@@ -105,7 +93,7 @@ def _arrays(sums):
 
 def _sums(tensors):
     count, mean, scatter = tensors
-    return Sums(int(count), mean, scatter)
+    return Statistics(int(count), mean, scatter)
 
 
 def _open(storage, name, wanted):

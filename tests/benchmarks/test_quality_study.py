@@ -21,7 +21,8 @@ from loce_jax.analysis.metrics.overlap import overlap_ratio
 from loce_jax.analysis.metrics.purity import cluster_purity
 from loce_jax.analysis.metrics.quality import describe_quality
 from loce_jax.resampling import bilinear_matrix, soft_target
-from loce_jax.solver import SolverOptions, Statistics
+from loce_jax.solver import SolverOptions
+from loce_jax.statistics import Statistics
 
 
 def make_rows(targets, photos, concepts, groups=None):

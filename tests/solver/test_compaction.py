@@ -3,7 +3,6 @@
 from collections import Counter
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -34,7 +33,7 @@ def batch(request, monkeypatch):
 
 
 def solve_in_rounds(activations, masks, statistics, valid):
-    setting = Setting(statistics.whitening(RIDGE.whitening), jnp.float32(RIDGE.strength), jnp.float32(RIDGE.balance))
+    setting = Setting.of(statistics, RIDGE)
     nothing = np.zeros(activations.shape[-1], "float32")
     return solve_together((activations, masks, valid, nothing), SolverOptions(recipe="ridge"), setting)
 

@@ -13,6 +13,7 @@ from loce_jax import InputError, SolverOptions, Statistics, Status, project, sol
 from loce_jax.resampling import bilinear_matrix
 from loce_jax.solver.ridge.curvature import apply_bands, couple
 from loce_jax.solver.ridge.newton import Point, Ridge, Setting, descend, prepare, start
+from loce_jax.solver.whitening import on_device
 from loce_jax.solver.xla import resize_matrices
 
 FEW = (6, 5), (13, 11), 4  # layer's grid, target's grid, channels: fewer than cells
@@ -146,9 +147,8 @@ def test_any_start_ends_at_the_same_place(shape):
     activations, masks = make_batch(shape, n=1)
     options, (grid, target, _) = SolverOptions.ridge(0.3), shape
     resize = resize_matrices(grid, target)
-    whitening, tolerance = Statistics.of(activations).whitening(), options.tolerance
-    setting = Setting(whitening, jnp.float32(0.3), jnp.float32(0.5))
-    features, target = prepare(whitening(activations[0])), jnp.asarray(masks[0])
+    setting, tolerance = Setting.of(Statistics.of(activations), options), options.tolerance
+    features, target = prepare(setting.whitening(activations[0])), jnp.asarray(masks[0])
     ridge, valid = Ridge(setting, resize, tolerance), jnp.asarray(True)
     found = ridge.solve(features, target, valid)
     problem = ridge.problem(features, ridge.pose(features, target, valid))
@@ -170,7 +170,8 @@ def test_float32_is_as_good_as_float64(shape):
     single = fit_own(activations, masks, options)
     with jax.enable_x64():
         features = jnp.asarray(whiten_slowly(activations, 0.5))
-        setting = Setting(Statistics.of(activations).whitening(), jnp.asarray(0.05), jnp.asarray(0.5))
+        whitening = on_device(Statistics.of(activations).whitening(0.5))
+        setting = Setting(whitening, jnp.asarray(0.05), jnp.asarray(0.5))
         rows, columns = (jnp.asarray(bilinear_matrix(*lengths)) for lengths in zip(*shape[:2], strict=True))
         for row in range(3):
             sample = prepare(features[row]), jnp.asarray(masks[row], float), jnp.asarray(True)
@@ -246,12 +247,12 @@ def test_a_stronger_penalty_makes_a_shorter_vector_and_a_worse_fit():
 @SHAPES
 def test_the_raw_filter_and_the_whitened_one_draw_the_same_mask(shape):
     activations, masks = make_batch(shape)
-    whitening = Statistics.of(activations).whitening()
+    whitening = Statistics.of(activations).whitening(0.5)
     found = fit_own(activations, masks, SolverOptions.ridge())
-    filters, offsets = whitening.raw(found.vectors, bias_of(found))
+    filters, offsets = whitening.raw_filters(found.vectors, bias_of(found))
     raw = np.einsum("nhwc,nc->nhw", activations, filters) + np.asarray(offsets)[:, None, None]
     np.testing.assert_allclose(raw, found.responses, rtol=1e-3, atol=1e-3)  # float32, means subtracted late
-    mine = project(whitening(activations[0]), found.vectors[0], shape[1], bias_of(found)[0])
+    mine = project(jnp.asarray(whitening(activations[0])), found.vectors[0], shape[1], bias_of(found)[0])
     np.testing.assert_allclose(mine, found.project(shape[1])[0], rtol=1e-4, atol=1e-4)
     drawn, mask = np.asarray(mine) > 0.5, masks[0] > 0.5
     assert found.iou[0] == pytest.approx((drawn & mask).sum() / (drawn | mask).sum())

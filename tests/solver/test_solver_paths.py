@@ -244,7 +244,7 @@ from loce_jax.solver.ridge.newton import Setting
 given = dict(np.load(sys.argv[1]))
 options = SolverOptions(recipe=sys.argv[3])
 statistics = Statistics.of(given["activations"]) if options.recipe == "ridge" else None
-setting = Setting(statistics.whitening(), jnp.float32(0.1), jnp.float32(0.5)) if statistics else None
+setting = Setting.of(statistics, options) if statistics else None
 found = solve(given["activations"], given["masks"], options, statistics=statistics)
 assert len(jax.devices()) == 8
 eleven = [np.asarray(part) for part in (given["activations"], given["masks"], given["valid"], given["start"])]
@@ -269,9 +269,9 @@ def test_eight_devices_give_the_vectors_of_one_and_do_not_talk(tmp_path, recipe)
     assert not re.findall(r"all-reduce|all-gather|all-to-all|collective|reduce-scatter", done.stdout)
     there = np.load(tmp_path / "out.npz")
     still = np.zeros_like(start)
-    numbers = jnp.float32(0.1), jnp.float32(0.5)
-    setting = None if recipe == "paper" else Setting(Statistics.of(activations).whitening(), *numbers)
-    here = solve_together((activations, masks, valid, still), SolverOptions(recipe=recipe), setting)
+    options = SolverOptions(recipe=recipe)
+    setting = None if recipe == "paper" else Setting.of(Statistics.of(activations), options)
+    here = solve_together((activations, masks, valid, still), options, setting)
     # one program for a share of two images, one for eleven: the same arithmetic, fused differently
     np.testing.assert_allclose(there["vectors"], here.vectors, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(there["losses"], here.losses, rtol=1e-5)

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from loce_jax import InputError, open_run
+from loce_jax import InputError, Statistics, open_run
 from loce_jax.store import LayerRows, RidgeRows, RunWriter, open_storage
-from loce_jax.store.statistics import Sums, has_whole, missing_parts, write_part, write_whole
+from loce_jax.store.statistics import has_whole, missing_parts, write_part, write_whole
 
 LAYERS = ("early", "../late")
 PLAN = {
@@ -240,7 +240,7 @@ def write_ridge(root):
 
 def sums_of(seed):
     rng = np.random.default_rng(seed)
-    return Sums(2**40 + seed, rng.normal(size=4), rng.normal(size=(4, 4)))
+    return Statistics(2**40 + seed, rng.normal(size=4), rng.normal(size=(4, 4)))
 
 
 def test_the_ridge_recipe_has_columns_of_its_own(tmp_path):

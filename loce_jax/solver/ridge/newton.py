@@ -21,10 +21,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from loce_jax.solver.options import SolverOptions
 from loce_jax.solver.paper.sample import Resize, enlarge, judge
 from loce_jax.solver.ridge.curvature import Bands, apply_bands, couple
 from loce_jax.solver.solution import Convergence, Solution, Status
-from loce_jax.solver.whitening import Whitening
+from loce_jax.solver.whitening import DeviceWhitening, on_device
+from loce_jax.statistics import Statistics
 
 MOST_STEPS, MOST_INNER_STEPS = 50, 200  # of Newton and of conjugate gradients; about 6 and 3 are usual
 INNER_TOLERANCE = 0.05  # of what is left of the gradient; less costs more passes than it saves steps
@@ -36,9 +38,15 @@ ROUNDING = 1e-6  # by how much, relatively, a loss may seem to rise, or equal ce
 class Setting(NamedTuple):
     """What all samples share, as arrays: other numbers need no other program."""
 
-    whitening: Whitening
+    whitening: DeviceWhitening
     strength: Float[Array, ""]
     balance: Float[Array, ""]
+
+    @classmethod
+    def of(cls, statistics: Statistics, options: SolverOptions) -> "Setting":
+        """The numbers of `options` in float32, with the whitening that `statistics` define."""
+        whitening = on_device(statistics.whitening(options.whitening))
+        return cls(whitening, jnp.float32(options.strength), jnp.float32(options.balance))
 
 
 class Features(NamedTuple):
