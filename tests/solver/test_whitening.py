@@ -87,6 +87,6 @@ def test_variances_are_leveled_by_the_power_asked_for(power):
 
 
 def test_one_sample_alone_is_refused():
-    unchecked = inspect.unwrap(Statistics.of)  # users run without the tests' own shape checker
+    unchecked = inspect.unwrap(Statistics.of.__func__)  # users run without the tests' own shape checker
     with pytest.raises(InputError, match=r"`activations\[None\]`"):
         unchecked(Statistics, make_activations()[0])
