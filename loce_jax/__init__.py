@@ -4,6 +4,7 @@ from loce_jax.activations import make_extractor
 from loce_jax.checks import InputError
 from loce_jax.models.base import Layer, Network, Preprocess
 from loce_jax.models.catalog import load_network
+from loce_jax.pipeline.fit import fit
 from loce_jax.resampling import soft_target
 from loce_jax.solver import Solution, SolverOptions, Status, overlap, project, quantize, solve
 from loce_jax.statistics import Statistics
@@ -21,6 +22,7 @@ __all__ = [
     "SolverOptions",
     "Statistics",
     "Status",
+    "fit",
     "load_network",
     "make_extractor",
     "open_run",

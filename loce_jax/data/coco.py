@@ -41,6 +41,7 @@ class CocoDataset:
         items: images with at least one requested concept, by path.
         concepts: names of the concepts that occur, by category id.
         fingerprint: sha256 of the items and their segmentations; the pixels of the images are not part of it.
+        source: plain values that open the data set again.
     """
 
     name: str
@@ -48,6 +49,7 @@ class CocoDataset:
     items: tuple[Item, ...]
     concepts: tuple[str, ...]
     fingerprint: str
+    source: dict[str, Any]
     _annotations: dict[int, dict] = field(repr=False)
 
     @classmethod
@@ -99,6 +101,12 @@ class CocoDataset:
             items=items,
             concepts=tuple(name for name in wanted.values() if name in present),
             fingerprint=_fingerprint(items, used),
+            source={
+                "kind": "coco",
+                "annotations": str(annotations),
+                "images": str(images),
+                "concepts": list(concepts or ()),
+            },
             _annotations=used,
         )
 

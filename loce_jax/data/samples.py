@@ -1,16 +1,19 @@
-"""The shape every data set has here: a list of items, and one `read` that opens an item.
+"""What a data set is: a list of items, and one `read` that opens an item.  `Dataset` says what your own must have.
 
 An item is known before any file is opened, so that work can be planned; `read` meets the disk and may fail.
-A failure is a `Fault` with a status (a word for the table) and a reason (a sentence for people): the whole
-image's when it is raised, one mask's when it stands in the mask's place.
+A failure is a `Fault` with a status (a word for the table) and a reason (a sentence for people): of the whole image
+when it is raised, of one mask when it is given instead of the mask.
 Letters: H x W pixels of the photo as stored.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, UInt8
+
+from loce_jax.checks import InputError
 
 
 class Fault(Exception):
@@ -51,7 +54,7 @@ class Item:
     """One image and the concepts annotated in it.
 
     Attributes:
-        image: POSIX path relative to the image root, or the name of a generated scene.  Unique in the data set.
+        image: POSIX path relative to the image root, or another name.  Unique in the data set.
         image_id: the data set's own number for it.
         size: ``(H, W)`` in pixels, as annotated.
         pairs: one per concept, each concept once.
@@ -65,7 +68,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Reading:
-    """An opened item: the photo, and for each of ``item.pairs`` its mask or the `Fault` that stands in its place."""
+    """An opened item: the photo, and for each of ``item.pairs`` its mask or the `Fault` instead."""
 
     photo: UInt8[np.ndarray, "H W 3"]
     masks: tuple[Bool[np.ndarray, "H W"] | Fault, ...]
@@ -73,28 +76,88 @@ class Reading:
 
 @runtime_checkable
 class Dataset(Protocol):
-    """What the pipeline needs of a data set.  `read` must be safe to call from several threads."""
+    """What a data set must have; any object with these four attributes can be fitted with `loce_jax.fit`.
+
+    It may also have a ``name``, a short text for people (else the class's name is used), and a ``source``, plain values
+    from which `loce_jax.pipeline.sources.source_from` opens the data set again (else a run's images can only be shown
+    where the data set is passed along).  `read` is called from several threads at once, and in other processes a
+    pickled copy of the data set is.
+    """
 
     @property
-    def name(self) -> str:
-        """A short name for people."""
+    def items(self) -> Sequence[Item]:
+        """Every usable image with its concepts, in a fixed order."""
         ...
 
     @property
-    def items(self) -> tuple[Item, ...]:
-        """Every usable image, in a fixed order."""
-        ...
-
-    @property
-    def concepts(self) -> tuple[str, ...]:
+    def concepts(self) -> Sequence[str]:
         """Names of the concepts, in a fixed order."""
         ...
 
     @property
     def fingerprint(self) -> str:
-        """Hexadecimal digest that changes when items, concepts or annotations change."""
+        """A text that changes when items, concepts or annotations change, such as a hexadecimal digest of them."""
         ...
 
     def read(self, item: Item) -> Reading:
         """Open one item; raises `Fault` where the image itself cannot be used."""
         ...
+
+
+def name_of(dataset: Dataset) -> str:
+    """The data set's name, or its class's."""
+    return str(getattr(dataset, "name", type(dataset).__name__))
+
+
+def check_dataset(dataset: Any) -> Dataset:
+    """Return `dataset` if a run can use it.
+
+    Raises:
+        InputError: an attribute is missing, there is no item with a concept, two items are the same image, a concept
+            is twice in an item, or not among the data set's concepts.
+    """
+    missing = [name for name in ("items", "concepts", "fingerprint", "read") if not hasattr(dataset, name)]
+    if missing:
+        raise InputError(
+            f"`dataset` must have items, concepts, fingerprint and read, but {type(dataset).__name__} lacks "
+            f"{', '.join(missing)}. `loce_jax.data.samples.Dataset` describes them."
+        )
+    if not any(item.pairs for item in dataset.items):
+        raise InputError(f"`dataset` must hold an image with a concept, but {name_of(dataset)!r} has none.")
+    images, concepts = set(), set(dataset.concepts)
+    for item in dataset.items:
+        named = [pair.concept for pair in item.pairs]
+        if item.image in images:
+            raise InputError(f"`dataset` must list each image once, but {item.image!r} is there twice.")
+        if len(set(named)) < len(named) or not concepts.issuperset(named):
+            raise InputError(
+                f"`dataset` must give each image concepts of its own list, each once, but {item.image!r} has {named}."
+            )
+        images.add(item.image)
+    return dataset
+
+
+def check_reading(item: Item, reading: Any) -> Reading:
+    """Return `reading` if it fits `item`.
+
+    Raises:
+        InputError: the photo is no uint8 array [H, W, 3], or a mask is missing or no boolean array of the photo's size.
+    """
+    photo, masks = reading.photo, reading.masks
+    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
+        raise InputError(
+            f"`dataset.read` must give a photo as uint8 [H, W, 3], but that of {item.image!r} is {photo.dtype} of "
+            f"shape {photo.shape}."
+        )
+    if len(masks) != len(item.pairs):
+        raise InputError(
+            f"`dataset.read` must give a mask, or a `Fault`, for each of {len(item.pairs)} concepts of {item.image!r}, "
+            f"but gave {len(masks)}."
+        )
+    for pair, mask in zip(item.pairs, masks, strict=True):
+        if not isinstance(mask, Fault) and (mask.dtype != bool or mask.shape != photo.shape[:2]):
+            raise InputError(
+                f"`dataset.read` must give masks as bool {photo.shape[:2]}, the photo's size, but that of "
+                f"{pair.concept!r} in {item.image!r} is {mask.dtype} of shape {mask.shape}."
+            )
+    return reading

@@ -10,6 +10,7 @@ Letters: H x W pixels of a scene.
 import functools as ft
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
@@ -20,6 +21,7 @@ from loce_jax.data.backdrops import BACKDROPS, draw_backdrop
 from loce_jax.data.cutouts import CONCEPTS, cutout
 from loce_jax.data.samples import Item, Pair, Reading
 
+SIZE = 240, 320  # pixels
 VERSION = 1  # raise it whenever a scene would look different
 SCALES = {"far": (0.24, 0.32), "near": (0.50, 0.72)}  # root of height times width, in heights of the scene
 LIGHTS = ("day", "dusk")
@@ -72,7 +74,7 @@ class Scenes:
 
     count: int = 160
     seed: int = 0
-    size: tuple[int, int] = (240, 320)
+    size: tuple[int, int] = SIZE
 
     def __post_init__(self):
         if self.count < 1:
@@ -90,6 +92,11 @@ class Scenes:
     def name(self) -> str:
         """A short name for people."""
         return "scenes"
+
+    @property
+    def source(self) -> dict[str, Any] | None:
+        """Plain values that open the same scenes again; None for another size."""
+        return {"kind": "scenes", "count": self.count, "seed": self.seed} if self.size == SIZE else None
 
     @property
     def concepts(self) -> tuple[str, ...]:

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from loce_jax.checks import InputError
-from loce_jax.data.samples import Dataset, Item
+from loce_jax.data.samples import Dataset, Item, check_dataset, name_of
 from loce_jax.models.base import Network
-from loce_jax.pipeline.sources import Source, source_record
+from loce_jax.pipeline.sources import CocoSource, ScenesSource, Source
 from loce_jax.solver import SolverOptions
 
 FORMAT = 2  # raise it whenever plans or files of a run change their form
@@ -21,13 +21,12 @@ class Plan:
     Attributes:
         network: the frozen network.
         layers: canonical names of the layers, in the order asked for.
-        source, dataset: where the images come from, and the opened data set.
+        dataset: the images and masks.
         options: the solver's recipe.
     """
 
     network: Network
     layers: tuple[str, ...]
-    source: Source
     dataset: Dataset
     options: SolverOptions
 
@@ -50,10 +49,10 @@ class Plan:
             },
             "layers": self._layer_records(),
             "data": {
-                "name": self.dataset.name,
+                "name": name_of(self.dataset),
                 "fingerprint": self.dataset.fingerprint,
                 "concepts": list(self.dataset.concepts),
-                "source": source_record(self.source),
+                "source": getattr(self.dataset, "source", None),
             },
             "solver": self.options.record(),
             "images": len(self.dataset.items),
@@ -82,8 +81,14 @@ def _plain(entries: dict[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in entries.items()}
 
 
-def make_plan(network: Network, layers: Sequence[str], source: Source, options: SolverOptions) -> Plan:
-    """Settle everything that can be settled before the work begins.
+def make_plan(network: Network, layers: Sequence[str], data: Dataset | Source, options: SolverOptions) -> Plan:
+    """Decide everything that can be decided before the work begins.
+
+    Args:
+        network: the frozen network.
+        layers: names of its layers, as `Network.resolve` takes them.
+        data: a data set, or where to open one.
+        options: the solver's recipe.
 
     Raises:
         InputError: an unknown layer, a data set that cannot be used or is empty, a recipe that ties samples together.
@@ -94,7 +99,5 @@ def make_plan(network: Network, layers: Sequence[str], source: Source, options: 
             "but got 'batch'. Add `--solver.penalty sample`."
         )
     names = tuple(layer.name for layer in network.resolve(layers))
-    dataset = source.open()
-    if not any(item.pairs for item in dataset.items):
-        raise InputError(f"`data` must hold an image with a concept, but {dataset.name!r} has none.")
-    return Plan(network, names, source, dataset, options)
+    dataset = check_dataset(data.open() if isinstance(data, CocoSource | ScenesSource) else data)
+    return Plan(network, names, dataset, options)

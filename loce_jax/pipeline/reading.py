@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from loce_jax.data.samples import Dataset, Fault, Item, Pair
+from loce_jax.data.samples import Dataset, Fault, Item, Pair, check_reading
 from loce_jax.models.base import Preprocess
 from loce_jax.pipeline.plan import Plan
 from loce_jax.resampling import soft_target
@@ -67,7 +67,7 @@ class SampleReader:
     def __call__(self, item: Item) -> ReadImage:
         """Read one item; what cannot be used becomes samples with a fault."""
         try:
-            reading = self.dataset.read(item)
+            reading = check_reading(item, self.dataset.read(item))
         except Fault as fault:
             black = np.zeros((*self.preprocess.size, 3), np.uint8)
             return ReadImage([Sample(item, pair, fault) for pair in item.pairs], black)

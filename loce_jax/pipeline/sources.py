@@ -1,6 +1,7 @@
-"""Which data set a run uses, as a plain record that a plan can hold and that opens the data set again."""
+"""Data sets that can be opened by name: from flags, in another process, or again from a run's plan."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from loce_jax.checks import InputError, check_known
@@ -51,18 +52,20 @@ SOURCES = {"coco": CocoSource, "scenes": ScenesSource}
 Source = CocoSource | ScenesSource
 
 
-def source_record(source: Source) -> dict[str, Any]:
-    """What a plan says about `source`."""
-    kind = next(kind for kind, record in SOURCES.items() if isinstance(source, record))
-    return {"kind": kind, **asdict(source)}
+def source_from(record: Mapping[str, Any] | None) -> Source:
+    """The source that a plan describes, as the data set's own ``source`` did.
 
+    Raises:
+        InputError: there is none, because the run's data set was given from Python; an unknown one.
 
-def source_from(record: dict[str, Any]) -> Source:
-    """The source that `source_record` described.
-
-    >>> source_from(source_record(ScenesSource(count=5))).count
-    5
+    >>> source_from({"kind": "scenes", "count": 5, "seed": 0})
+    ScenesSource(count=5, seed=0)
     """
+    if record is None:
+        raise InputError(
+            "`run` must name a data set that can be opened again, but its data set was given from Python. Pass it "
+            "along there, as in `loce_jax.report.page.write_report(run, dataset, out)`."
+        )
     fields = dict(record)
     kind = fields.pop("kind")
     check_known("kind of data", [kind], list(SOURCES))
