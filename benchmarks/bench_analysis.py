@@ -2,8 +2,8 @@
 
 Prints JSON lines, each number of vectors in a process of its own:
 
-    distances   precision@{1,5,10,20,30,40}, then contacts, overlap and pairwise separation, of 256-d float32 vectors in
-                20 overlapping concepts; at 3,000 also the plain float64 form and the largest difference from it; at
+    distances   precision@{1,5,10,20,30,40}, then interclass distances, overlap and pairwise separation, of 256-d
+                float32 vectors in 20 overlapping concepts; at 3,000 also the plain float64 form and the largest difference from it; at
                 the end the exponent of n that time grows with from each number to the next
     clusters    adaptive clusters (ward, euclidean, strict) of 256-d float32 vectors in 20 concepts, exactly and after
                 merging near ones into 3,000 parts
@@ -54,14 +54,14 @@ def analyze(vectors: np.ndarray, labels: np.ndarray) -> tuple[dict[str, float], 
     from loce_jax.analysis.metrics.overlap import overlap_ratio  # noqa: PLC0415
     from loce_jax.analysis.metrics.retrieval import precision_at  # noqa: PLC0415
     from loce_jax.analysis.metrics.separation import pairwise_separation  # noqa: PLC0415
-    from loce_jax.analysis.neighbors.interclass import find_contacts  # noqa: PLC0415 - timed in the child process only
+    from loce_jax.analysis.neighbors.interclass import interclass_distances  # noqa: PLC0415 - timed in the child process only
 
     start = time.perf_counter()
     retrieval = precision_at(vectors, labels, KS)
     retrieved = time.perf_counter()
-    contacts = find_contacts(vectors, labels)
-    separation = pairwise_separation(vectors, labels, contacts=contacts)
-    overlap = overlap_ratio(vectors, labels, contacts=contacts)
+    interclass = interclass_distances(vectors, labels)
+    separation = pairwise_separation(vectors, labels, interclass=interclass)
+    overlap = overlap_ratio(vectors, labels, interclass=interclass)
     end = time.perf_counter()
     seconds = {"retrieval_s": retrieved - start, "contacts_s": end - retrieved, "total_s": end - start}
     found = {
@@ -122,14 +122,14 @@ def measure_distances(n: int) -> dict:
 
 def measure_clusters(n: int) -> dict:
     """One number of vectors, in this process; the parts first, for they take less memory."""
-    from loce_jax.analysis.clustering.cut import STRICT, cluster, cut_counts, group_size  # noqa: PLC0415 - in the child only
+    from loce_jax.analysis.clustering.cut import STRICT, cluster, cut_counts, max_cluster_size  # noqa: PLC0415 - in the child only
     from loce_jax.analysis.clustering.linkage import link  # noqa: PLC0415
     from loce_jax.analysis.clustering.precluster import precluster  # noqa: PLC0415
     from loce_jax.analysis.metrics.purity import cluster_purity  # noqa: PLC0415
 
     def by_parts(vectors, labels, parts):
         merged = precluster(vectors, labels, parts)
-        size = group_size(STRICT.share, len(vectors))
+        size = max_cluster_size(STRICT.share, len(vectors))
         cut = cut_counts(link(merged.centroids), merged.counts, size=size, purity=STRICT.purity)
         return cut.labels[merged.labels]
 

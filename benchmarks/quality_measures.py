@@ -81,7 +81,7 @@ def measure(
     asking = good & np.isin(rows.concepts, names[counts >= enough])
     ways = {"p": None, "p_other": rows.groups[good]}
     for name, groups in ways.items():
-        scores = precision_at(vectors[good], rows.concepts[good], KS, images=groups).precision.per_query
+        scores = precision_at(vectors[good], rows.concepts[good], KS, groups=groups).precision.per_query
         for k, column in zip(KS, scores.T, strict=True):
             found[f"{name}{k}"] = np.where(asking, _spread(good, column), np.nan)
     whole: dict[str, float] = {}

@@ -17,8 +17,8 @@ _PERMUTATIONS = 100
 
 
 @dataclass(frozen=True)
-class Suspects:
-    """What `find_suspects` found; the largest share first, of equal ones the first come first.
+class LabelErrors:
+    """What `find_label_errors` found; the largest share first, of equal ones the first come first.
 
     Attributes:
         rows: rows of the vectors.
@@ -34,7 +34,7 @@ class Suspects:
     expected: float
 
 
-def find_suspects(
+def find_label_errors(
     vectors: Float[np.ndarray, "n c"],
     labels: Sequence | np.ndarray,
     k: int = 10,
@@ -42,7 +42,7 @@ def find_suspects(
     groups: Sequence | np.ndarray | None = None,
     share: float = 0.9,
     seed: int = 0,
-) -> Suspects:
+) -> LabelErrors:
     """Embeddings whose `k` nearest others (cosine) nearly all carry one and the same other concept.
 
     A suspect is a wrong label, a wrong mask, or a thing that the network takes for another: only a look can tell.
@@ -57,7 +57,7 @@ def find_suspects(
         seed: of the permutations.
 
     >>> vectors = np.array([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [0.0, 1.0], [0.1, 1.0], [0.2, 1.0]])
-    >>> found = find_suspects(vectors, ["cat", "cat", "dog", "dog", "dog", "dog"], k=2)
+    >>> found = find_label_errors(vectors, ["cat", "cat", "dog", "dog", "dog", "dog"], k=2)
     >>> found.rows.tolist(), found.suggestions, found.shares.tolist()
     ([2], ('cat',), [1.0])
     """
@@ -77,7 +77,7 @@ def find_suspects(
     rng = np.random.default_rng(seed)
     by_chance = [len(_suspected(rng.permutation(own), complete, neighbors, share)[0]) for _ in range(_PERMUTATIONS)]
     suggestions = tuple(concepts[suggested[order]].tolist())
-    return Suspects(found[order], suggestions, shares[order], float(np.mean(by_chance)))
+    return LabelErrors(found[order], suggestions, shares[order], float(np.mean(by_chance)))
 
 
 def _suspected(own, rows, neighbors, share):

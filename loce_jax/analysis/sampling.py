@@ -12,17 +12,19 @@ from jaxtyping import Int
 from loce_jax.checks import InputError, check_shape
 
 
-def subset(labels: Sequence | np.ndarray, per_concept: int, seed: int) -> Int[np.ndarray, " m"]:
-    """Rows of at most `per_concept` random embeddings of each concept, ascending; every such choice is as likely.
+def subsample(labels: Sequence | np.ndarray, max_per_concept: int, seed: int) -> Int[np.ndarray, " m"]:
+    """Rows of at most `max_per_concept` random embeddings of each concept, ascending; every such choice is as likely.
 
-    >>> rows = subset(["cat"] * 5 + ["dog"], 2, seed=0)
+    >>> rows = subsample(["cat"] * 5 + ["dog"], 2, seed=0)
     >>> len(rows), int(rows[-1])
     (3, 5)
     """
-    if per_concept < 1:
-        raise InputError(f"`per_concept` must be at least 1, to choose any, but got {per_concept}. The paper has 100.")
+    if max_per_concept < 1:
+        raise InputError(
+            f"`max_per_concept` must be at least 1, to choose any, but got {max_per_concept}. The paper has 100."
+        )
     labels, rng = np.asarray(labels), np.random.default_rng(seed)
-    chosen = [rng.permutation(np.flatnonzero(labels == concept))[:per_concept] for concept in np.unique(labels)]
+    chosen = [rng.permutation(np.flatnonzero(labels == concept))[:max_per_concept] for concept in np.unique(labels)]
     return np.sort(np.concatenate([np.zeros(0, int), *chosen]))
 
 
@@ -33,7 +35,7 @@ def paper_order(
 
     Its files ``{label}_{name up to the first dot}.pkl`` are sorted as text; each load shuffles that one list once
     more with Python's generator.  So a second load with the same seed, as for another layer, gives another order,
-    and the first 100 of a concept are then other embeddings: compare layers on the rows of `subset` instead.
+    and the first 100 of a concept are then other embeddings: compare layers on the rows of `subsample` instead.
     Without a seed nothing is shuffled.
 
     >>> paper_order(["b.jpg", "a.jpg", "c.jpg"], [3, 3, 17], None).tolist()

@@ -34,7 +34,7 @@ class Clustering:
     """Share of all LoCEs below which a cluster is not divided, and its purity: 0.05 and 0.8, or 0.025 and 0.9."""
     height: float = 4.0
     """Where `cut` is "height": merges up to it stay together."""
-    per_concept: int = 100
+    max_per_concept: int = 100
     """LoCEs drawn of each concept, as in the paper."""
     precluster: int | None = None
     """Merge the LoCEs drawn to at most so many means first, where a tree of all takes too much memory."""
@@ -124,7 +124,7 @@ class SubconceptOptions:
     """Where to cut: into so many groups; chosen from the data if left out."""
     height: float | None = None
     """Where to cut instead: at this height of the tree (Ward), in the unit of the vectors."""
-    per_concept: int = 400
+    max_per_concept: int = 400
     """LoCEs drawn of a concept that has more."""
     shown: int = 6
     """Nearest examples of each group."""

@@ -11,13 +11,13 @@ from loce_jax.analysis.clustering.cluster_table import normalize, strongest_chan
 from loce_jax.analysis.clustering.cut import (
     RELAXED,
     STRICT,
-    Recipe,
+    ClusteringOptions,
     cluster,
     cut_adaptive,
     cut_counts,
     cut_height,
     cut_size,
-    group_size,
+    max_cluster_size,
 )
 from loce_jax.analysis.clustering.density import density_clusters
 from loce_jax.analysis.clustering.linkage import METHODS, METRICS, check_height, link
@@ -77,8 +77,8 @@ def test_reproduces_centroids_and_strongest_channels(method, metric, layers, rec
     arrays, notes, vectors = recorded
     name, widths = f"{method}_{metric}_{layers}_relaxed", WIDTHS[layers]
     chosen = notes["selected_for_clustering"]
-    recipe = dataclasses.replace(RELAXED, method=method, metric=metric)
-    found = cluster(vectors[layers][chosen], arrays["labels"][chosen], recipe, n_total=180)
+    options = dataclasses.replace(RELAXED, method=method, metric=metric)
+    found = cluster(vectors[layers][chosen], arrays["labels"][chosen], options, n_total=180)
     table = tabulate(vectors[layers][chosen], arrays["labels"][chosen], found.labels, widths=widths)
     # The original code sums up to 40 values in float32: rounding errors of some 1e-7 of the largest (5 and 1)
     np.testing.assert_allclose(table.raw, arrays[f"centroids_raw_{name}"], atol=2e-6)
@@ -86,7 +86,7 @@ def test_reproduces_centroids_and_strongest_channels(method, metric, layers, rec
     # Its channels were printed for the clusters of the training split
     train, _ = paper_split(arrays["labels"], paper_order(notes["names"], arrays["labels"], 0))
     mine, labels = vectors[layers][train], arrays["labels"][train]
-    centroids = tabulate(mine, labels, cluster(mine, labels, recipe, n_total=180).labels, widths=widths).normalized
+    centroids = tabulate(mine, labels, cluster(mine, labels, options, n_total=180).labels, widths=widths).normalized
     lines = []
     for i in range(len(centroids)):
         lines.append(str(i))
@@ -177,17 +177,17 @@ def same_partition(a, b):
     return adjusted_rand_score(a, b) == 1
 
 
-@pytest.mark.parametrize("recipe", [STRICT, RELAXED, Recipe(0.1, 0.8, "complete", "cosine")])
+@pytest.mark.parametrize("options", [STRICT, RELAXED, ClusteringOptions(0.1, 0.8, "complete", "cosine")])
 @pytest.mark.parametrize("seed", range(3))
-def test_scale_shift_order_and_names_change_nothing(seed, recipe):
+def test_scale_shift_order_and_names_change_nothing(seed, options):
     vectors, labels = make_cloud(seed, n=100)
-    expected = cluster(vectors, labels, recipe).labels
+    expected = cluster(vectors, labels, options).labels
     order = np.random.default_rng(seed).permutation(100)
-    assert same_partition(cluster(vectors[order], labels[order], recipe).labels, expected[order])
-    np.testing.assert_array_equal(cluster(8 * vectors, labels, recipe).labels, expected)
-    np.testing.assert_array_equal(cluster(vectors, np.array(["x", "a", "k"])[labels], recipe).labels, expected)
-    if recipe.metric == "euclidean":
-        assert same_partition(cluster(vectors + 7, labels, recipe).labels, expected)
+    assert same_partition(cluster(vectors[order], labels[order], options).labels, expected[order])
+    np.testing.assert_array_equal(cluster(8 * vectors, labels, options).labels, expected)
+    np.testing.assert_array_equal(cluster(vectors, np.array(["x", "a", "k"])[labels], options).labels, expected)
+    if options.metric == "euclidean":
+        assert same_partition(cluster(vectors + 7, labels, options).labels, expected)
 
 
 def test_planted_clouds_are_found_and_a_mixed_one_is_split_down_to_the_group_size():
@@ -204,7 +204,7 @@ def test_planted_clouds_are_found_and_a_mixed_one_is_split_down_to_the_group_siz
         cluster_purity(np.zeros(s, int), labels[mixed.labels == i])
         for i, s in zip(np.unique(mixed.labels[:30]), sizes, strict=True)
     ]
-    assert all(s <= group_size(0.025, 120) or p >= 0.9 for s, p in zip(sizes, pure, strict=True))
+    assert all(s <= max_cluster_size(0.025, 120) or p >= 0.9 for s, p in zip(sizes, pure, strict=True))
     assert len(sizes) > 5
 
 
@@ -229,9 +229,9 @@ def test_degenerate_clouds():
 
 
 def test_group_sizes():
-    assert [group_size(share, 180) for share in (0.025, 0.05)] == [4, 9]  # as the original code
-    assert group_size(0.05, 0) == group_size(0.05, 59) == 2  # int() would give 0 and 2
-    assert group_size(0.05, 60) == 3
+    assert [max_cluster_size(share, 180) for share in (0.025, 0.05)] == [4, 9]  # as the original code
+    assert max_cluster_size(0.05, 0) == max_cluster_size(0.05, 59) == 2  # int() would give 0 and 2
+    assert max_cluster_size(0.05, 60) == 3
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -255,7 +255,7 @@ def test_bad_calls_say_what_to_do(monkeypatch):
     with pytest.raises(InputError, match=r"1 of 40 have every channel the same"):
         link(np.vstack([vectors[1:], np.ones((1, 4))]), method="complete", metric="correlation")
     with pytest.raises(InputError, match=r"`purity` must be above 0 and at most 1.*got 1.5"):
-        Recipe(purity=1.5)
+        ClusteringOptions(purity=1.5)
     with pytest.raises(InputError, match=r"`size` must be at least 1.*got 0"):
         cut_size(link(vectors), 0)
     with pytest.raises(InputError, match=r"`labels` must have shape \(40,\) \(one per leaf"):
@@ -263,7 +263,7 @@ def test_bad_calls_say_what_to_do(monkeypatch):
     with pytest.raises(InputError, match=r"`widths` must sum to the 4 channels.*got \[1, 2\]"):
         normalize(vectors, widths=[1, 2])
     monkeypatch.setattr("loce_jax.analysis.clustering.linkage.memory", lambda: 16 * 40 * 39 // 2 - 1)
-    with pytest.raises(InputError, match=r"40 need 0.0 GB .* Take fewer \(`subset`, or `--per-concept`\), or merge"):
+    with pytest.raises(InputError, match=r"40 need 0.0 GB .* Take fewer \(`max_per_concept`\), or merge"):
         link(vectors)
     monkeypatch.setattr("loce_jax.analysis.clustering.linkage.memory", lambda: 16 * 40 * 39 // 2)
     assert len(link(vectors)) == 39
@@ -304,7 +304,7 @@ def test_parts_of_one_are_exact_and_weights_count():
     vectors, labels = make_cloud(0, n=100)
     parts = precluster(vectors, labels, 100)
     exact = cluster(vectors, labels, RELAXED)
-    found = cut_counts(link(parts.centroids), parts.counts, size=group_size(0.05, 100), purity=0.8)
+    found = cut_counts(link(parts.centroids), parts.counts, size=max_cluster_size(0.05, 100), purity=0.8)
     np.testing.assert_array_equal(found.labels[parts.labels], exact.labels)
     # A leaf that stands for 9 of the same is as 9 leaves at the same place
     tree = link(np.array([[0.0], [1.0], [3.0]]))
@@ -326,7 +326,7 @@ def test_parts_find_planted_clouds_and_account_for_everyone(seed):
         mine = parts.labels == i
         assert parts.counts[i].tolist() == [np.sum(labels[mine] == c) for c in range(6)]
         np.testing.assert_allclose(parts.centroids[i], vectors[mine].mean(axis=0), rtol=1e-9, atol=1e-9)
-    found = cut_counts(link(parts.centroids), parts.counts, size=group_size(0.025, 600), purity=0.9)
+    found = cut_counts(link(parts.centroids), parts.counts, size=max_cluster_size(0.025, 600), purity=0.9)
     assert same_partition(found.labels[parts.labels], labels)
     assert same_partition(cluster(vectors, labels).labels, labels)
 

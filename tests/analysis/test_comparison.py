@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from loce_jax.analysis.metrics.comparison import (
-    align,
+    align_rows,
     distance_agreement,
     linear_cka,
     neighbor_agreement,
@@ -34,24 +34,24 @@ def test_rows_are_matched_by_their_keys():
     rng = np.random.default_rng(0)
     keys = [(f"{image}.jpg", concept) for image in range(9) for concept in ("cat", "dog")]
     first, second = ([keys[row] for row in rng.permutation(18)[:12]] for _ in range(2))
-    match = align(first, second)
+    match = align_rows(first, second)
     assert [first[row] for row in match.first] == [second[row] for row in match.second]
     assert [first[row] for row in match.first] == [key for key in first if key in second]
     assert match.only_first == tuple(key for key in first if key not in second) != ()
     assert match.only_second == tuple(key for key in second if key not in first) != ()
-    back = align(second, first)
+    back = align_rows(second, first)
     assert sorted(zip(back.second, back.first, strict=True)) == sorted(zip(match.first, match.second, strict=True))
 
 
 def test_nothing_in_common_and_nothing_at_all():
-    match = align(["a"], ["b"])
+    match = align_rows(["a"], ["b"])
     assert (match.first.tolist(), match.only_first, match.only_second) == ([], ("a",), ("b",))
-    assert align([], []).first.shape == (0,)
+    assert align_rows([], []).first.shape == (0,)
 
 
 def test_a_key_that_stands_twice_is_refused():
     with pytest.raises(InputError, match=r"`second` must hold every key once.*\('a.jpg', 'cat'\) stands at several"):
-        align([("a.jpg", "cat")], [("b.jpg", "cat"), ("a.jpg", "cat"), ("a.jpg", "cat")])
+        align_rows([("a.jpg", "cat")], [("b.jpg", "cat"), ("a.jpg", "cat"), ("a.jpg", "cat")])
 
 
 # Ranks
@@ -98,7 +98,7 @@ def test_ranks_of_too_little():
     for first, second in (([0.5], [0.5]), ([], []), ([0.5, 0.5], [0.1, 0.2]), ([np.nan, 0.5], [0.1, 0.2])):
         found = rank_agreement(np.array(first), np.array(second))
         assert np.isnan([found.spearman, found.kendall]).all()
-    with pytest.raises(InputError, match="Match the rows with `align`"):
+    with pytest.raises(InputError, match="Match the rows with `align_rows`"):
         rank_agreement(np.zeros(3), np.zeros(4))
 
 
@@ -303,7 +303,7 @@ def test_two_members_that_change_places():
 
 @pytest.mark.parametrize("compare", [distance_agreement, linear_cka, lambda a, b: neighbor_agreement(a, b, 2)])
 def test_clouds_that_do_not_match_are_refused(compare):
-    with pytest.raises(InputError, match=r"`second` must have shape \(3, 5\) .* Match the rows with `align`"):
+    with pytest.raises(InputError, match=r"`second` must have shape \(3, 5\) .* Match the rows with `align_rows`"):
         compare(np.zeros((3, 2)), np.zeros((4, 5)))
     with pytest.raises(InputError, match="`second` must be finite"):
         compare(np.zeros((3, 2)), np.full((3, 2), np.nan))

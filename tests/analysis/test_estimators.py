@@ -13,7 +13,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from loce_jax.analysis.clustering.cut import Recipe, cluster
+from loce_jax.analysis.clustering.cut import ClusteringOptions, cluster
 from loce_jax.analysis.clustering.estimators import AdaptiveClusterer, CentroidClassifier, Whitener
 from loce_jax.analysis.sampling import paper_order, paper_split
 from loce_jax.checks import InputError
@@ -148,7 +148,7 @@ def test_noise_is_left_out_and_zeros_get_the_shares_of_all():
 def test_the_clusterer_is_the_function():
     vectors, labels = make_clouds(1)
     found = AdaptiveClusterer(0.2, 0.7, "average", "cosine").fit(vectors, labels)
-    expected = cluster(vectors, labels, Recipe(0.2, 0.7, "average", "cosine"))
+    expected = cluster(vectors, labels, ClusteringOptions(0.2, 0.7, "average", "cosine"))
     np.testing.assert_array_equal(found.labels_, expected.labels)
     pipeline = make_pipeline(Whitener(), CentroidClassifier()).fit(vectors, labels)
     assert pipeline.score(vectors, labels) > 0.9

@@ -73,10 +73,10 @@ def test_reproduces_the_original_code_without_labels(recorded):
     np.testing.assert_array_equal(found.assignments, recorded["gmm_ignore_labels_pred"][:, 1])
     # Its rule of 0.1 calls 11.7 % of these points outliers although each component is a clear group: here keep all.
     assert (found.assignments == -1).mean() == pytest.approx(21 / 180)
-    everything = fit_mixture(recorded["umap"], 2 * len(CONCEPTS), drop=0.0, paper=True)
+    everything = fit_mixture(recorded["umap"], 2 * len(CONCEPTS), outlier_weight=0.0, paper=True)
     assert everything.components.tolist() == list(range(8)) and (everything.assignments >= 0).all()
     # One of them is ten points on a line; the others stay without it.
-    sound = fit_mixture(recorded["umap"], 2 * len(CONCEPTS), drop=0.0).full
+    sound = fit_mixture(recorded["umap"], 2 * len(CONCEPTS), outlier_weight=0.0).full
     thin = np.linalg.eigvalsh(everything.full.covariances)[:, 0] < 2e-6
     assert thin.sum() == 1 and len(sound.weights) >= 7 and np.linalg.eigvalsh(sound.covariances)[:, 0].min() > 1e-4
 
@@ -107,7 +107,7 @@ def test_reproduces_the_recorded_maps(recorded):
 def test_bic_is_the_formula():
     points = make_points(0)
     for count in (1, 2, 3):
-        gaussians = fit_mixture(points, count, drop=0.0).full
+        gaussians = fit_mixture(points, count, outlier_weight=0.0).full
         found = fit_mixture(points, count).bic
         if len(gaussians.weights) == count:  # else the lowest is elsewhere and its Gaussians are not at hand
             likelihood = sum(np.log(density_slowly(gaussians, point)) for point in points)
@@ -134,7 +134,7 @@ def test_a_rare_component_is_dropped_and_keeps_its_number_free():
     found, paper, all_of_it = (
         fit_mixture(points, 2),
         fit_mixture(points, 2, paper=True),
-        fit_mixture(points, 2, drop=0.0),
+        fit_mixture(points, 2, outlier_weight=0.0),
     )
     assert found.full.weights.min() == pytest.approx(0.08, rel=1e-6)
     assert found.kept.weights.tolist() == [1.0] and paper.kept.weights[0] == pytest.approx(0.92, rel=1e-6)
@@ -298,7 +298,7 @@ def test_one_identical_and_no_points():
 
 
 def test_everything_can_be_an_outlier():
-    found = fit_mixture(make_points(0), drop=0.9, paper=True)
+    found = fit_mixture(make_points(0), outlier_weight=0.9, paper=True)
     assert len(found.components) == 0 and (found.assignments == -1).all()
 
 
@@ -309,7 +309,7 @@ def test_grid_of_one_point_is_its_margin():
 def test_bad_calls_say_what_to_do():
     with pytest.raises(InputError, match=r"`points` must be finite, but 1 of 2 rows"):
         fit_mixture(np.array([[0.0, np.nan], [1.0, 1.0]]))
-    with pytest.raises(InputError, match=r"`most` must be at least 1 \(components\), but got 0"):
+    with pytest.raises(InputError, match=r"`max_components` must be at least 1 \(components\), but got 0"):
         fit_mixture(np.zeros((2, 2)), 0)
     with pytest.raises(InputError, match=r"`labels` must have shape \(2,\)"):
         fit_mixtures(np.zeros((2, 2)), ["cat"])

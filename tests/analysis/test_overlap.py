@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from loce_jax.analysis.metrics.overlap import overlap_ratio
-from loce_jax.analysis.neighbors.interclass import find_contacts
+from loce_jax.analysis.neighbors.interclass import interclass_distances
 from loce_jax.checks import InputError
 
 
@@ -56,9 +56,9 @@ def test_many_vectors_overlap_like_few_where_float32_cannot_tell(far, monkeypatc
     labels = np.arange(400) % 4
     vectors = np.round(rng.normal(size=(400, 4)), 1) * 1e-3  # many equal distances, small beside the outlier's
     vectors[7] = far
-    expected = find_contacts(vectors, labels)
+    expected = interclass_distances(vectors, labels)
     use_blocks(monkeypatch)
-    found = find_contacts(vectors, labels)
+    found = interclass_distances(vectors, labels)
     for name in ("nearest", "farthest", "nearer"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
 
@@ -99,8 +99,8 @@ def test_concepts_of_very_different_size_in_blocks(monkeypatch):
     rng = np.random.default_rng(3)
     labels = np.repeat([0, 1, 2, 3], [1, 33, 300, 2])
     vectors = rng.normal(size=(len(labels), 6)) + 100
-    expected = find_contacts(vectors, labels)
+    expected = interclass_distances(vectors, labels)
     use_blocks(monkeypatch, tile=64)
-    found = find_contacts(vectors, labels)
+    found = interclass_distances(vectors, labels)
     for name in ("nearest", "farthest", "nearer"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))

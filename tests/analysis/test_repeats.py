@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from loce_jax.analysis.clustering.cut import RELAXED, cluster
-from loce_jax.analysis.clustering.repeats import repeat
+from loce_jax.analysis.clustering.repeats import repeat_clustering
 from loce_jax.analysis.metrics.purity import cluster_purity
-from loce_jax.analysis.sampling import paper_order, paper_split, subset
+from loce_jax.analysis.sampling import paper_order, paper_split, subsample
 from loce_jax.checks import InputError
 
 
@@ -46,12 +46,12 @@ def test_a_second_load_takes_other_embeddings_and_a_subset_does_not(recorded):
     names, labels, _ = recorded
     first, second = (set(paper_order(names, labels, 0, loads=n)[:10].tolist()) for n in (1, 2))
     assert first != second
-    np.testing.assert_array_equal(subset(labels, 10, 0), subset(labels, 10, 0))
+    np.testing.assert_array_equal(subsample(labels, 10, 0), subsample(labels, 10, 0))
 
 
 def test_subsets_are_even_and_of_the_right_size():
     labels = np.array(["cat"] * 50 + ["dog"] * 3 + ["emu"] * 20)
-    chosen = [subset(labels, 10, seed) for seed in range(400)]
+    chosen = [subsample(labels, 10, seed) for seed in range(400)]
     for rows in chosen:
         assert (np.diff(rows) > 0).all()
         assert [np.sum(labels[rows] == c) for c in ("cat", "dog", "emu")] == [10, 3, 10]
@@ -59,9 +59,9 @@ def test_subsets_are_even_and_of_the_right_size():
     # Of 400 draws a cat is in 80 +- 8 (binomial); five deviations happen to none of 50 in a million runs but 30
     assert np.abs(counts[:50] - 80).max() < 40
     assert counts[50:53].tolist() == [400] * 3
-    assert subset([], 10, 0).tolist() == []
-    with pytest.raises(InputError, match=r"`per_concept` must be at least 1.*got 0"):
-        subset(labels, 0, 0)
+    assert subsample([], 10, 0).tolist() == []
+    with pytest.raises(InputError, match=r"`max_per_concept` must be at least 1.*got 0"):
+        subsample(labels, 0, 0)
 
 
 def make_layers(seed, n=90):
@@ -72,11 +72,11 @@ def make_layers(seed, n=90):
 
 def test_matches_clustering_by_hand():
     layers, labels = make_layers(0)
-    found = repeat(layers, labels, RELAXED, seeds=4, per_concept=20)
+    found = repeat_clustering(layers, labels, RELAXED, seeds=4, max_per_concept=20)
     assert found.layers == ("noise", "good")
     for i, vectors in enumerate(layers.values()):
         for j in range(4):
-            rows = subset(labels, 20, j)
+            rows = subsample(labels, 20, j)
             one = cluster(vectors[rows], labels[rows], RELAXED, n_total=90)
             assert found.purity[i, j] == cluster_purity(one.labels, labels[rows])
             assert found.clusters[i, j] == one.labels.max() + 1
@@ -92,7 +92,7 @@ def test_matches_clustering_by_hand():
 
 def test_layers_are_compared_on_the_same_rows():
     layers, labels = make_layers(1)
-    found = repeat({"a": layers["noise"], "b": layers["noise"] * 2}, labels, seeds=5, per_concept=15)
+    found = repeat_clustering({"a": layers["noise"], "b": layers["noise"] * 2}, labels, seeds=5, max_per_concept=15)
     np.testing.assert_array_equal(found.purity[0], found.purity[1])
     np.testing.assert_array_equal(found.clusters[0], found.clusters[1])
     assert len(set(found.clusters[0].tolist())) > 1  # the seeds do differ
@@ -100,8 +100,8 @@ def test_layers_are_compared_on_the_same_rows():
 
 def test_one_seed_has_no_spread_and_none_is_refused():
     layers, labels = make_layers(2)
-    assert np.isnan(repeat(layers, labels, seeds=1).std()).all()
+    assert np.isnan(repeat_clustering(layers, labels, seeds=1).std()).all()
     with pytest.raises(InputError, match=r"`seeds` must be at least 1.*got 0"):
-        repeat(layers, labels, seeds=0)
+        repeat_clustering(layers, labels, seeds=0)
     with pytest.raises(InputError, match=r"`labels` must have shape \(89,\)"):
-        repeat({"good": layers["good"], "short": layers["noise"][1:]}, labels)
+        repeat_clustering({"good": layers["good"], "short": layers["noise"][1:]}, labels)

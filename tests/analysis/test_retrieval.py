@@ -6,13 +6,13 @@ import math
 import numpy as np
 import pytest
 
-from loce_jax.analysis.metrics.retrieval import precision_at, rank
+from loce_jax.analysis.metrics.retrieval import precision_at, rank_by_distance
 from loce_jax.checks import InputError
 
 KS = (1, 5, 10, 20, 30, 40)
 
 
-def retrieve_slowly(vectors, labels, images, ks):
+def retrieve_slowly(vectors, labels, groups, ks):
     """Precision and average precision of every query, from their definitions."""
 
     def cosine(a, b):
@@ -21,7 +21,7 @@ def retrieve_slowly(vectors, labels, images, ks):
 
     precision, average = [], []
     for i in range(len(labels)):
-        others = [j for j in range(len(labels)) if j != i and (images is None or images[j] != images[i])]
+        others = [j for j in range(len(labels)) if j != i and (groups is None or groups[j] != groups[i])]
         others.sort(key=lambda j: (cosine(vectors[i], vectors[j]), j))
         hits = [labels[j] == labels[i] for j in others]
         precision.append([sum(hits[:k]) / len(hits[:k]) if hits else math.nan for k in ks])
@@ -53,7 +53,7 @@ def test_ranking_reproduces_the_original_code(shared):
     recorded = np.load(shared("golden", "analysis.npz"))
     order, distances = recorded["cos_order_L1_top45"], recorded["cos_dist_L1"]
     for query in range(0, 180, 7):
-        found = rank(recorded["X1"], query)
+        found = rank_by_distance(recorded["X1"], query)
         assert order[query, 0] == query
         assert found.indices[:44].tolist() == order[query, 1:].tolist()
         # Recorded in float32: near 1, the last of its digits is 6e-8.
@@ -70,10 +70,10 @@ def test_matches_slow_twin(with_images, many, monkeypatch):
     rng = np.random.default_rng(0)
     labels = np.array([*rng.integers(0, 3, 79), 9])  # the last has no other of its concept
     vectors = rng.normal(size=(80, 4)) + 2 * np.eye(10)[labels][:, :4]
-    images = rng.integers(0, 12, 80) if with_images else None
+    groups = rng.integers(0, 12, 80) if with_images else None
     ks = (1, 3, 40, 100)
-    precision, average = retrieve_slowly(vectors, labels, images, ks)
-    result = precision_at(vectors, labels, ks, images=images)
+    precision, average = retrieve_slowly(vectors, labels, groups, ks)
+    result = precision_at(vectors, labels, ks, groups=groups)
     assert result.ks == ks and result.concepts == (0, 1, 2, 9)
     for scores, expected in ((result.precision, precision), (result.average_precision, average)):
         np.testing.assert_allclose(scores.per_query, expected, rtol=1e-13)
@@ -91,9 +91,9 @@ def test_the_query_is_removed_by_its_index():
     result = precision_at(vectors, ["a", "b", "a", "c", "c"], (1, 2))
     # Queries 0 and 1 are copies, each the other's nearest; query 3 is at distance 1 from all, in order of index.
     assert result.precision.per_query.tolist() == [[0, 0.5], [0, 0], [1, 0.5], [0, 0], [0, 0]]
-    assert rank(vectors, 1).indices.tolist() == [0, 2, 3, 4]
-    assert rank(vectors, 3).indices.tolist() == [0, 1, 2, 4]
-    assert rank(vectors, 3).distances.tolist() == [1, 1, 1, 1]
+    assert rank_by_distance(vectors, 1).indices.tolist() == [0, 2, 3, 4]
+    assert rank_by_distance(vectors, 3).indices.tolist() == [0, 1, 2, 4]
+    assert rank_by_distance(vectors, 3).distances.tolist() == [1, 1, 1, 1]
 
 
 def test_perfect_and_hopeless_retrieval():
@@ -130,9 +130,9 @@ def test_order_scale_and_names_change_nothing():
 
 def test_vectors_of_the_same_image_are_left_out():
     vectors = np.array([[1.0, 0.0], [1.0, 0.01], [1.0, 0.5], [0.0, 1.0]])
-    images = ["x", "x", "y", "z"]
-    assert rank(vectors, 0, images=images).indices.tolist() == [2, 3]
-    result = precision_at(vectors, ["a", "a", "b", "a"], (1, 2), images=images)
+    groups = ["x", "x", "y", "z"]
+    assert rank_by_distance(vectors, 0, groups=groups).indices.tolist() == [2, 3]
+    result = precision_at(vectors, ["a", "a", "b", "a"], (1, 2), groups=groups)
     assert result.precision.per_query[0].tolist() == [0, 0.5]
     assert result.average_precision.per_query[0].tolist() == [0, 0.5]
 
@@ -142,26 +142,26 @@ def test_nothing_to_retrieve():
     assert np.isnan(alone.precision.per_query).all() and np.isnan(alone.precision.macro).all()
     none = precision_at(np.zeros((0, 2)), [], (1,))
     assert none.concepts == () and none.precision.per_concept.shape == (0, 1) and np.isnan(none.precision.pooled).all()
-    together = precision_at(np.eye(3), ["a", "a", "b"], (1,), images=["x", "x", "x"])
+    together = precision_at(np.eye(3), ["a", "a", "b"], (1,), groups=["x", "x", "x"])
     assert np.isnan(together.precision.per_query).all() and np.isnan(together.average_precision.per_query).all()
-    assert rank(np.ones((1, 2)), 0).indices.shape == (0,)
+    assert rank_by_distance(np.ones((1, 2)), 0).indices.shape == (0,)
 
 
 def test_euclidean_distances_see_the_lengths():
     vectors = np.array([[1.0, 0.0], [9.0, 0.0], [1.0, 1.0]])
-    assert rank(vectors, 0).indices.tolist() == [1, 2]
-    assert rank(vectors, 0, metric="euclidean").indices.tolist() == [2, 1]
-    assert rank(vectors, 0, metric="euclidean").distances.tolist() == [1, 8]
+    assert rank_by_distance(vectors, 0).indices.tolist() == [1, 2]
+    assert rank_by_distance(vectors, 0, metric="euclidean").indices.tolist() == [2, 1]
+    assert rank_by_distance(vectors, 0, metric="euclidean").distances.tolist() == [1, 8]
     assert precision_at(vectors, ["a", "a", "b"], (1,)).precision.per_query[0, 0] == 1
     assert precision_at(vectors, ["a", "a", "b"], (1,), metric="euclidean").precision.per_query[0, 0] == 0
 
 
 def test_bad_calls_are_refused_with_the_cure():
     with pytest.raises(InputError, match="`query` must be a row of the 2 vectors"):
-        rank(np.ones((2, 2)), 2)
+        rank_by_distance(np.ones((2, 2)), 2)
     with pytest.raises(InputError, match="`ks` must be cut-offs of at least 1"):
         precision_at(np.ones((2, 2)), ["a", "b"], (0, 5))
-    with pytest.raises(InputError, match=r"`images` must have shape \(2,\)"):
-        rank(np.ones((2, 2)), 0, images=["x"])
-    with pytest.raises(InputError, match=r"`images` must have shape \(2,\)"):
-        precision_at(np.ones((2, 2)), ["a", "b"], images=["x"])
+    with pytest.raises(InputError, match=r"`groups` must have shape \(2,\)"):
+        rank_by_distance(np.ones((2, 2)), 0, groups=["x"])
+    with pytest.raises(InputError, match=r"`groups` must have shape \(2,\)"):
+        precision_at(np.ones((2, 2)), ["a", "b"], groups=["x"])

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics.pairwise import euclidean_distances
 
 from loce_jax.analysis.metrics.separation import category_separation, pairwise_separation
-from loce_jax.analysis.neighbors.interclass import find_contacts
+from loce_jax.analysis.neighbors.interclass import interclass_distances
 from loce_jax.checks import InputError
 
 
@@ -70,10 +70,10 @@ def test_scale_shift_and_order_change_nothing(seed):
 def test_many_vectors_are_separated_like_few(seed, monkeypatch):
     vectors, labels = make_clouds(seed, n=500)
     vectors[:20] = vectors[20:40]
-    expected = find_contacts(vectors, labels)
+    expected = interclass_distances(vectors, labels)
     monkeypatch.setattr("loce_jax.analysis.neighbors.interclass._FEW", 0)
     monkeypatch.setattr("loce_jax.analysis.neighbors.blocked._TILE", 128)
-    found = find_contacts(vectors, labels)
+    found = interclass_distances(vectors, labels)
     for name in ("counts", "nearest", "farthest", "nearer"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
 
@@ -163,11 +163,11 @@ def test_percentiles_match_slow_twin_and_resist_an_outlier():
 
 def test_contacts_are_reused_and_checked():
     vectors, labels = make_clouds(1)
-    contacts = find_contacts(vectors, labels)
+    interclass = interclass_distances(vectors, labels)
     expected = pairwise_separation(vectors, labels).matrix
-    np.testing.assert_array_equal(pairwise_separation(vectors, labels, contacts=contacts).matrix, expected)
-    with pytest.raises(InputError, match="`contacts` must be of these vectors and labels"):
-        pairwise_separation(vectors[1:], labels[1:], contacts=contacts)
+    np.testing.assert_array_equal(pairwise_separation(vectors, labels, interclass=interclass).matrix, expected)
+    with pytest.raises(InputError, match="`interclass` must be of these vectors and labels"):
+        pairwise_separation(vectors[1:], labels[1:], interclass=interclass)
     with pytest.raises(InputError, match="`percentile` must be from 0"):
         pairwise_separation(vectors, labels, percentile=95)
 

@@ -281,7 +281,7 @@ def test_the_ground_of_a_concept_that_is_not_named_is_pale_and_many_have_no_elli
 def test_a_mixture_without_labels_colors_its_components(axes):
     rng = np.random.default_rng(0)
     points = np.vstack([rng.normal(size=(30, 2)), rng.normal(size=(30, 2)) + 20])
-    mixture = fit_mixture(points, 2, drop=0.0)
+    mixture = fit_mixture(points, 2, outlier_weight=0.0)
     draw_component_regions(axes, points, mixture)
     assert len(axes.patches) == 2 and {text.get_text() for text in axes.texts} == {"1", "2"}
     corners = axes.images[0].get_array()

@@ -7,7 +7,7 @@ import pytest
 from jax import export
 
 from loce_jax.analysis.neighbors import blocked
-from loce_jax.analysis.neighbors.interclass import find_contacts
+from loce_jax.analysis.neighbors.interclass import interclass_distances
 from loce_jax.analysis.neighbors.nearest import nearest_neighbors
 from loce_jax.solver import SolverOptions, project
 from loce_jax.solver.ridge.newton import Setting
@@ -37,7 +37,7 @@ def calls():
             patch.setattr(blocked, name, watch(name))
         for metric in ("cosine", "euclidean"):
             nearest_neighbors(vectors, 10, metric=metric)
-        find_contacts(vectors, np.arange(len(vectors)) % 3)
+        interclass_distances(vectors, np.arange(len(vectors)) % 3)
     return seen
 
 

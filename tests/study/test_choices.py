@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from loce_jax import open_run
-from loce_jax.analysis.clustering.cut import STRICT, Recipe, cluster, group_size
+from loce_jax.analysis.clustering.cut import STRICT, ClusteringOptions, cluster, max_cluster_size
 from loce_jax.analysis.embedding import Embedding2D
 from loce_jax.analysis.metrics.comparison import rank_agreement
 from loce_jax.analysis.metrics.purity import cluster_purity
 from loce_jax.analysis.metrics.quality import describe_quality
 from loce_jax.analysis.mixtures.gaussian import likeliest_component
-from loce_jax.analysis.sampling import subset
+from loce_jax.analysis.sampling import subsample
 from loce_jax.checks import InputError
 from loce_jax.cli import main
 from loce_jax.store import LayerRows, RunWriter, open_storage
@@ -30,7 +30,7 @@ from loce_jax.study.options import (
 from loce_jax.study.results.step_result import write_outcome
 from loce_jax.study.selection import layer_analysis as subjects
 from loce_jax.study.selection.embeddings import find_layers_of_all, gather
-from loce_jax.study.selection.layer_analysis import Subject, make_subjects, recipe_of
+from loce_jax.study.selection.layer_analysis import Subject, clustering_options, make_subjects
 from loce_jax.study.selection.photos import Photos
 from loce_jax.study.steps.clusters import study_clusters
 from loce_jax.study.steps.compare import study_compare
@@ -105,7 +105,7 @@ def table_of(path):
     return [dict(zip(head, row, strict=True)) for row in rows]
 
 
-def test_iou_is_a_fact_that_can_tell_sub_concepts_apart(tmp_path):
+def test_iou_is_an_attribute_that_can_distinguish_sub_concepts(tmp_path):
     codes = np.arange(60) % 2
     vectors = 9 * np.eye(2, 4)[codes] + np.random.default_rng(0).normal(size=(60, 4))
     split = write_run(tmp_path, labels=["cat"] * 60, vectors=vectors, iou=np.where(codes, 0.8, 0.1))
@@ -167,7 +167,7 @@ def gaps(tmp_path_factory):
 
 
 def test_draws_are_shared_between_layers_though_rows_failed_in_one(gaps):
-    options = ClusterOptions(repeats=3, per_concept=12)
+    options = ClusterOptions(repeats=3, max_per_concept=12)
     good = np.setdiff1d(np.arange(N), np.arange(0, N, 4))
     drawn = []
     for looked_at in study(gaps, Look(), clusters=options):
@@ -175,7 +175,7 @@ def test_draws_are_shared_between_layers_though_rows_failed_in_one(gaps):
         drawn.append(looked_at.cloud.rows[places].tolist())
         assert study_clusters(looked_at).metrics["repeated"]["drawn_from"] == len(good)
     labels = gaps.table["concept"][good]
-    assert drawn == [good[subset(labels, 12, 0)].tolist()] * 2
+    assert drawn == [good[subsample(labels, 12, 0)].tolist()] * 2
 
 
 @pytest.mark.parametrize(
@@ -190,12 +190,12 @@ def test_draws_are_shared_between_layers_though_rows_failed_in_one(gaps):
     ids=lambda chosen: "_".join(map(str, chosen.values())),
 )
 def test_repeats_cluster_as_the_one_draw_does(run, chosen):
-    looked_at = one(run, clusters=ClusterOptions(repeats=1, per_concept=12, **chosen))
+    looked_at = one(run, clusters=ClusterOptions(repeats=1, max_per_concept=12, **chosen))
     found = study_clusters(looked_at).metrics  # the first draw has the study's seed
     assert found["repeated"]["purity_mean"] == found["purity"]
     assert found["repeated"]["clusters_mean"] == found["clusters"]
     views = {layer: gather(run, [layer]) for layer in run.layers}
-    options = Clustering(per_concept=12, **chosen)
+    options = Clustering(max_per_concept=12, **chosen)
     compared = study_compare(views, options, repeats=1).metrics["views"]["late"]
     assert (compared["purity"], compared["clusters"]) == (found["purity"], found["clusters"])
 
@@ -215,15 +215,15 @@ def test_layers_without_a_row_in_common_lose_only_what_compares_them(run, tmp_pa
 def test_the_cut_by_size_counts_members_of_merged_leaves():
     rng = np.random.default_rng(0)
     vectors, labels = rng.normal(size=(60, 3)), np.arange(60) % 2
-    recipe = Recipe(share=0.25, cut="size", precluster=20)
+    recipe = ClusteringOptions(share=0.25, cut="size", precluster=20)
     found = cluster(vectors, labels, recipe)
     assert found.labels.shape == (60,) and len(found.tree) == found.leaves.max() <= 19
     counts = np.bincount(found.labels)
     several = [len(set(found.leaves[found.labels == each].tolist())) > 1 for each in range(len(counts))]
-    assert (counts[several] <= group_size(0.25, 60)).all() and any(several)
-    exact = cluster(vectors, labels, Recipe(share=0.25, cut="size"))
+    assert (counts[several] <= max_cluster_size(0.25, 60)).all() and any(several)
+    exact = cluster(vectors, labels, ClusteringOptions(share=0.25, cut="size"))
     np.testing.assert_array_equal(
-        cluster(vectors, labels, Recipe(share=0.25, cut="size", precluster=60)).labels, exact.labels
+        cluster(vectors, labels, ClusteringOptions(share=0.25, cut="size", precluster=60)).labels, exact.labels
     )
 
 
@@ -238,7 +238,7 @@ def test_the_cut_by_size_counts_members_of_merged_leaves():
 )
 def test_recipes_that_cannot_be_are_refused(wrong, expected):
     with pytest.raises(InputError, match=expected):
-        Recipe(**wrong)
+        ClusteringOptions(**wrong)
 
 
 def test_what_lies_in_each_cluster_is_in_files(run, tmp_path):
@@ -389,8 +389,10 @@ def test_numbers_say_what_they_were_made_with(run, tmp_path):
 def test_what_one_step_is_told_the_others_hear(run):
     chosen = {"clusters": ClusterOptions(preset="strict", repeats=1), "map": MapOptions(neighbors=4)}
     told, untold = one(run, **chosen), one(run)
-    size = group_size(STRICT.share, N)
-    assert study_clusters(told).metrics["group_size"] == size != study_clusters(untold).metrics["group_size"]
+    size = max_cluster_size(STRICT.share, N)
+    assert (
+        study_clusters(told).metrics["max_cluster_size"] == size != study_clusters(untold).metrics["max_cluster_size"]
+    )
     differs = {
         kind: not np.array_equal(found["matrix"], study_confusion(untold).metrics[kind]["matrix"])
         for kind, found in study_confusion(told).metrics.items()
@@ -433,23 +435,24 @@ def test_a_robust_separation_that_is_left_out_says_so(run, monkeypatch):
 
 def test_predictions_have_the_group_size_of_all(run, monkeypatch):
     sizes = []
-    plain = group_size
+    plain = max_cluster_size
 
     def note(share, n_total):
         sizes.append(plain(share, n_total))
         return sizes[-1]
 
-    monkeypatch.setattr("loce_jax.analysis.clustering.cut.group_size", note)
+    monkeypatch.setattr("loce_jax.analysis.clustering.cut.max_cluster_size", note)
     predicted = study_clusters(one(run, clusters=ClusterOptions(repeats=1))).metrics["predictions"]
     assert set(sizes) == {plain(0.05, N)} and len(sizes) == 3 and predicted["centroids"] > 0.5
 
 
-def test_the_message_for_too_many_names_flags_that_exist(run, monkeypatch, capsys):
+def test_the_message_for_too_many_names_options_that_are_flags(run, monkeypatch, capsys):
     monkeypatch.setattr("loce_jax.analysis.clustering.linkage.memory", lambda: 16 * 40 * 39 // 2)
     assert main(["clusters", str(run.path), "--layers", "late", "--repeats", "1"]) == 2
     message = capsys.readouterr().err
-    for flag in ("--per-concept", "--precluster"):
-        assert flag in message
+    for option in ("max_per_concept", "precluster"):
+        assert f"`{option}" in message
+        flag = "--" + option.replace("_", "-")
         assert main(["clusters", str(run.path), "--layers", "late", "--repeats", "1", flag, "10"]) == 0
 
 
@@ -460,4 +463,4 @@ def test_merged_first_clusters_still_find_planted_concepts(tmp_path):
     places, found = looked_at.clusters
     assert len(found.tree) < 20 and len(found.labels) == N
     assert cluster_purity(found.labels, looked_at.cloud.labels[places]) == 1
-    assert recipe_of(looked_at.options.clusters).precluster == 20
+    assert clustering_options(looked_at.options.clusters).precluster == 20

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from loce_jax import SolverOptions, open_run
-from loce_jax.analysis.metrics.retrieval import precision_at, rank
+from loce_jax.analysis.metrics.retrieval import precision_at, rank_by_distance
 from loce_jax.analysis.metrics.separation import pairwise_separation
 from loce_jax.analysis.outliers import find_outliers
 from loce_jax.checks import InputError
@@ -106,7 +106,7 @@ def test_a_query_lists_its_neighbors_by_row_and_by_name(folder, tmp_path, capsys
         flags = ["--query", query, "--shown", "3", "--layers", "deep", "--out", str(tmp_path)]
         assert main(["retrieve", str(folder), *flags]) == 0
         found = numbers_of(tmp_path / "deep", f"query_{row}")
-        ranking = rank(cloud.vectors, 5)
+        ranking = rank_by_distance(cloud.vectors, 5)
         assert [line[1] for line in found["nearest"]] == cloud.rows[ranking.indices[:3]].tolist()
         assert [line[1] for line in found["farthest"]] == cloud.rows[ranking.indices[:-4:-1]].tolist()
     assert f"Row {row}" in capsys.readouterr().out

@@ -24,11 +24,11 @@ def _check_share(name, share):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ClusteringOptions:
     """How embeddings are merged into groups, and when a group is a cluster.
 
     Attributes:
-        share: of all embeddings; a group of at most so many is a cluster, see `group_size`.
+        share: of all embeddings; a group of at most so many is a cluster, see `max_cluster_size`.
         purity: above 0, at most 1; a group whose most common concept has at least this share is a cluster.
         method: see `link`.
         metric: see `link`.
@@ -58,8 +58,8 @@ class Recipe:
             )
 
 
-STRICT = Recipe(0.025, 0.90)
-RELAXED = Recipe(0.05, 0.80)
+STRICT = ClusteringOptions(0.025, 0.90)
+RELAXED = ClusteringOptions(0.05, 0.80)
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,12 @@ class Clusters:
     leaves: Int[np.ndarray, " n"]
 
 
-def group_size(share: float, n_total: int) -> int:
+def max_cluster_size(share: float, n_total: int) -> int:
     """The largest group that counts as small: ``max(2, int(share * n_total))``.
 
     The paper takes ``int(share * n_total)``, which is 0 or 1 for few embeddings and then stops at single ones only.
 
-    >>> group_size(0.025, 180), group_size(0.025, 30)
+    >>> max_cluster_size(0.025, 180), max_cluster_size(0.025, 30)
     (4, 2)
     """
     return max(2, int(share * n_total))
@@ -95,12 +95,12 @@ def group_size(share: float, n_total: int) -> int:
 def cluster(
     vectors: Float[np.ndarray, "n c"],
     labels: Sequence | np.ndarray,
-    recipe: Recipe = STRICT,
+    options: ClusteringOptions = STRICT,
     *,
     n_total: int | None = None,
     seed: int = 0,
 ) -> Clusters:
-    """Clusters as `recipe` says: `link` the raw vectors, then cut the tree.
+    """Clusters as `options` says: `link` the raw vectors, then cut the tree.
 
     The adaptive cut looks at `labels`, so the purity of its clusters is no evidence by itself: few clusters at high
     purity are.
@@ -108,9 +108,9 @@ def cluster(
     Args:
         vectors: at least two, finite.
         labels: the concept of each.
-        recipe: `STRICT` and `RELAXED` are the paper's.
+        options: `STRICT` and `RELAXED` are the paper's.
         n_total: what the share is a share of, for a sample of a larger set; the number of vectors if left out.
-        seed: of `precluster`, where the recipe asks for it.
+        seed: of `precluster`, where the options asks for it.
 
     Source: Mikriukov et al., "Local Concept Embeddings", IJCV 2025, adaptive hierarchical clustering.
 
@@ -118,13 +118,13 @@ def cluster(
     >>> found.labels.tolist()
     [0, 0, 0, 1, 1, 1]
     """
-    parts = precluster(vectors, labels, recipe.precluster or max(1, len(vectors)), seed=seed)
-    tree = link(parts.centroids, method=recipe.method, metric=recipe.metric)
-    if recipe.cut == "height":
-        found = cut_height(tree, recipe.height)
+    parts = precluster(vectors, labels, options.precluster or max(1, len(vectors)), seed=seed)
+    tree = link(parts.centroids, method=options.method, metric=options.metric)
+    if options.cut == "height":
+        found = cut_height(tree, options.height)
     else:
-        size = group_size(recipe.share, len(vectors) if n_total is None else n_total)
-        found = cut_counts(tree, parts.counts, size=size, purity=recipe.purity if recipe.cut == "adaptive" else None)
+        size = max_cluster_size(options.share, len(vectors) if n_total is None else n_total)
+        found = cut_counts(tree, parts.counts, size=size, purity=options.purity if options.cut == "adaptive" else None)
     return replace(found, labels=found.labels[parts.labels], leaves=parts.labels)
 
 
@@ -215,4 +215,6 @@ def _children(tree, node):
 
 def _check_size(size):
     if size < 1:
-        raise InputError(f"`size` must be at least 1, the size of a lone embedding, but got {size}. Use `group_size`.")
+        raise InputError(
+            f"`size` must be at least 1, the size of a lone embedding, but got {size}. Use `max_cluster_size`."
+        )

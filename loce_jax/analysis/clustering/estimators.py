@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from loce_jax.analysis.clustering.cluster_table import normalize, tabulate
-from loce_jax.analysis.clustering.cut import Recipe, cluster
+from loce_jax.analysis.clustering.cut import ClusteringOptions, cluster
 from loce_jax.analysis.neighbors.nearest import METRICS
 from loce_jax.checks import InputError, check_known
 
@@ -26,12 +26,12 @@ class AdaptiveClusterer(BaseEstimator):
     """`cluster` as an estimator.  It needs `y`, since the cut looks at the concepts.
 
     Args:
-        share: see `Recipe`.
-        purity: see `Recipe`.
+        share: see `ClusteringOptions`.
+        purity: see `ClusteringOptions`.
         method: see `link`.
         metric: see `link`.
         n_total: see `cluster`; for training rows that are a sample.
-        precluster: see `Recipe`.
+        precluster: see `ClusteringOptions`.
 
     Attributes:
         clusters_: the `Clusters`.
@@ -48,8 +48,8 @@ class AdaptiveClusterer(BaseEstimator):
     def fit(self, X, y):
         """Find the clusters of at least two vectors."""
         X, y = _validate(self, X, y, dtype=np.float64, ensure_min_samples=2)
-        recipe = Recipe(self.share, self.purity, self.method, self.metric, precluster=self.precluster)
-        self.clusters_ = cluster(X, y, recipe, n_total=self.n_total)
+        options = ClusteringOptions(self.share, self.purity, self.method, self.metric, precluster=self.precluster)
+        self.clusters_ = cluster(X, y, options, n_total=self.n_total)
         self.labels_ = self.clusters_.labels
         return self
 

@@ -131,6 +131,6 @@ def _check_memory(n):
     if needed > there:
         raise InputError(
             f"`vectors` must be few enough that all distances fit into memory, but {n} need {needed / 1e9:.1f} GB and "
-            f"there are {there / 1e9:.1f} GB for us. Take fewer (`subset`, or `--per-concept`), or merge near ones "
-            "first (`precluster`, or `--precluster 5000`)."
+            f"{there / 1e9:.1f} GB may be used. Take fewer (`max_per_concept`), or merge near ones first "
+            "(`precluster=5000`)."
         )

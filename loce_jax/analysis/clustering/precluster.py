@@ -35,9 +35,9 @@ class Parts:
 def precluster(vectors: Float[np.ndarray, "n c"], labels: Sequence | np.ndarray, parts: int, *, seed: int = 0) -> Parts:
     """Merge near embeddings into at most `parts` groups by mini-batch k-means, in time n * parts * c, memory n * c.
 
-    ``cluster(vectors, labels, Recipe(precluster=...))`` begins with it and cuts the tree of the centroids, with
-    two approximations: members of one part stay together (parts start at random vectors, so a rare concept may share
-    one), and the tree weighs every part alike, whereas the cut counts its members.  With `parts` at least n every
+    ``cluster(vectors, labels, ClusteringOptions(precluster=...))`` begins with it and cuts the tree of the centroids,
+    with two approximations: members of one part stay together (parts start at random vectors, so a rare concept may
+    share one), and the tree weighs every part alike, whereas the cut counts its members.  With `parts` at least n every
     vector is its own part and the result is the exact one.
 
     Source: Sculley, "Web-scale k-means clustering", WWW 2010.

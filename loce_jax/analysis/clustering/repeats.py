@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from loce_jax.analysis.clustering.cut import STRICT, Recipe, cluster
+from loce_jax.analysis.clustering.cut import STRICT, ClusteringOptions, cluster
 from loce_jax.analysis.metrics.purity import cluster_purity
-from loce_jax.analysis.sampling import subset
+from loce_jax.analysis.sampling import subsample
 from loce_jax.analysis.vectors import check_cloud
 from loce_jax.checks import InputError
 
 
 @dataclass(frozen=True)
 class Repeats:
-    """What `repeat` found; row i belongs to layer ``layers[i]``, column j to seed j.
+    """What `repeat_clustering` found; row i belongs to layer ``layers[i]``, column j to seed j.
 
     Attributes:
         layers: the names.
@@ -41,15 +41,15 @@ class Repeats:
         return self.purity.std(axis=1, ddof=1), self.clusters.std(axis=1, ddof=1)
 
 
-def repeat(
+def repeat_clustering(
     layers: Mapping[str, Float[np.ndarray, "n _"]],
     labels: Sequence | np.ndarray,
-    recipe: Recipe = STRICT,
+    options: ClusteringOptions = STRICT,
     *,
     seeds: int = 50,
-    per_concept: int = 100,
+    max_per_concept: int = 100,
 ) -> Repeats:
-    """Clusters of each layer on the rows ``subset(labels, per_concept, seed)``, for seeds 0, 1, ...
+    """Clusters of each layer on the rows ``subsample(labels, max_per_concept, seed)``, for seeds 0, 1, ...
 
     Row i of every layer must be the same (image, concept) pair: the layers then differ in nothing but their vectors.
     (The original code draws another subset for each layer.)  As in the paper, group sizes are shares of all n.
@@ -57,12 +57,12 @@ def repeat(
     Args:
         layers: name to vectors.
         labels: the concept of each row.
-        recipe: see `cluster`.
+        options: see `cluster`.
         seeds: how many; the paper has 50.
-        per_concept: at most so many of a concept; the paper has 100.
+        max_per_concept: at most so many of a concept; the paper has 100.
 
     >>> vectors = np.array([[0.0], [1.0], [2.0], [9.0], [8.0], [7.0]])
-    >>> found = repeat({"layer4": vectors}, list("aaabbb"), seeds=3, per_concept=2)
+    >>> found = repeat_clustering({"layer4": vectors}, list("aaabbb"), seeds=3, max_per_concept=2)
     >>> found.purity.tolist(), found.clusters.tolist()
     ([[1.0, 1.0, 1.0]], [[2, 2, 2]])
     """
@@ -73,8 +73,8 @@ def repeat(
     labels = np.asarray(labels)
     purity, clusters = np.zeros((len(layers), seeds)), np.zeros((len(layers), seeds), int)
     for j in range(seeds):
-        rows = subset(labels, per_concept, j)
+        rows = subsample(labels, max_per_concept, j)
         for i, vectors in enumerate(layers.values()):
-            found = cluster(vectors[rows], labels[rows], recipe, n_total=len(labels), seed=j)
+            found = cluster(vectors[rows], labels[rows], options, n_total=len(labels), seed=j)
             purity[i, j], clusters[i, j] = cluster_purity(found.labels, labels[rows]), len(found.nodes)
     return Repeats(tuple(layers), purity, clusters)

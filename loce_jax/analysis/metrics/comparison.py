@@ -22,7 +22,7 @@ _ROUNDING = 1e-13  # of sums of squares of clouds of norm 1, from which an estim
 
 @dataclass(frozen=True)
 class Alignment:
-    """What `align` found.
+    """What `align_rows` found.
 
     Attributes:
         first, second: rows of the keys that both have, in the first one's order: ``first[i]`` and ``second[i]`` match.
@@ -35,10 +35,10 @@ class Alignment:
     only_second: tuple
 
 
-def align(first: Sequence[Hashable], second: Sequence[Hashable]) -> Alignment:
+def align_rows(first: Sequence[Hashable], second: Sequence[Hashable]) -> Alignment:
     """Match rows by their keys, such as (image, concept); a key may stand only once on each side.
 
-    >>> match = align([("a.jpg", "cat"), ("a.jpg", "dog")], [("b.jpg", "cat"), ("a.jpg", "dog")])
+    >>> match = align_rows([("a.jpg", "cat"), ("a.jpg", "dog")], [("b.jpg", "cat"), ("a.jpg", "dog")])
     >>> match.first.tolist(), match.second.tolist(), match.only_first, match.only_second
     ([1], [1], (('a.jpg', 'cat'),), (('b.jpg', 'cat'),))
     """
@@ -89,7 +89,7 @@ def rank_agreement(first: Float[np.ndarray, " n"], second: Float[np.ndarray, " m
     """
     from scipy.stats import kendalltau, rankdata  # noqa: PLC0415 - a third of a second
 
-    check_shape("second", second, first.shape, meaning="as long as `first`", fix="Match the rows with `align`.")
+    check_shape("second", second, first.shape, meaning="as long as `first`", fix="Match the rows with `align_rows`.")
     there = np.isfinite(first) & np.isfinite(second)
     first, second = first[there], second[there]
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
@@ -231,7 +231,7 @@ def _check_same_rows(first, second):
         second,
         (len(first), second.shape[1]),
         meaning="a row for each of `first`",
-        fix="Match the rows with `align`.",
+        fix="Match the rows with `align_rows`.",
     )
     check_vectors(first, name="first")
     check_vectors(second, name="second")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from loce_jax.analysis.metrics.separation import check_contacts
-from loce_jax.analysis.neighbors.interclass import Contacts, find_contacts
+from loce_jax.analysis.metrics.separation import check_interclass
+from loce_jax.analysis.neighbors.interclass import InterclassDistances, interclass_distances
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def overlap_ratio(
     vectors: Float[np.ndarray, "n c"],
     labels: Sequence | np.ndarray,
     *,
-    contacts: Contacts | None = None,
+    interclass: InterclassDistances | None = None,
     paper: bool = False,
 ) -> Overlap:
     """Share of a concept's vectors that have one of another concept strictly nearer than any other of their own.
@@ -46,7 +46,7 @@ def overlap_ratio(
     Args:
         vectors: finite.
         labels: one per vector.
-        contacts: `find_contacts` of the same vectors and labels, if at hand.
+        interclass: `interclass_distances` of the same vectors and labels, if at hand.
         paper: a concept of one vector has no nearest other vector, so its row is NaN; True keeps the released code's 1.
 
     Source: the released code of Mikriukov et al., "Local Concept Embeddings", IJCV 2025, overlap ratio.
@@ -55,8 +55,8 @@ def overlap_ratio(
     >>> overlap_ratio(vectors, ["cat", "cat", "dog", "dog", "dog"]).matrix.tolist()
     [[0.0, 0.5], [0.0, 0.0]]
     """
-    contacts = check_contacts(contacts, vectors, labels) if contacts else find_contacts(vectors, labels)
-    matrix = contacts.nearer / contacts.counts[:, None]
+    interclass = check_interclass(interclass, vectors, labels) if interclass else interclass_distances(vectors, labels)
+    matrix = interclass.nearer / interclass.counts[:, None]
     if not paper:
-        matrix[(contacts.counts == 1)[:, None] & ~np.eye(len(matrix), dtype=bool)] = np.nan
-    return Overlap(contacts.concepts, matrix)
+        matrix[(interclass.counts == 1)[:, None] & ~np.eye(len(matrix), dtype=bool)] = np.nan
+    return Overlap(interclass.concepts, matrix)

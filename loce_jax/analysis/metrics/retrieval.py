@@ -16,7 +16,7 @@ from loce_jax.checks import InputError, check_known, check_shape
 
 @dataclass(frozen=True)
 class Ranking:
-    """What `rank` found: everything but the query, nearest first, farthest last.
+    """What `rank_by_distance` found: everything but the query, nearest first, farthest last.
 
     Attributes:
         indices: rows of the vectors; ``indices[:5]`` are the nearest five, ``indices[:-6:-1]`` the farthest.
@@ -27,12 +27,12 @@ class Ranking:
     distances: Float[np.ndarray, " m"]
 
 
-def rank(
+def rank_by_distance(
     vectors: Float[np.ndarray, "n c"],
     query: int,
     *,
     metric: str = "cosine",
-    images: Sequence | np.ndarray | None = None,
+    groups: Sequence | np.ndarray | None = None,
 ) -> Ranking:
     """All other vectors by their distance from one of them, as defined by `nearest_neighbors`.
 
@@ -42,9 +42,9 @@ def rank(
         vectors: finite.
         query: a row of the vectors.
         metric: "cosine" or "euclidean".
-        images: one value a vector; vectors of the query's image are left out.
+        groups: one value a vector; vectors of the query's image are left out.
 
-    >>> result = rank(np.array([[1.0, 0.0], [-1.0, 0.0], [1.0, 1.0], [3.0, 0.0]]), 0)
+    >>> result = rank_by_distance(np.array([[1.0, 0.0], [-1.0, 0.0], [1.0, 1.0], [3.0, 0.0]]), 0)
     >>> result.indices.tolist(), result.distances.round(3).tolist()
     ([3, 2, 1], [0.0, 0.293, 2.0])
     """
@@ -53,10 +53,10 @@ def rank(
     if not 0 <= query < len(vectors):
         raise InputError(f"`query` must be a row of the {len(vectors)} vectors, counted from 0, but got {query}.")
     others = np.arange(len(vectors)) != query
-    if images is not None:
-        images = np.asarray(images)
-        check_shape("images", images, (len(vectors),), meaning="one per vector", fix="")
-        others &= images != images[query]
+    if groups is not None:
+        groups = np.asarray(groups)
+        check_shape("groups", groups, (len(vectors),), meaning="one per vector", fix="")
+        others &= groups != groups[query]
     others = np.flatnonzero(others)
     points = prepare_points(vectors, metric)
     distances = measure_distances(points[[query]], points[others], metric)[0]
@@ -106,7 +106,7 @@ def precision_at(
     ks: Sequence[int] = (1, 5, 10, 20, 30, 40),
     *,
     metric: str = "cosine",
-    images: Sequence | np.ndarray | None = None,
+    groups: Sequence | np.ndarray | None = None,
 ) -> Retrieval:
     """Every vector asks for its concept: how many of its nearest neighbors carry its label, and how early?
 
@@ -124,7 +124,7 @@ def precision_at(
         labels: one per vector.
         ks: cut-offs, at least 1 each.
         metric: "cosine" (the paper's) or "euclidean".
-        images: one value a vector; vectors of the query's own image are not among the ``m`` others.
+        groups: one value a vector; vectors of the query's own image are not among the ``m`` others.
 
     Sources: P@k: Mikriukov et al., "Local Concept Embeddings", IJCV 2025, retrieval ("mAP@k"); AP: Manning, Raghavan
     and Schuetze, "Introduction to Information Retrieval", 2008, section 8.4, cut off at k.
@@ -138,11 +138,11 @@ def precision_at(
     ks = tuple(int(k) for k in ks)
     if not ks or min(ks) < 1:
         raise InputError(f"`ks` must be cut-offs of at least 1, the ranks to look at, but got {ks}. Try (1, 5, 10).")
-    images = np.arange(len(labels)) if images is None else np.asarray(images)
-    check_shape("images", images, (len(labels),), meaning="one per vector", fix="")
+    groups = np.arange(len(labels)) if groups is None else np.asarray(groups)
+    check_shape("groups", groups, (len(labels),), meaning="one per vector", fix="")
     concepts, codes = np.unique(labels, return_inverse=True)
-    found = nearest_neighbors(vectors, max(ks), metric=metric, groups=images)
-    others, possible = _count_others(codes, images)
+    found = nearest_neighbors(vectors, max(ks), metric=metric, groups=groups)
+    others, possible = _count_others(codes, groups)
     relevant = (codes[found.indices] == codes[:, None]) & (found.indices >= 0)
     hits = relevant.cumsum(axis=1)
     precisions = (hits / np.arange(1, max(ks) + 1) * relevant).cumsum(axis=1)
@@ -153,11 +153,11 @@ def precision_at(
     return Retrieval(tuple(concepts.tolist()), ks, _score(precision, codes), _score(average, codes))
 
 
-def _count_others(codes, images):
-    """How many vectors of other images each vector can retrieve, and how many of them carry its label."""
-    _, images, sizes = np.unique(images, return_inverse=True, return_counts=True)
-    _, pairs, together = np.unique(np.stack([codes, images]), axis=1, return_inverse=True, return_counts=True)
-    return len(codes) - sizes[images], np.bincount(codes)[codes] - together[pairs]
+def _count_others(codes, groups):
+    """How many vectors of other groups each vector can retrieve, and how many of them carry its label."""
+    _, groups, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    _, pairs, together = np.unique(np.stack([codes, groups]), axis=1, return_inverse=True, return_counts=True)
+    return len(codes) - sizes[groups], np.bincount(codes)[codes] - together[pairs]
 
 
 def _score(per_query, codes):

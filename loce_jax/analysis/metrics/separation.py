@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.distance import cdist, pdist
 
-from loce_jax.analysis.neighbors.interclass import Contacts, find_contacts
+from loce_jax.analysis.neighbors.interclass import InterclassDistances, interclass_distances
 from loce_jax.analysis.vectors import check_cloud
 from loce_jax.checks import InputError
 
@@ -34,7 +34,7 @@ def pairwise_separation(
     vectors: Float[np.ndarray, "n c"],
     labels: Sequence | np.ndarray,
     *,
-    contacts: Contacts | None = None,
+    interclass: InterclassDistances | None = None,
     percentile: float | int | None = None,
 ) -> Separation:
     """Gap between every two concepts, relative to the size of the two together.
@@ -51,7 +51,7 @@ def pairwise_separation(
     Args:
         vectors: finite.
         labels: one per vector.
-        contacts: `find_contacts` of the same vectors and labels, if at hand; not for the robust variant.
+        interclass: `interclass_distances` of the same vectors and labels, if at hand; not for the robust variant.
         percentile: None for the paper's formula.  A number p, 0 to 50, takes the p-th percentile of the distances
             between the two concepts over the (100 - p)-th of those between any two different vectors of both, so
             that up to about p percent of the distances may be outliers; 0 is the paper's, and only there the value is
@@ -70,11 +70,11 @@ def pairwise_separation(
     """
     if percentile is not None:
         return _robust_separation(vectors, labels, percentile)
-    contacts = check_contacts(contacts, vectors, labels) if contacts else find_contacts(vectors, labels)
-    reach = np.diag(contacts.farthest)
-    matrix = contacts.nearest / (np.maximum(contacts.farthest, np.maximum(reach, reach[:, None])) + 1e-6)
+    interclass = check_interclass(interclass, vectors, labels) if interclass else interclass_distances(vectors, labels)
+    reach = np.diag(interclass.farthest)
+    matrix = interclass.nearest / (np.maximum(interclass.farthest, np.maximum(reach, reach[:, None])) + 1e-6)
     np.fill_diagonal(matrix, 0)
-    return Separation(contacts.concepts, matrix)
+    return Separation(interclass.concepts, matrix)
 
 
 def _check_percentile(percentile):
@@ -121,7 +121,7 @@ def category_separation(
     vectors: Float[np.ndarray, "n c"],
     labels: Sequence | np.ndarray,
     *,
-    contacts: Contacts | None = None,
+    interclass: InterclassDistances | None = None,
     percentile: float | None = None,
 ) -> CategorySeparation:
     """Gap between each concept and all others, relative to the concept's own spread.
@@ -137,7 +137,7 @@ def category_separation(
     Args:
         vectors: finite.
         labels: one per vector.
-        contacts: `find_contacts` of the same vectors and labels, if at hand; not for the robust variant.
+        interclass: `interclass_distances` of the same vectors and labels, if at hand; not for the robust variant.
         percentile: None for the paper's formula.  A number p, 0 to 50, takes the p-th percentile of the distances
             between the concept and all others in place of the least, so that no single pair decides; 0 is the paper's.
             It measures every distance: 8 bytes for each pair of a concept's vectors with others.
@@ -155,8 +155,10 @@ def category_separation(
     if len(concepts) < 2:
         inter = np.full(len(concepts), np.nan)
     elif percentile is None:
-        contacts = check_contacts(contacts, vectors, labels) if contacts else find_contacts(vectors, labels)
-        inter = np.where(np.eye(len(concepts), dtype=bool), np.inf, contacts.nearest).min(axis=1)
+        interclass = (
+            check_interclass(interclass, vectors, labels) if interclass else interclass_distances(vectors, labels)
+        )
+        inter = np.where(np.eye(len(concepts), dtype=bool), np.inf, interclass.nearest).min(axis=1)
     else:
         _check_percentile(percentile)
         points = vectors.astype(np.float64)
@@ -172,13 +174,15 @@ def _mean_distance(cloud):
     return total / (n * (n - 1)) if n > 1 else np.nan
 
 
-def check_contacts(contacts: Contacts, vectors: Float[np.ndarray, "n c"], labels: Sequence | np.ndarray) -> Contacts:
-    """The contacts, or `InputError` if they are of other labels."""
+def check_interclass(
+    interclass: InterclassDistances, vectors: Float[np.ndarray, "n c"], labels: Sequence | np.ndarray
+) -> InterclassDistances:
+    """Return `interclass`, or raise `InputError` if it is of other labels."""
     concepts, counts = np.unique(check_cloud(vectors, labels), return_counts=True)
-    if contacts.concepts != tuple(concepts.tolist()) or contacts.counts.tolist() != counts.tolist():
+    if interclass.concepts != tuple(concepts.tolist()) or interclass.counts.tolist() != counts.tolist():
         raise InputError(
-            f"`contacts` must be of these vectors and labels, with concepts {concepts.tolist()} of {counts.tolist()} "
-            f"vectors, but got {list(contacts.concepts)} of {contacts.counts.tolist()}. Leave it out, or find it anew: "
-            "`find_contacts(vectors, labels)`."
+            f"`interclass` must be of these vectors and labels, with concepts {concepts.tolist()} of {counts.tolist()} "
+            f"vectors, but got {list(interclass.concepts)} of {interclass.counts.tolist()}. Leave it out, or "
+            "compute it again: `interclass_distances(vectors, labels)`."
         )
-    return contacts
+    return interclass

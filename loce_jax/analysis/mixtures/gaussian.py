@@ -57,48 +57,55 @@ class Mixture:
 
 
 def fit_mixture(
-    points: Float[np.ndarray, "n c"], most: int = 5, *, seed: int = 0, drop: float = 0.1, paper: bool = False
+    points: Float[np.ndarray, "n c"],
+    max_components: int = 5,
+    *,
+    seed: int = 0,
+    outlier_weight: float = 0.1,
+    paper: bool = False,
 ) -> Mixture:
-    """Gaussian mixture with full covariances and 1 to `most` components, the number of lowest BIC, the first on ties.
+    """Gaussian mixture with full covariances, of 1 to `max_components` components: the lowest BIC, the first on ties.
 
         BIC = -2 log L + (k - 1 + k c + k c (c + 1) / 2) log n
 
     A component that has collapsed onto a few points, or onto a line, has a density without bound, and so a BIC that
-    means nothing.  One that holds fewer than `fewest_points`, or is somewhere no thicker than the variance of 1e-6 that
+    means nothing.  One that holds fewer than `min_points`, or is somewhere no thicker than the variance of 1e-6 that
     the fit adds to stay defined, is therefore taken out, and the others are fitted on; nor are more components tried
     than the distinct points allow.  One always stands: a single point is one component of variance 1e-6.  No points
     give no components.  Points far smaller than 1e-3 should be scaled up first.
 
-    For a mixture without labels the paper takes ``most = 2 * number of concepts``; use ``drop=0.0`` then, because among
-    that many components a weight of 0.1 is no sign of an outlier.
+    For a mixture without labels the paper takes ``max_components = 2 * number of concepts``; use
+    ``outlier_weight=0.0`` then, because among that many components a weight of 0.1 is no sign of an outlier.
 
     Args:
         points: finite; the paper's are the two coordinates of `embed_2d`.
-        most: at least 1.
+        max_components: at least 1.
         seed: of the start by k-means.
-        drop: components of this weight or less are outliers.
+        outlier_weight: components of this weight or less are outliers.
         paper: as the released code does, leave collapsed components in, and try one for every ``c + 1`` distinct
             points; leave the weights of the kept components as they were, instead of scaling them to sum 1: a concept
             that lost components then looks less likely everywhere in `decision_map`.
 
     Sources: Mikriukov et al., "Local Concept Embeddings", IJCV 2025; Schwarz, Annals of Statistics 6, 1978.
 
-    >>> found = fit_mixture(np.array([[0.0], [1.0], [2.0], [3.0], [90.0], [91.0], [92.0], [93.0]]), most=2)
+    >>> found = fit_mixture(np.array([[0.0], [1.0], [2.0], [3.0], [90.0], [91.0], [92.0], [93.0]]), max_components=2)
     >>> sorted(found.full.means.ravel().round(3).tolist()), found.populations.tolist()
     ([1.5, 91.5], [0.5, 0.5])
     """
     check_vectors(points, name="points")
-    if most < 1:
-        raise InputError(f"`most` must be at least 1 (components), but got {most}. Leave it at 5, or say 1.")
+    if max_components < 1:
+        raise InputError(
+            f"`max_components` must be at least 1 (components), but got {max_components}. Leave it at 5, or say 1."
+        )
     n, c = points.shape
     if not n:
         none = Gaussians(np.zeros(0), np.zeros((0, c)), np.zeros((0, c, c)))
         return Mixture(none, none, np.zeros(0, int), np.zeros(0), np.zeros(0, int), np.zeros(0))
     points = points.astype(np.float64)
-    least = c + 1 if paper else fewest_points(c)
-    most = max(1, min(most, len(np.unique(points, axis=0)) // least))
-    full, bic = _lowest_bic(points, most, seed, 0 if paper else least)
-    components = np.flatnonzero(full.weights > drop)
+    least = c + 1 if paper else min_points(c)
+    max_components = max(1, min(max_components, len(np.unique(points, axis=0)) // least))
+    full, bic = _lowest_bic(points, max_components, seed, 0 if paper else least)
+    components = np.flatnonzero(full.weights > outlier_weight)
     weights = full.weights[components] / (1 if paper else full.weights[components].sum())
     kept = Gaussians(weights, full.means[components], full.covariances[components])
     likeliest = likeliest_component(full, points)
@@ -106,10 +113,10 @@ def fit_mixture(
     return Mixture(full, kept, components, bic, np.where(np.isin(likeliest, components), likeliest, -1), populations)
 
 
-def fewest_points(coordinates: int) -> int:
+def min_points(coordinates: int) -> int:
     """How many points say anything of a Gaussian: twice as many as a full covariance takes.
 
-    >>> fewest_points(2)
+    >>> min_points(2)
     6
     """
     return 2 * (coordinates + 1)
@@ -118,7 +125,7 @@ def fewest_points(coordinates: int) -> int:
 def fit_mixtures(
     points: Float[np.ndarray, "n c"],
     labels: Sequence | np.ndarray,
-    most: int = 5,
+    max_components: int = 5,
     *,
     seed: int = 0,
     paper: bool = False,
@@ -131,14 +138,15 @@ def fit_mixtures(
     labels = check_cloud(points, labels)
     concepts = np.unique(labels)
     return {
-        concept: fit_mixture(points[labels == concept], most, seed=seed, paper=paper) for concept in concepts.tolist()
+        concept: fit_mixture(points[labels == concept], max_components, seed=seed, paper=paper)
+        for concept in concepts.tolist()
     }
 
 
-def _lowest_bic(points, most, seed, least):
+def _lowest_bic(points, max_components, seed, least):
     sample = points if len(points) > 1 else np.repeat(points, 2, axis=0)  # it wants two; the Gaussian is the same
     with threadpool_limits(1):  # with so few points, threads wait for each other most of the time
-        models = [_fit(sample, count, seed, least) for count in range(1, most + 1)]
+        models = [_fit(sample, count, seed, least) for count in range(1, max_components + 1)]
     bic = np.array([model.bic(points) for model in models])
     return _gaussians(models[bic.argmin()]), bic
 

@@ -17,8 +17,8 @@ _ROWS = 256  # rows measured at a time
 
 
 @dataclass(frozen=True)
-class Contacts:
-    """What `find_contacts` found; Euclidean distances between raw vectors.
+class InterclassDistances:
+    """What `interclass_distances` found; Euclidean distances between raw vectors.
 
     Attributes:
         concepts: the distinct labels, ascending; they name the rows and the columns.
@@ -36,14 +36,14 @@ class Contacts:
     nearer: Int[np.ndarray, "k k"]
 
 
-def find_contacts(vectors: Float[np.ndarray, "n c"], labels: Sequence | np.ndarray) -> Contacts:
+def interclass_distances(vectors: Float[np.ndarray, "n c"], labels: Sequence | np.ndarray) -> InterclassDistances:
     """All that separation and overlap ask of the distances between concepts, in one pass over all pairs of vectors.
 
     The distances are float64 and those of the plain definition.  From some thousand vectors on, float32 bounds on all
     of them (`loce_jax.analysis.neighbors.blocked`) leave few to be measured in float64.  Time grows with n squared,
     memory with n times k.  Many vectors whose nearest ones are equally far, such as copies of each other, cost more.
 
-    >>> found = find_contacts(np.array([[0.0], [1.0], [3.0], [5.0]]), ["cat", "cat", "dog", "dog"])
+    >>> found = interclass_distances(np.array([[0.0], [1.0], [3.0], [5.0]]), ["cat", "cat", "dog", "dog"])
     >>> found.nearest.tolist(), found.farthest.tolist()
     ([[1.0, 2.0], [2.0, 2.0]], [[1.0, 5.0], [5.0, 2.0]])
     """
@@ -52,7 +52,7 @@ def find_contacts(vectors: Float[np.ndarray, "n c"], labels: Sequence | np.ndarr
     counts = np.bincount(codes, minlength=len(concepts))
     points = vectors.astype(np.float64)
     found = (_of_few if len(points) <= _FEW else _of_many)(points, codes, counts)
-    return Contacts(tuple(concepts.tolist()), counts, *found)
+    return InterclassDistances(tuple(concepts.tolist()), counts, *found)
 
 
 def _of_few(points, codes, counts):

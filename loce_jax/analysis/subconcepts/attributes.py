@@ -1,4 +1,4 @@
-"""Facts about the rows of a run that may tell its sub-concepts apart: what else is in the photograph, and where.
+"""Attributes of embeddings that may distinguish sub-concepts: what else is in the image, and where the object is.
 
 Letters: n rows, one per (image, concept) pair; h x w pixels.
 """
@@ -14,17 +14,21 @@ from loce_jax.checks import InputError, check_shape
 _BRIGHTNESS = np.array([0.299, 0.587, 0.114])  # of red, green and blue
 
 
-def co_occurring(images: Sequence | np.ndarray, concepts: Sequence | np.ndarray) -> dict[Any, Bool[np.ndarray, " n"]]:
-    """For every concept, ascending: does another row of the same image carry it?
+def co_occurring(groups: Sequence | np.ndarray, concepts: Sequence | np.ndarray) -> dict[Any, Bool[np.ndarray, " n"]]:
+    """For every concept, ascending, whether another row of the same image has it.
 
-    Only what is in the given rows is known: give all rows of the run, then select.
+    Only concepts among the given rows are known: pass all rows of the run, then select.
+
+    Args:
+        groups: the image of each row.
+        concepts: the concept of each row.
 
     >>> {name: column.tolist() for name, column in co_occurring(["a", "a", "b"], ["cat", "dog", "dog"]).items()}
     {'cat': [False, True, False], 'dog': [True, False, False]}
     """
-    images, concepts = np.asarray(images), np.asarray(concepts)
-    check_shape("concepts", concepts, images.shape, meaning="one per image entry", fix="")
-    _, image = np.unique(images, return_inverse=True)
+    groups, concepts = np.asarray(groups), np.asarray(concepts)
+    check_shape("concepts", concepts, groups.shape, meaning="one per entry of `groups`", fix="")
+    _, image = np.unique(groups, return_inverse=True)
     names, concept = np.unique(concepts, return_inverse=True)
     counts = np.zeros((len(set(image.tolist())), len(names)), int)
     np.add.at(counts, (image, concept), 1)
@@ -32,8 +36,8 @@ def co_occurring(images: Sequence | np.ndarray, concepts: Sequence | np.ndarray)
     return {name: others[:, column] > 0 for column, name in enumerate(names.tolist())}
 
 
-def mask_facts(mask: Bool[np.ndarray, "h w"], photo: Num[np.ndarray, "_ _ _"]) -> dict[str, float]:
-    """Size, place and brightness of a mask's object, all from 0 to 1.
+def mask_attributes(mask: Bool[np.ndarray, "h w"], photo: Num[np.ndarray, "_ _ _"]) -> dict[str, float]:
+    """Size, position and brightness of a mask's object, all from 0 to 1.
 
     ``area``: share of the photograph.  ``x``, ``y``: center of mass, from the left and from the top, pixel centers at
     ``(column + 0.5) / w``.  ``width``, ``height``: of the bounding box, as a share of the photograph's.
@@ -44,8 +48,8 @@ def mask_facts(mask: Bool[np.ndarray, "h w"], photo: Num[np.ndarray, "_ _ _"]) -
         mask: True inside the object.
         photo: integers from 0 to 255, or floats from 0 to 1, at the mask's size.
 
-    >>> facts = mask_facts(np.array([[True, True, False, False]]), np.full((1, 4, 3), 255, np.uint8))
-    >>> {name: round(value, 3) for name, value in facts.items()}
+    >>> found = mask_attributes(np.array([[True, True, False, False]]), np.full((1, 4, 3), 255, np.uint8))
+    >>> {name: round(value, 3) for name, value in found.items()}
     {'area': 0.5, 'x': 0.25, 'y': 0.5, 'width': 0.5, 'height': 1.0, 'brightness': 1.0}
     """
     check_shape(
@@ -56,7 +60,7 @@ def mask_facts(mask: Bool[np.ndarray, "h w"], photo: Num[np.ndarray, "_ _ _"]) -
         fix="Resize the mask or the photo.",
     )
     if not np.isfinite(photo).all():
-        raise InputError("`photo` must be finite, but holds NaN or infinity. Read it again.")
+        raise InputError("`photo` must be finite, but holds NaN or infinity. Read the file again.")
     rows, columns = np.nonzero(mask)
     names = ("area", "x", "y", "width", "height", "brightness")
     if not len(rows):

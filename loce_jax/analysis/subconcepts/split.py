@@ -1,6 +1,7 @@
-"""Does one concept fall apart into sub-concepts, and into how many?  A cut through its tree, tested against one cloud.
+"""Whether one concept divides into sub-concepts, and into how many: a cut of its tree, tested against one Gaussian.
 
-What the parts have in common is said by `distinguish`.  Letters: n embeddings of one concept, c channels.
+What distinguishes the sub-concepts is found by `describe_subconcepts`.
+Letters: n embeddings of one concept, c channels, t numbers of sub-concepts tried.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from jaxtyping import Float, Int
 from loce_jax.analysis.vectors import check_vectors
 from loce_jax.checks import InputError
 
-_NULLS = 39  # clouds drawn: at most one of them may beat the data for a chance of 2 / 40
+_NULL_SAMPLES = 39  # at most one of them may score as well as the data: a chance of 2 / 40
 _LEVEL = 0.05
 
 
@@ -20,87 +21,99 @@ class Split:
     """What `split_concept` found.
 
     Attributes:
-        groups: group of each embedding, 0 the largest; of groups of one size the one that comes first.
-        silhouettes: mean silhouette of the cut into 2, 3, ... groups, -1 to 1, higher is better; empty where the
+        subconcepts: sub-concept of each embedding, 0 the largest; of equally large ones the one that comes first.
+        silhouettes: mean silhouette of the cut into 2, 3, ... sub-concepts, -1 to 1, higher is better; empty where the
             number was given or there is nothing to cut.
-        p_value: chance that one Gaussian cloud of the same spread would be cut as well, from 0.025 to 1; NaN where
-            nothing was tested.
+        p_value: probability that a Gaussian sample of the same covariance has a silhouette as high, from 0.025 to 1;
+            NaN where nothing was tested.
     """
 
-    groups: Int[np.ndarray, " n"]
+    subconcepts: Int[np.ndarray, " n"]
     silhouettes: Float[np.ndarray, " t"]
     p_value: float
 
 
 def split_concept(
     vectors: Float[np.ndarray, "n c"],
-    groups: int | None = None,
+    n_subconcepts: int | None = None,
     *,
     height: float | None = None,
-    most: int = 8,
+    max_subconcepts: int = 8,
     seed: int = 0,
 ) -> Split:
-    """Cut the Ward tree of one concept's embeddings (Euclidean) into sub-concepts.
+    """Cut the Ward tree of one concept's embeddings (Euclidean distances) into sub-concepts.
 
-    With neither `groups` nor `height` the data decide.  The cuts into 2 to `most` groups are scored by their mean
-    silhouette; the best score is compared with the best scores of 39 clouds drawn from one Gaussian with the same
-    mean and covariance.  If at most one of the 39 scores as well (``p <= 0.05``), the best cut is taken, else there is
-    one group.  A silhouette alone cannot answer "one": it needs two groups to be computed, and always finds some.
-    With fewer embeddings than channels the spread is overestimated, and weak parts stay together: give more embeddings,
-    or fewer coordinates.  Time and memory grow with ``n ** 2``.
+    With neither `n_subconcepts` nor `height` the data decide.  The cuts into 2 to `max_subconcepts` clusters are
+    scored by their mean silhouette; the best score is compared with the best scores of 39 samples drawn from one
+    Gaussian with the same mean and covariance.  If at most one of the 39 scores as well (``p <= 0.05``), the best cut
+    is taken, else there is one sub-concept.  A silhouette alone cannot find "one": it is defined for two clusters or
+    more, and some cut always has the highest.  With fewer embeddings than channels the covariance is overestimated, so
+    that weak sub-concepts stay together: use more embeddings, or fewer coordinates.  Time and memory grow with
+    ``n ** 2``.
 
-    The other way is a mixture: ``fit_mixture(embed_2d(vectors).points).assignments`` are groups too.
+    A mixture is the other method: ``fit_mixture(embed_2d(vectors).points).assignments`` are sub-concepts too.
 
     Args:
         vectors: of one concept, finite.
-        groups: how many; no more than there are distinct vectors.
+        n_subconcepts: their number; fewer where there are fewer distinct vectors.
         height: cut at this height of the tree instead (the Ward distance, in the unit of the vectors).
-        most: groups to try, at least 2; no more than every second distinct vector allows are tried.
-        seed: of the clouds drawn.
+        max_subconcepts: the highest number to try, at least 2; at most half the number of distinct vectors is tried.
+        seed: random seed of the Gaussian samples.
+
+    Raises:
+        InputError: vectors that are not finite, both `n_subconcepts` and `height`, or numbers out of range.
 
     Sources: Ward, JASA 58, 1963; Rousseeuw, "Silhouettes", J. Comput. Appl. Math. 20, 1987; the Gaussian to compare
     with: Liu, Hayes, Nobel & Marron, "Statistical Significance of Clustering", JASA 103, 2008.
 
     >>> rng = np.random.default_rng(0)
     >>> near, far = rng.normal(size=(20, 3)), rng.normal(size=(20, 3)) + 9
-    >>> split_concept(near).groups.max() + 1, split_concept(np.vstack([near, far])).groups.max() + 1
+    >>> split_concept(near).subconcepts.max() + 1, split_concept(np.vstack([near, far])).subconcepts.max() + 1
     (np.int64(1), np.int64(2))
     """
     check_vectors(vectors)
-    _check_wishes(groups, height, most)
+    _check_arguments(n_subconcepts, height, max_subconcepts)
     points = vectors.astype(np.float64)
     distinct = len(np.unique(points, axis=0))
     untested = np.zeros(0), float("nan")
     if distinct < 2:
         return Split(np.zeros(len(points), int), *untested)
-    from scipy.cluster.hierarchy import fcluster, linkage  # noqa: PLC0415
+    from scipy.cluster.hierarchy import fcluster, linkage  # noqa: PLC0415 - slow to import
 
-    if groups is not None:
-        return Split(_by_size(_cuts(points, [min(groups, distinct)])[0]), *untested)
+    if n_subconcepts is not None:
+        return Split(_largest_first(_cuts(points, [min(n_subconcepts, distinct)])[0]), *untested)
     if height is not None:
-        return Split(_by_size(fcluster(linkage(points, "ward"), height, "distance")), *untested)
-    most = min(most, distinct // 2)
-    if most < 2:
+        return Split(_largest_first(fcluster(linkage(points, "ward"), height, "distance")), *untested)
+    largest = min(max_subconcepts, distinct // 2)
+    if largest < 2:
         return Split(np.zeros(len(points), int), *untested)
-    cuts = _cuts(points, range(2, most + 1))
+    cuts = _cuts(points, range(2, largest + 1))
     silhouettes = _silhouettes(points, cuts)
-    p_value = _chance_of(silhouettes.max(), points, most, seed)
+    p_value = _p_value(silhouettes.max(), points, largest, seed)
     found = cuts[silhouettes.argmax()] if p_value <= _LEVEL else np.zeros(len(points), int)
-    return Split(_by_size(found), silhouettes, p_value)
+    return Split(_largest_first(found), silhouettes, p_value)
 
 
-def _check_wishes(groups, height, most):
-    if groups is not None and height is not None:
-        raise InputError(f"`groups` or `height` says where to cut, not both, but got {groups} and {height}. Drop one.")
-    if groups is not None and groups < 1:
-        raise InputError(f"`groups` must be at least 1, but got {groups}. Leave it out to let the data decide.")
+def _check_arguments(n_subconcepts, height, max_subconcepts):
+    if n_subconcepts is not None and height is not None:
+        raise InputError(
+            f"`n_subconcepts` or `height` says where to cut, not both, but got {n_subconcepts} and {height}. Drop one."
+        )
+    if n_subconcepts is not None and n_subconcepts < 1:
+        raise InputError(
+            f"`n_subconcepts` must be at least 1, but got {n_subconcepts}. Leave it out to let the data decide."
+        )
     if height is not None and not height >= 0:
         raise InputError(f"`height` must be 0 or more (a distance), but got {height}. Leave it out.")
-    if most < 2:
-        raise InputError(f"`most` must be at least 2 (groups to try), but got {most}. Say `groups=1` for one group.")
+    if max_subconcepts < 2:
+        raise InputError(
+            f"`max_subconcepts` must be at least 2 (the highest number to try), but got {max_subconcepts}. "
+            "Use `n_subconcepts=1` for one sub-concept."
+        )
 
 
 def _cuts(points, counts):
+    """The Ward tree cut into each of the numbers of clusters, a row each."""
     from scipy.cluster.hierarchy import cut_tree, linkage  # noqa: PLC0415
 
     return cut_tree(linkage(points, "ward"), list(counts)).T
@@ -114,17 +127,17 @@ def _silhouettes(points, cuts):
     return np.array([silhouette_score(distances, cut, metric="precomputed") for cut in cuts])
 
 
-def _chance_of(score, points, most, seed):
-    """Share of Gaussian clouds, and the data themselves, whose best silhouette is at least `score`."""
+def _p_value(score, points, largest, seed):
+    """Share of Gaussian samples, and the data themselves, whose best silhouette is at least `score`."""
     rng = np.random.default_rng(seed)
     sizes = np.linalg.svd(points - points.mean(axis=0), compute_uv=False) / np.sqrt(len(points) - 1)
-    clouds = (rng.normal(size=(len(points), len(sizes))) * sizes for _ in range(_NULLS))
-    best = [_silhouettes(cloud, _cuts(cloud, range(2, most + 1))).max() for cloud in clouds]
-    return float((1 + np.sum(np.array(best) >= score)) / (1 + _NULLS))
+    samples = (rng.normal(size=(len(points), len(sizes))) * sizes for _ in range(_NULL_SAMPLES))
+    best = [_silhouettes(sample, _cuts(sample, range(2, largest + 1))).max() for sample in samples]
+    return float((1 + np.sum(np.array(best) >= score)) / (1 + _NULL_SAMPLES))
 
 
-def _by_size(groups):
-    """Groups renumbered: the largest first, of one size the one that comes first."""
-    _, first, group, sizes = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
+def _largest_first(clusters):
+    """Clusters renumbered: the largest first, of equally large ones the one that comes first."""
+    _, first, cluster, sizes = np.unique(clusters, return_index=True, return_inverse=True, return_counts=True)
     order = np.lexsort((first, -sizes))
-    return np.argsort(order)[group]
+    return np.argsort(order)[cluster]

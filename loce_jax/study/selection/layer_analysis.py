@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from loce_jax.analysis.clustering.cut import RELAXED, STRICT, Clusters, Recipe, cluster
+from loce_jax.analysis.clustering.cut import RELAXED, STRICT, ClusteringOptions, Clusters, cluster
 from loce_jax.analysis.embedding import Embedding2D, embed_2d
 from loce_jax.analysis.mixtures.gaussian import Mixture, fit_mixture, fit_mixtures
-from loce_jax.analysis.sampling import subset
+from loce_jax.analysis.sampling import subsample
 from loce_jax.checks import InputError
 from loce_jax.store import Run, find_derived, keep_derived
 from loce_jax.study.options import Clustering, Look, StudyOptions
@@ -78,15 +78,15 @@ class Subject:
     def blind(self) -> Mixture:
         """On the map the mixture without labels: of at most twice as many components as concepts, and at most 40."""
         most = min(2 * len(self.cloud.concepts), _MOST_COMPONENTS)
-        return fit_mixture(self.map.points, most, seed=self.seed, drop=0.0)
+        return fit_mixture(self.map.points, most, seed=self.seed, outlier_weight=0.0)
 
     @ft.cached_property
     def clusters(self) -> tuple[Int[np.ndarray, " d"], Clusters]:
         """Places in the cloud that were drawn, and their clusters."""
         options, shared = self.options.clusters, self.shared
-        drawn = shared[subset(self.cloud.labels[shared], options.per_concept, self.seed)]
+        drawn = shared[subsample(self.cloud.labels[shared], options.max_per_concept, self.seed)]
         vectors, labels = self.cloud.vectors[drawn], self.cloud.labels[drawn]
-        return drawn, cluster(vectors, labels, recipe_of(options), n_total=len(shared), seed=self.seed)
+        return drawn, cluster(vectors, labels, clustering_options(options), n_total=len(shared), seed=self.seed)
 
 
 def make_subjects(run: Run, look: Look, photos: Photos, options: StudyOptions) -> list[Subject]:
@@ -96,10 +96,10 @@ def make_subjects(run: Run, look: Look, photos: Photos, options: StudyOptions) -
     return [Subject(run, cloud, photos, look, options, common) for cloud in clouds]
 
 
-def recipe_of(options: Clustering) -> Recipe:
+def clustering_options(options: Clustering) -> ClusteringOptions:
     """The preset with all else that was chosen."""
     preset, chosen = _PRESETS[options.preset], (options.method, options.metric, options.cut, options.height)
-    return Recipe(preset.share, preset.purity, *chosen, options.precluster)
+    return ClusteringOptions(preset.share, preset.purity, *chosen, options.precluster)
 
 
 def _map(subject: Subject) -> Embedding2D:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from loce_jax.analysis.subconcepts.attributes import mask_facts
+from loce_jax.analysis.subconcepts.attributes import mask_attributes
 from loce_jax.data.samples import Fault
 from loce_jax.plots.examples import draw_mask, tint
 from loce_jax.report.images import surroundings
@@ -42,9 +42,9 @@ class Photos:
         projections = projections or {}
         return {row: _tile(photo, mask, projections.get(row)) for row, photo, mask in self._read(rows)}
 
-    def facts(self, rows: Iterable[int]) -> dict[int, Mapping[str, float]]:
+    def attributes(self, rows: Iterable[int]) -> dict[int, Mapping[str, float]]:
         """By row what its photo and mask say; rows that cannot be read are left out."""
-        return {row: mask_facts(mask, photo) for row, photo, mask in self._read(rows)}
+        return {row: mask_attributes(mask, photo) for row, photo, mask in self._read(rows)}
 
     def _read(self, rows):
         wanted: dict[str, list[int]] = {}

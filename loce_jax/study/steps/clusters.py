@@ -4,14 +4,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from loce_jax.analysis.clustering.cluster_table import ClusterTable, strongest_channels, tabulate
-from loce_jax.analysis.clustering.cut import group_size
+from loce_jax.analysis.clustering.cut import max_cluster_size
 from loce_jax.analysis.clustering.density import density_clusters
-from loce_jax.analysis.clustering.repeats import repeat
+from loce_jax.analysis.clustering.repeats import repeat_clustering
 from loce_jax.analysis.metrics.purity import cluster_purity
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.trees import draw_tree
 from loce_jax.study.results.step_result import Outcome
-from loce_jax.study.selection.layer_analysis import Subject, recipe_of
+from loce_jax.study.selection.layer_analysis import Subject, clustering_options
 from loce_jax.study.steps.cluster_examples import draw_members
 
 _TRAINED_ON, _NEIGHBORS = 0.8, (3, 5, 7, 9, 11)  # the paper's
@@ -21,22 +21,22 @@ def study_clusters(subject: Subject) -> Outcome:
     """Purity and number of clusters, once and over many draws; the clusters' concepts and means; the tree."""
     cloud, options, shared = subject.cloud, subject.options.clusters, subject.shared
     places, found = subject.clusters
-    labels, recipe = cloud.labels[places], recipe_of(options)
+    labels, clustering = cloud.labels[places], clustering_options(options)
     dense = density_clusters(cloud.vectors[places], options.dense_size)
     kept = dense.labels >= 0
-    repeats = repeat(
+    repeats = repeat_clustering(
         {cloud.name: cloud.vectors[shared]},
         cloud.labels[shared],
-        recipe,
+        clustering,
         seeds=options.repeats,
-        per_concept=options.per_concept,
+        max_per_concept=options.max_per_concept,
     )
     (purity, clusters), (purity_std, clusters_std) = repeats.mean(), repeats.std()
     metrics = {
         "purity": cluster_purity(found.labels, labels),
         "clusters": len(found.nodes),
         "of": len(places),
-        "group_size": group_size(recipe.share, len(shared)),
+        "max_cluster_size": max_cluster_size(clustering.share, len(shared)),
         "repeated": {
             "seeds": options.repeats,
             "drawn_from": len(shared),
@@ -84,9 +84,9 @@ def _predictions(subject):
     known = place < _TRAINED_ON
     if known.all() or known.sum() <= max(_NEIGHBORS):
         return {}
-    recipe = recipe_of(subject.options.clusters)
-    how = recipe.share, recipe.purity, recipe.method, recipe.metric
-    clusterer = AdaptiveClusterer(*how, n_total=len(subject.shared), precluster=recipe.precluster)
+    clustering = clustering_options(subject.options.clusters)
+    how = clustering.share, clustering.purity, clustering.method, clustering.metric
+    clusterer = AdaptiveClusterer(*how, n_total=len(subject.shared), precluster=clustering.precluster)
     models = {"centroids": CentroidClassifier(clusterer, metric="cosine", widths=subject.cloud.widths)}
     models |= {f"{k} neighbors": KNeighborsClassifier(k, metric="cosine") for k in _NEIGHBORS}
     return {

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from loce_jax.analysis.clustering.repeats import repeat
+from loce_jax.analysis.clustering.repeats import repeat_clustering
 from loce_jax.analysis.layer_names import short_names
 from loce_jax.analysis.metrics.comparison import (
-    align,
+    align_rows,
     distance_agreement,
     linear_cka,
     neighbor_agreement,
@@ -16,14 +16,14 @@ from loce_jax.analysis.metrics.comparison import (
 from loce_jax.analysis.metrics.quality import describe_quality
 from loce_jax.analysis.metrics.retrieval import precision_at
 from loce_jax.analysis.metrics.separation import category_separation, pairwise_separation
-from loce_jax.analysis.neighbors.interclass import find_contacts
+from loce_jax.analysis.neighbors.interclass import interclass_distances
 from loce_jax.analysis.tables import Table
 from loce_jax.checks import InputError
 from loce_jax.plots.matrices import draw_matrix, lay_out
 from loce_jax.study.options import Clustering
 from loce_jax.study.results.step_result import Outcome
 from loce_jax.study.selection.embeddings import Cloud
-from loce_jax.study.selection.layer_analysis import recipe_of
+from loce_jax.study.selection.layer_analysis import clustering_options
 
 _K = 10
 _CUT_OFFS = (1, _K)
@@ -58,7 +58,9 @@ def study_compare(views: Mapping[str, Cloud], options: Clustering, *, repeats: i
     by_concept = {name: found for name, (_, found) in side_by_side.items()}
     first = next(iter(clouds.values()))
     vectors = {name: cloud.vectors for name, cloud in clouds.items()}
-    repeated = repeat(vectors, first.labels, recipe_of(options), seeds=repeats, per_concept=options.per_concept)
+    repeated = repeat_clustering(
+        vectors, first.labels, clustering_options(options), seeds=repeats, max_per_concept=options.max_per_concept
+    )
     for row, purity, clusters, spread in zip(numbers.values(), *repeated.mean(), repeated.std()[0], strict=True):
         row |= {"purity": float(purity), "purity std": float(spread), "clusters": float(clusters)}
     columns = tuple(next(iter(numbers.values())))
@@ -95,15 +97,15 @@ def _on_common_pairs(views):
             f"{', '.join(views)}. Fit them on the same images."
         )
     first = [key for key in next(iter(keys.values())) if key in everywhere]
-    clouds = {name: cloud.take(align(first, keys[name]).second) for name, cloud in views.items()}
+    clouds = {name: cloud.take(align_rows(first, keys[name]).second) for name, cloud in views.items()}
     return clouds, {name: len(mine) - len(first) for name, mine in keys.items()}
 
 
 def _numbers(cloud, seed):
     """One view's row of the table, and the same by measure and concept."""
     retrieved = precision_at(cloud.vectors, cloud.labels, _CUT_OFFS)
-    contacts = find_contacts(cloud.vectors, cloud.labels)
-    separation = pairwise_separation(cloud.vectors, cloud.labels, contacts=contacts).matrix
+    interclass = interclass_distances(cloud.vectors, cloud.labels)
+    separation = pairwise_separation(cloud.vectors, cloud.labels, interclass=interclass).matrix
     k = len(separation)
     quality = describe_quality(cloud.vectors, cloud.labels, seed=seed)
     numbers = {
@@ -115,7 +117,7 @@ def _numbers(cloud, seed):
         "silhouette": quality.silhouette,
     }
     precision = dict(zip(retrieved.concepts, retrieved.precision.per_concept, strict=True))
-    apart = category_separation(cloud.vectors, cloud.labels, contacts=contacts)
+    apart = category_separation(cloud.vectors, cloud.labels, interclass=interclass)
     ratio = dict(zip(apart.concepts, apart.index.tolist(), strict=True))
     by_concept = {
         "mean IoU": {name: float(cloud.iou[cloud.of(name)].mean()) for name in cloud.concepts},

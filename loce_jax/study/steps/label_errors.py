@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from loce_jax.analysis.label_errors import find_suspects
+from loce_jax.analysis.label_errors import find_label_errors
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.strips import UNLIKE, Tile, draw_strip
 from loce_jax.study.results.step_result import Outcome
@@ -14,7 +14,7 @@ _ROWS, _COLUMNS = 3, 8
 def study_suspects(subject: Subject) -> Outcome:
     """Suspects, what their neighbors suggest, and how many there would be by chance."""
     cloud, options = subject.cloud, subject.options.suspects
-    found = find_suspects(
+    found = find_label_errors(
         cloud.vectors, cloud.labels, options.k, groups=cloud.images, share=options.share, seed=subject.seed
     )
     rows = tuple(

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from loce_jax.analysis.mixtures.gaussian import Mixture, fewest_points, likeliest_component
+from loce_jax.analysis.mixtures.gaussian import Mixture, likeliest_component, min_points
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.legends import list_names
 from loce_jax.plots.maps import draw_map
@@ -95,7 +95,7 @@ def _draw(subject, flat, mixtures, blind):
     for axes, named in ((plain, cloud.shown), (concepts, cloud.shown), (components, ())):
         draw_map(axes, flat.points, cloud.labels, concepts=named)
         axes.get_legend().remove()
-    told = {concept: mixture for concept, mixture in mixtures.items() if len(cloud.of(concept)) >= fewest_points(2)}
+    told = {concept: mixture for concept, mixture in mixtures.items() if len(cloud.of(concept)) >= min_points(2)}
     draw_concept_regions(concepts, flat.points, told, concepts=cloud.shown)
     draw_component_regions(components, flat.points, blind)
     plain.set(xlim=components.get_xlim(), ylim=components.get_ylim(), adjustable="box")

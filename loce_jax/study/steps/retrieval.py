@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from loce_jax.analysis.metrics.retrieval import precision_at, rank
+from loce_jax.analysis.metrics.retrieval import precision_at, rank_by_distance
 from loce_jax.analysis.tables import Table
 from loce_jax.checks import InputError
 from loce_jax.plots.curves import draw_curves
@@ -15,8 +15,8 @@ from loce_jax.study.selection.layer_analysis import Subject
 def study_retrieval(subject: Subject) -> Outcome:
     """Mean precision@k (the paper's "mAP@k") and true mean average precision@k, per concept and over all."""
     cloud, options = subject.cloud, subject.options.retrieval
-    images = cloud.images if options.other_images else None
-    found = precision_at(cloud.vectors, cloud.labels, options.ks, images=images)
+    groups = cloud.images if options.other_images else None
+    found = precision_at(cloud.vectors, cloud.labels, options.ks, groups=groups)
     scores = {"precision": found.precision, "average precision": found.average_precision}
     names = [str(concept) for concept in found.concepts]
     lone = int((np.isnan(found.average_precision.per_query) & ~np.isnan(found.precision.per_query))[:, 0].sum())
@@ -72,7 +72,7 @@ def study_query(subject: Subject, row: int, *, shown: int = 6) -> Outcome:
             "rows failed; with `--concepts` only theirs are looked at, with `--min-iou` only those that reach it."
         )
     other_images = subject.options.retrieval.other_images
-    ranking = rank(cloud.vectors, int(place[0]), images=cloud.images if other_images else None)
+    ranking = rank_by_distance(cloud.vectors, int(place[0]), groups=cloud.images if other_images else None)
     count = min(shown, len(ranking.indices))
     lines = []
     for end, first in {"nearest": slice(count), "farthest": slice(None, -1 - count, -1)}.items():

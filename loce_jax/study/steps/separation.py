@@ -4,7 +4,7 @@ import numpy as np
 
 from loce_jax.analysis.metrics.overlap import overlap_ratio
 from loce_jax.analysis.metrics.separation import category_separation, pairwise_separation
-from loce_jax.analysis.neighbors.interclass import find_contacts
+from loce_jax.analysis.neighbors.interclass import interclass_distances
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.matrices import draw_matrix, lay_out, without_diagonal
 from loce_jax.study.results.step_result import Outcome
@@ -16,12 +16,12 @@ _MOST = 10_000  # LoCEs up to which all distances are sorted for the robust sepa
 def study_separation(subject: Subject) -> Outcome:
     """Matrices, a row per concept, and every pair of concepts, the closest first."""
     cloud, options = subject.cloud, subject.options.separation
-    contacts = find_contacts(cloud.vectors, cloud.labels)
+    interclass = interclass_distances(cloud.vectors, cloud.labels)
     matrices = {
-        "separation": pairwise_separation(cloud.vectors, cloud.labels, contacts=contacts).matrix,
-        "overlap": overlap_ratio(cloud.vectors, cloud.labels, contacts=contacts).matrix,
+        "separation": pairwise_separation(cloud.vectors, cloud.labels, interclass=interclass).matrix,
+        "overlap": overlap_ratio(cloud.vectors, cloud.labels, interclass=interclass).matrix,
     }
-    by_concept = category_separation(cloud.vectors, cloud.labels, contacts=contacts)
+    by_concept = category_separation(cloud.vectors, cloud.labels, interclass=interclass)
     columns = {"mean distance inside": by_concept.intra, "least distance to others": by_concept.inter}
     columns["ratio"] = by_concept.index
     too_many = len(cloud.rows) > _MOST

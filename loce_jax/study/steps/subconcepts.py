@@ -3,9 +3,9 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from loce_jax.analysis.sampling import subset
+from loce_jax.analysis.sampling import subsample
 from loce_jax.analysis.subconcepts.attributes import co_occurring
-from loce_jax.analysis.subconcepts.effects import Group, describe_groups
+from loce_jax.analysis.subconcepts.effects import Subconcept, describe_subconcepts
 from loce_jax.analysis.subconcepts.split import Split, split_concept
 from loce_jax.analysis.tables import Table
 from loce_jax.checks import InputError, check_known
@@ -16,19 +16,19 @@ from loce_jax.study.selection.layer_analysis import Subject
 _OWN = ("image", "image_id", "concept", "annotations", "status", "reason", "loss", "area", "iou")
 _MOST_EFFECTS = 5
 _MOST_STRIPS = 8
-_LEVEL = 0.05  # of the adjusted p-value, above which a fact may be chance
-_MOST_WORDS = 24  # distinct values up to which a fact in words says something of a group
+_LEVEL = 0.05  # of the adjusted p-value, above which an attribute may be chance
+_MOST_WORDS = 24  # distinct values up to which an attribute in words says something of a group
 
 
 def study_subconcepts(subject: Subject) -> Outcome:
-    """For one concept or each: groups, their shares, the facts that differ, and their most central examples."""
+    """For one concept or each: groups, their shares, the attributes that differ, and their most central examples."""
     cloud, options = subject.cloud, subject.options.subconcepts
     _check(options, cloud)
     concepts = cloud.concepts if options.concept is None else (options.concept,)
     metrics, found, effects, strips = {}, [], [], []
     for concept in concepts:
         places, split = _split(subject, concept)
-        groups = describe_groups(cloud.vectors[places], split.groups, _facts(subject, places))
+        groups = describe_subconcepts(cloud.vectors[places], split.subconcepts, _attributes(subject, places))
         best = float(split.silhouettes.max()) if len(split.silhouettes) else float("nan")
         metrics[concept] = {
             "LoCEs": len(places),
@@ -41,7 +41,7 @@ def study_subconcepts(subject: Subject) -> Outcome:
         effects += [row for group in groups for row in _effects(concept, group)]
         if options.concept is not None or (len(groups) > 1 and len(strips) + len(groups) <= _MOST_STRIPS):
             strips += [(concept, group, places[group.members[: options.shown]]) for group in groups]
-    columns = ("concept", "group", "share", "fact", "delta", "inside", "outside", "adjusted p")
+    columns = ("concept", "group", "share", "attribute", "delta", "inside", "outside", "adjusted p")
     return Outcome(
         metrics,
         {
@@ -73,7 +73,7 @@ def _title(options):
 def _split(subject, concept):
     """Places of the concept's LoCEs that are looked at, and their groups."""
     options, mine = subject.options.subconcepts, subject.cloud.of(concept)
-    chosen = _sample(len(mine), options.per_concept, subject.seed)
+    chosen = _sample(len(mine), options.max_per_concept, subject.seed)
     places = mine[chosen]
     if options.by == "components":
         return places, Split(subject.mixtures[concept].assignments[chosen], np.zeros(0), float("nan"))
@@ -82,31 +82,31 @@ def _split(subject, concept):
 
 
 def _sample(n, most, seed):
-    return np.arange(n) if n <= most else subset(np.zeros(n, int), most, seed)
+    return np.arange(n) if n <= most else subsample(np.zeros(n, int), most, seed)
 
 
-def _facts(subject, places):
-    """By name what is known of these LoCEs: IoU, the data set's facts, what the photograph shows and holds besides."""
+def _attributes(subject, places):
+    """By name: IoU, the data set's attributes, the mask's and the co-occurring concepts."""
     table, rows = subject.run.table, subject.cloud.rows[places]
-    facts = {name: values[rows] for name, values in table.items() if name not in _OWN}
-    facts = {
+    attributes = {name: values[rows] for name, values in table.items() if name not in _OWN}
+    attributes = {
         name: values
-        for name, values in facts.items()
+        for name, values in attributes.items()
         if values.dtype.kind in "fiub" or len(np.unique(values)) <= _MOST_WORDS
     }
     around = co_occurring(table["image"], table["concept"])
-    facts |= {f"with {name}": there[rows] for name, there in around.items() if there[rows].any()}
-    seen = subject.photos.facts(rows.tolist())
+    attributes |= {f"with {name}": there[rows] for name, there in around.items() if there[rows].any()}
+    seen = subject.photos.attributes(rows.tolist())
     names = next(iter(seen.values()), {"area": np.nan})
     unknown = dict.fromkeys(names, np.nan)
-    facts |= {name: np.array([seen.get(int(row), unknown)[name] for row in rows]) for name in names}
-    return {"IoU": subject.cloud.iou[places], **({} if seen else {"area": table["area"][rows]}), **facts}
+    attributes |= {name: np.array([seen.get(int(row), unknown)[name] for row in rows]) for name in names}
+    return {"IoU": subject.cloud.iou[places], **({} if seen else {"area": table["area"][rows]}), **attributes}
 
 
-def _effects(concept: str, group: Group):
+def _effects(concept: str, group: Subconcept):
     for effect in _told(group)[:_MOST_EFFECTS]:
         numbers = effect.delta, effect.inside, effect.outside, effect.adjusted
-        yield (concept, group.number + 1, group.share, effect.fact, *numbers)
+        yield (concept, group.number + 1, group.share, effect.attribute, *numbers)
 
 
 def _told(group):
@@ -125,5 +125,5 @@ def _draw(subject, strips, options):
         row = [Tile(tiles.get(int(cloud.rows[place])), f"IoU {cloud.iou[place]:.2f}") for place in places]
         draw_strip(list(axes), row, title=title)
         if said:
-            axes[0].set_title(f"{said.fact}: {said.inside:.2g}, others {said.outside:.2g}", fontsize=7, loc="left")
+            axes[0].set_title(f"{said.attribute}: {said.inside:.2g}, others {said.outside:.2g}", fontsize=7, loc="left")
     return figure
