@@ -1,4 +1,4 @@
-"""From vectors and activations to the redrawn mask.
+"""From filters and activations to the predicted mask.
 
 Letters: h x w grid cells of the layer, c channels, H x W the grid asked for.
 """
@@ -21,19 +21,29 @@ def enlarge(responses: Float[Array | np.ndarray, "*rows h w"], size: tuple[int, 
 
 
 def project(
-    activations: Float[Array, "h w c"],
-    vector: Float[Array, " c"],
+    activations: Float[Array | np.ndarray, "h w c"],
+    filters: Float[Array | np.ndarray, "*rows c"],
+    offsets: Float[Array | np.ndarray, "*rows"] | np.floating | float,
     size: tuple[int, int] = (100, 100),
-    bias: Float[Array, ""] | np.floating | float = 0.0,
-) -> Float[Array, "H W"]:
-    """The mask that `vector` draws on one sample's `activations`: ``sigmoid(activations @ vector + bias)`` at `size`.
+) -> Float[Array, "*rows H W"]:
+    """The masks that filters segment in one sample: ``sigmoid(activations @ filter + offset)`` at `size`.
 
-    A vector of the ridge recipe has a bias and asks for whitened activations, see `Statistics.whitening`.
+    Any filters will do, also another image's or a mean over many.  `Solution.raw_filters` and `Run.raw_filters` return
+    filters and offsets of either recipe; the vectors of the ridge recipe weigh whitened activations, which is why
+    `offsets` has no default.
 
-    Any vector will do, also another image's or a mean over many.  Values in [0, 1]; 0.5 is the paper's threshold.
+    Args:
+        activations: one sample's, as the network returned them.
+        filters: weights of the channels.
+        offsets: what is added to each filter's response; 0 for vectors of the paper's recipe.
+        size: height and width of the result.
 
-    >>> bool((project(jnp.ones((2, 2, 3)), jnp.zeros(3), (4, 4)) == 0.5).all())
+    Returns:
+        Values in [0, 1]; a recipe's masks are where they exceed 0.5.
+
+    >>> bool((project(jnp.ones((2, 2, 3)), jnp.zeros((5, 3)), jnp.zeros(5), (4, 4)) == 0.5).all())
     True
     """
-    response = matmul(activations.astype(jnp.float32), vector.astype(jnp.float32)) + bias
-    return jax.nn.sigmoid(enlarge(response, size))
+    cells, filters = (jnp.asarray(part, jnp.float32) for part in (activations, filters))
+    responses = jnp.einsum("...c,hwc->...hw", filters, cells, precision=jax.lax.Precision.HIGHEST)
+    return jax.nn.sigmoid(enlarge(responses + jnp.asarray(offsets, jnp.float32)[..., None, None], size))

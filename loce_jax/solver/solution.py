@@ -1,13 +1,15 @@
 """What `solve` found: arrays with one row a mask, and a status for each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from loce_jax.checks import InputError
 from loce_jax.solver.project import enlarge
+from loce_jax.statistics import Whitening
 
 
 class Status(IntEnum):
@@ -45,8 +47,8 @@ class Solution:
     A pytree: ``jax.tree.map(np.asarray, solution)`` brings it to the host.
 
     Attributes:
-        vectors: the embeddings, float32, not normalized; NaN where not `ok`.  Under the ridge recipe they live in
-            the whitened coordinates.
+        vectors: the embeddings, float32, not normalized; NaN where not `ok`.  Those of the ridge recipe weigh whitened
+            activations; `raw_filters` gives the equivalent filters on raw ones.
         losses: the objective before each of the t steps, a sum over pixels for ``"bce"``; of the ridge recipe, t is 1
             and it is the objective at the end.
         responses: ``activations @ vector`` of the final vector, at the layer's own resolution; under the ridge recipe
@@ -56,6 +58,7 @@ class Solution:
         status: a `Status` a row.
         bias: added to the responses by the ridge recipe; None if the recipe has none.
         convergence: None for a recipe without a stopping rule.
+        whitening: the coordinates of the vectors of the ridge recipe; None where vectors weigh raw activations.
     """
 
     vectors: Float[Array | np.ndarray, "*rows c"]
@@ -65,11 +68,31 @@ class Solution:
     status: Int[Array | np.ndarray, "*rows"]
     bias: Float[Array | np.ndarray, "*rows"] | None = None
     convergence: Convergence | None = None
+    whitening: Whitening | None = field(default=None, metadata={"static": True})
 
     @property
     def ok(self) -> Bool[Array | np.ndarray, "*rows"]:
         """True where the row holds a usable vector."""
         return self.status == Status.OK
+
+    def raw_filters(self) -> tuple[Float[np.ndarray, "*rows c"], Float[np.ndarray, "*rows"]]:
+        """Filters and offsets on raw activations: ``activations @ filter + offset`` is the response, for every recipe.
+
+        For the paper's recipe these are the vectors and zeros.  float32 on the host; NaN where not `ok`.
+
+        Raises:
+            InputError: inside `jit`, where there are no numbers yet.
+
+        >>> solution = Solution(*(np.ones((1, 1)),) * 2, np.ones((1, 1, 1)), np.ones(1), np.zeros(1, np.int8))
+        >>> solution.raw_filters()
+        (array([[1.]], dtype=float32), array([0.], dtype=float32))
+        """
+        if isinstance(self.vectors, jax.core.Tracer):
+            raise InputError("`raw_filters` needs numbers, but was called inside `jit`. Call it on what `jit` returns.")
+        vectors = np.asarray(self.vectors, np.float32)
+        if self.whitening is None or self.bias is None:
+            return vectors, np.where(np.asarray(self.ok), np.float32(0), np.float32(np.nan))
+        return self.whitening.raw_filters(vectors, np.asarray(self.bias))
 
     def project(self, size: tuple[int, int] = (100, 100)) -> Float[Array, "*rows H W"]:
         """``sigmoid(response)`` resized to `size`, in [0, 1]: the mask as the vector redraws it; NaN where not `ok`."""

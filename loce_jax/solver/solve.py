@@ -8,6 +8,8 @@ and mapped over concepts and images in one place (`loce_jax.solver.xla`); a CPU 
 Letters: n images, k concepts an image, h x w grid cells of the layer, c channels, H x W the target's grid.
 """
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 from jax.core import Tracer
@@ -77,7 +79,9 @@ def solve(
     if statistics is None:
         solution = _solve_all(samples, options)
     else:
-        solution = _solve_ridge(samples, options, statistics)
+        solution = replace(
+            _solve_ridge(samples, options, statistics), whitening=statistics.whitening(options.whitening)
+        )
     return solution if k else jax.tree.map(lambda leaf: leaf[:, 0], solution)
 
 

@@ -183,7 +183,7 @@ class Run:
         """The embeddings at `layer`, float32, in the order of `table`; NaN where the row failed.
 
         `layer` is any name that `resolve` knows, here and in the other methods.
-        Those of the ridge recipe weigh the layer's whitened activations, see `statistics`.
+        Those of the ridge recipe weigh the layer's whitened activations; `raw_filters` gives filters on raw ones.
         Memory-mapped and read-only when the run is one chunk without failures, else gathered into memory.
         """
         return self._gather(layer, "vectors")
@@ -204,6 +204,21 @@ class Run:
         """
         self._check_ridge("biases")
         return self._gather(layer, "bias")
+
+    def raw_filters(self, layer: str) -> tuple[Float[np.ndarray, "n c"], Float[np.ndarray, " n"]]:
+        """Filters and offsets on the layer's raw activations: ``activations @ filter + offset`` is the response.
+
+        For the paper's recipe these are the vectors and zeros, for the ridge recipe what is equivalent to vectors and
+        biases on whitened activations.  float32, in the order of `table`; NaN where the row failed.
+
+        Raises:
+            InputError: an unknown layer; statistics that are not complete, or cannot be read.
+        """
+        vectors = self.vectors(layer)
+        if self.recipe != "ridge":
+            return vectors, np.where(np.isnan(vectors).any(axis=1), np.float32(np.nan), np.float32(0))
+        power = float(self.plan["solver"]["whitening"])
+        return self.statistics(layer).whitening(power).raw_filters(vectors, self.biases(layer))
 
     def statistics(self, layer: str) -> Statistics:
         """The layer's statistics over all images that the run uses.

@@ -118,6 +118,9 @@ def test_a_row_is_what_one_gets_by_hand(plan, run):
         whitened = run.statistics(layer).whitening(RIDGE.whitening)(maps[layer])
         response = np.asarray(whitened[0] @ solution.vectors[0] + solution.bias[0])
         np.testing.assert_allclose(run.responses(layer)[row], response, atol=1e-2)  # kept in half precision
+        filters, offsets = run.raw_filters(layer)
+        raw = np.asarray(maps[layer][0], float) @ filters[row] + offsets[row]
+        np.testing.assert_allclose(raw, response, rtol=1e-3, atol=1e-4)  # float32 vectors and maps
         rows, columns = (antialias_matrix(100, length) for length in reading.masks[0].shape)
         drawn, mask = rows @ resize_bilinear(response, (100, 100)) @ columns.T > 0, reading.masks[0]
         # a response of nearly 0 may turn out on the other side: a pixel or two of 500

@@ -84,7 +84,7 @@ def test_solvers_multiply_in_all_digits(grid, options):
 @pytest.mark.parametrize(
     ("program", "arguments"),
     [
-        (project, (CELLS[0], VECTORS[0])),
+        (project, (CELLS[0], VECTORS, jnp.zeros(5))),
         (DeviceWhitening.__call__, (WHITENING, CELLS)),
     ],
 )

@@ -245,14 +245,14 @@ def test_a_stronger_penalty_makes_a_shorter_vector_and_a_worse_fit():
 
 
 @SHAPES
-def test_the_raw_filter_and_the_whitened_one_draw_the_same_mask(shape):
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_the_raw_filter_and_the_whitened_one_segment_the_same_mask(shape, power):
     activations, masks = make_batch(shape)
-    whitening = Statistics.of(activations).whitening(0.5)
-    found = fit_own(activations, masks, SolverOptions.ridge())
-    filters, offsets = whitening.raw_filters(found.vectors, bias_of(found))
+    found = fit_own(activations, masks, SolverOptions.ridge(whitening=power))
+    filters, offsets = found.raw_filters()
     raw = np.einsum("nhwc,nc->nhw", activations, filters) + np.asarray(offsets)[:, None, None]
     np.testing.assert_allclose(raw, found.responses, rtol=1e-3, atol=1e-3)  # float32, means subtracted late
-    mine = project(jnp.asarray(whitening(activations[0])), found.vectors[0], shape[1], bias_of(found)[0])
+    mine = project(activations[0], filters[0], offsets[0], shape[1])
     np.testing.assert_allclose(mine, found.project(shape[1])[0], rtol=1e-4, atol=1e-4)
     drawn, mask = np.asarray(mine) > 0.5, masks[0] > 0.5
     assert found.iou[0] == pytest.approx((drawn & mask).sum() / (drawn | mask).sum())

@@ -251,6 +251,11 @@ def test_the_ridge_recipe_has_columns_of_its_own(tmp_path):
     np.testing.assert_array_equal(run.column("converged", "early"), [1, np.nan, 0])
     np.testing.assert_array_equal(run.column("steps", "../late"), [7, np.nan, 50])
     np.testing.assert_allclose(run.column("gradient_norm", "early")[[0, 2]], said.gradient_norm)
+    filters, offsets = run.raw_filters("early")
+    np.testing.assert_array_equal(np.isnan(offsets), [False, True, False])
+    whitening = run.statistics("early").whitening(RIDGE["solver"]["whitening"])
+    expected = whitening.raw_filters(run.vectors("early"), run.biases("early"))
+    np.testing.assert_array_equal(filters, expected[0])
     for seed, layer in enumerate(LAYERS):
         for name, expected in vars(sums_of(seed)).items():
             np.testing.assert_array_equal(getattr(run.statistics(layer), name), expected)
@@ -260,6 +265,9 @@ def test_the_papers_recipe_has_no_biases_and_says_who_has(tmp_path):
     write(tmp_path / "run")
     run = open_run(tmp_path / "run")
     assert run.recipe == "paper"
+    filters, offsets = run.raw_filters("early")
+    np.testing.assert_array_equal(filters, run.vectors("early"))
+    np.testing.assert_array_equal(offsets, np.where(np.isnan(filters[:, 0]), np.nan, 0))
     for ask in (run.biases, run.statistics):
         with pytest.raises(InputError, match=r"must be asked of a run of the ridge recipe.*--recipe ridge"):
             ask("early")
