@@ -6,7 +6,7 @@ import sys
 import tyro
 
 from loce_jax.checks import InputError
-from loce_jax.cli import analysis as studies
+from loce_jax.cli import analysis
 from loce_jax.cli.networks import Convert, Layers
 from loce_jax.cli.runs import Demo, Fit, Report, Show
 
@@ -17,18 +17,18 @@ COMMANDS = {
     "layers": Layers,
     "show": Show,
     "report": Report,
-    "analyze": studies.Analyze,
-    "stats": studies.Stats,
-    "clusters": studies.Clusters,
-    "map": studies.Map,
-    "separation": studies.Separation,
-    "confusion": studies.Confusion,
-    "retrieve": studies.Retrieve,
-    "outliers": studies.Outliers,
-    "subconcepts": studies.Subconcepts,
-    "suspects": studies.Suspects,
-    "quality": studies.Quality,
-    "compare": studies.Compare,
+    "analyze": analysis.Analyze,
+    "stats": analysis.Stats,
+    "clusters": analysis.Clusters,
+    "map": analysis.Map,
+    "separation": analysis.Separation,
+    "confusion": analysis.Confusion,
+    "retrieval": analysis.Retrieval,
+    "outliers": analysis.Outliers,
+    "subconcepts": analysis.Subconcepts,
+    "label-errors": analysis.LabelErrors,
+    "quality": analysis.Quality,
+    "compare": analysis.Compare,
 }
 
 

@@ -1,23 +1,38 @@
-"""Commands that ask what the cloud of vectors says: everything at once, or one step."""
+"""Commands that analyze the embeddings of a run: all steps at once, or one step."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import tyro
 
-from loce_jax.cli.output import announce, give, look_at, row_of, tell
+from loce_jax.cli.output import announce_selection, emit, open_analyses, report_progress, row_of
 from loce_jax.store import open_run
-from loce_jax.study import options as choices
+from loce_jax.study.options import (
+    Clustering,
+    ClusterOptions,
+    ConfusionOptions,
+    LabelErrorOptions,
+    LayoutOptions,
+    MapOptions,
+    MixtureOptions,
+    OutlierOptions,
+    QualityOptions,
+    RetrievalOptions,
+    Selection,
+    SeparationOptions,
+    StudyOptions,
+    SubconceptOptions,
+)
 
 RunFlag = Annotated[str, tyro.conf.Positional]
 Plain = tyro.conf.OmitArgPrefixes
-Looking = Annotated[choices.Look, tyro.conf.OmitArgPrefixes]
+Looking = Annotated[Selection, tyro.conf.OmitArgPrefixes]
 
 
 @dataclass(frozen=True)
 class Analyze:
-    """Ask everything: statistics, clusters, map, separation, confusion, retrieval, outliers, sub-concepts, suspects.
+    """Do all steps: statistics, clusters, map, separation, confusion, retrieval, outliers, sub-concepts, label errors.
 
     Writes metrics.json, tables (CSV, Markdown, LaTeX) and pictures, a folder a layer.
     """
@@ -26,36 +41,37 @@ class Analyze:
     """The run: a folder or a URL."""
     out: Path
     """The folder to write to."""
-    look: Looking = field(default_factory=choices.Look)
+    selection: Looking = field(default_factory=Selection)
     """Which LoCEs."""
-    steps: choices.StudyOptions = field(default_factory=choices.StudyOptions)
+    steps: StudyOptions = field(default_factory=StudyOptions)
     """What each step does."""
 
     def __call__(self) -> None:
         """Run it."""
         from loce_jax.study.analyze import analyze  # noqa: PLC0415 - fast --help
 
-        path = analyze(look_at(self.run, self.look, self.steps), self.out, tell=tell)
+        path = analyze(open_analyses(self.run, self.selection, self.steps), self.out, report_progress=report_progress)
         print(f"The numbers: {path}")
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step of `loce analyze`, named like its command."""
+    """One step of `loce analyze`."""
+
+    step: ClassVar[str]
 
     run: RunFlag
     """The run: a folder or a URL."""
     out: Path | None = None
     """Folder for tables and pictures; the tables are only printed if left out."""
-    look: Looking = field(default_factory=choices.Look)
+    selection: Looking = field(default_factory=Selection)
     """Which LoCEs."""
 
     def __call__(self) -> None:
         """Run it."""
         from loce_jax.study.analyze import STEPS  # noqa: PLC0415 - fast --help
 
-        name = type(self).__name__.lower()
-        answer(self, name, STEPS[name])
+        run_step(self, STEPS[self.step])
 
 
 @dataclass(frozen=True)
@@ -77,16 +93,18 @@ class Stats:
         from loce_jax.study.steps.stats import study_stats  # noqa: PLC0415 - fast --help
 
         run = open_run(self.run)
-        look = choices.Look(layers=self.layers, concepts=self.concepts)
+        selection = Selection(layers=self.layers, concepts=self.concepts)
         found = study_stats(run, run.resolve(self.layers), self.concepts)
-        give(found, "stats", self.out, "", describe_origin([run], look, {}))
+        emit(found, "stats", self.out, "", describe_origin([run], selection, {}))
 
 
 @dataclass(frozen=True)
 class Clusters(Step):
     """Cluster the LoCEs, adaptively as in the paper: purity, number of clusters, what lies in each, the tree."""
 
-    options: Plain[choices.ClusterOptions] = field(default_factory=choices.ClusterOptions)
+    step = "clusters"
+
+    options: Plain[ClusterOptions] = field(default_factory=ClusterOptions)
     """What this step does."""
 
 
@@ -94,7 +112,9 @@ class Clusters(Step):
 class Map(Step):
     """Lay the LoCEs out in two dimensions, with Gaussian mixtures of each concept and of all."""
 
-    options: Plain[choices.MapOptions] = field(default_factory=choices.MapOptions)
+    step = "map"
+
+    options: Plain[MapOptions] = field(default_factory=MapOptions)
     """What this step does."""
 
 
@@ -102,7 +122,9 @@ class Map(Step):
 class Separation(Step):
     """Measure how far apart concepts lie: separation, overlap, and both without the influence of outliers."""
 
-    options: Plain[choices.SeparationOptions] = field(default_factory=choices.SeparationOptions)
+    step = "separation"
+
+    options: Plain[SeparationOptions] = field(default_factory=SeparationOptions)
     """What this step does."""
 
 
@@ -110,11 +132,13 @@ class Separation(Step):
 class Confusion(Step):
     """Say in numbers what each concept is taken for."""
 
-    options: Plain[choices.ConfusionOptions] = field(default_factory=choices.ConfusionOptions)
+    step = "confusion"
+
+    options: Plain[ConfusionOptions] = field(default_factory=ConfusionOptions)
     """What this step does."""
-    clusters: choices.Clustering = field(default_factory=choices.Clustering)
+    clusters: Clustering = field(default_factory=Clustering)
     """How the LoCEs are clustered."""
-    map: choices.Layout = field(default_factory=choices.Layout)
+    map: LayoutOptions = field(default_factory=LayoutOptions)
     """The map."""
 
 
@@ -122,25 +146,31 @@ class Confusion(Step):
 class Outliers(Step):
     """Show the strangest LoCEs of each concept."""
 
-    options: Plain[choices.OutlierOptions] = field(default_factory=choices.OutlierOptions)
+    step = "outliers"
+
+    options: Plain[OutlierOptions] = field(default_factory=OutlierOptions)
     """What this step does."""
 
 
 @dataclass(frozen=True)
 class Subconcepts(Step):
-    """Find whether a concept is one cloud or several, and what tells the parts apart."""
+    """Split each concept into sub-concepts, and list the attributes that differ between them."""
 
-    options: Plain[choices.SubconceptOptions] = field(default_factory=choices.SubconceptOptions)
+    step = "subconcepts"
+
+    options: Plain[SubconceptOptions] = field(default_factory=SubconceptOptions)
     """What this step does."""
-    map: choices.Mixing = field(default_factory=choices.Mixing)
+    map: MixtureOptions = field(default_factory=MixtureOptions)
     """The map."""
 
 
 @dataclass(frozen=True)
-class Suspects(Step):
+class LabelErrors(Step):
     """List LoCEs that may carry the wrong label."""
 
-    options: Plain[choices.SuspectOptions] = field(default_factory=choices.SuspectOptions)
+    step = "label_errors"
+
+    options: Plain[LabelErrorOptions] = field(default_factory=LabelErrorOptions)
     """What this step does."""
 
 
@@ -148,15 +178,19 @@ class Suspects(Step):
 class Quality(Step):
     """Compare distances within and between concepts, silhouette, and clusters with concepts."""
 
-    options: Plain[choices.QualityOptions] = field(default_factory=choices.QualityOptions)
+    step = "quality"
+
+    options: Plain[QualityOptions] = field(default_factory=QualityOptions)
     """What this step does."""
-    map: choices.Layout = field(default_factory=choices.Layout)
+    map: LayoutOptions = field(default_factory=LayoutOptions)
     """The map."""
 
 
 @dataclass(frozen=True)
-class Retrieve:
+class Retrieval:
     """Judge how well LoCEs find their concept; with `--query`, show one's nearest and farthest."""
+
+    step: ClassVar[str] = "retrieval"
 
     run: RunFlag
     """The run: a folder or a URL."""
@@ -166,9 +200,9 @@ class Retrieve:
     """With `--query`: how many at each end."""
     out: Path | None = None
     """Folder for tables and pictures; the tables are only printed if left out."""
-    look: Looking = field(default_factory=choices.Look)
+    selection: Looking = field(default_factory=Selection)
     """Which LoCEs."""
-    options: Plain[choices.RetrievalOptions] = field(default_factory=choices.RetrievalOptions)
+    options: Plain[RetrievalOptions] = field(default_factory=RetrievalOptions)
     """What is judged."""
 
     def __call__(self) -> None:
@@ -176,10 +210,10 @@ class Retrieve:
         from loce_jax.study.steps.retrieval import study_query, study_retrieval  # noqa: PLC0415 - fast --help
 
         if self.query is None:
-            answer(self, "retrieval", study_retrieval)
+            run_step(self, study_retrieval)
             return
         row = row_of(open_run(self.run), self.query)
-        answer(self, "retrieval", lambda subject: study_query(subject, row, shown=self.shown), file=f"query_{row}")
+        run_step(self, lambda layer: study_query(layer, row, shown=self.shown), file=f"query_{row}")
 
 
 @dataclass(frozen=True)
@@ -192,41 +226,41 @@ class Compare:
     """Folder for tables and pictures; the tables are only printed if left out."""
     repeats: int = 50
     """How often purity is measured, each time on other LoCEs, the same ones of every view."""
-    look: Looking = field(default_factory=choices.Look)
+    selection: Looking = field(default_factory=Selection)
     """Which LoCEs."""
-    clusters: Plain[choices.Clustering] = field(default_factory=choices.Clustering)
+    clusters: Plain[Clustering] = field(default_factory=Clustering)
     """How the LoCEs are clustered."""
 
     def __call__(self) -> None:
         """Run it."""
         from loce_jax.report.recipe import tell_apart  # noqa: PLC0415 - fast --help
         from loce_jax.study.results.provenance import describe_origin  # noqa: PLC0415 - fast --help
-        from loce_jax.study.selection.embeddings import find_layers_of_all, gather_all  # noqa: PLC0415 - fast --help
+        from loce_jax.study.selection.embeddings import find_layers_of_all, load_views  # noqa: PLC0415 - fast --help
         from loce_jax.study.steps.compare import study_compare  # noqa: PLC0415 - fast --help
 
         runs = {name: open_run(name) for name in self.runs}
         named = tell_apart({name: run.plan for name, run in runs.items()})
         views = {
-            f"{named[name]}: {cloud.name}" if len(runs) > 1 else cloud.name: cloud
-            for name, layers in find_layers_of_all(runs, self.look.layers).items()
-            for cloud in gather_all(runs[name], layers, self.look)
+            f"{named[name]}: {embeddings.name}" if len(runs) > 1 else embeddings.name: embeddings
+            for name, layers in find_layers_of_all(runs, self.selection.layers).items()
+            for embeddings in load_views(runs[name], layers, self.selection)
         }
-        for name, cloud in views.items():
-            announce(name, cloud, self.look)
-        found = study_compare(views, self.clusters, repeats=self.repeats, seed=self.look.seed)
-        origin = describe_origin([*runs.values()], self.look, {"clusters": self.clusters})
-        give(found, "compare", self.out, "", {**origin, "repeats": self.repeats})
+        for name, embeddings in views.items():
+            announce_selection(name, embeddings, self.selection)
+        found = study_compare(views, self.clusters, repeats=self.repeats, seed=self.selection.seed)
+        origin = describe_origin([*runs.values()], self.selection, {"clusters": self.clusters})
+        emit(found, "compare", self.out, "", {**origin, "repeats": self.repeats})
 
 
-def answer(command, name, step, *, file=None):
-    """Do the step called `name` with the options of `command`, its own and those of what it rests on, and give it."""
+def run_step(command, step, *, file=None):
+    """Do `step` with the options of `command`, its own and those of the steps it depends on, and emit its result."""
     from loce_jax.study.results.provenance import describe_origin  # noqa: PLC0415 - fast --help
 
-    options = choices.StudyOptions()
+    options = StudyOptions()
     rest = {key: getattr(command, key) for key in ("clusters", "map") if hasattr(command, key)}
-    chosen = {**rest, name: command.options}
+    chosen = {**rest, command.step: command.options}
     for key, values in chosen.items():
         options = replace(options, **{key: replace(getattr(options, key), **vars(values))})
-    for subject in look_at(command.run, command.look, options):
-        origin = describe_origin([subject.run], command.look, chosen)
-        give(step(subject), file or type(command).__name__.lower(), command.out, subject.cloud.name, origin)
+    for analysis in open_analyses(command.run, command.selection, options):
+        origin = describe_origin([analysis.run], command.selection, chosen)
+        emit(step(analysis), file or command.step, command.out, analysis.embeddings.name, origin)

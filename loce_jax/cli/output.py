@@ -1,4 +1,4 @@
-"""What commands about the cloud of vectors share: opening what is looked at, and giving the answers."""
+"""What the commands that analyze a run share: opening what they analyze, and printing and writing results."""
 
 import sys
 from collections.abc import Mapping
@@ -8,25 +8,25 @@ from typing import Any
 from loce_jax.checks import InputError
 from loce_jax.pipeline.sources import source_from
 from loce_jax.store import Run, open_run
-from loce_jax.study.options import Look, StudyOptions
+from loce_jax.study.options import Selection, StudyOptions
 
 
-def look_at(name: str, look: Look, options: StudyOptions) -> list:
-    """The subjects that `look` asks for of the run called `name`; says how many LoCEs they hold."""
-    from loce_jax.study.selection.layer_analysis import make_subjects  # noqa: PLC0415 - fast --help
+def open_analyses(name: str, selection: Selection, options: StudyOptions) -> list:
+    """The analyses that `selection` asks for of the run called `name`; says how many LoCEs they hold."""
+    from loce_jax.study.selection.layer_analysis import analyze_layers  # noqa: PLC0415 - fast --help
 
     run = open_run(name)
-    subjects = make_subjects(run, look, photos_of(run), options)
-    for subject in subjects:
-        announce(subject.cloud.name, subject.cloud, look)
-    return subjects
+    analyses = analyze_layers(run, selection, photos_of(run), options)
+    for analysis in analyses:
+        announce_selection(analysis.embeddings.name, analysis.embeddings, selection)
+    return analyses
 
 
-def announce(name, cloud, look):
+def announce_selection(name, embeddings, selection):
     """How many LoCEs are looked at, where some are left out."""
-    if look.min_iou > 0:
-        left_out = f"{cloud.below} with an IoU below {look.min_iou:g} are left out"
-        print(f"{name}: {len(cloud.rows)} LoCEs, {left_out}", flush=True)
+    if selection.min_iou > 0:
+        left_out = f"{embeddings.below} with an IoU below {selection.min_iou:g} are left out"
+        print(f"{name}: {len(embeddings.rows)} LoCEs, {left_out}", flush=True)
 
 
 def photos_of(run: Run):
@@ -54,35 +54,35 @@ def row_of(run: Run, query: str) -> int:
     return int(rows[0])
 
 
-def tell(title, outcome):
+def report_progress(title, result):
     """A line for each step that is done, or for why it is not."""
-    print(f"{title}: not done, {outcome}" if isinstance(outcome, str) else title, flush=True)
+    print(f"{title}: not done, {result}" if isinstance(result, str) else title, flush=True)
 
 
-def give(outcome, name: str, out: Path | None, layer: str, origin: Mapping[str, Any]) -> None:
+def emit(result, name: str, out: Path | None, layer: str, origin: Mapping[str, Any]) -> None:
     """Print tables and summary; if there is a folder, write all of it, and the numbers as NAME.json.
 
     Args:
-        outcome: what a step found.
+        result: what a step found.
         name: of the command.
         out: the folder.
         layer: title of what is printed, and folder of the files; "" where there are several.
         origin: of the numbers.
     """
     from loce_jax.cli.console import print_table  # noqa: PLC0415 - fast --help
-    from loce_jax.study.results.step_result import safe, write_metrics, write_outcome  # noqa: PLC0415 - fast --help
+    from loce_jax.study.results.step_result import safe, write_metrics, write_result  # noqa: PLC0415 - fast --help
 
     if layer:
         print(f"\n{layer}")
-    for table in outcome.tables.values():
+    for table in result.tables.values():
         if table.rows:
             print_table(table)
         else:
             print(f"{table.title}: nothing")
-    for line in outcome.summary():
+    for line in result.summary():
         print(line)
     if out:
         folder = out / safe(layer) if layer else out
-        metrics = {**outcome.metrics, "made_with": origin}
-        for path in [*write_outcome(outcome, folder), write_metrics(metrics, folder / f"{name}.json")]:
+        metrics = {**result.metrics, "made_with": origin}
+        for path in [*write_result(result, folder), write_metrics(metrics, folder / f"{name}.json")]:
             print(path)

@@ -5,7 +5,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
-class Look:
+class Selection:
     """Which LoCEs are looked at."""
 
     layers: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ class ClusterOptions(Clustering):
 
 
 @dataclass(frozen=True)
-class Layout:
+class LayoutOptions:
     """A two-dimensional map."""
 
     neighbors: int | None = None
@@ -59,7 +59,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Mixing(Layout):
+class MixtureOptions(LayoutOptions):
     """A two-dimensional map with a Gaussian mixture of each concept."""
 
     components: int = 5
@@ -67,7 +67,7 @@ class Mixing(Layout):
 
 
 @dataclass(frozen=True)
-class MapOptions(Mixing):
+class MapOptions(MixtureOptions):
     """A two-dimensional map with Gaussian mixtures, of each concept and of all without labels."""
 
     paper: bool = False
@@ -114,7 +114,7 @@ class OutlierOptions:
 
 @dataclass(frozen=True)
 class SubconceptOptions:
-    """Whether a concept is one cloud or several, and what tells the parts apart."""
+    """Sub-concepts: whether a concept has one group of LoCEs or several, and which attributes differ between them."""
 
     concept: str | None = None
     """The concept to take apart; each of them if left out."""
@@ -131,7 +131,7 @@ class SubconceptOptions:
 
 
 @dataclass(frozen=True)
-class SuspectOptions:
+class LabelErrorOptions:
     """LoCEs whose neighbors nearly all carry one other concept: wrong labels, wrong masks, or true confusions."""
 
     k: int = 10
@@ -156,5 +156,5 @@ class StudyOptions:
     retrieval: RetrievalOptions = field(default_factory=RetrievalOptions)
     outliers: OutlierOptions = field(default_factory=OutlierOptions)
     subconcepts: SubconceptOptions = field(default_factory=SubconceptOptions)
-    suspects: SuspectOptions = field(default_factory=SuspectOptions)
+    label_errors: LabelErrorOptions = field(default_factory=LabelErrorOptions)
     quality: QualityOptions = field(default_factory=QualityOptions)

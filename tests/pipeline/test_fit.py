@@ -15,8 +15,8 @@ from loce_jax.pipeline.run import run_plan
 from loce_jax.pipeline.sources import CocoSource, ScenesSource, source_from
 from loce_jax.report.page import write_report
 from loce_jax.study.analyze import analyze
-from loce_jax.study.options import Look, StudyOptions
-from loce_jax.study.selection.layer_analysis import make_subjects
+from loce_jax.study.options import Selection, StudyOptions
+from loce_jax.study.selection.layer_analysis import analyze_layers
 from loce_jax.study.selection.photos import Photos
 from tests.support.small_coco import contents, draw
 from tests.support.tiny import tiny_network
@@ -83,7 +83,7 @@ def test_the_page_and_the_pictures_need_the_data_set(run, tmp_path, capsys):
     assert "its data set was given from Python. Pass it along there" in capsys.readouterr().err
     assert main(["outliers", str(run.path), "--layers", "deep", "--out", str(tmp_path / "out")]) == 0
     assert "there will be no photographs: `run` must name a data set" in capsys.readouterr().err
-    layers = make_subjects(run, Look(layers=("deep",)), Photos(run, Boxes()), StudyOptions())
+    layers = analyze_layers(run, Selection(layers=("deep",)), Photos(run, Boxes()), StudyOptions())
     assert len(layers[0].photos.tiles([0, 1])) == 2
     analyze(layers, tmp_path / "all", steps=["outliers"])
     assert (tmp_path / "all" / "deep" / "outliers.png").exists()

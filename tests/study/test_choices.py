@@ -21,16 +21,16 @@ from loce_jax.study.analyze import analyze
 from loce_jax.study.options import (
     Clustering,
     ClusterOptions,
-    Look,
     MapOptions,
+    Selection,
     SeparationOptions,
     StudyOptions,
     SubconceptOptions,
 )
-from loce_jax.study.results.step_result import write_outcome
-from loce_jax.study.selection import layer_analysis as subjects
-from loce_jax.study.selection.embeddings import find_layers_of_all, gather
-from loce_jax.study.selection.layer_analysis import Subject, clustering_options, make_subjects
+from loce_jax.study.results.step_result import write_result
+from loce_jax.study.selection import layer_analysis
+from loce_jax.study.selection.embeddings import find_layers_of_all, load_embeddings
+from loce_jax.study.selection.layer_analysis import LayerAnalysis, analyze_layers, clustering_options
 from loce_jax.study.selection.photos import Photos
 from loce_jax.study.steps.clusters import study_clusters
 from loce_jax.study.steps.compare import study_compare
@@ -90,13 +90,13 @@ def run(tmp_path_factory):
     return write_run(tmp_path_factory.mktemp("choices") / "run")
 
 
-def study(run, look, **chosen):
-    return make_subjects(run, look, Photos(run, None), StudyOptions(**chosen))
+def study(run, selection, **chosen):
+    return analyze_layers(run, selection, Photos(run, None), StudyOptions(**chosen))
 
 
 def one(run, *, concepts=(), **chosen):
-    """The subject of the last layer."""
-    (found,) = study(run, Look((run.layers[-1],), concepts=concepts), **chosen)
+    """The analysis of the last layer."""
+    (found,) = study(run, Selection((run.layers[-1],), concepts=concepts), **chosen)
     return found
 
 
@@ -117,16 +117,16 @@ def test_iou_is_an_attribute_that_can_distinguish_sub_concepts(tmp_path):
 
 def test_rows_below_the_least_iou_are_left_out_and_counted(run, tmp_path, capsys):
     iou, good = run.column("iou", "late"), run.column("status", "late") == "ok"
-    cloud = gather(run, ["late"], min_iou=0.5)
-    np.testing.assert_array_equal(cloud.rows, np.flatnonzero(good & (iou >= 0.5)))
-    assert cloud.below == N - len(cloud.rows) > 0
+    embeddings = load_embeddings(run, ["late"], min_iou=0.5)
+    np.testing.assert_array_equal(embeddings.rows, np.flatnonzero(good & (iou >= 0.5)))
+    assert embeddings.below == N - len(embeddings.rows) > 0
     flags = ["--layers", "late", "--min-iou", "0.5", "--out", str(tmp_path)]
     assert main(["outliers", str(run.path), *flags]) == 0
-    said = f"late: {len(cloud.rows)} LoCEs, {cloud.below} with an IoU below 0.5 are left out"
+    said = f"late: {len(embeddings.rows)} LoCEs, {embeddings.below} with an IoU below 0.5 are left out"
     assert said in capsys.readouterr().out
     rows = [int(row["row"]) for row in table_of(tmp_path / "late" / "outliers.csv")]
-    assert set(rows) <= set(cloud.rows.tolist())
-    both = gather(run, ["early", "late"], min_iou=0.5)
+    assert set(rows) <= set(embeddings.rows.tolist())
+    both = load_embeddings(run, ["early", "late"], min_iou=0.5)
     early = run.column("iou", "early")
     np.testing.assert_array_equal(both.rows, np.flatnonzero((iou >= 0.5) & (early >= 0.5)))
 
@@ -136,7 +136,7 @@ def test_rows_below_the_least_iou_are_left_out_and_counted(run, tmp_path, capsys
 )
 def test_a_least_iou_that_leaves_nothing_is_refused(run, least, expected):
     with pytest.raises(InputError, match=expected):
-        gather(run, ["late"], min_iou=least)
+        load_embeddings(run, ["late"], min_iou=least)
 
 
 def test_concepts_are_cut_at_a_height_or_follow_their_mixture(run):
@@ -144,9 +144,9 @@ def test_concepts_are_cut_at_a_height_or_follow_their_mixture(run):
     assert {numbers["groups"] for numbers in study_subconcepts(whole).metrics.values()} == {1}
     lone = one(run, subconcepts=SubconceptOptions(height=0.0))
     assert study_subconcepts(lone).metrics["cat"]["groups"] == N // 3
-    looked_at = one(run, subconcepts=SubconceptOptions(by="components"))
-    found = study_subconcepts(looked_at)
-    for concept, mixture in looked_at.mixtures.items():
+    analysis = one(run, subconcepts=SubconceptOptions(by="components"))
+    found = study_subconcepts(analysis)
+    for concept, mixture in analysis.mixtures.items():
         assigned = mixture.assignments[mixture.assignments >= 0]
         expected = [np.mean(mixture.assignments == group) for group in np.unique(assigned)]
         assert found.metrics[concept]["shares"] == pytest.approx(expected)
@@ -170,10 +170,10 @@ def test_draws_are_shared_between_layers_though_rows_failed_in_one(gaps):
     options = ClusterOptions(repeats=3, max_per_concept=12)
     good = np.setdiff1d(np.arange(N), np.arange(0, N, 4))
     drawn = []
-    for looked_at in study(gaps, Look(), clusters=options):
-        places, _ = looked_at.clusters
-        drawn.append(looked_at.cloud.rows[places].tolist())
-        assert study_clusters(looked_at).metrics["repeated"]["drawn_from"] == len(good)
+    for analysis in study(gaps, Selection(), clusters=options):
+        places, _ = analysis.clusters
+        drawn.append(analysis.embeddings.rows[places].tolist())
+        assert study_clusters(analysis).metrics["repeated"]["drawn_from"] == len(good)
     labels = gaps.table["concept"][good]
     assert drawn == [good[subsample(labels, 12, 0)].tolist()] * 2
 
@@ -190,25 +190,25 @@ def test_draws_are_shared_between_layers_though_rows_failed_in_one(gaps):
     ids=lambda chosen: "_".join(map(str, chosen.values())),
 )
 def test_repeats_cluster_as_the_one_draw_does(run, chosen):
-    looked_at = one(run, clusters=ClusterOptions(repeats=1, max_per_concept=12, **chosen))
-    found = study_clusters(looked_at).metrics  # the first draw has the study's seed
+    analysis = one(run, clusters=ClusterOptions(repeats=1, max_per_concept=12, **chosen))
+    found = study_clusters(analysis).metrics  # the first draw has the study's seed
     assert found["repeated"]["purity_mean"] == found["purity"]
     assert found["repeated"]["clusters_mean"] == found["clusters"]
-    views = {layer: gather(run, [layer]) for layer in run.layers}
+    views = {layer: load_embeddings(run, [layer]) for layer in run.layers}
     options = Clustering(max_per_concept=12, **chosen)
     compared = study_compare(views, options, repeats=1).metrics["views"]["late"]
     assert (compared["purity"], compared["clusters"]) == (found["purity"], found["clusters"])
 
 
 def test_layers_without_a_row_in_common_lose_only_what_compares_them(run, tmp_path):
-    early, late = (gather(run, [layer]) for layer in run.layers)
+    early, late = (load_embeddings(run, [layer]) for layer in run.layers)
     apart = early.take(np.arange(40)), late.take(np.arange(40, N))
     nothing = np.zeros(0, int)
-    looked_at = [Subject(run, cloud, Photos(run, None), common=nothing) for cloud in apart]
-    found = json.loads(analyze(looked_at, tmp_path, steps=("clusters", "suspects")).read_text())
+    analysis = [LayerAnalysis(run, embeddings, Photos(run, None), common=nothing) for embeddings in apart]
+    found = json.loads(analyze(analysis, tmp_path, steps=("clusters", "label_errors")).read_text())
     for layer in run.layers:
         assert "no row is good at all of them" in found["steps"][layer]["clusters"]["not done"]
-        assert "suspects" in found["steps"][layer]["suspects"]
+        assert "label_errors" in found["steps"][layer]["label_errors"]
     assert "no pair is in all of early, late" in found["compare"]["not done"]
 
 
@@ -242,13 +242,13 @@ def test_recipes_that_cannot_be_are_refused(wrong, expected):
 
 
 def test_what_lies_in_each_cluster_is_in_files(run, tmp_path):
-    looked_at = one(run)
-    places, clusters = looked_at.clusters
-    write_outcome(study_clusters(looked_at), tmp_path)
+    analysis = one(run)
+    places, clusters = analysis.clusters
+    write_result(study_clusters(analysis), tmp_path)
     members = table_of(tmp_path / "cluster_members.csv")
-    assert [int(line["row"]) for line in members] == looked_at.cloud.rows[places].tolist()
+    assert [int(line["row"]) for line in members] == analysis.embeddings.rows[places].tolist()
     assert [int(line["cluster"]) - 1 for line in members] == clusters.labels.tolist()
-    labels, vectors = looked_at.cloud.labels[places], looked_at.cloud.vectors[places].astype(float)
+    labels, vectors = analysis.embeddings.labels[places], analysis.embeddings.vectors[places].astype(float)
     with np.load(tmp_path / "cluster_centroids.npz", allow_pickle=False) as centroids:
         shares = table_of(tmp_path / "cluster_probabilities.csv")
         table = table_of(tmp_path / "clusters.csv")
@@ -273,15 +273,15 @@ def test_dense_regions_have_a_least_size_of_their_own(tmp_path):
 
 
 def test_the_map_and_its_mixtures_are_in_files(run, tmp_path):
-    looked_at = one(run)
-    found = study_map(looked_at)
-    write_outcome(found, tmp_path)
+    analysis = one(run)
+    found = study_map(analysis)
+    write_result(found, tmp_path)
     lines = table_of(tmp_path / "map.csv")
-    assert [int(line["row"]) for line in lines] == looked_at.cloud.rows.tolist()
+    assert [int(line["row"]) for line in lines] == analysis.embeddings.rows.tolist()
     points = [[float(line["x"]), float(line["y"])] for line in lines]
-    np.testing.assert_allclose(points, looked_at.map.points, rtol=1e-6)  # coordinates are float32
-    blind = likeliest_component(looked_at.blind.full, looked_at.map.points)
-    assert [int(line["component without labels"]) - 1 for line in lines] == blind.tolist()
+    np.testing.assert_allclose(points, analysis.map.points, rtol=1e-6)  # coordinates are float32
+    unlabeled = likeliest_component(analysis.unlabeled_mixture.full, analysis.map.points)
+    assert [int(line["component without labels"]) - 1 for line in lines] == unlabeled.tolist()
     numbers = found.metrics["without_labels"]
     assert sum(numbers["populations"]) == pytest.approx(1) and len(numbers["bic"]) == 6
     assert len(numbers["means"]) == numbers["components"] == np.argmin(numbers["bic"]) + 1
@@ -294,21 +294,21 @@ def test_the_papers_weights_can_be_asked_for(tmp_path, monkeypatch):
     points = np.random.default_rng(0).normal(size=(90, 2))
     points[83:] += 60  # a thirteenth of the concept lies apart
     far = write_run(tmp_path, labels=["cat"] * 90)
-    monkeypatch.setattr(subjects, "embed_2d", lambda *_, **__: Embedding2D(points, "umap"))
+    monkeypatch.setattr(layer_analysis, "embed_2d", lambda *_, **__: Embedding2D(points, "umap"))
     ours, paper = (study_map(one(far, map=MapOptions(paper=flag))).metrics["concepts"]["cat"] for flag in (False, True))
     assert len(ours["kept"]) < ours["components"]
     assert sum(ours["kept_weights"]) == pytest.approx(1) and sum(paper["kept_weights"]) < 0.99
 
 
 def test_maps_of_other_options_are_kept_side_by_side(run, monkeypatch):
-    cloud = gather(run, ["early"])
+    embeddings = load_embeddings(run, ["early"])
 
     def look_at(neighbors):
-        return Subject(run, cloud, Photos(run, None), options=StudyOptions(map=MapOptions(neighbors)))
+        return LayerAnalysis(run, embeddings, Photos(run, None), options=StudyOptions(map=MapOptions(neighbors)))
 
     first, second = look_at(5).map, look_at(20).map
     assert np.abs(first.points - second.points).max() > 0.1
-    monkeypatch.setattr(subjects, "embed_2d", lambda *_, **__: pytest.fail("computed again"))
+    monkeypatch.setattr(layer_analysis, "embed_2d", lambda *_, **__: pytest.fail("computed again"))
     np.testing.assert_array_equal(look_at(5).map.points, first.points)
     np.testing.assert_array_equal(look_at(20).map.points, second.points)
 
@@ -330,7 +330,7 @@ def test_a_compared_layer_need_be_in_one_run_only(run, tmp_path):
 
 
 def test_views_are_compared_concept_by_concept_and_pair_by_pair(gaps):
-    views = {layer: gather(gaps, [layer]) for layer in gaps.layers}
+    views = {layer: load_embeddings(gaps, [layer]) for layer in gaps.layers}
     found = study_compare(views, Clustering(), repeats=1)
     common = np.intersect1d(views["early"].rows, views["late"].rows)
     iou = [gaps.column("iou", layer)[common] for layer in gaps.layers]
@@ -346,8 +346,8 @@ def test_views_are_compared_concept_by_concept_and_pair_by_pair(gaps):
 
 
 def test_quality_says_distances_within_and_how_it_was_measured(run):
-    found, cloud = study_quality(one(run)).metrics["vectors"], one(run).cloud
-    quality = describe_quality(cloud.vectors, cloud.labels)
+    found, embeddings = study_quality(one(run)).metrics["vectors"], one(run).embeddings
+    quality = describe_quality(embeddings.vectors, embeddings.labels)
     assert found["within (pairs)"] == quality.pairs.within.mean()
     assert found["within"]["cat"]["centroids"] == quality.centroids.within[0]
     assert (found["clusterer"], found["sampled"]) == (f"mixture, {quality.clusterer} covariances", "no")
@@ -365,7 +365,7 @@ def printed(capsys, *arguments):
         ("clusters", ["purity: ", "repeated: seeds 1,", "dense_regions: clusters ", "predictions: centroids "]),
         ("map", ["method: umap", "without_labels: components "]),
         ("confusion", ["neighbors: error ", "components: error "]),
-        ("suspects", ["suspects: ", "expected_by_chance: "]),
+        ("label-errors", ["label_errors: ", "expected_by_chance: "]),
         ("separation", ["trimmed: 5 %", "mean separation: "]),
     ],
 )
@@ -381,7 +381,7 @@ def test_numbers_say_what_they_were_made_with(run, tmp_path):
     assert main(["confusion", str(run.path), *flags, "--k", "4", "--out", str(tmp_path)]) == 0
     made_with = json.loads((tmp_path / "late" / "confusion.json").read_text())["made_with"]
     assert made_with["runs"] == [{"run": str(run.storage), "model": "planted", "recipe": "paper"}]
-    assert made_with["look"] == {"layers": ["late"], "joined": None, "concepts": [], "min_iou": 0.2, "seed": 3}
+    assert made_with["selection"] == {"layers": ["late"], "joined": None, "concepts": [], "min_iou": 0.2, "seed": 3}
     assert made_with["options"]["clusters"]["preset"] == "strict" and made_with["options"]["confusion"]["k"] == 4
     assert set(made_with["versions"]) == {"loce_jax", "numpy", "scipy", "scikit-learn", "umap-learn"}
 
@@ -413,7 +413,7 @@ def test_stats_are_of_the_layers_and_concepts_asked_for(run, tmp_path):
     written = json.loads((tmp_path / "metrics.json").read_text())
     assert list(written["layers"]) == ["early"] and list(written["layers"]["early"]) == ["cat", "dog", "all"]
     assert written["loces"] == {"early": {"looked_at": 60, "below_min_iou": 0}}
-    assert written["options"]["clusters"]["repeats"] == 1 and written["look"]["concepts"] == ["cat", "dog"]
+    assert written["options"]["clusters"]["repeats"] == 1 and written["selection"]["concepts"] == ["cat", "dog"]
 
 
 def test_lone_loces_are_counted_where_the_tables_differ_by_them(tmp_path):
@@ -459,8 +459,8 @@ def test_the_message_for_too_many_names_options_that_are_flags(run, monkeypatch,
 def test_merged_first_clusters_still_find_planted_concepts(tmp_path):
     vectors = 40 * np.eye(3, 6)[np.arange(N) % 3] + np.random.default_rng(0).normal(size=(N, 6))
     apart = write_run(tmp_path, vectors=vectors)
-    looked_at = one(apart, clusters=ClusterOptions(repeats=1, precluster=20))
-    places, found = looked_at.clusters
+    analysis = one(apart, clusters=ClusterOptions(repeats=1, precluster=20))
+    places, found = analysis.clusters
     assert len(found.tree) < 20 and len(found.labels) == N
-    assert cluster_purity(found.labels, looked_at.cloud.labels[places]) == 1
-    assert clustering_options(looked_at.options.clusters).precluster == 20
+    assert cluster_purity(found.labels, analysis.embeddings.labels[places]) == 1
+    assert clustering_options(analysis.options.clusters).precluster == 20

@@ -13,8 +13,8 @@ from loce_jax.plots.combined import color_projection
 from loce_jax.plots.palette import CONCEPT_COLORS
 from loce_jax.store import LayerRows, RunWriter, open_storage
 from loce_jax.study.options import ClusterOptions, OutlierOptions, RetrievalOptions, StudyOptions
-from loce_jax.study.selection.embeddings import gather
-from loce_jax.study.selection.layer_analysis import Subject
+from loce_jax.study.selection.embeddings import load_embeddings
+from loce_jax.study.selection.layer_analysis import LayerAnalysis
 from loce_jax.study.selection.photos import Photos
 from loce_jax.study.steps.cluster_examples import draw_members
 from loce_jax.study.steps.clusters import study_clusters
@@ -67,7 +67,9 @@ def write_run(folder, names, each=8, layers=("blocks.3", "blocks.11"), responses
 
 def look_at(run, concepts=(), layers=1, **options):
     chosen = StudyOptions(clusters=ClusterOptions(repeats=1), **options)
-    return Subject(run, gather(run, run.layers[:layers], concepts=concepts), Photos(run, None), options=chosen)
+    return LayerAnalysis(
+        run, load_embeddings(run, run.layers[:layers], concepts=concepts), Photos(run, None), options=chosen
+    )
 
 
 @pytest.fixture(scope="module")
@@ -114,16 +116,16 @@ def test_retrieval_has_one_list_of_names_and_room_for_its_curves(many):
 
 
 def test_concepts_in_view_have_different_colors(voc):
-    """By their number in the data set the ninth would look like the first."""
+    """By their number in the data set the ninth would selection like the first."""
     chosen = (VOC[0], VOC[8], VOC[2], VOC[10])
-    subject = look_at(voc, chosen)
-    (tree,) = study_clusters(subject).figures["tree"].axes
+    analysis = look_at(voc, chosen)
+    (tree,) = study_clusters(analysis).figures["tree"].axes
     colors = {to_hex(bars[0].get_facecolor()) for bars in tree.containers}
     assert colors == set(CONCEPT_COLORS[:4])
-    plain, ground, *_ = study_map(subject).figures["map"].axes
+    plain, ground, *_ = study_map(analysis).figures["map"].axes
     assert {to_hex(np.asarray(points.get_facecolor())[0]) for points in plain.collections} == colors
     assert {to_hex(patch.get_edgecolor()) for patch in ground.patches} <= colors
-    assert {to_hex(line.get_color()) for line in study_retrieval(subject).figures["retrieval"].axes[0].lines[1:]} == (
+    assert {to_hex(line.get_color()) for line in study_retrieval(analysis).figures["retrieval"].axes[0].lines[1:]} == (
         colors
     )
 
@@ -155,16 +157,16 @@ def test_iou_of_concepts_is_not_joined_and_layers_keep_their_word(voc):
 
 def test_names_are_the_runs_own_whatever_their_numbers(voc):
     """Quirk 52: the released code looks numbers up in COCO's list, whatever the data set."""
-    subject = look_at(voc)
-    retrieved = study_retrieval(subject)
+    analysis = look_at(voc)
+    retrieved = study_retrieval(analysis)
     assert sorted(words(retrieved.figures["retrieval"].axes[1])[1:]) == sorted(VOC)
     assert sorted(row[0] for row in retrieved.tables["precision"].rows[:-2]) == sorted(VOC)
-    outliers = study_outliers(subject)
+    outliers = study_outliers(analysis)
     assert {row[0] for row in outliers.tables["outliers"].rows} == set(VOC)
     titles = {axes.get_ylabel() for axes in outliers.figures["outliers"].axes} - {""}
     assert titles <= set(VOC) and len(titles) == 6
     row = int(np.flatnonzero(voc.table["concept"] == "diningtable")[0])
-    asked = study_query(subject, row)
+    asked = study_query(analysis, row)
     assert asked.tables[f"query_{row}"].title.startswith(f"Row {row}: diningtable in")
     assert asked.figures[f"query_{row}"].axes[0].get_xlabel() == "diningtable"
 
@@ -179,8 +181,8 @@ def test_names_are_the_runs_own_whatever_their_numbers(voc):
 )
 def test_distances_are_called_what_they_are(voc, method, said):
     """Quirk 48: three metrics, and the released code's figures call cosine distances L2."""
-    outcome = study_outliers(look_at(voc, outliers=OutlierOptions(method)))
-    assert outcome.tables["outliers"].columns[3] == said and said in outcome.figures["outliers"].get_suptitle()
+    result = study_outliers(look_at(voc, outliers=OutlierOptions(method)))
+    assert result.tables["outliers"].columns[3] == said and said in result.figures["outliers"].get_suptitle()
     assert "cosine distance" in study_query(look_at(voc), 0).tables["query_0"].columns
 
 
@@ -189,18 +191,18 @@ def test_each_measure_keeps_to_its_metric(voc):
 
     Which is which is said where each is defined; here, that lengths do not matter to the first and do to the second.
     """
-    subject = look_at(voc, retrieval=RetrievalOptions(ks=(1, 5)))
-    lengths = np.random.default_rng(1).uniform(0.1, 10, (len(subject.cloud.rows), 1)).astype("float32")
+    analysis = look_at(voc, retrieval=RetrievalOptions(ks=(1, 5)))
+    lengths = np.random.default_rng(1).uniform(0.1, 10, (len(analysis.embeddings.rows), 1)).astype("float32")
     longer = look_at(voc, retrieval=RetrievalOptions(ks=(1, 5)))
-    longer.cloud.vectors[:] = subject.cloud.vectors * lengths
+    longer.embeddings.vectors[:] = analysis.embeddings.vectors * lengths
     for study in (study_retrieval, study_outliers):
-        first, second = (study(each).tables for each in (subject, longer))
+        first, second = (study(each).tables for each in (analysis, longer))
         for name in first:
             for one, other in zip(first[name].rows, second[name].rows, strict=True):
                 assert other == tuple(
                     pytest.approx(value, rel=1e-4) if isinstance(value, float) else value for value in one
                 )
-    plain, changed = (study_separation(each).metrics["mean separation"] for each in (subject, longer))
+    plain, changed = (study_separation(each).metrics["mean separation"] for each in (analysis, longer))
     assert changed < 0.9 * plain
 
 
@@ -209,8 +211,8 @@ def test_a_cluster_shows_the_evidence_it_has(tmp_path, response, color):
     """Quirk 39: stretched to its own range, some pixel of a projection without any evidence would be on."""
     run = write_run(tmp_path, VOC[:2], responses=response)
     for layers in (1, 2):  # joined, the mean over layers of different grids
-        subject = look_at(run, layers=layers)
-        mean = np.asarray(study_clusters(subject).figures["clusters"].axes[0].images[0].get_array())
+        analysis = look_at(run, layers=layers)
+        mean = np.asarray(study_clusters(analysis).figures["clusters"].axes[0].images[0].get_array())
         assert mean.shape[:2] == (2, 2 + layers)
         assert np.abs(mean.astype(int) - color).max() <= 1
 
@@ -218,9 +220,9 @@ def test_a_cluster_shows_the_evidence_it_has(tmp_path, response, color):
 @pytest.mark.parametrize("concepts", [VOC[:1], VOC])
 def test_one_cluster_and_many_are_drawn(voc, concepts):
     """Quirk 33: the released code cannot draw one."""
-    subject = look_at(voc, concepts)
-    places, clusters = subject.clusters
-    figure = draw_members(subject, places, clusters)
+    analysis = look_at(voc, concepts)
+    places, clusters = analysis.clusters
+    figure = draw_members(analysis, places, clusters)
     rows = min(len(clusters.nodes), 6)
     titles = [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
     sizes = np.sort(np.bincount(clusters.labels))[::-1][:rows]
@@ -230,9 +232,9 @@ def test_one_cluster_and_many_are_drawn(voc, concepts):
 
 def test_the_mean_projection_is_that_of_the_members(voc, tmp_path):
     run = write_run(tmp_path, VOC[:1], each=4)
-    subject = look_at(run)
+    analysis = look_at(run)
     responses = np.random.default_rng(0).normal(size=(4, 5, 6))
     run.responses = lambda layer: responses.astype(np.float16)
-    figure = draw_members(subject, *subject.clusters)
+    figure = draw_members(analysis, *analysis.clusters)
     expected = (1 / (1 + np.exp(-responses.astype(np.float16).astype(float)))).mean(axis=0)
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), color_projection(expected))

@@ -19,11 +19,11 @@ from loce_jax.pipeline.sources import ScenesSource
 from loce_jax.store import LayerRows, RunWriter, find_derived, keep_derived, open_storage
 from loce_jax.study import analyze as steps
 from loce_jax.study.analyze import analyze
-from loce_jax.study.options import Look
+from loce_jax.study.options import Selection
 from loce_jax.study.results.step_result import safe
-from loce_jax.study.selection import layer_analysis as subject
-from loce_jax.study.selection.embeddings import gather
-from loce_jax.study.selection.layer_analysis import Subject
+from loce_jax.study.selection import layer_analysis
+from loce_jax.study.selection.embeddings import load_embeddings
+from loce_jax.study.selection.layer_analysis import LayerAnalysis
 from loce_jax.study.selection.photos import Photos
 from tests.support.tiny import tiny_network
 
@@ -51,8 +51,8 @@ def numbers_of(out, name="metrics"):
     return json.loads((out / f"{name}.json").read_text(), parse_constant=pytest.fail)
 
 
-def cloud_of(folder, layer="deep"):
-    return gather(open_run(folder), [layer])
+def embeddings_of(folder, layer="deep"):
+    return load_embeddings(open_run(folder), [layer])
 
 
 def test_every_step_of_every_layer_is_in_the_metrics(analyzed):
@@ -65,18 +65,18 @@ def test_every_step_of_every_layer_is_in_the_metrics(analyzed):
 
 
 def test_numbers_are_those_of_the_analyses(folder, analyzed):
-    found, cloud = numbers_of(analyzed)["steps"]["deep"], cloud_of(folder)
-    separation = pairwise_separation(cloud.vectors, cloud.labels)
+    found, embeddings = numbers_of(analyzed)["steps"]["deep"], embeddings_of(folder)
+    separation = pairwise_separation(embeddings.vectors, embeddings.labels)
     assert found["separation"]["concepts"] == list(separation.concepts)
     np.testing.assert_array_equal(found["separation"]["separation"], separation.matrix)
-    retrieved = precision_at(cloud.vectors, cloud.labels)
+    retrieved = precision_at(embeddings.vectors, embeddings.labels)
     np.testing.assert_array_equal(found["retrieval"]["precision"]["macro"], retrieved.precision.macro)
     predictions = found["clusters"]["predictions"]
     assert list(predictions) == ["centroids", *(f"{k} neighbors" for k in (3, 5, 7, 9, 11))]
     assert all(0 < share <= 1 for share in predictions.values())
-    outliers = find_outliers(cloud.vectors, cloud.labels)
+    outliers = find_outliers(embeddings.vectors, embeddings.labels)
     strangest = [found["outliers"]["strangest"][concept][0][0] for concept in outliers.concepts]
-    assert strangest == [cloud.rows[ranking[0]] for ranking in outliers.rankings]
+    assert strangest == [embeddings.rows[ranking[0]] for ranking in outliers.rankings]
 
 
 def test_tables_and_pictures_can_be_opened(analyzed):
@@ -99,22 +99,24 @@ def test_tables_and_pictures_can_be_opened(analyzed):
 
 
 def test_a_query_lists_its_neighbors_by_row_and_by_name(folder, tmp_path, capsys):
-    run, cloud = open_run(folder), cloud_of(folder)
-    row = int(cloud.rows[5])
+    run, embeddings = open_run(folder), embeddings_of(folder)
+    row = int(embeddings.rows[5])
     name = f"{run.table['image'][row]}:{run.table['concept'][row]}"
     for query in (str(row), name):
         flags = ["--query", query, "--shown", "3", "--layers", "deep", "--out", str(tmp_path)]
-        assert main(["retrieve", str(folder), *flags]) == 0
+        assert main(["retrieval", str(folder), *flags]) == 0
         found = numbers_of(tmp_path / "deep", f"query_{row}")
-        ranking = rank_by_distance(cloud.vectors, 5)
-        assert [line[1] for line in found["nearest"]] == cloud.rows[ranking.indices[:3]].tolist()
-        assert [line[1] for line in found["farthest"]] == cloud.rows[ranking.indices[:-4:-1]].tolist()
+        ranking = rank_by_distance(embeddings.vectors, 5)
+        assert [line[1] for line in found["nearest"]] == embeddings.rows[ranking.indices[:3]].tolist()
+        assert [line[1] for line in found["farthest"]] == embeddings.rows[ranking.indices[:-4:-1]].tolist()
     assert f"Row {row}" in capsys.readouterr().out
-    assert main(["retrieve", str(folder), "--query", "nothing:cat"]) == 2
+    assert main(["retrieval", str(folder), "--query", "nothing:cat"]) == 2
     assert "`query` must be a row of the run's table or IMAGE:CONCEPT" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["stats", "clusters", "separation", "retrieve", "suspects", "quality", "outliers"])
+@pytest.mark.parametrize(
+    "command", ["stats", "clusters", "separation", "retrieval", "label-errors", "quality", "outliers"]
+)
 def test_each_step_is_a_command(command, folder, capsys):
     assert main([command, str(folder), "--layers", "deep"]) == 0
     assert len(capsys.readouterr().out.splitlines()) > 2
@@ -163,9 +165,9 @@ def test_recipes_are_compared_pair_by_pair_and_told_apart(folder, ridge, tmp_pat
     assert main(["compare", str(folder), str(ridge), "--layers", "deep", "--out", str(tmp_path)]) == 0
     found = numbers_of(tmp_path, "compare")
     assert list(found["views"]) == [f"{folder} (paper): deep", f"{ridge} (ridge): deep"]
-    assert set(found["missing"].values()) == {0} and found["pairs"] == len(cloud_of(folder).rows)
+    assert set(found["missing"].values()) == {0} and found["pairs"] == len(embeddings_of(folder).rows)
     for name, run in zip(found["views"], (folder, ridge), strict=True):
-        assert found["views"][name]["mean IoU"] == pytest.approx(cloud_of(run).iou.mean())
+        assert found["views"][name]["mean IoU"] == pytest.approx(embeddings_of(run).iou.mean())
     (shown,) = (row for row in csv.reader((tmp_path / "agreement.csv").open(newline="")) if "ridge" in row[0])
     assert shown[1] == f"{folder} (paper): deep"
     assert main(["compare", str(ridge), str(ridge / "..") + "/ridge", "--layers", "deep"]) == 0
@@ -174,8 +176,8 @@ def test_recipes_are_compared_pair_by_pair_and_told_apart(folder, ridge, tmp_pat
 
 def test_a_ridge_run_is_studied_in_its_own_coordinates(ridge, tmp_path):
     run = open_run(ridge)
-    looked_at = Subject(run, gather(run, ["deep"]), Photos(run, None))
-    analyze([looked_at], tmp_path, steps=("separation", "retrieval"))
+    analysis = LayerAnalysis(run, load_embeddings(run, ["deep"]), Photos(run, None))
+    analyze([analysis], tmp_path, steps=("separation", "retrieval"))
     found, options = numbers_of(tmp_path), SolverOptions.ridge()
     told = f"strength {options.strength:g}, whitening {options.whitening:g}, balance {options.balance:g}"
     assert found["runs"][0]["recipe"] == f"ridge, {told}"
@@ -192,23 +194,25 @@ def test_compare_asks_for_two(folder, capsys):
 
 def test_layers_are_joined_to_one_cloud(folder, tmp_path):
     assert main(["separation", str(folder), "--joined", "normalized", "--out", str(tmp_path)]) == 0
-    cloud = gather(open_run(folder), LAYERS, normalized=True)
-    assert cloud.widths == (6, 9)
-    np.testing.assert_allclose((cloud.vectors[:, :6] ** 2).sum(axis=1), 1, rtol=1e-6)
+    embeddings = load_embeddings(open_run(folder), LAYERS, normalized=True)
+    assert embeddings.widths == (6, 9)
+    np.testing.assert_allclose((embeddings.vectors[:, :6] ** 2).sum(axis=1), 1, rtol=1e-6)
     found = numbers_of(tmp_path / "shallow + deep", "separation")
-    np.testing.assert_array_equal(found["separation"], pairwise_separation(cloud.vectors, cloud.labels).matrix)
+    np.testing.assert_array_equal(
+        found["separation"], pairwise_separation(embeddings.vectors, embeddings.labels).matrix
+    )
 
 
 def test_the_map_is_computed_once_and_kept_with_its_seed(folder, monkeypatch):
     run = open_run(folder)
-    cloud = gather(run, ["shallow"])
-    first = Subject(run, cloud, Photos(run, None)).map
-    monkeypatch.setattr(subject, "embed_2d", lambda *_, **__: pytest.fail("computed again"))
-    again = Subject(run, cloud, Photos(run, None)).map
+    embeddings = load_embeddings(run, ["shallow"])
+    first = LayerAnalysis(run, embeddings, Photos(run, None)).map
+    monkeypatch.setattr(layer_analysis, "embed_2d", lambda *_, **__: pytest.fail("computed again"))
+    again = LayerAnalysis(run, embeddings, Photos(run, None)).map
     np.testing.assert_array_equal(first.points, again.points)
     assert first.method == again.method
     with pytest.raises(pytest.fail.Exception):
-        _ = Subject(run, cloud, Photos(run, None), Look(seed=1)).map
+        _ = LayerAnalysis(run, embeddings, Photos(run, None), Selection(seed=1)).map
 
 
 def test_what_is_derived_is_found_only_for_what_it_was_made_from(tmp_path):
@@ -230,10 +234,10 @@ def test_a_place_that_cannot_be_written_is_no_obstacle(tmp_path):
 
 def test_a_kept_map_that_does_not_fit_is_computed_again(folder, monkeypatch):
     run = open_run(folder)
-    cloud = gather(run, ["deep"], concepts=["cat"])
-    kept = {"umap": np.full((len(cloud.rows), 2), np.nan), "pca": np.zeros((1, 2)), "other": np.zeros((1, 2))}
-    monkeypatch.setattr(subject, "find_derived", lambda *_: kept)
-    assert Subject(run, cloud, Photos(run, None)).map.points.shape == (len(cloud.rows), 2)
+    embeddings = load_embeddings(run, ["deep"], concepts=["cat"])
+    kept = {"umap": np.full((len(embeddings.rows), 2), np.nan), "pca": np.zeros((1, 2)), "other": np.zeros((1, 2))}
+    monkeypatch.setattr(layer_analysis, "find_derived", lambda *_: kept)
+    assert LayerAnalysis(run, embeddings, Photos(run, None)).map.points.shape == (len(embeddings.rows), 2)
 
 
 def test_a_run_in_an_object_store_is_studied_too(folder):
@@ -257,13 +261,13 @@ def test_without_its_data_set_a_run_is_analyzed_without_photographs(folder, tmp_
 
 
 def test_a_step_that_cannot_be_done_does_not_stop_the_others(folder, tmp_path, monkeypatch):
-    def refuse(subject):
+    def refuse(analysis):
         raise InputError("`vectors` must be others.")
 
     monkeypatch.setitem(steps.STEPS, "clusters", refuse)
     run = open_run(folder)
-    looked_at = Subject(run, gather(run, ["deep"]), Photos(run, None))
-    analyze([looked_at], tmp_path, steps=("clusters", "separation"))
+    analysis = LayerAnalysis(run, load_embeddings(run, ["deep"]), Photos(run, None))
+    analyze([analysis], tmp_path, steps=("clusters", "separation"))
     found = numbers_of(tmp_path)["steps"]["deep"]
     assert found["clusters"] == {"not done": "`vectors` must be others."} and "separation" in found["separation"]
 
@@ -328,7 +332,7 @@ def test_a_run_without_a_good_row_says_so(hostile):
     run = open_run(hostile / "run")
     run.table["concept"][:] = "other"
     with pytest.raises(InputError, match="must have a good LoCE"):
-        gather(run, run.layers, concepts=[HOSTILE])
+        load_embeddings(run, run.layers, concepts=[HOSTILE])
 
 
 def test_layers_are_found_by_name_end_or_glob(folder):
@@ -340,7 +344,7 @@ def test_one_concept_and_one_example_make_a_picture(folder, tmp_path):
     flags = ["--concepts", "cat", "--layers", "deep", "--out", str(tmp_path)]
     assert main(["outliers", str(folder), "--shown", "1", *flags]) == 0
     assert main(["clusters", str(folder), "--repeats", "1", *flags]) == 0
-    assert main(["retrieve", str(folder), *flags]) == 0
+    assert main(["retrieval", str(folder), *flags]) == 0
     found = numbers_of(tmp_path / "deep", "clusters")
     assert found["purity"] == 1 and found["clusters"] == 1
     assert {path.name for path in (tmp_path / "deep").glob("*.png")} == {

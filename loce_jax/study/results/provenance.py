@@ -7,17 +7,17 @@ from typing import Any
 
 from loce_jax.report.recipe import name_recipe
 from loce_jax.store import Run
-from loce_jax.study.options import Look
+from loce_jax.study.options import Selection
 
 _PACKAGES = ("loce_jax", "numpy", "scipy", "scikit-learn", "umap-learn")
 
 
-def describe_origin(runs: Sequence[Run], look: Look, options: Mapping[str, Any]) -> dict[str, Any]:
+def describe_origin(runs: Sequence[Run], selection: Selection, options: Mapping[str, Any]) -> dict[str, Any]:
     """All that these numbers depend on, as plain values.
 
     Args:
         runs: the runs.
-        look: which of their LoCEs, and the seed.
+        selection: which of their LoCEs, and the seed.
         options: dataclasses, by name.
     """
     return {
@@ -25,7 +25,7 @@ def describe_origin(runs: Sequence[Run], look: Look, options: Mapping[str, Any])
             {"run": str(run.storage), "model": run.plan["model"]["name"], "recipe": name_recipe(run.plan)}
             for run in runs
         ],
-        "look": asdict(look),
+        "selection": asdict(selection),
         "options": {name: asdict(chosen) for name, chosen in options.items()},
         "versions": {package: _version(package) for package in _PACKAGES},
     }

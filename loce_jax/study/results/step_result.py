@@ -24,7 +24,7 @@ _WRITERS = {"csv": as_csv, "md": as_markdown, "tex": as_latex}
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StepResult:
     """What one step found.
 
     Attributes:
@@ -47,7 +47,7 @@ class Outcome:
         """A line for each of the metrics in `short`; of metrics that hold others, those that are one value.
 
         >>> metrics = {"purity": 0.5, "centroids": {"error": np.float64(0.25), "matrix": np.eye(2)}}
-        >>> Outcome(metrics, short=("purity", "centroids")).summary()
+        >>> StepResult(metrics, short=("purity", "centroids")).summary()
         ['purity: 0.500', 'centroids: error 0.250']
         """
         return [f"{name}: {_in_words(plain_values(self.metrics[name]))}" for name in self.short]
@@ -60,19 +60,19 @@ def _in_words(value):
     return value if isinstance(value, str) else show_number(np.nan if value is None else value, 3)
 
 
-def write_outcome(outcome: Outcome, folder: Path) -> list[Path]:
+def write_result(result: StepResult, folder: Path) -> list[Path]:
     """Write tables, figures and arrays into `folder`, each under its name only when complete; the files."""
     files = []
-    for name, table in outcome.data.items():
+    for name, table in result.data.items():
         files.append(_put(folder / f"{safe(name)}.csv", as_csv(table).encode("utf-8", "replace")))
-    for name, arrays in outcome.arrays.items():
+    for name, arrays in result.arrays.items():
         content = io.BytesIO()
         np.savez_compressed(content, allow_pickle=False, **dict(arrays))
         files.append(_put(folder / f"{safe(name)}.npz", content.getvalue()))
-    for name, table in outcome.tables.items():
+    for name, table in result.tables.items():
         for ending, writer in _WRITERS.items():
             files.append(_put(folder / f"{safe(name)}.{ending}", writer(table).encode("utf-8", "replace")))
-    for name, figure in outcome.figures.items():
+    for name, figure in result.figures.items():
         path = folder / f"{safe(name)}.png"
         half = _half(path)
         try:

@@ -13,13 +13,13 @@ from loce_jax.analysis.concatenation import concatenate
 from loce_jax.checks import InputError, check_known, suggest
 from loce_jax.report.sources import RunLike
 from loce_jax.store import Run
-from loce_jax.study.options import Look
+from loce_jax.study.options import Selection
 
 _MOST_SHOWN = 24
 
 
 @dataclass(frozen=True, eq=False)
-class Cloud:
+class Embeddings:
     """LoCEs of one run.
 
     Attributes:
@@ -57,10 +57,10 @@ class Cloud:
         return tuple(concept for concept in self.concepts if concept in most)
 
     def of(self, concept: str) -> Int[np.ndarray, " m"]:
-        """Places of one concept's LoCEs in this cloud."""
+        """Positions of one concept's LoCEs."""
         return np.flatnonzero(self.labels == concept)
 
-    def take(self, places: Int[np.ndarray, " m"]) -> "Cloud":
+    def take(self, places: Int[np.ndarray, " m"]) -> "Embeddings":
         """The LoCEs at these places, in their order."""
         labels = self.labels[places]
         return replace(
@@ -86,21 +86,22 @@ def find_layers_of_all(runs: Mapping[str, Run], names: Sequence[str]) -> dict[st
     return {run: mine.resolve(known[run]) if known[run] or not names else () for run, mine in runs.items()}
 
 
-def gather_all(run: RunLike, layers: Sequence[str], look: Look) -> list[Cloud]:
-    """A cloud a layer, or one of all `layers` where `look` joins them."""
-    groups = [tuple(layers)] if look.joined else [(layer,) for layer in layers]
-    chosen = {"concepts": look.concepts, "normalized": look.joined == "normalized", "min_iou": look.min_iou}
-    return [gather(run, group, **chosen) for group in groups if group]
+def load_views(run: RunLike, layers: Sequence[str], selection: Selection) -> list[Embeddings]:
+    """One `Embeddings` per layer, or one of all `layers` where `selection` joins them."""
+    groups = [tuple(layers)] if selection.joined else [(layer,) for layer in layers]
+    normalized = selection.joined == "normalized"
+    chosen = {"concepts": selection.concepts, "normalized": normalized, "min_iou": selection.min_iou}
+    return [load_embeddings(run, group, **chosen) for group in groups if group]
 
 
-def gather(
+def load_embeddings(
     run: RunLike,
     layers: Sequence[str],
     *,
     concepts: Sequence[str] = (),
     normalized: bool = False,
     min_iou: float = 0.0,
-) -> Cloud:
+) -> Embeddings:
     """The rows whose LoCEs at all of `layers` are good, for `concepts` or all.
 
     Args:
@@ -137,7 +138,7 @@ def gather(
     below, rows, iou = int((~kept).sum()), rows[kept], iou[:, kept]
     joined = concatenate({layer: run.vectors(layer)[rows] for layer in layers}, normalized=normalized)
     labels = run.table["concept"][rows].astype(str)
-    return Cloud(
+    return Embeddings(
         layers=tuple(layers),
         vectors=joined.vectors.astype(np.float32),
         widths=joined.widths,

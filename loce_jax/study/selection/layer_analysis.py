@@ -16,8 +16,8 @@ from loce_jax.analysis.mixtures.gaussian import Mixture, fit_mixture, fit_mixtur
 from loce_jax.analysis.sampling import subsample
 from loce_jax.checks import InputError
 from loce_jax.store import Run, find_derived, keep_derived
-from loce_jax.study.options import Clustering, Look, StudyOptions
-from loce_jax.study.selection.embeddings import Cloud, gather_all
+from loce_jax.study.options import Clustering, Selection, StudyOptions
+from loce_jax.study.selection.embeddings import Embeddings, load_views
 from loce_jax.study.selection.photos import Photos
 
 _METHODS = ("umap", "pca")
@@ -26,35 +26,35 @@ _PRESETS = {"strict": STRICT, "relaxed": RELAXED}
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class LayerAnalysis:
     """LoCEs to look at, the run they come from, its photographs, and how all steps look at them.
 
     Attributes:
         run: the run; maps are kept beside it.
-        cloud: the LoCEs.
+        embeddings: the LoCEs.
         photos: for pictures; without a data set, they show empty tiles.
-        look: what was asked for; its seed is that of everything random.
+        selection: what was asked for; its seed is that of everything random.
         options: of every step.
-        common: rows of the run that clusters are drawn from, such as those good at every layer of a study; those of
-            the cloud if left out.
+        common: rows of the run that clusters are drawn from, such as those good at every layer of a study; all of
+            them if left out.
     """
 
     run: Run
-    cloud: Cloud
+    embeddings: Embeddings
     photos: Photos
-    look: Look = Look()
+    selection: Selection = Selection()
     options: StudyOptions = StudyOptions()
     common: Int[np.ndarray, " m"] | None = None
 
     @property
     def seed(self) -> int:
         """Of everything random."""
-        return self.look.seed
+        return self.selection.seed
 
     @property
     def shared(self) -> Int[np.ndarray, " s"]:
-        """Places in the cloud of the rows that clusters are drawn from."""
-        rows = self.cloud.rows
+        """Places in the embeddings of the rows that clusters are drawn from."""
+        rows = self.embeddings.rows
         places = np.arange(len(rows)) if self.common is None else np.flatnonzero(np.isin(rows, self.common))
         if not len(places):
             raise InputError(
@@ -72,28 +72,33 @@ class Subject:
     def mixtures(self) -> dict[str, Mixture]:
         """On the map a mixture of each concept."""
         options = self.options.map
-        return fit_mixtures(self.map.points, self.cloud.labels, options.components, seed=self.seed, paper=options.paper)
+        return fit_mixtures(
+            self.map.points, self.embeddings.labels, options.components, seed=self.seed, paper=options.paper
+        )
 
     @ft.cached_property
-    def blind(self) -> Mixture:
+    def unlabeled_mixture(self) -> Mixture:
         """On the map the mixture without labels: of at most twice as many components as concepts, and at most 40."""
-        most = min(2 * len(self.cloud.concepts), _MOST_COMPONENTS)
+        most = min(2 * len(self.embeddings.concepts), _MOST_COMPONENTS)
         return fit_mixture(self.map.points, most, seed=self.seed, outlier_weight=0.0)
 
     @ft.cached_property
     def clusters(self) -> tuple[Int[np.ndarray, " d"], Clusters]:
-        """Places in the cloud that were drawn, and their clusters."""
+        """Places in the embeddings that were drawn, and their clusters."""
         options, shared = self.options.clusters, self.shared
-        drawn = shared[subsample(self.cloud.labels[shared], options.max_per_concept, self.seed)]
-        vectors, labels = self.cloud.vectors[drawn], self.cloud.labels[drawn]
+        drawn = shared[subsample(self.embeddings.labels[shared], options.max_per_concept, self.seed)]
+        vectors, labels = self.embeddings.vectors[drawn], self.embeddings.labels[drawn]
         return drawn, cluster(vectors, labels, clustering_options(options), n_total=len(shared), seed=self.seed)
 
 
-def make_subjects(run: Run, look: Look, photos: Photos, options: StudyOptions) -> list[Subject]:
-    """A subject a layer, or one of all joined; their clusters are drawn from the rows that are good in every one."""
-    clouds = gather_all(run, run.resolve(look.layers), look)
-    common = ft.reduce(np.intersect1d, [cloud.rows for cloud in clouds])
-    return [Subject(run, cloud, photos, look, options, common) for cloud in clouds]
+def analyze_layers(run: Run, selection: Selection, photos: Photos, options: StudyOptions) -> list[LayerAnalysis]:
+    """One `LayerAnalysis` per layer, or one of all layers joined.
+
+    Their clusters are drawn from the rows that are good at every layer.
+    """
+    views = load_views(run, run.resolve(selection.layers), selection)
+    common = ft.reduce(np.intersect1d, [embeddings.rows for embeddings in views])
+    return [LayerAnalysis(run, embeddings, photos, selection, options, common) for embeddings in views]
 
 
 def clustering_options(options: Clustering) -> ClusteringOptions:
@@ -102,21 +107,21 @@ def clustering_options(options: Clustering) -> ClusteringOptions:
     return ClusteringOptions(preset.share, preset.purity, *chosen, options.precluster)
 
 
-def _map(subject: Subject) -> Embedding2D:
-    neighbors = subject.options.map.neighbors
+def _map(analysis: LayerAnalysis) -> Embedding2D:
+    neighbors = analysis.options.map.neighbors
     asked: dict[str, Any] = {
-        "layers": subject.cloud.layers,
-        "vectors": hashlib.sha256(np.ascontiguousarray(subject.cloud.vectors).tobytes()).hexdigest(),
-        "rows": hashlib.sha256(subject.cloud.rows.astype(np.int64).tobytes()).hexdigest(),
+        "layers": analysis.embeddings.layers,
+        "vectors": hashlib.sha256(np.ascontiguousarray(analysis.embeddings.vectors).tobytes()).hexdigest(),
+        "rows": hashlib.sha256(analysis.embeddings.rows.astype(np.int64).tobytes()).hexdigest(),
         "neighbors": neighbors,
-        "seed": subject.seed,
+        "seed": analysis.seed,
     }
     name = f"map-{hashlib.sha256(json.dumps(asked).encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
     packages = ("umap-learn", "scikit-learn", "numpy", "loce_jax")
     record = {**asked, "versions": {package: version(package) for package in packages}}
-    for method, points in (find_derived(subject.run.storage, name, record) or {}).items():
-        if method in _METHODS and points.shape == (len(subject.cloud.rows), 2) and np.isfinite(points).all():
+    for method, points in (find_derived(analysis.run.storage, name, record) or {}).items():
+        if method in _METHODS and points.shape == (len(analysis.embeddings.rows), 2) and np.isfinite(points).all():
             return Embedding2D(points, method)
-    found = embed_2d(subject.cloud.vectors, seed=subject.seed, neighbors=neighbors)
-    keep_derived(subject.run.storage, name, record, {found.method: found.points})
+    found = embed_2d(analysis.embeddings.vectors, seed=analysis.seed, neighbors=neighbors)
+    keep_derived(analysis.run.storage, name, record, {found.method: found.points})
     return found

@@ -10,23 +10,23 @@ from loce_jax.analysis.clustering.repeats import repeat_clustering
 from loce_jax.analysis.metrics.purity import cluster_purity
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.trees import draw_tree
-from loce_jax.study.results.step_result import Outcome
-from loce_jax.study.selection.layer_analysis import Subject, clustering_options
+from loce_jax.study.results.step_result import StepResult
+from loce_jax.study.selection.layer_analysis import LayerAnalysis, clustering_options
 from loce_jax.study.steps.cluster_examples import draw_members
 
 _TRAINED_ON, _NEIGHBORS = 0.8, (3, 5, 7, 9, 11)  # the paper's
 
 
-def study_clusters(subject: Subject) -> Outcome:
+def study_clusters(analysis: LayerAnalysis) -> StepResult:
     """Purity and number of clusters, once and over many draws; the clusters' concepts and means; the tree."""
-    cloud, options, shared = subject.cloud, subject.options.clusters, subject.shared
-    places, found = subject.clusters
-    labels, clustering = cloud.labels[places], clustering_options(options)
-    dense = density_clusters(cloud.vectors[places], options.dense_size)
+    embeddings, options, shared = analysis.embeddings, analysis.options.clusters, analysis.shared
+    places, found = analysis.clusters
+    labels, clustering = embeddings.labels[places], clustering_options(options)
+    dense = density_clusters(embeddings.vectors[places], options.dense_size)
     kept = dense.labels >= 0
     repeats = repeat_clustering(
-        {cloud.name: cloud.vectors[shared]},
-        cloud.labels[shared],
+        {embeddings.name: embeddings.vectors[shared]},
+        embeddings.labels[shared],
         clustering,
         seeds=options.repeats,
         max_per_concept=options.max_per_concept,
@@ -50,23 +50,23 @@ def study_clusters(subject: Subject) -> Outcome:
             "noise": float((~kept).mean()),
             "purity": cluster_purity(dense.labels[kept], labels[kept]),
         },
-        "predictions": _predictions(subject),
+        "predictions": _predictions(analysis),
     }
-    table = tabulate(cloud.vectors[places], labels, found.labels, widths=cloud.widths)
-    return Outcome(
+    table = tabulate(embeddings.vectors[places], labels, found.labels, widths=embeddings.widths)
+    return StepResult(
         metrics,
-        {"clusters": _clusters(cloud, places, found, table)},
-        {"tree": _draw(subject, places, found, metrics), "clusters": draw_members(subject, places, found)},
+        {"clusters": _clusters(embeddings, places, found, table)},
+        {"tree": _draw(analysis, places, found, metrics), "clusters": draw_members(analysis, places, found)},
         data={
             "cluster_probabilities": _probabilities(table),
-            "cluster_members": _members(cloud, places, found.labels, dense.labels),
+            "cluster_members": _members(embeddings, places, found.labels, dense.labels),
         },
         arrays={"cluster_centroids": _centroids(table)},
         short=tuple(metrics),
     )
 
 
-def _predictions(subject):
+def _predictions(analysis):
     """Share of a fifth of each concept's drawn LoCEs, put aside, whose concept is predicted rightly from the others.
 
     Predictions by centroid are those of adaptive clusters, with the group size of all, not of the four fifths.
@@ -75,19 +75,19 @@ def _predictions(subject):
 
     from loce_jax.analysis.clustering.estimators import AdaptiveClusterer, CentroidClassifier  # noqa: PLC0415
 
-    places, _ = subject.clusters
-    vectors, labels = subject.cloud.vectors[places], subject.cloud.labels[places]
+    places, _ = analysis.clusters
+    vectors, labels = analysis.embeddings.vectors[places], analysis.embeddings.labels[places]
     place = np.empty(len(places))
     for concept in np.unique(labels):
         mine = np.flatnonzero(labels == concept)
-        place[np.random.default_rng(subject.seed).permutation(mine)] = np.arange(len(mine)) / len(mine)
+        place[np.random.default_rng(analysis.seed).permutation(mine)] = np.arange(len(mine)) / len(mine)
     known = place < _TRAINED_ON
     if known.all() or known.sum() <= max(_NEIGHBORS):
         return {}
-    clustering = clustering_options(subject.options.clusters)
+    clustering = clustering_options(analysis.options.clusters)
     how = clustering.share, clustering.purity, clustering.method, clustering.metric
-    clusterer = AdaptiveClusterer(*how, n_total=len(subject.shared), precluster=clustering.precluster)
-    models = {"centroids": CentroidClassifier(clusterer, metric="cosine", widths=subject.cloud.widths)}
+    clusterer = AdaptiveClusterer(*how, n_total=len(analysis.shared), precluster=clustering.precluster)
+    models = {"centroids": CentroidClassifier(clusterer, metric="cosine", widths=analysis.embeddings.widths)}
     models |= {f"{k} neighbors": KNeighborsClassifier(k, metric="cosine") for k in _NEIGHBORS}
     return {
         name: model.fit(vectors[known], labels[known]).score(vectors[~known], labels[~known])
@@ -95,19 +95,19 @@ def _predictions(subject):
     }
 
 
-def _clusters(cloud, places, found, table: ClusterTable):
+def _clusters(embeddings, places, found, table: ClusterTable):
     lines = []
     for i, cluster in enumerate(table.clusters):
         members = places[found.labels == cluster]
-        nearest = members[np.linalg.norm(cloud.vectors[members] - table.raw[i], axis=1).argmin()]
+        nearest = members[np.linalg.norm(embeddings.vectors[members] - table.raw[i], axis=1).argmin()]
         lines.append(
             (
                 int(cluster) + 1,
                 int(table.counts[i].sum()),
                 table.top[i],
                 float(table.probabilities[i].max()),
-                str(cloud.images[nearest]),
-                _strongest(cloud, table.raw[i]),
+                str(embeddings.images[nearest]),
+                _strongest(embeddings, table.raw[i]),
                 *map(int, table.counts[i]),
             )
         )
@@ -115,9 +115,9 @@ def _clusters(cloud, places, found, table: ClusterTable):
     return Table("Clusters", (*head, *map(str, table.concepts)), tuple(lines), 2)
 
 
-def _strongest(cloud, centroid):
+def _strongest(embeddings, centroid):
     """Three channels of each layer, the strongest first, in words."""
-    layers = np.split(centroid, np.cumsum(cloud.widths)[:-1])
+    layers = np.split(centroid, np.cumsum(embeddings.widths)[:-1])
     return "; ".join(" ".join(map(str, strongest_channels(layer[None])[0])) for layer in layers)
 
 
@@ -127,11 +127,11 @@ def _probabilities(table: ClusterTable):
     return Table("Share of each concept in each cluster", columns, tuple((number, *shares) for number, shares in rows))
 
 
-def _members(cloud, places, clusters, regions):
+def _members(embeddings, places, clusters, regions):
     rows = zip(
-        cloud.rows[places].tolist(),
-        cloud.images[places].tolist(),
-        cloud.labels[places].tolist(),
+        embeddings.rows[places].tolist(),
+        embeddings.images[places].tolist(),
+        embeddings.labels[places].tolist(),
         (clusters + 1).tolist(),
         (regions + 1).tolist(),
         strict=True,
@@ -145,11 +145,11 @@ def _centroids(table: ClusterTable):
     return {"cluster": table.clusters + 1, "raw": table.raw, "normalized": table.normalized}
 
 
-def _draw(subject, places, found, metrics):
+def _draw(analysis, places, found, metrics):
     _, first = np.unique(found.leaves, return_index=True)  # a leaf is drawn as its first LoCE
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     axes = figure.subplots()
-    labels = subject.cloud.labels[places[first]]
-    draw_tree(axes, found.tree, found.labels[first], labels, concepts=subject.cloud.shown)
+    labels = analysis.embeddings.labels[places[first]]
+    draw_tree(axes, found.tree, found.labels[first], labels, concepts=analysis.embeddings.shown)
     axes.set(title=f"purity {metrics['purity']:.3f} with {metrics['clusters']} clusters", ylabel="height of the merge")
     return figure

@@ -21,15 +21,17 @@ from loce_jax.analysis.tables import Table
 from loce_jax.checks import InputError
 from loce_jax.plots.matrices import draw_matrix, lay_out
 from loce_jax.study.options import Clustering
-from loce_jax.study.results.step_result import Outcome
-from loce_jax.study.selection.embeddings import Cloud
+from loce_jax.study.results.step_result import StepResult
+from loce_jax.study.selection.embeddings import Embeddings
 from loce_jax.study.selection.layer_analysis import clustering_options
 
 _K = 10
 _CUT_OFFS = (1, _K)
 
 
-def study_compare(views: Mapping[str, Cloud], options: Clustering, *, repeats: int = 50, seed: int = 0) -> Outcome:
+def study_compare(
+    views: Mapping[str, Embeddings], options: Clustering, *, repeats: int = 50, seed: int = 0
+) -> StepResult:
     """The same numbers for every view, and how far every two agree: in IoU, distances, geometry and neighbors.
 
     Args:
@@ -43,21 +45,21 @@ def study_compare(views: Mapping[str, Cloud], options: Clustering, *, repeats: i
     """
     if len(views) < 2:
         raise InputError(f"`views` must be at least two layers or runs to compare, but got {len(views)}. Name another.")
-    clouds, missing = _on_common_pairs(views)
-    names = list(clouds)
-    agreements: dict[str, Callable[[Cloud, Cloud], float]] = {
+    views, missing = _on_common_pairs(views)
+    names = list(views)
+    agreements: dict[str, Callable[[Embeddings, Embeddings], float]] = {
         "IoU rank (Spearman)": lambda a, b: rank_agreement(a.iou, b.iou).spearman,
         "IoU rank (Kendall)": lambda a, b: rank_agreement(a.iou, b.iou).kendall,
         "distances (RSA, Spearman)": lambda a, b: distance_agreement(a.vectors, b.vectors, seed=seed).spearman,
         "CKA (linear, unbiased)": lambda a, b: linear_cka(a.vectors, b.vectors, unbiased=True),
         f"{_K} neighbors (Jaccard)": lambda a, b: neighbor_agreement(a.vectors, b.vectors, _K),
     }
-    matrices = {title: _pairwise(list(clouds.values()), measure) for title, measure in agreements.items()}
-    side_by_side = {name: _numbers(cloud, seed) for name, cloud in clouds.items()}
+    matrices = {title: _pairwise(list(views.values()), measure) for title, measure in agreements.items()}
+    side_by_side = {name: _numbers(embeddings, seed) for name, embeddings in views.items()}
     numbers = {name: found for name, (found, _) in side_by_side.items()}
     by_concept = {name: found for name, (_, found) in side_by_side.items()}
-    first = next(iter(clouds.values()))
-    vectors = {name: cloud.vectors for name, cloud in clouds.items()}
+    first = next(iter(views.values()))
+    vectors = {name: embeddings.vectors for name, embeddings in views.items()}
     repeated = repeat_clustering(
         vectors, first.labels, clustering_options(options), seeds=repeats, max_per_concept=options.max_per_concept
     )
@@ -78,18 +80,21 @@ def study_compare(views: Mapping[str, Cloud], options: Clustering, *, repeats: i
         "agreement": {title: {"views": names, "matrix": matrix} for title, matrix in matrices.items()},
     }
     agreement = Table("Agreement of every two", ("view", "with", *matrices), pairs)
-    return Outcome(
+    return StepResult(
         metrics,
         {"side_by_side": table, "agreement": agreement, **_concept_tables(first, by_concept)},
         {"agreement": _draw(matrices, names)},
-        data={"iou_by_pair": _iou_by_pair(clouds)},
+        data={"iou_by_pair": _iou_by_pair(views)},
         short=("pairs", "missing"),
     )
 
 
 def _on_common_pairs(views):
     """Every view's rows of the pairs that all have, in the first one's order; and how many each has besides."""
-    keys = {name: list(zip(cloud.images.tolist(), cloud.labels.tolist(), strict=True)) for name, cloud in views.items()}
+    keys = {
+        name: list(zip(embeddings.images.tolist(), embeddings.labels.tolist(), strict=True))
+        for name, embeddings in views.items()
+    }
     everywhere = set.intersection(*map(set, keys.values()))
     if not everywhere:
         raise InputError(
@@ -97,35 +102,35 @@ def _on_common_pairs(views):
             f"{', '.join(views)}. Fit them on the same images."
         )
     first = [key for key in next(iter(keys.values())) if key in everywhere]
-    clouds = {name: cloud.take(align_rows(first, keys[name]).second) for name, cloud in views.items()}
-    return clouds, {name: len(mine) - len(first) for name, mine in keys.items()}
+    views = {name: embeddings.take(align_rows(first, keys[name]).second) for name, embeddings in views.items()}
+    return views, {name: len(mine) - len(first) for name, mine in keys.items()}
 
 
-def _numbers(cloud, seed):
+def _numbers(embeddings, seed):
     """One view's row of the table, and the same by measure and concept."""
-    retrieved = precision_at(cloud.vectors, cloud.labels, _CUT_OFFS)
-    interclass = interclass_distances(cloud.vectors, cloud.labels)
-    separation = pairwise_separation(cloud.vectors, cloud.labels, interclass=interclass).matrix
+    retrieved = precision_at(embeddings.vectors, embeddings.labels, _CUT_OFFS)
+    interclass = interclass_distances(embeddings.vectors, embeddings.labels)
+    separation = pairwise_separation(embeddings.vectors, embeddings.labels, interclass=interclass).matrix
     k = len(separation)
-    quality = describe_quality(cloud.vectors, cloud.labels, seed=seed)
+    quality = describe_quality(embeddings.vectors, embeddings.labels, seed=seed)
     numbers = {
-        "mean IoU": float(cloud.iou.mean()),
-        "failures": float((cloud.iou == 0).mean()),
+        "mean IoU": float(embeddings.iou.mean()),
+        "failures": float((embeddings.iou == 0).mean()),
         **{f"precision@{n}": float(value) for n, value in zip(_CUT_OFFS, retrieved.precision.macro, strict=True)},
         "mean separation": float(separation[np.triu_indices(k, 1)].mean()) if k > 1 else np.nan,
         "separability": quality.centroids.separability,
         "silhouette": quality.silhouette,
     }
     precision = dict(zip(retrieved.concepts, retrieved.precision.per_concept, strict=True))
-    apart = category_separation(cloud.vectors, cloud.labels, interclass=interclass)
+    apart = category_separation(embeddings.vectors, embeddings.labels, interclass=interclass)
     ratio = dict(zip(apart.concepts, apart.index.tolist(), strict=True))
     by_concept = {
-        "mean IoU": {name: float(cloud.iou[cloud.of(name)].mean()) for name in cloud.concepts},
+        "mean IoU": {name: float(embeddings.iou[embeddings.of(name)].mean()) for name in embeddings.concepts},
         **{
-            f"precision@{n}": {name: float(precision[name][i]) for name in cloud.concepts}
+            f"precision@{n}": {name: float(precision[name][i]) for name in embeddings.concepts}
             for i, n in enumerate(_CUT_OFFS)
         },
-        "separation": {name: ratio[name] for name in cloud.concepts},
+        "separation": {name: ratio[name] for name in embeddings.concepts},
     }
     return numbers, by_concept
 
@@ -145,18 +150,18 @@ def _concept_tables(first, by_concept):
     return tables
 
 
-def _iou_by_pair(clouds):
-    first = next(iter(clouds.values()))
-    columns = (first.images, first.labels, *(cloud.iou for cloud in clouds.values()))
+def _iou_by_pair(views):
+    first = next(iter(views.values()))
+    columns = (first.images, first.labels, *(embeddings.iou for embeddings in views.values()))
     rows = tuple(zip(*(column.tolist() for column in columns), strict=True))
-    return Table("IoU of each pair", ("image", "concept", *clouds), rows)
+    return Table("IoU of each pair", ("image", "concept", *views), rows)
 
 
-def _pairwise(clouds, measure):
-    matrix = np.ones((len(clouds), len(clouds)))
-    for i, first in enumerate(clouds):
+def _pairwise(views, measure):
+    matrix = np.ones((len(views), len(views)))
+    for i, first in enumerate(views):
         for j in range(i):
-            matrix[i, j] = matrix[j, i] = measure(first, clouds[j])
+            matrix[i, j] = matrix[j, i] = measure(first, views[j])
     return matrix
 
 

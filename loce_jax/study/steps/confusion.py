@@ -11,23 +11,23 @@ from loce_jax.analysis.metrics.confusion import (
 from loce_jax.analysis.mixtures.gaussian import responsibilities
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.matrices import draw_matrix, lay_out
-from loce_jax.study.results.step_result import Outcome
-from loce_jax.study.selection.layer_analysis import Subject
+from loce_jax.study.results.step_result import StepResult
+from loce_jax.study.selection.layer_analysis import LayerAnalysis
 
 _MOST_PAIRS = 20
 
 
-def study_confusion(subject: Subject) -> Outcome:
+def study_confusion(analysis: LayerAnalysis) -> StepResult:
     """A matrix by neighbors, class means, clusters and components of the map; their errors and most confused pairs."""
-    cloud, options = subject.cloud, subject.options.confusion
-    groups = cloud.images if options.other_images else None
-    places, clusters = subject.clusters
-    components = responsibilities(subject.blind.full, subject.map.points)
+    embeddings, options = analysis.embeddings, analysis.options.confusion
+    groups = embeddings.images if options.other_images else None
+    places, clusters = analysis.clusters
+    components = responsibilities(analysis.unlabeled_mixture.full, analysis.map.points)
     found = (
-        neighbor_confusion(cloud.vectors, cloud.labels, options.k, groups=groups),
-        centroid_confusion(cloud.vectors, cloud.labels),
-        cluster_confusion(clusters.labels, cloud.labels[places]),
-        component_confusion(components, cloud.labels),
+        neighbor_confusion(embeddings.vectors, embeddings.labels, options.k, groups=groups),
+        centroid_confusion(embeddings.vectors, embeddings.labels),
+        cluster_confusion(clusters.labels, embeddings.labels[places]),
+        component_confusion(components, embeddings.labels),
     )
     pairs = tuple(
         (confusion.kind, concept, other, share)
@@ -39,10 +39,10 @@ def study_confusion(subject: Subject) -> Outcome:
         confusion.kind: {"error": confusion.error, "concepts": confusion.concepts, "matrix": confusion.matrix}
         for confusion in found
     }
-    figure, places = lay_out(len(found), len(cloud.concepts))
+    figure, places = lay_out(len(found), len(embeddings.concepts))
     for axes, confusion in zip(places, found, strict=True):
         names = [str(concept) for concept in confusion.concepts]
         most = float(np.nanmax(confusion.matrix, initial=0)) or 1.0  # among many concepts, every share is small
         draw_matrix(axes, confusion.matrix, names, names, high=most)
         axes.set_title(f"{confusion.kind}: error {confusion.error:.2f}", fontsize=10)
-    return Outcome(metrics, {"confusion": table}, {"confusion": figure}, short=tuple(metrics))
+    return StepResult(metrics, {"confusion": table}, {"confusion": figure}, short=tuple(metrics))

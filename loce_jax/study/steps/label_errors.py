@@ -5,31 +5,42 @@ from matplotlib.figure import Figure
 from loce_jax.analysis.label_errors import find_label_errors
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.strips import UNLIKE, Tile, draw_strip
-from loce_jax.study.results.step_result import Outcome
-from loce_jax.study.selection.layer_analysis import Subject
+from loce_jax.study.results.step_result import StepResult
+from loce_jax.study.selection.layer_analysis import LayerAnalysis
 
 _ROWS, _COLUMNS = 3, 8
 
 
-def study_suspects(subject: Subject) -> Outcome:
-    """Suspects, what their neighbors suggest, and how many there would be by chance."""
-    cloud, options = subject.cloud, subject.options.suspects
+def study_label_errors(analysis: LayerAnalysis) -> StepResult:
+    """LoCEs with a likely wrong label, the label that their neighbors suggest, and how many are expected by chance."""
+    embeddings, options = analysis.embeddings, analysis.options.label_errors
     found = find_label_errors(
-        cloud.vectors, cloud.labels, options.k, groups=cloud.images, share=options.share, seed=subject.seed
+        embeddings.vectors,
+        embeddings.labels,
+        options.k,
+        groups=embeddings.images,
+        share=options.share,
+        seed=analysis.seed,
     )
     rows = tuple(
-        (int(cloud.rows[place]), str(cloud.images[place]), str(cloud.labels[place]), str(suggestion), float(share))
+        (
+            int(embeddings.rows[place]),
+            str(embeddings.images[place]),
+            str(embeddings.labels[place]),
+            str(suggestion),
+            float(share),
+        )
         for place, suggestion, share in zip(found.rows, found.suggestions, found.shares, strict=True)
     )
-    table = Table("Label suspects", ("row", "image", "concept", "neighbors say", "share"), rows, 2)
-    metrics = {"suspects": len(rows), "expected_by_chance": found.expected, "of": len(cloud.rows)}
-    figures = {"suspects": _draw(subject, rows)} if rows else {}
-    return Outcome(metrics, {"suspects": table}, figures, short=tuple(metrics))
+    table = Table("Likely label errors", ("row", "image", "concept", "neighbors say", "share"), rows, 2)
+    metrics = {"label_errors": len(rows), "expected_by_chance": found.expected, "of": len(embeddings.rows)}
+    figures = {"label_errors": _draw(analysis, rows)} if rows else {}
+    return StepResult(metrics, {"label_errors": table}, figures, short=tuple(metrics))
 
 
-def _draw(subject, rows):
+def _draw(analysis, rows):
     shown = rows[: _ROWS * _COLUMNS]
-    tiles = subject.photos.tiles(row for row, *_ in shown)
+    tiles = analysis.photos.tiles(row for row, *_ in shown)
     figure = Figure(figsize=(1.5 * _COLUMNS, 1.9 * -(-len(shown) // _COLUMNS)), layout="constrained")
     grid = figure.subplots(-(-len(shown) // _COLUMNS), _COLUMNS, squeeze=False)
     for number, axes in enumerate(grid):

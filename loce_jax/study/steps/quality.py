@@ -6,25 +6,25 @@ import numpy as np
 
 from loce_jax.analysis.metrics.quality import Quality, describe_quality
 from loce_jax.analysis.tables import Table
-from loce_jax.study.results.step_result import Outcome
-from loce_jax.study.selection.layer_analysis import Subject
+from loce_jax.study.results.step_result import StepResult
+from loce_jax.study.selection.layer_analysis import LayerAnalysis
 
 
-def study_quality(subject: Subject) -> Outcome:
+def study_quality(analysis: LayerAnalysis) -> StepResult:
     """Distances, separability, silhouette and agreement of clusters with concepts, in both spaces."""
-    cloud = subject.cloud
-    spaces = {"vectors": cloud.vectors, "map": subject.map.points}
-    found = {name: describe_quality(points, cloud.labels, seed=subject.seed) for name, points in spaces.items()}
+    embeddings = analysis.embeddings
+    spaces = {"vectors": embeddings.vectors, "map": analysis.map.points}
+    found = {name: describe_quality(points, embeddings.labels, seed=analysis.seed) for name, points in spaces.items()}
     numbers = {name: _numbers(quality) for name, quality in found.items()}
     rows = tuple((name, *(numbers[space][name] for space in spaces)) for name in numbers["vectors"])
     concepts = found["vectors"].concepts
     columns = [values for quality in found.values() for values in (quality.pairs.within, quality.centroids.within)]
     within = tuple((name, *map(float, values)) for name, *values in zip(concepts, *columns, strict=True))
     heads = ("concept", "vectors: pairs", "vectors: to the mean", "map: pairs", "map: to the mean")
-    return Outcome(
+    return StepResult(
         {name: {**numbers[name], **_details(quality)} for name, quality in found.items()},
         {
-            "quality": Table("Quality of the cloud", ("number", *spaces), rows),
+            "quality": Table("Quality of the embeddings", ("number", *spaces), rows),
             "within": Table("Distances within concepts", heads, within),
         },
     )

@@ -8,15 +8,15 @@ from loce_jax.analysis.tables import Table
 from loce_jax.checks import InputError
 from loce_jax.plots.curves import draw_curves
 from loce_jax.plots.strips import ALIKE, NEUTRAL, UNLIKE, Tile, draw_strip
-from loce_jax.study.results.step_result import Outcome
-from loce_jax.study.selection.layer_analysis import Subject
+from loce_jax.study.results.step_result import StepResult
+from loce_jax.study.selection.layer_analysis import LayerAnalysis
 
 
-def study_retrieval(subject: Subject) -> Outcome:
+def study_retrieval(analysis: LayerAnalysis) -> StepResult:
     """Mean precision@k (the paper's "mAP@k") and true mean average precision@k, per concept and over all."""
-    cloud, options = subject.cloud, subject.options.retrieval
-    groups = cloud.images if options.other_images else None
-    found = precision_at(cloud.vectors, cloud.labels, options.ks, groups=groups)
+    embeddings, options = analysis.embeddings, analysis.options.retrieval
+    groups = embeddings.images if options.other_images else None
+    found = precision_at(embeddings.vectors, embeddings.labels, options.ks, groups=groups)
     scores = {"precision": found.precision, "average precision": found.average_precision}
     names = [str(concept) for concept in found.concepts]
     lone = int((np.isnan(found.average_precision.per_query) & ~np.isnan(found.precision.per_query))[:, 0].sum())
@@ -35,7 +35,7 @@ def study_retrieval(subject: Subject) -> Outcome:
             "pooled": score.pooled,
             "pooled_std": score.pooled_std,
         }
-    return Outcome(metrics, tables, {"retrieval": _draw(found, scores, subject)}, short=("without_a_fellow",))
+    return StepResult(metrics, tables, {"retrieval": _draw(found, scores, analysis)}, short=("without_a_fellow",))
 
 
 def _say_lone(lone, counted):
@@ -45,12 +45,12 @@ def _say_lone(lone, counted):
     return f" ({lone} without another of their concept {'count 0, as in the paper' if counted else 'are left out'})"
 
 
-def _draw(found, scores, subject):
+def _draw(found, scores, analysis):
     figure = Figure(figsize=(12, 4.8), layout="constrained")
     places = figure.subplots(1, 2, sharey=True)
     for axes, (title, score) in zip(places, scores.items(), strict=True):
         axes.plot(found.ks, score.macro, color="black", linewidth=2.2, linestyle="--", label="mean over concepts")
-        curves = {concept: score.per_concept[found.concepts.index(concept)] for concept in subject.cloud.shown}
+        curves = {concept: score.per_concept[found.concepts.index(concept)] for concept in analysis.embeddings.shown}
         draw_curves(axes, np.array(found.ks), curves)
         axes.set(title=f"mean {title} @ k", xlabel="k")
     places[0].get_legend().remove()
@@ -58,37 +58,37 @@ def _draw(found, scores, subject):
     return figure
 
 
-def study_query(subject: Subject, row: int, *, shown: int = 6) -> Outcome:
+def study_query(analysis: LayerAnalysis, row: int, *, shown: int = 6) -> StepResult:
     """The `shown` nearest and farthest LoCEs of the one at `row` of the run's table.
 
     Raises:
         InputError: the row is not among the good ones.
     """
-    cloud = subject.cloud
-    place = np.flatnonzero(cloud.rows == row)
+    embeddings = analysis.embeddings
+    place = np.flatnonzero(embeddings.rows == row)
     if not len(place):
         raise InputError(
-            f"`query` must be a row with a good LoCE at {cloud.name!r}, but row {row} is none. `loce show` says why "
-            "rows failed; with `--concepts` only theirs are looked at, with `--min-iou` only those that reach it."
+            f"`query` must be a row with a good LoCE at {embeddings.name!r}, but row {row} has none. `loce show` says "
+            "why rows failed; `concepts` and `min_iou` of the selection leave rows out, too."
         )
-    other_images = subject.options.retrieval.other_images
-    ranking = rank_by_distance(cloud.vectors, int(place[0]), groups=cloud.images if other_images else None)
+    other_images = analysis.options.retrieval.other_images
+    ranking = rank_by_distance(embeddings.vectors, int(place[0]), groups=embeddings.images if other_images else None)
     count = min(shown, len(ranking.indices))
     lines = []
     for end, first in {"nearest": slice(count), "farthest": slice(None, -1 - count, -1)}.items():
         for number, (other, distance) in enumerate(zip(ranking.indices[first], ranking.distances[first], strict=True)):
-            where = int(cloud.rows[other]), str(cloud.images[other]), str(cloud.labels[other])
-            lines.append((end, number + 1, *where, float(distance), float(cloud.iou[other])))
+            where = int(embeddings.rows[other]), str(embeddings.images[other]), str(embeddings.labels[other])
+            lines.append((end, number + 1, *where, float(distance), float(embeddings.iou[other])))
     columns = ("end", "rank", "row", "image", "concept", "cosine distance", "IoU")
-    own = str(cloud.labels[place[0]])
-    title = f"Row {row}: {own} in {cloud.images[place[0]]}"
-    figure = _draw_query(subject, row, own, lines, count)
+    own = str(embeddings.labels[place[0]])
+    title = f"Row {row}: {own} in {embeddings.images[place[0]]}"
+    figure = _draw_query(analysis, row, own, lines, count)
     metrics = {end: [line[1:] for line in lines if line[0] == end] for end in ("nearest", "farthest")}
-    return Outcome(metrics, {f"query_{row}": Table(title, columns, tuple(lines))}, {f"query_{row}": figure})
+    return StepResult(metrics, {f"query_{row}": Table(title, columns, tuple(lines))}, {f"query_{row}": figure})
 
 
-def _draw_query(subject, row, own, lines, count):
-    tiles = subject.photos.tiles([row, *(line[2] for line in lines)])
+def _draw_query(analysis, row, own, lines, count):
+    tiles = analysis.photos.tiles([row, *(line[2] for line in lines)])
     figure = Figure(figsize=(1.4 * (count + 1), 3.7), layout="constrained")
     grid = figure.subplots(2, count + 1, squeeze=False)
     for axes, end in zip(grid, ("nearest", "farthest"), strict=True):

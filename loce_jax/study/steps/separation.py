@@ -7,30 +7,30 @@ from loce_jax.analysis.metrics.separation import category_separation, pairwise_s
 from loce_jax.analysis.neighbors.interclass import interclass_distances
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.matrices import draw_matrix, lay_out, without_diagonal
-from loce_jax.study.results.step_result import Outcome
-from loce_jax.study.selection.layer_analysis import Subject
+from loce_jax.study.results.step_result import StepResult
+from loce_jax.study.selection.layer_analysis import LayerAnalysis
 
 _MOST = 10_000  # LoCEs up to which all distances are sorted for the robust separation
 
 
-def study_separation(subject: Subject) -> Outcome:
+def study_separation(analysis: LayerAnalysis) -> StepResult:
     """Matrices, a row per concept, and every pair of concepts, the closest first."""
-    cloud, options = subject.cloud, subject.options.separation
-    interclass = interclass_distances(cloud.vectors, cloud.labels)
+    embeddings, options = analysis.embeddings, analysis.options.separation
+    interclass = interclass_distances(embeddings.vectors, embeddings.labels)
     matrices = {
-        "separation": pairwise_separation(cloud.vectors, cloud.labels, interclass=interclass).matrix,
-        "overlap": overlap_ratio(cloud.vectors, cloud.labels, interclass=interclass).matrix,
+        "separation": pairwise_separation(embeddings.vectors, embeddings.labels, interclass=interclass).matrix,
+        "overlap": overlap_ratio(embeddings.vectors, embeddings.labels, interclass=interclass).matrix,
     }
-    by_concept = category_separation(cloud.vectors, cloud.labels, interclass=interclass)
+    by_concept = category_separation(embeddings.vectors, embeddings.labels, interclass=interclass)
     columns = {"mean distance inside": by_concept.intra, "least distance to others": by_concept.inter}
     columns["ratio"] = by_concept.index
-    too_many = len(cloud.rows) > _MOST
+    too_many = len(embeddings.rows) > _MOST
     if not too_many:
-        trimmed = category_separation(cloud.vectors, cloud.labels, percentile=options.percentile)
+        trimmed = category_separation(embeddings.vectors, embeddings.labels, percentile=options.percentile)
         columns[f"ratio, {options.percentile:g} % trimmed"] = trimmed.index
-        robust = pairwise_separation(cloud.vectors, cloud.labels, percentile=options.percentile)
+        robust = pairwise_separation(embeddings.vectors, embeddings.labels, percentile=options.percentile)
         matrices[f"separation, {options.percentile:g} % trimmed"] = robust.matrix
-    said = f"not measured: {len(cloud.rows)} LoCEs are more than {_MOST}, whose distances can be sorted"
+    said = f"not measured: {len(embeddings.rows)} LoCEs are more than {_MOST}, whose distances can be sorted"
     names = [str(concept) for concept in by_concept.concepts]
     concepts = Table(
         f"Separation of each concept from all others{f' (trimmed: {said})' if too_many else ''}",
@@ -44,7 +44,7 @@ def study_separation(subject: Subject) -> Outcome:
         "trimmed": said if too_many else f"{options.percentile:g} %",
         **{f"mean {name}": _mean(matrix) for name, matrix in matrices.items()},
     }
-    return Outcome(
+    return StepResult(
         metrics,
         {"separation": concepts, "pairs": _pairs(names, matrices)},
         {"separation": _draw(names, matrices)},

@@ -11,12 +11,12 @@ from loce_jax.analysis.tables import Table, iou_table
 from loce_jax.checks import check_known
 from loce_jax.plots.curves import draw_bars, draw_points
 from loce_jax.store import Run
-from loce_jax.study.results.step_result import Outcome
+from loce_jax.study.results.step_result import StepResult
 
 _NUMBERS = ("pairs", "loces", "skipped", "mean_iou", "std_iou", "median_iou", "min_iou", "max_iou", "failures")
 
 
-def study_stats(run: Run, layers: Sequence[str], concepts: Sequence[str] = ()) -> Outcome:
+def study_stats(run: Run, layers: Sequence[str], concepts: Sequence[str] = ()) -> StepResult:
     """IoU and failures of every one of `concepts`, or of all, at each of `layers`; the best layer by three criteria."""
     check_known("concept", concepts, run.concepts)
     concept = run.table["concept"]
@@ -35,7 +35,7 @@ def study_stats(run: Run, layers: Sequence[str], concepts: Sequence[str] = ()) -
             (layer, row.concept or "all concepts", *_numbers(row).values()) for layer in layers for row in found[layer]
         ),
     )
-    return Outcome(
+    return StepResult(
         {"layers": names, "best_layer": best},
         {"iou": iou_table(found), "iou_all": every},
         {"iou": _draw(found, list(layers))},

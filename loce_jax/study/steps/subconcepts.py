@@ -1,4 +1,4 @@
-"""Whether a concept is one cloud or several, what tells the parts apart, and their nearest examples."""
+"""Sub-concepts: groups of a concept's LoCEs, the attributes that differ between them, and their central examples."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,8 +10,8 @@ from loce_jax.analysis.subconcepts.split import Split, split_concept
 from loce_jax.analysis.tables import Table
 from loce_jax.checks import InputError, check_known
 from loce_jax.plots.strips import Tile, draw_strip
-from loce_jax.study.results.step_result import Outcome
-from loce_jax.study.selection.layer_analysis import Subject
+from loce_jax.study.results.step_result import StepResult
+from loce_jax.study.selection.layer_analysis import LayerAnalysis
 
 _OWN = ("image", "image_id", "concept", "annotations", "status", "reason", "loss", "area", "iou")
 _MOST_EFFECTS = 5
@@ -20,15 +20,15 @@ _LEVEL = 0.05  # of the adjusted p-value, above which an attribute may be chance
 _MOST_WORDS = 24  # distinct values up to which an attribute in words says something of a group
 
 
-def study_subconcepts(subject: Subject) -> Outcome:
+def study_subconcepts(analysis: LayerAnalysis) -> StepResult:
     """For one concept or each: groups, their shares, the attributes that differ, and their most central examples."""
-    cloud, options = subject.cloud, subject.options.subconcepts
-    _check(options, cloud)
-    concepts = cloud.concepts if options.concept is None else (options.concept,)
+    embeddings, options = analysis.embeddings, analysis.options.subconcepts
+    _check(options, embeddings)
+    concepts = embeddings.concepts if options.concept is None else (options.concept,)
     metrics, found, effects, strips = {}, [], [], []
     for concept in concepts:
-        places, split = _split(subject, concept)
-        groups = describe_subconcepts(cloud.vectors[places], split.subconcepts, _attributes(subject, places))
+        places, split = _split(analysis, concept)
+        groups = describe_subconcepts(embeddings.vectors[places], split.subconcepts, _attributes(analysis, places))
         best = float(split.silhouettes.max()) if len(split.silhouettes) else float("nan")
         metrics[concept] = {
             "LoCEs": len(places),
@@ -42,19 +42,19 @@ def study_subconcepts(subject: Subject) -> Outcome:
         if options.concept is not None or (len(groups) > 1 and len(strips) + len(groups) <= _MOST_STRIPS):
             strips += [(concept, group, places[group.members[: options.shown]]) for group in groups]
     columns = ("concept", "group", "share", "attribute", "delta", "inside", "outside", "adjusted p")
-    return Outcome(
+    return StepResult(
         metrics,
         {
             "groups": Table(_title(options), ("concept", "LoCEs", "groups", "silhouette", "p"), tuple(found)),
             "subconcepts": Table("What tells sub-concepts apart", columns, tuple(effects)),
         },
-        {"subconcepts": _draw(subject, strips, options)} if strips else {},
+        {"subconcepts": _draw(analysis, strips, options)} if strips else {},
     )
 
 
-def _check(options, cloud):
+def _check(options, embeddings):
     if options.concept is not None:
-        check_known("concept", [options.concept], cloud.concepts)
+        check_known("concept", [options.concept], embeddings.concepts)
     if options.by == "components" and (options.groups, options.height) != (None, None):
         raise InputError(
             "`groups` and `height` say where to cut a tree, but `by` is 'components', whose number is chosen by their "
@@ -67,27 +67,29 @@ def _title(options):
         return "Sub-concepts (components of the concept's mixture on the map; outliers are in none)"
     if (options.groups, options.height) != (None, None):
         return "Sub-concepts (cut where asked, so nothing was tested)"
-    return f"Sub-concepts (one group unless a single Gaussian cloud would rarely be cut as well: p at most {_LEVEL:g})"
+    return (
+        f"Sub-concepts (one group unless a single Gaussian cluster would rarely be cut as well: p at most {_LEVEL:g})"
+    )
 
 
-def _split(subject, concept):
+def _split(analysis, concept):
     """Places of the concept's LoCEs that are looked at, and their groups."""
-    options, mine = subject.options.subconcepts, subject.cloud.of(concept)
-    chosen = _sample(len(mine), options.max_per_concept, subject.seed)
+    options, mine = analysis.options.subconcepts, analysis.embeddings.of(concept)
+    chosen = _sample(len(mine), options.max_per_concept, analysis.seed)
     places = mine[chosen]
     if options.by == "components":
-        return places, Split(subject.mixtures[concept].assignments[chosen], np.zeros(0), float("nan"))
-    vectors = subject.cloud.vectors[places]
-    return places, split_concept(vectors, options.groups, height=options.height, seed=subject.seed)
+        return places, Split(analysis.mixtures[concept].assignments[chosen], np.zeros(0), float("nan"))
+    vectors = analysis.embeddings.vectors[places]
+    return places, split_concept(vectors, options.groups, height=options.height, seed=analysis.seed)
 
 
 def _sample(n, most, seed):
     return np.arange(n) if n <= most else subsample(np.zeros(n, int), most, seed)
 
 
-def _attributes(subject, places):
+def _attributes(analysis, places):
     """By name: IoU, the data set's attributes, the mask's and the co-occurring concepts."""
-    table, rows = subject.run.table, subject.cloud.rows[places]
+    table, rows = analysis.run.table, analysis.embeddings.rows[places]
     attributes = {name: values[rows] for name, values in table.items() if name not in _OWN}
     attributes = {
         name: values
@@ -96,11 +98,11 @@ def _attributes(subject, places):
     }
     around = co_occurring(table["image"], table["concept"])
     attributes |= {f"with {name}": there[rows] for name, there in around.items() if there[rows].any()}
-    seen = subject.photos.attributes(rows.tolist())
+    seen = analysis.photos.attributes(rows.tolist())
     names = next(iter(seen.values()), {"area": np.nan})
     unknown = dict.fromkeys(names, np.nan)
     attributes |= {name: np.array([seen.get(int(row), unknown)[name] for row in rows]) for name in names}
-    return {"IoU": subject.cloud.iou[places], **({} if seen else {"area": table["area"][rows]}), **attributes}
+    return {"IoU": analysis.embeddings.iou[places], **({} if seen else {"area": table["area"][rows]}), **attributes}
 
 
 def _effects(concept: str, group: Subconcept):
@@ -114,15 +116,15 @@ def _told(group):
     return sorted(group.effects, key=lambda effect: (effect.adjusted >= _LEVEL, -abs(effect.delta)))
 
 
-def _draw(subject, strips, options):
-    cloud = subject.cloud
-    tiles = subject.photos.tiles(int(cloud.rows[place]) for _, _, places in strips for place in places)
+def _draw(analysis, strips, options):
+    embeddings = analysis.embeddings
+    tiles = analysis.photos.tiles(int(embeddings.rows[place]) for _, _, places in strips for place in places)
     figure = Figure(figsize=(1.35 * options.shown + 1.2, 1.55 * len(strips)), layout="constrained")
     grid = figure.subplots(len(strips), options.shown, squeeze=False)
     for axes, (concept, group, places) in zip(grid, strips, strict=True):
         said = next((effect for effect in _told(group) if effect.adjusted < _LEVEL), None)
         title = f"{concept} {group.number + 1} ({group.share:.0%})"
-        row = [Tile(tiles.get(int(cloud.rows[place])), f"IoU {cloud.iou[place]:.2f}") for place in places]
+        row = [Tile(tiles.get(int(embeddings.rows[place])), f"IoU {embeddings.iou[place]:.2f}") for place in places]
         draw_strip(list(axes), row, title=title)
         if said:
             axes[0].set_title(f"{said.attribute}: {said.inside:.2g}, others {said.outside:.2g}", fontsize=7, loc="left")
