@@ -1,6 +1,7 @@
 """Find a network by what the user calls it: an embedded one, a folder, or a name on the Hugging Face hub.
 
-A new network is one line in one of the two tables.
+The networks that are built here stand in `loce_jax.models.networks.table`, those of the LoCE paper in
+`loce_jax.models.paper.table`.
 """
 
 import pkgutil
@@ -11,44 +12,15 @@ from typing import Any, Literal
 
 from loce_jax.checks import InputError, check_known, suggest
 from loce_jax.models.base import Network, Preprocess
+from loce_jax.models.checkpoints.hub import download
 from loce_jax.models.checkpoints.hub_folder import read_json
+from loce_jax.models.networks.table import EMBEDDED, FAMILIES, find_family
 from loce_jax.models.paper.table import NAMES as PAPERS
 from loce_jax.models.paper.table import PHOTO, PREFIX
 
-EMBEDDED = {  # weights come with the installation
-    "efficientnet-lite0": "loce_jax.models.networks.efficientnet_lite0:load_efficientnet_lite0",
-}
-FOLDERS = {  # by `model_type` in config.json
-    "clip": "loce_jax.models.networks.vit.clip:CLIP",
-    "clip_vision_model": "loce_jax.models.networks.vit.clip:CLIP",
-    "convnext": "loce_jax.models.networks.convnext:FAMILY",
-    "convnextv2": "loce_jax.models.networks.convnext:FAMILY",
-    "deit": "loce_jax.models.networks.vit.plain:DEIT",
-    "detr": "loce_jax.models.networks.detr:FAMILY",
-    "dinov2": "loce_jax.models.networks.vit.dinov2:FAMILY",
-    "dinov2_with_registers": "loce_jax.models.networks.vit.dinov2:WITH_REGISTERS",
-    "dinov3_vit": "loce_jax.models.networks.vit.dinov3:FAMILY",
-    "efficientnet": "loce_jax.models.networks.efficientnet:FAMILY",
-    "mobilenet_v2": "loce_jax.models.networks.mobilenet_v2:FAMILY",
-    "resnet": "loce_jax.models.networks.resnet:FAMILY",
-    "segformer": "loce_jax.models.networks.segformer:FAMILY",
-    "siglip": "loce_jax.models.networks.vit.clip:SIGLIP",
-    "siglip_vision_model": "loce_jax.models.networks.vit.clip:SIGLIP",
-    "swin": "loce_jax.models.networks.swin:FAMILY",
-    "swinv2": "loce_jax.models.networks.swinv2:FAMILY",
-    "vit": "loce_jax.models.networks.vit.plain:VIT",
-    "yolos": "loce_jax.models.networks.vit.plain:YOLOS",
-}
 NAMES = tuple(EMBEDDED)
 PREPROCESS = ("own", "paper")
 PAPER = Preprocess(PHOTO)  # the LoCE paper's loader: 640 x 480, bicubic, / 255, no mean, no std
-FILES = (
-    "config.json",
-    "preprocessor_config.json",
-    "processor_config.json",
-    "model*.safetensors",
-    "model.safetensors.index.json",
-)
 
 
 def load_network(
@@ -100,7 +72,9 @@ def load_network(
 
 def _load(name_or_dir: str, options: dict) -> Network:
     if name_or_dir.startswith(PREFIX):
-        return pkgutil.resolve_name("loce_jax.models.paper.loading:load_paper_network")(name_or_dir, **options)
+        from loce_jax.models.paper.loading import load_paper_network  # noqa: PLC0415 - imports Flax and the converter
+
+        return load_paper_network(name_or_dir, **options)
     if name_or_dir in EMBEDDED:
         return pkgutil.resolve_name(EMBEDDED[name_or_dir])(**options)
     folder = Path(name_or_dir).expanduser()
@@ -119,17 +93,19 @@ def _load_folder(folder: Path, options: dict) -> Network:
     if (folder / "graph.json").is_file():
         return _load_converted(folder, options)
     model_type = read_json(folder / "config.json").get("model_type")
-    if not isinstance(model_type, str) or model_type not in FOLDERS:
+    if not isinstance(model_type, str) or model_type not in FAMILIES:
         raise InputError(
             f"`model_type` in {str(folder / 'config.json')!r} must be a network that is built here, but is "
             f"{model_type!r}. `loce convert {folder} --out NEW_FOLDER` makes any vision network of transformers one "
-            f"that is read here; it needs PyTorch. {suggest(str(model_type), list(FOLDERS))}"
+            f"that is read here; it needs PyTorch. {suggest(str(model_type), list(FAMILIES))}"
         )
-    return pkgutil.resolve_name(FOLDERS[model_type]).load(folder, **options)
+    return find_family(model_type).load(folder, **options)
 
 
 def _load_converted(folder: Path, options: dict) -> Network:
-    network = pkgutil.resolve_name("loce_jax.models.converter.network:load_converted")(folder)
+    from loce_jax.models.converter.network import load_converted  # noqa: PLC0415 - imports all operations
+
+    network = load_converted(folder)
     recorded = network.preprocess.size
     if options.get("size", recorded) != recorded:
         height, width = options["size"]
@@ -138,17 +114,3 @@ def _load_converted(folder: Path, options: dict) -> Network:
             f"{options['size']}. Convert it again with `--size {height} {width}`."
         )
     return network
-
-
-def download(name: str, files: tuple[str, ...] = FILES) -> Path:
-    """The folder with the `files` of the checkpoint called `name` on the Hugging Face hub, downloaded if need be."""
-    from huggingface_hub import snapshot_download  # noqa: PLC0415 - only the hub needs it
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=list(files)))
-    except Exception as error:  # its many types: no network, no such name, no access, offline and not cached
-        raise InputError(
-            f"no folder is called {name!r}, and it cannot be fetched from the Hugging Face hub: "
-            f"{type(error).__name__}: {' '.join(str(error).split())} "
-            "Check the name and the connection, or give a folder."
-        ) from error

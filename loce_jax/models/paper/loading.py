@@ -8,7 +8,6 @@ import functools as ft
 import hashlib
 import logging
 import os
-import pkgutil
 import shutil
 import tempfile
 from contextlib import suppress
@@ -21,11 +20,11 @@ from jaxtyping import Array, Float
 
 from loce_jax.checks import InputError, check_exists
 from loce_jax.models.base import Network, Preprocess
-from loce_jax.models.catalog import FOLDERS, download
 from loce_jax.models.checkpoints.cache import cache_folder
+from loce_jax.models.checkpoints.hub import download
 from loce_jax.models.converter import convert, load_converted
 from loce_jax.models.converter.torch.paper_modules import build
-from loce_jax.models.networks.family import Family
+from loce_jax.models.networks.table import find_family
 from loce_jax.models.paper.table import PaperNetwork, Size, paper_network
 from loce_jax.resampling import bilinear_matrix
 
@@ -123,7 +122,7 @@ def _convert(entry: Path, module: Any, preprocess: Preprocess) -> Network:
 
 def _load_native(name: str, row: PaperNetwork, preprocess: Preprocess, given: Given) -> Network:
     """A network that is built here, from a folder in the Hugging Face layout."""
-    family: Family = pkgutil.resolve_name(FOLDERS[row.source.partition(":")[2]])
+    family = find_family(row.source.partition(":")[2])
     if given.random:
         return family.with_random_weights(preprocess)
     if given.path:

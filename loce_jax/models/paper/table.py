@@ -29,7 +29,7 @@ class PaperNetwork:
     """One network of the paper.
 
     Attributes:
-        source: ``torchvision:NAME``; ``native:TYPE``, a `model_type` of the catalog; or ``yolov5s``.
+        source: ``torchvision:NAME``; ``native:TYPE``, a `model_type` of `networks.table.FAMILIES`; or ``yolov5s``.
         weights: what the published weights are called, by torchvision or on the Hugging Face hub; empty if there are
             none to download.
         layers: ``(c, gh, gw)`` of every layer for the paper's photos, in the paper's order.

@@ -10,7 +10,7 @@ from typing import Any
 
 from loce_jax.checks import InputError, suggest
 from loce_jax.models.base import Network, Preprocess
-from loce_jax.models.catalog import FILES, download
+from loce_jax.models.checkpoints.hub import FILES, download
 from loce_jax.models.checkpoints.hub_folder import read_json, read_preprocess
 from loce_jax.models.converter import convert
 from loce_jax.models.converter.onnx import convert_onnx
