@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "loce_jax"
 # A room may import itself, `checks`, `layer_names`, `resampling`, `statistics`, and what stands here.
 ALLOWED = {
     "checks": set(),
+    "atomic": set(),
     "layer_names": set(),
     "resampling": set(),
     "data": set(),
@@ -28,8 +29,9 @@ ALLOWED = {
     "pipeline": {"data", "models", "activations", "solver", "store"},
     "cli": {"analysis", "models", "pipeline", "report", "solver", "store", "study"},
 }
-EVERYONES = {"checks", "layer_names", "resampling", "statistics"}
+EVERYONES = {"atomic", "checks", "layer_names", "resampling", "statistics"}
 WITHOUT_JAX = (
+    "atomic",
     "checks",
     "layer_names",
     "resampling",

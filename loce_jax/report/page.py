@@ -7,7 +7,6 @@ look and its script.  The script writes texts as text, never as markup, and a co
 import base64
 import hashlib
 import json
-import os
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +14,7 @@ from string import Template
 
 import numpy as np
 
+from loce_jax.atomic import write_file
 from loce_jax.report import content, tables
 from loce_jax.report.images import illustrate
 from loce_jax.report.recipe import describe_coordinates, name_recipe
@@ -30,14 +30,7 @@ def write_report(run: RunLike, dataset: PhotoSource, out: Path) -> Path:
     The page appears under its name only when complete.
     """
     html = compose(run, dataset).encode("utf-8", "replace")  # a file name may hold bytes that are no UTF-8
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(html)
-        os.replace(partial, out)
-    finally:
-        partial.unlink(missing_ok=True)
-    return out
+    return write_file(out, html)
 
 
 def compose(run: RunLike, dataset: PhotoSource) -> str:

@@ -1,8 +1,8 @@
 """A run in a local folder, or one of a shared file system: files appear whole or not at all, writers are counted.
 
-Half-written files lie in `TMP` under names of their own, so that two writers of the same file do not meet: the last
-one to finish wins, and both write the same bytes.  A single process has the folder for itself; workers share it, and
-the last one to leave clears away what killed ones left behind.
+Temporary files lie in `TMP` under names of their own, so that two writers of the same file do not meet: the last one to
+finish wins, and both write the same bytes.  A single process has the folder for itself; workers share it, and the last
+one to leave removes what killed ones left behind.
 """
 
 import errno
@@ -15,12 +15,12 @@ from uuid import uuid4
 import numpy as np
 from jaxtyping import UInt8
 
+from loce_jax import atomic
 from loce_jax.checks import InputError
 
 LOCK, TMP = ".lock", ".tmp"
-PATIENCE = 1.0  # seconds; a worker that clears up is done sooner
+SECONDS_TO_WAIT = 1.0  # for a lock; a worker that clears up is done sooner
 NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
-NO_LINKS = (errno.ENOSYS, errno.ENOTSUP, errno.EPERM, errno.EMLINK)
 
 
 class LocalStorage:
@@ -42,28 +42,11 @@ class LocalStorage:
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file so that nobody ever sees a part of it, even if the power fails."""
-        path = self.root / name
-        os.replace(self._write_temporary(path, content), path)
-        _sync(path.parent)
+        atomic.write_durably(self.root / name, content, self._temporary())
 
     def create_exclusive(self, name: str, content: bytes) -> bool:
         """The same, unless the file is there already, even if two try at once; whether it was written."""
-        path = self.root / name
-        if path.exists():
-            return False
-        temporary = self._write_temporary(path, content)
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            if error.errno not in NO_LINKS:
-                raise
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        _sync(path.parent)
-        return True
+        return atomic.create_durably(self.root / name, content, self._temporary())
 
     def names(self, folder: str = "") -> set[str]:
         """Names of what lies in a folder of the run; none if it does not exist."""
@@ -88,16 +71,8 @@ class LocalStorage:
             ) from error
         return Writing(self.root, lock, shared=shared).leave
 
-    def _write_temporary(self, path, content):
-        """A complete, synced file of another name, on the file system of `path`."""
-        temporary = self.root / TMP / uuid4().hex
-        for folder in (temporary.parent, path.parent):
-            folder.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        return temporary
+    def _temporary(self):
+        return self.root / TMP / uuid4().hex
 
 
 class Writing:
@@ -108,7 +83,7 @@ class Writing:
 
     def __init__(self, root: Path, lock: int, *, shared: bool):
         self._root, self._lock, self._has_locks = root, lock, True
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + SECONDS_TO_WAIT
         while not self._try(shared=shared):
             if time.monotonic() > deadline:
                 os.close(lock)
@@ -122,10 +97,12 @@ class Writing:
             self._clear()
 
     def leave(self) -> None:
-        """Let others write; the last one clears away half-written files."""
-        if self._try(shared=False):
-            self._clear()
-        os.close(self._lock)
+        """Let others write; the last one removes temporary files."""
+        try:
+            if self._try(shared=False):
+                self._clear()
+        finally:
+            os.close(self._lock)
 
     def _try(self, *, shared):
         import fcntl  # noqa: PLC0415 - POSIX only; reading a run needs no lock
@@ -145,12 +122,3 @@ class Writing:
         if self._has_locks and folder.is_dir():
             for temporary in folder.iterdir():
                 temporary.unlink(missing_ok=True)
-
-
-def _sync(folder):
-    """Make sure that a new name in a folder survives a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -311,7 +311,7 @@ def test_writing_is_all_or_nothing(run, tmp_path, monkeypatch):
         raise OSError("disk full")
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="disk full"):
-        patch.setattr("loce_jax.report.page.os.replace", fail)
+        patch.setattr("os.replace", fail)
         write_report(run, Photos(), out)
     assert out.read_text() == "the old page" and list(tmp_path.iterdir()) == [out]
     assert write_report(run, Photos(), out).read_text("utf-8").startswith("<!doctype html>")

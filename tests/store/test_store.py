@@ -11,6 +11,7 @@ import pytest
 from loce_jax import InputError, Statistics, open_run
 from loce_jax.store import LayerRows, RidgeRows, RunWriter, open_storage
 from loce_jax.store.statistics import has_whole, missing_parts, write_part, write_whole
+from tests.support.deadly import Killed, counted_calls, killed_at
 
 LAYERS = ("early", "../late")
 PLAN = {
@@ -136,6 +137,24 @@ def test_continuing_gives_the_same_bytes_in_any_order(tmp_path):
         assert writer.done == {"00001"}
     write(tmp_path / "parts", ["00000"])
     assert contents(tmp_path / "whole") == contents(tmp_path / "parts")
+
+
+def test_a_writer_killed_at_any_call_loses_no_finished_chunk_and_leaves_no_damage(tmp_path):
+    """Killed instead of each call that makes a file durable or names it; resumed, it has the bytes of a whole run."""
+    with counted_calls() as calls:
+        write(tmp_path / "whole")
+    files = [["fsync", "replace", "fsync"]] * 3 * 2  # two layers and the rows of each of two chunks
+    assert calls == ["fsync", "link", "fsync", *(call for file in files for call in file)]
+    for call in range(1, len(calls) + 1):
+        root = tmp_path / str(call)
+        with killed_at(call), pytest.raises(Killed):
+            write(root)
+        if call > 2:  # the plan has its name
+            run = open_run(root)
+            assert run.finished == run.chunks[: (call - 3) // 9]
+            assert not run.finished or run.damaged() == []
+        write(root)
+        assert contents(root) == contents(tmp_path / "whole")
 
 
 def test_other_options_are_refused_and_listed(tmp_path):

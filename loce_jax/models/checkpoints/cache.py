@@ -10,11 +10,11 @@ import hashlib
 import logging
 import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from loce_jax.atomic import new_folder
 from loce_jax.models.checkpoints.weights import Blueprint, Weights
 
 CONVERSION = 2  # raise it when converted weights change for the same file
@@ -70,17 +70,9 @@ def _read(entry: Path, blueprint: Blueprint) -> Weights | None:
 def _write(entry: Path, weights: Weights) -> None:
     from orbax.checkpoint import v1 as ocp  # noqa: PLC0415 - slow to import
 
-    entry.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
-    try:
+    with new_folder(entry, unless_there=True) as draft:  # where another process was faster, with the same weights
         ocp.save(str(draft / "checkpoint"), weights)
         (draft / "sha256").write_text(_checksum(draft / "checkpoint"))
-        os.replace(draft, entry)
-    except OSError:
-        if not entry.exists():  # else another process was faster, with the same weights
-            raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _checksum(folder: Path) -> str:

@@ -5,14 +5,12 @@ back, every size must be small enough; nothing that the file names is imported o
 """
 
 import hashlib
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from loce_jax.atomic import new_folder
 from loce_jax.checks import InputError, check_exists
 from loce_jax.models.checkpoints.hub_folder import read_tensors
 from loce_jax.models.converter.graph import Graph
@@ -32,17 +30,11 @@ def write(folder: str | Path, graph: Graph, tensors: Tensors) -> None:
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"`out` must be a new or empty folder, but {str(folder)!r} holds something. Choose another.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        draft.chmod(0o755)
+    with new_folder(folder) as draft:
         (draft / GRAPH).write_text(graph_to_text(graph), encoding="utf-8")
         safetensors.numpy.save_file(
             {key: np.ascontiguousarray(array) for key, array in tensors.items()}, draft / TENSORS
         )
-        os.replace(draft, folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def read(folder: str | Path) -> tuple[Graph, Tensors]:

@@ -7,10 +7,7 @@ Letters: b images, h x w pixels, gh x gw grid cells.
 import functools as ft
 import hashlib
 import logging
-import os
 import shutil
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from loce_jax.atomic import new_folder
 from loce_jax.checks import InputError, check_exists
 from loce_jax.models.base import Network, Preprocess
 from loce_jax.models.checkpoints.cache import cache_folder
@@ -109,12 +107,8 @@ def _convert(entry: Path, module: Any, preprocess: Preprocess) -> Network:
     """`module` converted, and kept in the folder `entry` if that can be."""
     make = ft.partial(convert, module, preprocess, name=entry.name, after_inplace=True)
     try:
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{entry.name}-", dir=entry.parent) as draft:
-            network = make(out=Path(draft) / "network")
-            with suppress(OSError):  # another process was faster, with the same network
-                os.replace(Path(draft) / "network", entry)
-            return network
+        with new_folder(entry, unless_there=True) as draft:  # where another process was faster, with the same network
+            return make(out=draft)
     except OSError as error:
         log.warning("cannot keep the converted network in %s (%s); the next start converts again", entry, error)
         return make()

@@ -3,17 +3,16 @@
 import hashlib
 import io
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
-from uuid import uuid4
 
 import numpy as np
 
 from loce_jax.analysis.tables import Table, as_csv, as_latex, as_markdown, show_number
+from loce_jax.atomic import replaced_file, write_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,29 +63,25 @@ def write_result(result: StepResult, folder: Path) -> list[Path]:
     """Write tables, figures and arrays into `folder`, each under its name only when complete; the files."""
     files = []
     for name, table in result.data.items():
-        files.append(_put(folder / f"{safe(name)}.csv", as_csv(table).encode("utf-8", "replace")))
+        files.append(write_file(folder / f"{safe(name)}.csv", as_csv(table).encode("utf-8", "replace")))
     for name, arrays in result.arrays.items():
         content = io.BytesIO()
         np.savez_compressed(content, allow_pickle=False, **dict(arrays))
-        files.append(_put(folder / f"{safe(name)}.npz", content.getvalue()))
+        files.append(write_file(folder / f"{safe(name)}.npz", content.getvalue()))
     for name, table in result.tables.items():
         for ending, writer in _WRITERS.items():
-            files.append(_put(folder / f"{safe(name)}.{ending}", writer(table).encode("utf-8", "replace")))
+            files.append(write_file(folder / f"{safe(name)}.{ending}", writer(table).encode("utf-8", "replace")))
     for name, figure in result.figures.items():
         path = folder / f"{safe(name)}.png"
-        half = _half(path)
-        try:
-            figure.savefig(half, format="png", dpi=130, bbox_inches="tight")
-            os.replace(half, path)
-        finally:
-            half.unlink(missing_ok=True)
+        with replaced_file(path) as draft:
+            figure.savefig(draft, format="png", dpi=130, bbox_inches="tight")
         files.append(path)
     return files
 
 
 def write_metrics(metrics: Mapping[str, Any], path: Path) -> Path:
     """Write numbers as JSON; what is not finite becomes null, as JSON has no word for it."""
-    return _put(path, json.dumps(plain_values(metrics), indent=1, allow_nan=False).encode("utf-8", "replace"))
+    return write_file(path, json.dumps(plain_values(metrics), indent=1, allow_nan=False).encode("utf-8", "replace"))
 
 
 def plain_values(value: Any) -> Any:
@@ -118,18 +113,3 @@ def safe(name: str) -> str:
     if len(quoted) > _LONGEST:
         quoted = f"{quoted[:_LONGEST]}-{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
     return quoted
-
-
-def _put(path, content):
-    half = _half(path)
-    try:
-        half.write_bytes(content)
-        os.replace(half, path)
-    finally:
-        half.unlink(missing_ok=True)
-    return path
-
-
-def _half(path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f".{uuid4().hex}.partial")

@@ -1,0 +1,123 @@
+"""Files and folders that appear under their names whole or not at all, whatever interrupts their writing.
+
+Each is written under a temporary name on the same file system and then moved, which the system does in one step.  A
+temporary file that fails is removed; one whose process is killed stays behind, as a hidden file.
+"""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+NO_LINKS = (errno.ENOSYS, errno.ENOTSUP, errno.EPERM, errno.EMLINK)
+
+
+@contextmanager
+def replaced_file(path: Path) -> Iterator[Path]:
+    """A temporary path to write a file to, which is moved to `path` at the end; what was there is replaced.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with replaced_file(Path(folder) / "new" / "a.txt") as draft:
+    ...         _ = draft.write_text("whole")
+    ...     (Path(folder) / "new" / "a.txt").read_text()
+    'whole'
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = _beside(path)
+    try:
+        yield draft
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_file(path: Path, content: bytes) -> Path:
+    """Write a whole file, and return its path."""
+    with replaced_file(path) as draft:
+        draft.write_bytes(content)
+    return path
+
+
+@contextmanager
+def new_folder(path: Path, *, unless_there: bool = False) -> Iterator[Path]:
+    """A temporary folder to fill, which is moved to `path` at the end.
+
+    Args:
+        path: a folder that does not exist, or an empty one.
+        unless_there: keep, without an error, a folder that another process made in the meantime.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = _beside(path)
+    draft.mkdir()
+    try:
+        yield draft
+        try:
+            os.replace(draft, path)
+        except OSError:
+            if not (unless_there and path.is_dir()):
+                raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def write_durably(path: Path, content: bytes, temporary: Path) -> None:
+    """Write a whole file that survives a power failure as soon as this returns.
+
+    `temporary` is a new path on the same file system, in a folder that may be cleared when no process writes.
+    """
+    with _durable(path, content, temporary):
+        os.replace(temporary, path)
+
+
+def create_durably(path: Path, content: bytes, temporary: Path) -> bool:
+    """The same, unless the file is there already, even if two try at once; whether it was written.
+
+    Where the file system has no hard links, the second of two that try at once replaces the file.
+    """
+    if path.exists():
+        return False
+    try:
+        with _durable(path, content, temporary):
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                raise
+            except OSError as error:
+                if error.errno not in NO_LINKS:
+                    raise
+                os.replace(temporary, path)
+    except FileExistsError:
+        return False
+    return True
+
+
+@contextmanager
+def _durable(path, content, temporary):
+    """Around the move: before it the content is on disk, after it the name."""
+    for folder in (temporary.parent, path.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        yield
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder):
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _beside(path):
+    return path.with_name(f".{uuid4().hex}.tmp")
