@@ -17,12 +17,10 @@ from loce_jax.activations import Extract
 from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.reading import ReadImage, readable
 from loce_jax.solver import Solution, SolverOptions, solve
-from loce_jax.solver.solve import runs_on_cores
+from loce_jax.solver.backend import concepts_per_call
 from loce_jax.statistics import Statistics
 
 log = logging.getLogger(__name__)
-
-CONCEPTS_PER_CALL = 4  # of one image, by one reading of its activations; code compiled for cores takes any number
 
 
 def solve_chunk(
@@ -82,10 +80,10 @@ class SolverCall:
 def _solver_calls(images: Sequence[ReadImage], batch_size: int, options: SolverOptions) -> Iterator[SolverCall]:
     """All readable samples, in calls of one shape.
 
-    On a CPU's cores that is one call with all concepts of each image; elsewhere k is the same in all batches.
+    `concepts_per_call` decides k; an image with more concepts takes several rows.
     """
     by_image = [readable(image.samples) for image in images]
-    max_concepts = max(1, *map(len, by_image)) if runs_on_cores() else CONCEPTS_PER_CALL
+    max_concepts = concepts_per_call(map(len, by_image))
     entries = [
         (index, samples[start : start + max_concepts])
         for index, samples in enumerate(by_image)

@@ -16,11 +16,12 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Num
 
 from loce_jax.checks import InputError, check_shape
+from loce_jax.solver.backend import uses_cpu_threads
 from loce_jax.solver.options import SolverOptions
 from loce_jax.solver.ridge.cpu_threads import solve_rows
 from loce_jax.solver.ridge.newton import Setting
 from loce_jax.solver.solution import Solution
-from loce_jax.solver.xla import solve_on_devices, solve_together
+from loce_jax.solver.xla import solve_by_xla, solve_on_all_devices
 from loce_jax.statistics import Statistics
 
 ACTIVATION_DTYPES = ("float32", "bfloat16", "float16")
@@ -156,17 +157,17 @@ def _solve_ridge(samples, options, statistics):
     setting = Setting.of(statistics, options)
     program = SolverOptions(recipe="ridge", tolerance=options.tolerance)
     if _is_traced(samples):
-        return solve_together(samples, program, setting)
-    if runs_on_cores():
+        return solve_by_xla(samples, program, setting)
+    if uses_cpu_threads():
         return solve_rows(samples, options.tolerance, setting)
-    return solve_on_devices(samples, program, setting)
+    return solve_on_all_devices(samples, program, setting)
 
 
 def _solve_all(samples, options):
     """The samples by the shortest way: compiled for the cores of a CPU, or by XLA on the devices there are."""
     if _is_traced(samples):
-        return solve_together(samples, options)
-    if runs_on_cores():
+        return solve_by_xla(samples, options)
+    if uses_cpu_threads():
         from loce_jax.solver.cpu.solve import serves, solve_on_cores  # noqa: PLC0415 - Numba, half a second
 
         if serves(options):
@@ -176,9 +177,4 @@ def _solve_all(samples, options):
 
         if kernel_serves(samples, options):
             return solve_by_kernel(samples, options)
-    return solve_on_devices(samples, options)
-
-
-def runs_on_cores() -> bool:
-    """Whether `solve` uses code compiled for a CPU's cores here, which takes any number of concepts alike."""
-    return jax.default_backend() == "cpu" and jax.local_device_count() == 1
+    return solve_on_all_devices(samples, options)

@@ -1,4 +1,4 @@
-"""Many samples through XLA: mapped over concepts and images, and divided evenly among this machine's devices.
+"""The recipes for many samples by XLA: mapped over concepts and images, and sharded over the local devices.
 
 Letters: n images, k concepts an image, h x w grid cells of the layer, c channels, H x W the target's grid.
 """
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from loce_jax.mesh import divided, each_its_share
+from loce_jax.mesh import image_sharding, shard_over_images
 from loce_jax.resampling import bilinear_matrix
 from loce_jax.solver.options import SolverOptions
 from loce_jax.solver.paper.sample import Resize, solve_one
@@ -18,7 +18,7 @@ from loce_jax.solver.ridge.compaction import solve_in_rounds
 from loce_jax.solver.ridge.newton import Ridge, Setting, prepare
 from loce_jax.solver.solution import Solution
 
-Samples = tuple[  # activations, targets, which of them are real, and start vectors, or one for all
+Samples = tuple[  # activations, targets, which of them are not padding, and start vectors, or one for all
     Float[Array | np.ndarray, "n h w c"],
     Float[Array | np.ndarray, "n k H W"],
     Bool[Array | np.ndarray, "n k"],
@@ -27,8 +27,8 @@ Samples = tuple[  # activations, targets, which of them are real, and start vect
 
 
 @ft.partial(jax.jit, static_argnames="options")
-def solve_together(samples: Samples, options: SolverOptions, setting: Setting | None = None) -> Solution:
-    """All samples in one program on one device; the one place where the maths for one sample is mapped."""
+def solve_by_xla(samples: Samples, options: SolverOptions, setting: Setting | None = None) -> Solution:
+    """All samples in one program on one device; only here is the function of one sample mapped over the batch."""
     if options.recipe == "ridge":
         with jax.default_matmul_precision("highest"):  # on GPUs, TF32 would end the descent at 1e-3
             return _ridge_together(samples, options, setting)
@@ -40,7 +40,7 @@ def solve_together(samples: Samples, options: SolverOptions, setting: Setting | 
     mapped = activations, targets, valid, jnp.broadcast_to(start, (n, k, activations.shape[-1]))
     if options.couples_batch:
         return jax.vmap(image, axis_name="images")(*mapped)
-    return jax.lax.map(lambda sample: image(*sample), mapped, batch_size=_side_by_side())
+    return jax.lax.map(lambda sample: image(*sample), mapped, batch_size=_images_per_iteration())
 
 
 def _ridge_together(samples, options, setting):
@@ -52,13 +52,13 @@ def _ridge_together(samples, options, setting):
         cells, *concepts = images
         return solve_in_rounds(ridge, jax.vmap(lambda one: prepare(setting.whitening(one)))(cells), *concepts)
 
-    return in_parts(solve_some, (activations, targets, valid), _side_by_side())
+    return map_in_batches(solve_some, (activations, targets, valid), _images_per_iteration())
 
 
-def in_parts(function, arrays, size):
-    """`function` of `size` rows of `arrays` at a time, in a loop, and of those that are left; its results, joined.
+def map_in_batches(function, arrays, size):
+    """Apply `function` to batches of `size` rows of `arrays`, in a loop, then to the rows that are left; join the results.
 
-    `jax.lax.map` would map a function of one row, but rows that work in rounds know of each other.
+    `jax.lax.map` maps a function of one row, but batched Newton with active-set compaction is a function of a batch.
     """
     n = len(jax.tree.leaves(arrays)[0])
     looped = n - n % size
@@ -76,25 +76,28 @@ def resize_matrices(grid: tuple[int, ...], size: tuple[int, ...]) -> Resize:
     return jnp.asarray(rows, jnp.float32), jnp.asarray(columns, jnp.float32)
 
 
-def _side_by_side():
-    """Images solved by one step of a loop.  On a CPU one: its activations stay in cache for all the steps."""
+def _images_per_iteration():
+    """Images that one iteration of the loop solves; with 1, on a CPU, its activations stay in cache for all steps."""
     return 1 if jax.default_backend() == "cpu" else 256
 
 
-def solve_on_devices(samples: Samples, options: SolverOptions, setting: Setting | None = None) -> Solution:
-    """`solve_together`, the images divided evenly among the local devices, which then work without talking."""
+def solve_on_all_devices(samples: Samples, options: SolverOptions, setting: Setting | None = None) -> Solution:
+    """`solve_by_xla`, sharded over the images; the devices do not communicate.
+
+    The last image is repeated until every device has equally many.
+    """
     count = jax.local_device_count()
     if count == 1 or options.couples_batch:
-        return solve_together(samples, options, setting)
+        return solve_by_xla(samples, options, setting)
     n, k = samples[1].shape[:2]
-    rows = np.minimum(np.arange(n + -n % count), n - 1)
+    index = np.minimum(np.arange(n + -n % count), n - 1)
     *parts, start = samples
     parts.append(np.broadcast_to(np.asarray(start), (n, k, start.shape[-1])))
-    shares = jax.device_put([part if len(rows) == n else part[rows] for part in parts], divided())
-    return jax.tree.map(lambda leaf: leaf[:n], in_shares(options)(setting, *shares))
+    sharded = jax.device_put([part if len(index) == n else part[index] for part in parts], image_sharding())
+    return jax.tree.map(lambda leaf: leaf[:n], sharded_solver(options)(setting, *sharded))
 
 
 @ft.cache
-def in_shares(options: SolverOptions):
-    """The program of all local devices; it takes a `Setting` or None, and `Samples` that divide evenly by images."""
-    return each_its_share(lambda setting, *samples: solve_together(samples, options, setting), shared=1)
+def sharded_solver(options: SolverOptions):
+    """The program of all local devices, of a `Setting` or None, and `Samples` whose images divide by the devices."""
+    return shard_over_images(lambda setting, *samples: solve_by_xla(samples, options, setting), replicated=1)

@@ -72,8 +72,7 @@ def test_groups_of_equal_size_give_the_same_rows(plan, opened, monkeypatch):
     """As on a GPU: at most two concepts together, padded; image by image on the cores of a CPU."""
     extract = make_extractor(plan.network, plan.layers)
     expected, _ = solve_chunk(plan, opened, extract, 16)
-    monkeypatch.setattr("loce_jax.pipeline.solve_chunk.runs_on_cores", lambda: False)
-    monkeypatch.setattr("loce_jax.pipeline.solve_chunk.CONCEPTS_PER_CALL", 2)
+    monkeypatch.setattr("loce_jax.pipeline.solve_chunk.concepts_per_call", lambda counts: 2)
     found, _ = solve_chunk(plan, opened, extract, 16)
     assert len(expected["deep"].status) == sum(len(one.samples) for one in opened) > 16  # more than one block
     equal(expected, found)

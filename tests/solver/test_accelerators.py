@@ -12,7 +12,7 @@ from loce_jax.analysis.neighbors.nearest import nearest_neighbors
 from loce_jax.solver import SolverOptions, project
 from loce_jax.solver.ridge.newton import Setting
 from loce_jax.solver.whitening import DeviceWhitening
-from loce_jax.solver.xla import solve_together
+from loce_jax.solver.xla import solve_by_xla
 
 CELLS, VECTORS, WHITENING = jnp.zeros((2, 3, 4, 16)), jnp.zeros((5, 16)), DeviceWhitening(jnp.zeros(16), jnp.eye(16))
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -78,7 +78,7 @@ def test_solvers_multiply_in_all_digits(grid, options):
     cells, targets = jnp.zeros((2, *grid, 16)), jnp.zeros((2, 3, 20, 20))
     samples = cells, targets, jnp.ones((2, 3), bool), jnp.zeros(16)
     setting = Setting(WHITENING, jnp.array(0.1), jnp.array(0.5)) if options.recipe == "ridge" else None
-    assert in_all_digits(products(lambda *arrays: solve_together(arrays[0], options, arrays[1]), samples, setting))
+    assert in_all_digits(products(lambda *arrays: solve_by_xla(arrays[0], options, arrays[1]), samples, setting))
 
 
 @pytest.mark.parametrize(

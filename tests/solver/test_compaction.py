@@ -9,7 +9,7 @@ import pytest
 from loce_jax import SolverOptions, Statistics, Status, solve
 from loce_jax.solver import xla as devices
 from loce_jax.solver.ridge.newton import Ridge, Setting
-from loce_jax.solver.xla import solve_together
+from loce_jax.solver.xla import solve_by_xla
 
 IMAGES, CONCEPTS, TARGET = 40, 3, (20, 20)
 RIDGE = SolverOptions.ridge(0.01)
@@ -26,7 +26,7 @@ def batch(request, monkeypatch):
     for mask in masks.reshape(-1, *TARGET):
         top, left, side = rng.integers(0, 10), rng.integers(0, 10), rng.integers(3, 10)
         mask[top : top + side, left : left + side] = 1
-    monkeypatch.setattr(devices, "_side_by_side", lambda: 32)  # and a rest of eight images
+    monkeypatch.setattr(devices, "_images_per_iteration", lambda: 32)  # and a rest of eight images
     jax.clear_caches()  # of programs with other numbers of rows side by side
     yield activations, masks, statistics
     jax.clear_caches()
@@ -35,7 +35,7 @@ def batch(request, monkeypatch):
 def solve_in_rounds(activations, masks, statistics, valid):
     setting = Setting.of(statistics, RIDGE)
     nothing = np.zeros(activations.shape[-1], "float32")
-    return solve_together((activations, masks, valid, nothing), SolverOptions(recipe="ridge"), setting)
+    return solve_by_xla((activations, masks, valid, nothing), SolverOptions(recipe="ridge"), setting)
 
 
 def test_rounds_give_each_row_the_answer_that_it_has_alone(batch):

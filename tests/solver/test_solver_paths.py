@@ -23,7 +23,7 @@ from loce_jax.solver.gpu.dispatch import agrees_with_xla, solve_by_kernel
 from loce_jax.solver.losses import OBJECTIVES
 from loce_jax.solver.ridge.newton import Setting
 from loce_jax.solver.solution import Status
-from loce_jax.solver.xla import solve_together
+from loce_jax.solver.xla import solve_by_xla
 
 GRIDS = {"odd": (5, 7, 13), "one cell": (1, 1, 3), "one row": (1, 6, 4), "finer than the target": (23, 30, 2)}
 
@@ -45,7 +45,7 @@ def test_compiled_code_is_the_twin_of_xlas(objective, grid):
     """Ten steps: afterwards the L1 penalty flips signs on rounding, see test_solve."""
     options = SolverOptions(objective, num_steps=10, penalty="sample", iou="plain" if grid[0] == 5 else "paper")
     given = samples(grid)
-    one, other = solve_on_cores(given, options), solve_together(tuple(map(jnp.asarray, given)), options)
+    one, other = solve_on_cores(given, options), solve_by_xla(tuple(map(jnp.asarray, given)), options)
     np.testing.assert_array_equal(one.status, other.status)
     for name, tolerance in (("vectors", 1e-4), ("losses", 1e-5), ("responses", 1e-4)):  # float32, ten steps of AdamW
         np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=tolerance, atol=tolerance)
@@ -54,7 +54,7 @@ def test_compiled_code_is_the_twin_of_xlas(objective, grid):
 
 def test_fifty_steps_of_the_paper_agree():
     given = samples((12, 9, 64))
-    one, other = (f(given, SolverOptions()) for f in (solve_on_cores, solve_together))
+    one, other = (f(given, SolverOptions()) for f in (solve_on_cores, solve_by_xla))
     np.testing.assert_allclose(one.vectors, other.vectors, rtol=1e-3, atol=2e-4)
     np.testing.assert_allclose(one.losses, other.losses, rtol=1e-5)
 
@@ -151,7 +151,7 @@ def test_what_fills_up_the_channels_needs_no_epsilon():
     """There AdamW would divide 0 by 0."""
     activations, masks, valid, start = samples((3, 4, 5), n=1, k=1)
     given, options = (activations, masks, valid, start + 1), SolverOptions(num_steps=3, epsilon=0.0)
-    one, other = solve_on_cores(given, options), solve_together(tuple(map(jnp.asarray, given)), options)
+    one, other = solve_on_cores(given, options), solve_by_xla(tuple(map(jnp.asarray, given)), options)
     np.testing.assert_allclose(one.vectors, other.vectors, rtol=1e-4)
     assert np.isfinite(one.vectors).all()
 
@@ -205,7 +205,7 @@ def test_cores_read_half_precision_and_count_in_single(dtype, processor, monkeyp
 def test_xla_widens_half_precision_exactly(dtype):
     activations, *rest = samples((5, 7, 13))
     half = jnp.asarray(activations).astype(dtype)
-    one, other = (solve_together((a, *rest), SolverOptions()) for a in (half, half.astype("float32")))
+    one, other = (solve_by_xla((a, *rest), SolverOptions()) for a in (half, half.astype("float32")))
     np.testing.assert_allclose(one.vectors, other.vectors, rtol=1e-4, atol=1e-4)  # sums in another order
 
 
@@ -214,7 +214,7 @@ def test_the_gpu_kernel_gives_whole_solutions(caplog):
     activations, masks, valid, start = samples((5, 7, 16), n=2)
     valid[0, 1], masks[1, 0], activations[1, 0, 0, 0] = False, 0, 1
     given, options = (activations, masks, valid, start), SolverOptions(num_steps=6)
-    one, other = solve_by_kernel(given, options, interpret=True), solve_together(given, options)
+    one, other = solve_by_kernel(given, options, interpret=True), solve_by_xla(given, options)
     assert other.status.tolist() == [[0, 4], [2, 0]]
     for name in ("vectors", "losses", "responses", "iou", "status"):
         np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-3, atol=1e-3)
@@ -225,7 +225,7 @@ def test_the_gpu_kernel_gives_whole_solutions(caplog):
 
 def test_a_kernel_that_disagrees_is_not_used(caplog, monkeypatch):
     given, options = samples((3, 4, 16), n=1, k=1), SolverOptions(num_steps=2)
-    wrong = solve_together(given, options)
+    wrong = solve_by_xla(given, options)
     monkeypatch.setattr(gpu, "solve_by_kernel", lambda *_, **__: replace(wrong, vectors=wrong.vectors * 1.01))
     assert not agrees_with_xla(given, options)
     assert "disagrees with XLA" in caplog.text
@@ -249,8 +249,8 @@ found = solve(given["activations"], given["masks"], options, statistics=statisti
 assert len(jax.devices()) == 8
 eleven = [np.asarray(part) for part in (given["activations"], given["masks"], given["valid"], given["start"])]
 eight = [part[:8] for part in eleven]
-program = devices.in_shares(options).lower(setting, *eight).compile()
-shards = devices.in_shares(options)(setting, *jax.device_put(eight, divided())).vectors.addressable_shards
+program = devices.sharded_solver(options).lower(setting, *eight).compile()
+shards = devices.sharded_solver(options)(setting, *jax.device_put(eight, image_sharding())).vectors.addressable_shards
 print(sorted({shard.data.shape[0] for shard in shards}), len({shard.device for shard in shards}), file=sys.stderr)
 print(program.as_text())
 np.savez(sys.argv[2], vectors=found.vectors, losses=found.losses, iou=found.iou)
@@ -271,7 +271,7 @@ def test_eight_devices_give_the_vectors_of_one_and_do_not_talk(tmp_path, recipe)
     still = np.zeros_like(start)
     options = SolverOptions(recipe=recipe)
     setting = None if recipe == "paper" else Setting.of(Statistics.of(activations), options)
-    here = solve_together((activations, masks, valid, still), options, setting)
+    here = solve_by_xla((activations, masks, valid, still), options, setting)
     # one program for a share of two images, one for eleven: the same arithmetic, fused differently
     np.testing.assert_allclose(there["vectors"], here.vectors, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(there["losses"], here.losses, rtol=1e-5)

@@ -11,14 +11,14 @@ from loce_jax.solver.gpu.resident import chip_of, fits_on_chip, solve_resident
 from loce_jax.solver.options import SolverOptions
 from loce_jax.solver.paper.sample import judge_one
 from loce_jax.solver.solution import Solution
-from loce_jax.solver.xla import Samples, resize_matrices, solve_together
+from loce_jax.solver.xla import Samples, resize_matrices, solve_by_xla
 
 log = logging.getLogger(__name__)
 
 
 @ft.partial(jax.jit, static_argnames=("options", "interpret"))
 def solve_by_kernel(samples: Samples, options: SolverOptions, *, interpret: bool = False) -> Solution:
-    """As `solve_together`, by a GPU kernel that keeps each sample on chip (`loce_jax.solver.gpu.resident`)."""
+    """As `solve_by_xla`, by a GPU kernel that keeps each sample on chip (`loce_jax.solver.gpu.resident`)."""
     activations, targets, valid, start = (jnp.asarray(part) for part in samples)
     n, k = targets.shape[:2]
     starts = jnp.broadcast_to(start, (n, k, activations.shape[-1]))
@@ -50,7 +50,7 @@ def agrees_with_xla(samples: Samples, options: SolverOptions, *, interpret: bool
     except Exception as error:  # noqa: BLE001 - compilers of GPU code have no common error
         log.warning("The GPU kernel does not run here, XLA solves instead: %s", str(error).partition("\n")[0])
         return False
-    expected = np.asarray(solve_together(samples, options).vectors)
+    expected = np.asarray(solve_by_xla(samples, options).vectors)
     if np.allclose(found, expected, rtol=1e-3, atol=1e-3 * np.nanmax(np.abs(expected), initial=0), equal_nan=True):
         return True
     log.warning("The GPU kernel disagrees with XLA by %.1e; XLA solves instead.", np.nanmax(np.abs(found - expected)))
