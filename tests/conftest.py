@@ -15,13 +15,48 @@ NEEDS = {"converter_cases.py": "torch", "onnx_models.py": "onnx"}
 collect_ignore = [file for file, library in NEEDS.items() if importlib.util.find_spec(library) is None]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def importable_torchvision():
-    """A torchvision that does not fit the installed PyTorch would stop even transformers' networks; see `need`."""
-    if importlib.util.find_spec("torch"):
-        from loce_jax.models.converter.torch.libraries import need  # not before the shape checker is in place
+def library(name):
+    """The module, of PyTorch or built on it, or a skip that says what is missing."""
+    from loce_jax.checks import InputError  # not before the shape checker is in place
+    from loce_jax.models.converter.torch.libraries import need
 
-        need("torch")
+    try:
+        return need(name)  # it imports even a torchvision that does not fit the installed PyTorch
+    except InputError as error:
+        pytest.skip(f"{name} is not installed: {error}")
+
+
+@pytest.fixture(scope="session")
+def torch():
+    """PyTorch; a test that uses it carries the marker of the same name, see `tests/support/selection.py`."""
+    return library("torch")
+
+
+@pytest.fixture(autouse=True)
+def fitting_torchvision(request):
+    """Before a test of PyTorch's networks: a torchvision that does not fit would stop even those of transformers."""
+    if request.node.get_closest_marker("torch") and importlib.util.find_spec("torch"):
+        request.getfixturevalue("torch")
+
+
+@pytest.fixture(scope="session")
+def timm(torch):
+    return library("timm")
+
+
+@pytest.fixture(scope="session")
+def torchvision(torch):
+    return library("torchvision")
+
+
+@pytest.fixture(scope="session")
+def grain():
+    return pytest.importorskip("grain", reason="grain is not installed")
+
+
+@pytest.fixture(scope="session")
+def ray():
+    return pytest.importorskip("ray", reason="ray is not installed")
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,7 @@ LENGTHS = [(7, 100), (14, 100), (25, 100), (34, 100), (56, 100), (100, 100), (16
 
 
 @pytest.mark.parametrize(("n_in", "n_out"), LENGTHS)
-def test_bilinear_agrees_with_torch(n_in, n_out):
-    torch = pytest.importorskip("torch", reason="torch is not installed; `pip install torch` runs this comparison")
+def test_bilinear_agrees_with_torch(torch, n_in, n_out):
     image = np.random.default_rng(0).normal(size=(n_in, 6))
     expected = torch.nn.functional.interpolate(
         torch.from_numpy(image)[None, None], size=(n_out, 6), mode="bilinear", align_corners=False

@@ -15,6 +15,8 @@ from loce_jax.checks import InputError  # noqa: E402
 from loce_jax.models import convert, load_converted  # noqa: E402
 from loce_jax.models.base import Preprocess  # noqa: E402
 
+pytestmark = pytest.mark.torch
+
 SIZE = (16, 24)
 
 

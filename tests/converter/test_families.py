@@ -17,7 +17,7 @@ pytest.importorskip(
 )
 pytest.importorskip("timm", reason="timm, some of whose networks are converted beside torch's, is missing")
 
-pytestmark = pytest.mark.xdist_group("parity")
+pytestmark = pytest.mark.torch
 CLOSE = 1e-4  # of the largest magnitude; float32 sums in another order differ by about 1e-6
 IN_FRONT = {  # tokens that stand before the patches
     "vit": 1,

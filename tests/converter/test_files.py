@@ -170,12 +170,10 @@ def test_a_hand_written_graph_runs_on_four_devices_without_torch(tiny, tmp_path)
 
 
 @pytest.mark.parametrize("case", ["vit", "swin", "siglip2"])
-def test_a_converted_network_runs_on_four_devices_without_torch(case, tmp_path):
-    pytest.importorskip("torch", reason="torch, which converts, is not installed")
+def test_a_converted_network_runs_on_four_devices_without_torch(torchvision, case, tmp_path):
     from loce_jax.models import convert
     from tests.support.converter_cases import CASES
 
-    pytest.importorskip("torchvision", reason="torchvision, which transformers needs beside torch, is not installed")
     module, size = CASES[case]()
     network = convert(module, Preprocess(size), out=tmp_path / case)
     images = np.random.default_rng(0).normal(size=(4, *size, 3)).astype("float32")

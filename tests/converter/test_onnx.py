@@ -20,6 +20,8 @@ onnx = pytest.importorskip("onnx", reason="onnx, which reads the files, is not i
 pytest.importorskip("onnxruntime", reason="onnxruntime, the reference here, is not installed")
 from tests.support.onnx_models import build, ints, node, noise, reference  # noqa: E402 - needs both
 
+pytestmark = pytest.mark.onnx
+
 SIGMOID = 2e-7  # onnxruntime's logistic function is as exact as float32 is at 1, not as at a score of 1e-4
 BYTES = (1 / 255, 1 / 255, 1 / 255)  # the network takes 0 to 255
 DETECTORS = {"yolox_nano": Preprocess((416, 416), std=BYTES), "FastestDet": Preprocess((352, 352))}

@@ -14,6 +14,8 @@ onnx = pytest.importorskip("onnx", reason="onnx, which reads the files, is not i
 pytest.importorskip("onnxruntime", reason="onnxruntime, the reference here, is not installed")
 from tests.support.onnx_models import SIZE, build, ints, node, noise, reference  # noqa: E402 - needs both
 
+pytestmark = pytest.mark.onnx
+
 
 def ours(model, picture):
     """Every node's outputs that depend on the picture ``[1 3 h w]``."""

@@ -9,6 +9,8 @@ torch = pytest.importorskip("torch", reason="torch, the reference here, is not i
 
 from loce_jax.models.converter.ops import OPS, THEMES  # noqa: E402
 
+pytestmark = pytest.mark.torch
+
 
 def numbers(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")

@@ -8,6 +8,8 @@ from loce_jax.models.paper.table import PAPER_NETWORKS
 from tests.support.parity import randomize
 
 torch = pytest.importorskip("torch", reason="torch, which builds this network, is not installed")
+
+pytestmark = pytest.mark.torch
 HEAD = sum((channels + 1) * 3 * (5 + 80) for channels in (128, 256, 512))  # three 1x1 convolutions, 80 classes
 
 

@@ -24,9 +24,8 @@ def case(options, model="DetrForObjectDetection"):
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
+def tiny(torch, tmp_path_factory):
     """The torch model, which checkpoints of the tests below hold, and its folder."""
-    pytest.importorskip("torch", reason="torch, the reference here, is not installed")
     model = make_model(case(TINY_DETR))
     return model, save(model, tmp_path_factory.mktemp("detr"))
 
@@ -39,9 +38,7 @@ def encode(folder):
     return jax.jit(network.activations, static_argnums=2)(network.params, photo, names)
 
 
-def test_resnet_50_with_a_dilated_last_stage_agrees_with_torch(tmp_path):
-    pytest.importorskip("torch", reason="torch, the reference here, is not installed")
-    pytest.importorskip("timm", reason="timm, whose ResNet is the reference here, is not installed")
+def test_resnet_50_with_a_dilated_last_stage_agrees_with_torch(timm, tmp_path):
     dilated = case(TIMM | {"backbone": "resnet50", "dilation": True})
     model = make_model(dilated)
     network = load_network(str(save(model, tmp_path)), size=SIZE)

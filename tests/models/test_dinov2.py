@@ -25,11 +25,6 @@ TINY = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "im
 
 
 @pytest.fixture(scope="module")
-def torch():
-    return pytest.importorskip("torch", reason="torch, the reference here, is not installed")
-
-
-@pytest.fixture(scope="module")
 def make_checkpoint(torch, tmp_path_factory):
     """A folder with random weights, nothing at its neutral start; ``max_shard_size`` splits it."""
     from transformers import Dinov2Config, Dinov2Model

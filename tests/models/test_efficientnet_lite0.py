@@ -25,7 +25,8 @@ def network():
 
 def make_reference():
     """``images [b h w 3]`` to layers and logits, from the paper, with PyTorch's functions and the raw tensors."""
-    torch = pytest.importorskip("torch", reason="torch, the reference here, is not installed")
+    import torch
+
     weights = torch.load(lite._weight_file(), weights_only=True)
     f = torch.nn.functional
 
@@ -84,6 +85,7 @@ def layer_differences(size):
 
 
 @pytest.mark.parametrize("size", SIZES)
+@pytest.mark.usefixtures("torch")
 def test_every_layer_and_the_logits_agree_with_torch(size):
     differences = layer_differences(size)
     print({name: f"{difference:.1e}" for name, difference in differences.items()})

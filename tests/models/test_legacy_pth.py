@@ -99,8 +99,7 @@ def test_a_hand_made_file_is_read_without_torch(read):
     assert not found["a"].flags.writeable
 
 
-def test_agrees_with_torch(tmp_path):
-    torch = pytest.importorskip("torch", reason="torch, which writes the files compared here, is not installed")
+def test_agrees_with_torch(torch, tmp_path):
     base = torch.randn(4, 6)
     state = torch.nn.BatchNorm2d(3).state_dict()  # brings version numbers as attributes of the dict
     state |= {"turned": base.T, "window": base[1:3, ::2], "tied": base, "none": torch.zeros(0, 3)}
@@ -113,8 +112,7 @@ def test_agrees_with_torch(tmp_path):
         assert found[key].dtype == value.detach().numpy().dtype
 
 
-def test_agrees_with_torch_on_the_embedded_file():
-    torch = pytest.importorskip("torch", reason="torch, the reference here, is not installed")
+def test_agrees_with_torch_on_the_embedded_file(torch):
     path = efficientnet_lite0._weight_file()
     expected = torch.load(path, map_location="cpu", weights_only=True)
     found = read_legacy_pth(path, sha256=efficientnet_lite0.WEIGHTS_SHA256)

@@ -20,12 +20,7 @@ TOLERANCE = 1e-4
 SIZES = [(name, size) for name, case in CASES.items() for size in case.sizes]
 
 
-pytestmark = [pytest.mark.usefixtures("torch"), pytest.mark.xdist_group("parity")]
-
-
-@pytest.fixture(scope="module")
-def torch():
-    return pytest.importorskip("torch", reason="torch, the reference here, is not installed")
+pytestmark = pytest.mark.usefixtures("torch")
 
 
 @pytest.mark.parametrize(("name", "size"), SIZES, ids=str)

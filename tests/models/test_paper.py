@@ -25,11 +25,6 @@ BUILT_BY_TORCH = [name for name, row in PAPER_NETWORKS.items() if not row.source
 
 
 @pytest.fixture(scope="module")
-def torch():
-    return pytest.importorskip("torch", reason="torch, which builds these networks, is not installed")
-
-
-@pytest.fixture(scope="module")
 def build(torch):
     """``build(name)``: the PyTorch network with random weights."""
     from loce_jax.models.converter.torch.paper_modules import build

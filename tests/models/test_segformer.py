@@ -11,8 +11,7 @@ from tests.support.parity import make_model, save
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    pytest.importorskip("torch", reason="torch, the reference here, is not installed")
+def folder(torch, tmp_path_factory):
     return save(make_model(CASES["segformer head"]), tmp_path_factory.mktemp("segformer"))
 
 

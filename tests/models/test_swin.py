@@ -19,11 +19,6 @@ SWIN = Case("Swin", "SwinModel", "SwinConfig", TINY_SWIN, ((64, 64),))
 SWINV2 = Case("Swin V2", "Swinv2Model", "Swinv2Config", TINY_SWIN | {"image_size": 64}, ((64, 64),))
 
 
-@pytest.fixture(scope="module")
-def torch():
-    return pytest.importorskip("torch", reason="torch, the reference here, is not installed")
-
-
 @pytest.mark.parametrize(("rows", "columns", "side", "shift"), GRIDS)
 def test_windows_hold_what_a_slow_walk_finds(rows, columns, side, shift):
     windows = Windows((rows, columns), side, shift)

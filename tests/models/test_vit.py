@@ -13,11 +13,6 @@ from tests.support.parity import make_model, save
 
 
 @pytest.fixture(scope="module")
-def torch():
-    return pytest.importorskip("torch", reason="torch, the reference here, is not installed")
-
-
-@pytest.fixture(scope="module")
 def folder_of(torch, tmp_path_factory):
     """``folder_of(case name)``: a folder with random weights."""
     return lambda name: save(make_model(CASES[name]), tmp_path_factory.mktemp("vit") / "tiny")

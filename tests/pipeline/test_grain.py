@@ -19,13 +19,8 @@ from tests.support.small_coco import arguments, contents, draw
 from tests.support.tiny import tiny_network
 
 
-def needs_grain():
-    pytest.importorskip("grain", reason="grain is not installed")
-
-
-def test_the_bytes_are_those_of_threads(tmp_path):
+def test_the_bytes_are_those_of_threads(grain, tmp_path):
     """Of both passes, and of a photo that is missing."""
-    needs_grain()
     draw(tmp_path)
     (tmp_path / "images" / "041.png").unlink()
     source = CocoSource(str(tmp_path / "coco.json"), str(tmp_path / "images"))
@@ -49,8 +44,7 @@ class Deadly:
         raise AssertionError(item)
 
 
-def test_a_process_that_died_ends_the_reading():
-    needs_grain()
+def test_a_process_that_died_ends_the_reading(grain):
     dataset = Deadly()
     reader = SampleReader(dataset, tiny_network().preprocess, (10, 10))
     with pytest.raises(OSError, match="`readers` must stay alive, but one of these processes ended"):

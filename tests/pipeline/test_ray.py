@@ -18,7 +18,6 @@ from loce_jax.pipeline.run import run_plan
 from loce_jax.pipeline.sources import CocoSource
 from tests.support.small_coco import ROOT, arguments, contents, draw
 
-pytestmark = pytest.mark.xdist_group("ray")  # one process starts the cluster
 SIZE, LAYERS = (64, 64), ("blocks.4", "blocks.10")
 
 
@@ -42,17 +41,15 @@ def test_impossible_resources_are_refused(options, message):
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999", "127.0.0.1:port"], ids=str)
-def test_an_address_where_nobody_answers_is_refused_at_once(address, spec, tmp_path, monkeypatch):
-    ray = pytest.importorskip("ray", reason="ray is not installed")
+def test_an_address_where_nobody_answers_is_refused_at_once(ray, address, spec, tmp_path, monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     with pytest.raises(InputError, match="`address` of Ray must be a cluster that answers"):
         run_on_ray(spec, str(tmp_path / "run"), cluster=RayOptions(address=address))
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def cluster(ray):
     """A local cluster of two workers, which see this checkout."""
-    ray = pytest.importorskip("ray", reason="ray is not installed")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))

@@ -27,7 +27,7 @@ sys.meta_path.insert(0, Refuse())
 
 
 @pytest.fixture(scope="module")
-def libraries():
+def libraries(torch):
     """``libraries("timm")``: PyTorch and what is built on it, or a skip that says so."""
     from loce_jax.models.converter.torch.libraries import need
 

@@ -13,8 +13,6 @@ from loce_jax.pipeline.sources import CocoSource
 from tests.support.small_coco import CHUNKS, arguments, contents, draw, start
 from tests.support.tiny import tiny_network
 
-pytestmark = pytest.mark.xdist_group("workers")  # one process makes the run that others are compared with
-
 
 @pytest.fixture(scope="module")
 def coco(tmp_path_factory):

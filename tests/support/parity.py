@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 PREPROCESSOR = {
     "size": {"height": 64, "width": 64},
@@ -83,6 +84,8 @@ def make_model(case):
     """The case's network with random weights."""
     import transformers
 
+    if case.options.get("use_timm_backbone"):
+        pytest.importorskip("timm", reason="timm, which builds this network's backbone, is not installed")
     config = getattr(transformers, case.config)(**case.options)
     return randomize(getattr(transformers, case.model)(config))
 

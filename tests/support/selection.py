@@ -41,7 +41,10 @@ def pytest_xdist_auto_num_workers(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out what is for later."""
+    """Leave out what is for later; a test that uses the fixture of an optional library carries its marker."""
+    for item in items:
+        for name in set(EXTRAS) & set(getattr(item, "fixturenames", ())):
+            item.add_marker(name)
     if config.getoption("all") or config.getoption("markexpr"):
         return
     called = [argument for argument in config.args if "::" in argument]
