@@ -19,7 +19,7 @@ def need(library: str) -> Any:
     except ImportError as error:
         raise InputError(
             f"converting needs `{library}`, which cannot be imported: {error}. "
-            'Install it: `pip install "loce_jax[torch]"`, and timm or torchvision for their networks.'
+            'Install it: `pip install "loce_jax[torch]"`, or `[timm]` or `[torchvision]` for their networks.'
         ) from error
 
 
