@@ -32,7 +32,7 @@ import jax.numpy as jnp
 import numpy as np
 from machine import machine
 
-from loce_jax import SolverOptions, solve
+from loce_jax import PaperRecipe, solve
 from loce_jax.solver.gpu.resident import chip_of, fits_on_chip, solve_resident
 
 Shape = tuple[int, int, int]
@@ -40,7 +40,7 @@ Run = Callable[[], np.ndarray]
 
 SHAPES: tuple[Shape, ...] = ((256, 25, 34), (2048, 7, 7), (1024, 14, 14), (768, 14, 14), (96, 56, 56))
 TARGET = (100, 100)
-OPTIONS = SolverOptions.paper()
+OPTIONS = PaperRecipe()
 CHUNK_BYTES = 4 * 2**30  # activations on the device at a time; a longer run solves the same chunk again
 ON_GPU = jax.default_backend() == "gpu"
 

@@ -33,7 +33,7 @@ GROWTH_LAYER = "blocks.10"
 def compare(model: str, source, runs: int) -> dict:
     import jax  # noqa: PLC0415 - one process a network, started by `main`
 
-    from loce_jax import SolverOptions, load_network, make_extractor, solve  # noqa: PLC0415
+    from loce_jax import PaperRecipe, load_network, make_extractor, solve  # noqa: PLC0415
     from loce_jax.pipeline.memory import IMAGES_PER_BATCH  # noqa: PLC0415
     from loce_jax.pipeline.plan import make_plan  # noqa: PLC0415
     from loce_jax.pipeline.reading import SampleReader  # noqa: PLC0415
@@ -41,12 +41,12 @@ def compare(model: str, source, runs: int) -> dict:
     from loce_jax.store import RunWriter, open_storage  # noqa: PLC0415
 
     layers = next((names for part, names in LAYERS.items() if part in model), LAYERS["efficientnet-lite0"])
-    plan = make_plan(load_network(model), layers, source, SolverOptions())
+    plan = make_plan(load_network(model), layers, source, PaperRecipe())
     opened = [SampleReader.for_plan(plan)(item) for item in plan.dataset.items]
     starts = range(0, len(opened), IMAGES_PER_BATCH)
     images = [np.stack([one.pixels for one in opened[i : i + IMAGES_PER_BATCH]]) for i in starts]
     most = max(len(one.samples) for one in opened)
-    targets = np.zeros((len(opened), most, *plan.options.target), np.float32)
+    targets = np.zeros((len(opened), most, *plan.target), np.float32)
     valid = np.zeros((len(opened), most), bool)
     for number, one in enumerate(opened):
         for place, row in enumerate(row for row in one.samples if row.fault is None):
@@ -62,7 +62,7 @@ def compare(model: str, source, runs: int) -> dict:
         for number, start in enumerate(starts):
             rows = slice(start, start + IMAGES_PER_BATCH)
             for layer in plan.layers:
-                solve(activations[number][layer], targets[rows], plan.options, valid=valid[rows])
+                solve(activations[number][layer], targets[rows], plan.recipe, valid=valid[rows])
 
     def run():
         with tempfile.TemporaryDirectory() as folder:
@@ -96,15 +96,15 @@ def grown(count: int) -> dict:
     """One run of `count` scenes, timed without start-up and compilation."""
     import resource  # noqa: PLC0415 - not on every system
 
-    from loce_jax import SolverOptions, load_network  # noqa: PLC0415
+    from loce_jax import PaperRecipe, load_network  # noqa: PLC0415
     from loce_jax.pipeline.plan import make_plan  # noqa: PLC0415
     from loce_jax.pipeline.run import run_plan  # noqa: PLC0415
     from loce_jax.pipeline.sources import ScenesSource  # noqa: PLC0415
 
     network = load_network("efficientnet-lite0")
     with tempfile.TemporaryDirectory() as folder:
-        run_plan(make_plan(network, (GROWTH_LAYER,), ScenesSource(count=32), SolverOptions()), Path(folder) / "warm")
-        plan = make_plan(network, (GROWTH_LAYER,), ScenesSource(count=count), SolverOptions())
+        run_plan(make_plan(network, (GROWTH_LAYER,), ScenesSource(count=32), PaperRecipe()), Path(folder) / "warm")
+        plan = make_plan(network, (GROWTH_LAYER,), ScenesSource(count=count), PaperRecipe())
         begun = time.perf_counter()
         run = run_plan(plan, Path(folder) / "run")
         seconds = time.perf_counter() - begun

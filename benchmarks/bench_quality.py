@@ -32,10 +32,10 @@ from quality_recipes import Recipe, Task, mean_difference, one_a_concept, paper,
 
 from loce_jax import load_network
 from loce_jax.models.base import Network
-from loce_jax.solver import SolverOptions
+from loce_jax.recipes import RidgeRecipe
 from loce_jax.statistics import Statistics
 
-CHOSEN = SolverOptions.ridge()
+CHOSEN = RidgeRecipe()
 STRENGTHS, CURVE = (0.03, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0), (0.03, 0.3, 1.0)
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of whitening, and of balance
 DATA = {
@@ -83,19 +83,20 @@ REPORTED = {
 }
 ONCE = {  # recipes whose stability is not asked for
     "paper, turned": paper_turned(CHOSEN),
-    "ridge, balance 1": ridge(replace(CHOSEN, balance=1.0)),
+    "ridge, balance 1": ridge(replace(CHOSEN, class_weight_power=1.0)),
     "one vector a concept": one_a_concept(CHOSEN),
 }
 
 
 def recipes_of(stage: str, *, quick: bool) -> dict[str, Recipe]:
     """What a stage compares, the paper's recipe first."""
-    grid = [replace(CHOSEN, strength=strength) for strength in (CURVE if stage == "report" else STRENGTHS)]
+    grid = [replace(CHOSEN, l2=strength) for strength in (CURVE if stage == "report" else STRENGTHS)]
     if stage == "develop":
-        across = [{"whitening": share} for share in SHARES] + [{"balance": share} for share in SHARES]
+        across = [{"whitening": share} for share in SHARES] + [{"class_weight_power": share} for share in SHARES]
         grid = list(dict.fromkeys(replace(options, **change) for change in across for options in grid))
     names = {
-        f"ridge {each.strength} {each.whitening} {each.balance}": ridge(each) for each in grid[: 1 if quick else None]
+        f"ridge {each.l2} {each.whitening} {each.class_weight_power}": ridge(each)
+        for each in grid[: 1 if quick else None]
     }
     return ({PAPER: paper} if stage == "develop" else REPORTED | ONCE) | names
 

@@ -74,10 +74,10 @@ def make_samples(shape: Shape, n: int) -> tuple[np.ndarray, np.ndarray]:
 def ours(activations: np.ndarray, masks: np.ndarray) -> Contender:
     import jax  # noqa: PLC0415 - the contenders in PyTorch do without
 
-    from loce_jax import SolverOptions, solve  # noqa: PLC0415
+    from loce_jax import PaperRecipe, solve  # noqa: PLC0415
 
     data = jax.device_put(activations), jax.device_put(masks)
-    return lambda: np.asarray(jax.block_until_ready(solve(*data, SolverOptions.paper())).losses[..., -1])
+    return lambda: np.asarray(jax.block_until_ready(solve(*data, PaperRecipe())).losses[..., -1])
 
 
 def half(activations: np.ndarray, masks: np.ndarray) -> Contender:
@@ -87,10 +87,10 @@ def half(activations: np.ndarray, masks: np.ndarray) -> Contender:
 def ridge(activations: np.ndarray, masks: np.ndarray) -> Contender:
     import jax  # noqa: PLC0415
 
-    from loce_jax import SolverOptions, Statistics, solve  # noqa: PLC0415
+    from loce_jax import RidgeRecipe, Statistics, solve  # noqa: PLC0415
 
     data, statistics = (jax.device_put(activations), jax.device_put(masks)), Statistics.of(activations)
-    options = SolverOptions.ridge()
+    options = RidgeRecipe()
     return lambda: np.asarray(jax.block_until_ready(solve(*data, options, statistics=statistics)).losses[..., -1])
 
 
@@ -107,10 +107,10 @@ def four(contender: Callable[[np.ndarray, np.ndarray], Contender]) -> Callable[[
 
 def setting_of(activations: np.ndarray):
     """The ridge recipe's numbers, for these images."""
-    from loce_jax import SolverOptions, Statistics  # noqa: PLC0415
+    from loce_jax import RidgeRecipe, Statistics  # noqa: PLC0415
     from loce_jax.solver.ridge.newton import Setting  # noqa: PLC0415
 
-    options = SolverOptions.ridge()
+    options = RidgeRecipe()
     return Setting.of(Statistics.of(activations), options), options.tolerance
 
 

@@ -27,7 +27,7 @@ from loce_jax.data.samples import Dataset, Fault, Item, Pair, Reading
 from loce_jax.data.scenes import Scenes
 from loce_jax.data.shapes import box_mask
 from loce_jax.models.base import Network
-from loce_jax.resampling import soft_target
+from loce_jax.resampling import resize_mask
 
 COVER = (0.01, 0.8)  # of the photo; other masks are left out
 TARGET = (100, 100)
@@ -135,7 +135,7 @@ class Rows:
         photos: from 0, over all parts.
         groups: the group of each row, see `Part.group`.
         areas: the mask's share of its photo.
-        targets: see `soft_target`.
+        targets: see `resize_mask`.
     """
 
     photos: Int[np.ndarray, " r"]
@@ -162,7 +162,7 @@ def _rows_of(part: Part, item: Item, change: Change | None) -> Iterator:
     rows = []
     for pair, mask in zip(item.pairs, part.dataset.read(item).masks, strict=True):
         if not isinstance(mask, Fault) and COVER[0] <= mask.mean() <= COVER[1]:
-            target = soft_target(change(mask) if change else mask, TARGET)
+            target = resize_mask(change(mask) if change else mask, TARGET)
             rows.append((part.group(item), pair.concept, mask.mean(), target))
     return iter(rows)
 

@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Float
 from quality_data import Rows
 
+from loce_jax.recipes import RidgeRecipe
 from loce_jax.resampling import bilinear_matrix
-from loce_jax.solver import SolverOptions, solve
+from loce_jax.solver import solve
 from loce_jax.statistics import Statistics
 
 TOGETHER = 12  # photos that one vector a concept is fitted to
@@ -62,7 +63,7 @@ def paper_by_mean(task: Task) -> Found:
     return _solve(jax.jit(solve), replace(task, rows=replace(task.rows, targets=stretched)))
 
 
-def paper_turned(options: SolverOptions) -> Recipe:
+def paper_turned(options: RidgeRecipe) -> Recipe:
     """The paper's LoCEs, compared in ridge's coordinates: how much of the difference do these make alone?"""
 
     def find(task: Task) -> Found:
@@ -73,9 +74,9 @@ def paper_turned(options: SolverOptions) -> Recipe:
     return find
 
 
-def ridge(options: SolverOptions) -> Recipe:
+def ridge(options: RidgeRecipe) -> Recipe:
     """The ridge recipe with its numbers."""
-    return lambda task: _solve(ft.partial(solve, options=options, statistics=task.statistics), task)
+    return lambda task: _solve(ft.partial(solve, recipe=options, statistics=task.statistics), task)
 
 
 def _solve(solver, task: Task) -> Found:
@@ -108,7 +109,7 @@ def _mean(features, shares, mask):
     return weights @ features / weights.sum() if weights.any() else np.full(features.shape[1], np.nan)
 
 
-def one_a_concept(options: SolverOptions) -> Recipe:
+def one_a_concept(options: RidgeRecipe) -> Recipe:
     """One ridge vector for all rows of a concept, fitted to half of the groups and tried on the other half.
 
     It is fitted to `TOGETHER` photos, evenly taken and repeated where there are fewer, laid below each other as one.

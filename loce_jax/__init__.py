@@ -5,8 +5,9 @@ from loce_jax.checks import InputError
 from loce_jax.models.base import Layer, Network, Preprocess
 from loce_jax.models.catalog import load_network
 from loce_jax.pipeline.fit import fit
-from loce_jax.resampling import soft_target
-from loce_jax.solver import Solution, SolverOptions, Status, overlap, project, quantize, solve
+from loce_jax.recipes import PaperRecipe, RidgeRecipe
+from loce_jax.resampling import resize_mask
+from loce_jax.solver import Solution, Status, mask_iou, project, quantize, solve
 from loce_jax.statistics import Statistics
 from loce_jax.store import Run, open_run
 
@@ -16,19 +17,20 @@ __all__ = [
     "InputError",
     "Layer",
     "Network",
+    "PaperRecipe",
     "Preprocess",
+    "RidgeRecipe",
     "Run",
     "Solution",
-    "SolverOptions",
     "Statistics",
     "Status",
     "fit",
     "load_network",
     "make_extractor",
     "open_run",
-    "overlap",
+    "mask_iou",
     "project",
     "quantize",
-    "soft_target",
+    "resize_mask",
     "solve",
 ]

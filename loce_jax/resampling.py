@@ -80,7 +80,7 @@ def antialias_matrix(n_in: int, n_out: int) -> Float[np.ndarray, "n_out n_in"]:
     return _frozen(np.asarray(resize(np.eye(n_in), (n_out, n_in), order=1, anti_aliasing=n_out < n_in)))
 
 
-def soft_target(
+def resize_mask(
     mask: Bool[np.ndarray, "H W"] | Num[np.ndarray, "H W"], size: tuple[int, int]
 ) -> Float[np.ndarray, "h w"]:
     """The mask as the solver sees it: shrunk to `size` with anti-aliasing, float32 in [0, 1].
@@ -88,7 +88,7 @@ def soft_target(
     Equal to ``skimage.transform.resize(mask.astype(float), size)`` up to rounding, as the reference
     implementation of LoCE uses it (Mikriukov et al., IJCV 2025).
 
-    >>> soft_target(np.eye(4) > 0, (2, 2)).round(2)
+    >>> resize_mask(np.eye(4) > 0, (2, 2)).round(2)
     array([[0.45, 0.05],
            [0.05, 0.45]], dtype=float32)
     """

@@ -14,6 +14,7 @@ ALLOWED = {
     "checks": set(),
     "atomic": set(),
     "layer_names": set(),
+    "recipes": set(),
     "resampling": set(),
     "data": set(),
     "models": set(),
@@ -29,11 +30,12 @@ ALLOWED = {
     "pipeline": {"data", "models", "activations", "solver", "store"},
     "cli": {"analysis", "models", "pipeline", "report", "solver", "store", "study"},
 }
-EVERYONES = {"atomic", "checks", "layer_names", "resampling", "statistics"}
+EVERYONES = {"atomic", "checks", "layer_names", "recipes", "resampling", "statistics"}
 WITHOUT_JAX = (
     "atomic",
     "checks",
     "layer_names",
+    "recipes",
     "resampling",
     "statistics",
     "data",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.transform import resize
 
-from loce_jax.resampling import antialias_matrix, bilinear_matrix, resize_bilinear, soft_target, two_taps
+from loce_jax.resampling import antialias_matrix, bilinear_matrix, resize_bilinear, resize_mask, two_taps
 
 LENGTHS = [(7, 100), (14, 100), (25, 100), (34, 100), (56, 100), (100, 100), (160, 100), (5, 3), (1, 4), (3, 1)]
 
@@ -28,11 +28,11 @@ def test_bilinear_rows_are_two_taps_that_sum_to_one(n_in, n_out):
 
 
 @pytest.mark.parametrize("size", [(480, 640), (333, 500), (120, 160), (100, 100), (90, 230), (30, 41)])
-def test_soft_target_agrees_with_scikit_image(size):
+def test_resize_mask_agrees_with_scikit_image(size):
     y, x = np.mgrid[: size[0], : size[1]]
     mask = (np.hypot(y - size[0] / 3, x - size[1] / 2) < min(size) / 4) | (y == 2)
     np.testing.assert_allclose(
-        soft_target(mask, (100, 100)), np.asarray(resize(mask.astype(float), (100, 100))), atol=1e-6
+        resize_mask(mask, (100, 100)), np.asarray(resize(mask.astype(float), (100, 100))), atol=1e-6
     )
 
 

@@ -233,13 +233,12 @@ class Compare:
 
     def __call__(self) -> None:
         """Run it."""
-        from loce_jax.report.recipe import tell_apart  # noqa: PLC0415 - fast --help
-        from loce_jax.study.results.provenance import describe_origin  # noqa: PLC0415 - fast --help
+        from loce_jax.study.results.provenance import describe_origin, label_runs  # noqa: PLC0415 - fast --help
         from loce_jax.study.selection.embeddings import find_layers_of_all, load_views  # noqa: PLC0415 - fast --help
         from loce_jax.study.steps.compare import study_compare  # noqa: PLC0415 - fast --help
 
         runs = {name: open_run(name) for name in self.runs}
-        named = tell_apart({name: run.plan for name, run in runs.items()})
+        named = label_runs({name: run.recipe for name, run in runs.items()})
         views = {
             f"{named[name]}: {embeddings.name}" if len(runs) > 1 else embeddings.name: embeddings
             for name, layers in find_layers_of_all(runs, self.selection.layers).items()

@@ -69,7 +69,7 @@ def print_run(run: Run) -> None:
         table.add_section()
     console = _console()
     console.print(table)
-    for layer in run.layers if run.recipe == "ridge" else ():
+    for layer in run.layers if "converged" in run.recipe.columns else ():
         if count := np.count_nonzero(run.column("converged", layer) == 0):
             console.print(f"{count} LoCEs did not converge: {layer}")
     status = run.table["status"].tolist()

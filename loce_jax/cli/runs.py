@@ -2,7 +2,7 @@
 
 import functools as ft
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,7 +17,7 @@ from loce_jax.pipeline.reading import read_in_threads
 from loce_jax.pipeline.run import run_plan
 from loce_jax.pipeline.shards import Shard, join_cluster, shard_from_environment
 from loce_jax.pipeline.sources import CocoSource, ScenesSource, source_from
-from loce_jax.solver.options import SolverOptions
+from loce_jax.recipes import RECIPES, PaperRecipe, Recipe, RidgeRecipe
 from loce_jax.store import open_run
 from loce_jax.store.files import WHOLE
 from loce_jax.store.storage import is_url
@@ -26,18 +26,27 @@ DEMO_LAYERS = ("blocks.4", "blocks.10", "head")
 
 
 @dataclass(frozen=True)
-class SolverFlags(SolverOptions):
+class SolverFlags(PaperRecipe, RidgeRecipe):
     """The recipe."""
 
     recipe: Annotated[Literal["paper", "ridge"], tyro.conf.arg(prefix_name=False)] = "paper"
     """The paper's, or ours: half-whitened ridge logistic regression.  Each has its own of the options below."""
 
     def __post_init__(self):
-        """Nothing is checked before `plain`, so that what is wrong is said like any other input that is."""
+        """Nothing is checked before `chosen`, so that what is wrong is said like any other input that is."""
 
-    def plain(self) -> SolverOptions:
-        """The same, as the solver knows it."""
-        return SolverOptions(**vars(self))
+    def chosen(self) -> Recipe:
+        """The recipe that was asked for; `InputError` for an option of the other one."""
+        kind = RECIPES[self.recipe]
+        own = [option.name for option in fields(kind)]
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if option.name not in ("recipe", *own) and value != option.default:
+                raise InputError(
+                    f"`{option.name}` has no meaning in the {self.recipe} recipe, but is {value!r}. Leave it out, or "
+                    f"choose the other recipe; {self.recipe} has {', '.join(own)}."
+                )
+        return kind(**{name: getattr(self, name) for name in own})
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,10 @@ class Fit:
     """How the network is loaded."""
     solver: SolverFlags = field(default_factory=SolverFlags)
     """The recipe's own options."""
+    target: tuple[int, int] = (100, 100)
+    """Height and width of the grid that masks are resized to."""
+    iou: Literal["recipe", "uint8", "probability", "logit"] = "recipe"
+    """Map that the IoU is measured on, at the photo's own size; "recipe" is uint8 for paper and logit for ridge."""
     strict: bool = False
     """Stop at the first image or mask that cannot be used, instead of keeping it as a row with a status."""
     memory: float | None = None
@@ -84,7 +97,9 @@ class Fit:
 
     def __call__(self) -> None:
         """Run it."""
-        spec = RunSpec(self.model, self.layers, self._source(), self.loading, self.solver.plain())
+        spec = RunSpec(
+            self.model, self.layers, self._source(), self.loading, self.solver.chosen(), self.target, self.iou
+        )
         shard = self._shard()
         if not self.distributed:
             self._fit(spec, shard)
@@ -208,7 +223,7 @@ def fit(work, spec):
     """Do `work` for `spec`, a function of a progress callback, with a progress display."""
     from loce_jax.cli.console import progress  # noqa: PLC0415 - fast --help
 
-    with progress("images" if spec.options.recipe == "paper" else "images, each seen twice") as report:
+    with progress("images, each read twice" if spec.recipe.needs_statistics else "images") as report:
         work(progress=report)
 
 

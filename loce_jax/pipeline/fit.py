@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from loce_jax.data.samples import Dataset
 from loce_jax.models.base import Network
 from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.progress import Progress
 from loce_jax.pipeline.run import run_plan
-from loce_jax.solver.options import SolverOptions
+from loce_jax.recipes import PaperRecipe, Projection, Recipe
 from loce_jax.store import Run
 
 
@@ -18,7 +19,9 @@ def fit(  # noqa: PLR0913 - as many as `loce fit` has flags for them
     layers: Sequence[str],
     *,
     out: str | Path,
-    recipe: SolverOptions = SolverOptions(),  # noqa: B008 - frozen
+    recipe: Recipe = PaperRecipe(),  # noqa: B008 - frozen
+    target: tuple[int, int] = (100, 100),
+    iou: Literal["recipe"] | Projection = "recipe",
     strict: bool = False,
     memory: float | None = None,
     progress: Progress | None = None,
@@ -33,7 +36,9 @@ def fit(  # noqa: PLR0913 - as many as `loce fit` has flags for them
             `loce_jax.data.samples.Dataset`.
         layers: names of layers, as `Network.resolve` takes them: ``"stage3"``, ``"-1"`` or ``"blocks.*"``.
         out: a new folder, or one in which the same call was interrupted; or the URL of either, as text.
-        recipe: the solver's recipe.
+        recipe: `loce_jax.PaperRecipe` or `loce_jax.RidgeRecipe`.
+        target: height and width of the grid that masks are resized to.
+        iou: what the IoU with a mask at its own size is measured on; see `loce_jax.pipeline.plan.Plan`.
         strict: raise an error for the first image, mask or layer that cannot be used, instead of keeping it as a row
             with a status.
         memory: gigabytes (10**9 bytes) of main memory that the process may take; without it, images are worked on 32
@@ -63,5 +68,5 @@ def fit(  # noqa: PLR0913 - as many as `loce fit` has flags for them
     ...     run.layers, run.vectors("cells").shape, bool(run.table["iou"].min() > 0.7)
     (('cells',), (3, 3), True)
     """
-    plan = make_plan(network, layers, dataset, recipe)
+    plan = make_plan(network, layers, dataset, recipe, target=target, iou=iou)
     return run_plan(plan, out, strict=strict, memory=memory, progress=progress)

@@ -1,5 +1,6 @@
 """One chunk after solving: IoU, status and the columns of the run's table, as `loce_jax.store.RunWriter` takes them."""
 
+import functools as ft
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 
@@ -10,7 +11,7 @@ from loce_jax.checks import InputError
 from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.reading import ReadImage, Sample
 from loce_jax.resampling import resize_bilinear
-from loce_jax.solver import Solution, Status, overlap, quantize
+from loce_jax.solver import Solution, Status, mask_iou, quantize
 from loce_jax.store import LayerRows, RidgeRows
 
 # The word in the table and the reason, of a layer.
@@ -38,7 +39,8 @@ def measure_chunk(
             reasons[number] = reasons[number] or reason
         good = np.flatnonzero(solution.status == Status.OK)
         masks = [samples[number].mask for number in solved[good]]
-        iou = pool.map(overlap, _project(solution.responses[good], plan.options), masks)
+        projections, threshold = _project(solution.responses[good], plan)
+        iou = pool.map(ft.partial(mask_iou, threshold=threshold), projections, masks)
         layers[layer] = LayerRows(
             rows=solved[good],
             vectors=np.asarray(solution.vectors[good]),
@@ -64,12 +66,12 @@ def _ridge_rows(solution: Solution, good: Int[np.ndarray, " r"]) -> RidgeRows | 
     )
 
 
-def _project(responses, options):
-    """What `overlap` compares with the masks, as published: in the paper's recipe truncated to 8 bits."""
-    logits = resize_bilinear(responses, options.target)
-    if options.recipe == "ridge":
-        return logits + 0.5  # `overlap` cuts at one half; these are cut at 0
-    return quantize(logits) if options.iou == "paper" else 1 / (1 + np.exp(-logits))
+def _project(responses, plan):
+    """What `mask_iou` compares with the masks, and the threshold."""
+    logits = resize_bilinear(responses, plan.target)
+    if plan.iou == "logit":
+        return logits, 0.0
+    return quantize(logits) if plan.iou == "uint8" else 1 / (1 + np.exp(-logits)), 0.5
 
 
 def _columns(samples: list[Sample], reasons: list[str]) -> dict[str, list]:

@@ -52,7 +52,7 @@ def _resident() -> int:
 
 def _reading(plan: Plan) -> int:
     """Bytes of the photos, masks and targets of the chunks that are open together, if they are the largest."""
-    target = 4 * math.prod(plan.options.target)
+    target = 4 * math.prod(plan.target)
     return CHUNKS_OPEN * max(
         sum(3 * math.prod(item.size) + len(item.pairs) * (2 * math.prod(item.size) + target) for item in items)
         for items in plan.chunks.values()
@@ -69,7 +69,7 @@ def _forward(plan: Plan) -> int:
 
 def _statistics(plan: Plan) -> int:
     """Bytes of the layers' statistics, where the recipe whitens."""
-    if plan.options.recipe != "ridge":
+    if not plan.recipe.needs_statistics:
         return 0
     squares = [8 * layer.channels**2 for layer in plan.network.resolve(plan.layers)]
     return SQUARES * sum(squares) + SQUARES_AT_WORK * max(squares)
@@ -81,4 +81,4 @@ def _image(plan: Plan) -> int:
     numbers = sum(math.prod(layer.grid) * layer.channels for layer in layers)
     concepts = max(len(item.pairs) for item in plan.dataset.items)
     solutions = concepts * sum(4 * layer.channels + math.prod(layer.grid) for layer in layers)
-    return 4 * (COPIES * numbers + 2 * concepts * math.prod(plan.options.target) + solutions)
+    return 4 * (COPIES * numbers + 2 * concepts * math.prod(plan.target) + solutions)

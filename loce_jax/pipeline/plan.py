@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
-from loce_jax.checks import InputError
+from loce_jax.checks import InputError, check_known
 from loce_jax.data.samples import Dataset, Item, check_dataset, name_of
 from loce_jax.models.base import Network
 from loce_jax.pipeline.sources import CocoSource, ScenesSource, Source
-from loce_jax.solver import SolverOptions
+from loce_jax.recipes import Projection, Recipe, recipe_record
 
-FORMAT = 2  # raise it whenever plans or files of a run change their form
+FORMAT = 3  # raise it whenever plans or files of a run change their form
 IMAGES_PER_CHUNK = 32
 
 
@@ -22,13 +22,18 @@ class Plan:
         network: the frozen network.
         layers: canonical names of the layers, in the order asked for.
         dataset: the images and masks.
-        options: the solver's recipe.
+        recipe: the solver's recipe.
+        target: height and width of the grid that masks are resized to.
+        iou: what the IoU with a mask at its own size is measured on: the ``"probability"`` map, the same truncated to
+            8 bits (``"uint8"``, as the paper's code does), or the ``"logit"`` map.
     """
 
     network: Network
     layers: tuple[str, ...]
     dataset: Dataset
-    options: SolverOptions
+    recipe: Recipe
+    target: tuple[int, int]
+    iou: Projection
 
     @property
     def chunks(self) -> dict[str, Sequence[Item]]:
@@ -54,7 +59,9 @@ class Plan:
                 "concepts": list(self.dataset.concepts),
                 "source": getattr(self.dataset, "source", None),
             },
-            "solver": self.options.record(),
+            "recipe": recipe_record(self.recipe),
+            "target": list(self.target),
+            "iou": self.iou,
             "images": len(self.dataset.items),
             "pairs": sum(len(item.pairs) for item in self.dataset.items),
             "chunks": list(self.chunks),
@@ -81,23 +88,36 @@ def _plain(entries: dict[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in entries.items()}
 
 
-def make_plan(network: Network, layers: Sequence[str], data: Dataset | Source, options: SolverOptions) -> Plan:
+def make_plan(
+    network: Network,
+    layers: Sequence[str],
+    data: Dataset | Source,
+    recipe: Recipe,
+    *,
+    target: tuple[int, int] = (100, 100),
+    iou: Literal["recipe"] | Projection = "recipe",
+) -> Plan:
     """Decide everything that can be decided before the work begins.
 
     Args:
         network: the frozen network.
         layers: names of its layers, as `Network.resolve` takes them.
         data: a data set, or where to open one.
-        options: the solver's recipe.
+        recipe: the solver's recipe.
+        target: height and width of the grid that masks are resized to.
+        iou: see `Plan`; ``"recipe"`` is what the recipe's source does.
 
     Raises:
         InputError: an unknown layer, a data set that cannot be used or is empty, a recipe that ties samples together.
     """
-    if options.couples_batch:
+    if recipe.couples_batch:
         raise InputError(
-            f"`penalty` must be 'sample' for objective {options.objective!r} in a run, whose chunks are independent, "
-            "but got 'batch'. Add `--solver.penalty sample`."
+            "`penalty` of the recipe must be 'sample' in a run, whose chunks are independent, but got 'batch'. Give "
+            "`penalty` the value 'sample'."
         )
+    check_known("iou", [iou], ("recipe", *get_args(Projection)))
+    if len(target) != 2 or min(target) < 1:
+        raise InputError(f"`target` must be a height and a width of at least 1, but got {target}.")
     names = tuple(layer.name for layer in network.resolve(layers))
     dataset = check_dataset(data.open() if isinstance(data, CocoSource | ScenesSource) else data)
-    return Plan(network, names, dataset, options)
+    return Plan(network, names, dataset, recipe, target, recipe.projection if iou == "recipe" else iou)

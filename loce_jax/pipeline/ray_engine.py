@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from loce_jax.activations import Extract, make_extractor
 from loce_jax.checks import InputError
@@ -27,7 +27,7 @@ from loce_jax.pipeline.progress import Progress, offset_progress, report_chunks
 from loce_jax.pipeline.run import compute_chunks, open_checked
 from loce_jax.pipeline.sources import Source
 from loce_jax.pipeline.statistics import compute_parts, compute_statistics, parts_of, read_statistics
-from loce_jax.solver import SolverOptions
+from loce_jax.recipes import PaperRecipe, Projection, Recipe
 from loce_jax.statistics import Statistics
 from loce_jax.store import Run, RunWriter, open_storage
 from loce_jax.store.files import WHOLE
@@ -61,18 +61,22 @@ class RunSpec:
         model, loading: the network's name, and how it is loaded.
         layers: names of layers, as `Network.resolve` takes them.
         source: where the images come from.
-        options: the solver's recipe.
+        recipe: the solver's recipe.
+        target, iou: as `make_plan` takes them.
     """
 
     model: str
     layers: tuple[str, ...]
     source: Source
     loading: Loading = Loading()
-    options: SolverOptions = SolverOptions()
+    recipe: Recipe = PaperRecipe()
+    target: tuple[int, int] = (100, 100)
+    iou: Literal["recipe"] | Projection = "recipe"
 
     def plan(self) -> Plan:
         """Load the network and settle the work."""
-        return make_plan(self.loading.load(self.model), self.layers, self.source, self.options)
+        network = self.loading.load(self.model)
+        return make_plan(network, self.layers, self.source, self.recipe, target=self.target, iou=self.iou)
 
 
 def run_on_ray(
@@ -99,7 +103,7 @@ def run_on_ray(
             names = list(plan.chunks)
             left = [name for name in names if name not in writer.done]
             what = spec, out, os.getcwd(), strict
-            if plan.options.recipe == "ridge":
+            if plan.recipe.needs_statistics:
                 parts, every = parts_of(plan), len(plan.dataset.items)
 
                 def do(names):
@@ -205,7 +209,7 @@ def do_chunk_on_ray(name: str, spec: RunSpec, out: str, folder: str, strict: boo
     plan, extract = _ready(spec, folder)
     with RunWriter(open_storage(out), plan.record(), shared=True) as writer:
         if name not in writer.done:
-            statistics = _statistics(spec, out, writer.storage.read(WHOLE)) if spec.options.recipe == "ridge" else None
+            statistics = _statistics(spec, out, writer.storage.read(WHOLE)) if spec.recipe.needs_statistics else None
             for _ in compute_chunks(plan, extract, [name], writer, statistics, strict=strict):
                 pass
 

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, UInt8
 from loce_jax.data.samples import Dataset, Fault, Item, Pair, check_reading
 from loce_jax.models.base import Preprocess
 from loce_jax.pipeline.plan import Plan
-from loce_jax.resampling import soft_target
+from loce_jax.resampling import resize_mask
 
 CHUNKS_OPEN = 2  # one being worked on, one being read
 
@@ -62,7 +62,7 @@ class SampleReader:
     @classmethod
     def for_plan(cls, plan: Plan) -> "SampleReader":
         """The plan's."""
-        return cls(plan.dataset, plan.network.preprocess, plan.options.target)
+        return cls(plan.dataset, plan.network.preprocess, plan.target)
 
     def __call__(self, item: Item) -> ReadImage:
         """Read one item; what cannot be used becomes samples with a fault."""
@@ -76,7 +76,7 @@ class SampleReader:
             if isinstance(mask, Fault):
                 samples.append(Sample(item, pair, mask))
             else:
-                samples.append(Sample(item, pair, None, mask, soft_target(mask, self.target)))
+                samples.append(Sample(item, pair, None, mask, resize_mask(mask, self.target)))
         return ReadImage(samples, self.preprocess.resize(reading.photo))
 
 

@@ -63,7 +63,7 @@ def run_plan(  # noqa: PLR0913 - what to do, where, and five ways to differ from
         left = [name for name in names if name not in writer.done]
         extract = make_extractor(plan.network, plan.layers)
         statistics = None
-        if plan.options.recipe == "ridge":
+        if plan.recipe.needs_statistics:
             own, every = sum(len(plan.chunks[name]) for name in names), len(plan.dataset.items)
             do = ft.partial(compute_parts, plan, writer.storage, extract, strict=strict, read=read)
             compute_statistics(plan, writer.storage, do, shard=shard, progress=offset_progress(progress, after=own))

@@ -16,7 +16,8 @@ from jaxtyping import Array, Bool, Float, Int
 from loce_jax.activations import Extract
 from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.reading import ReadImage, readable
-from loce_jax.solver import Solution, SolverOptions, solve
+from loce_jax.recipes import Recipe
+from loce_jax.solver import Solution, solve
 from loce_jax.solver.backend import concepts_per_call
 from loce_jax.statistics import Statistics
 
@@ -56,10 +57,8 @@ def _solve_batch(plan, images, extract, batch_size, statistics):
     pixels = np.zeros((batch_size, *images[0].pixels.shape), np.uint8)
     pixels[: len(images)] = [image.pixels for image in images]
     activations = extract(pixels)
-    calls = list(_solver_calls(images, batch_size, plan.options))
-    return {
-        layer: _solve_layer(activations[layer], calls, plan.options, statistics.get(layer)) for layer in plan.layers
-    }
+    calls = list(_solver_calls(images, batch_size, plan.target))
+    return {layer: _solve_layer(activations[layer], calls, plan.recipe, statistics.get(layer)) for layer in plan.layers}
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class SolverCall:
     valid: Bool[np.ndarray, "b k"]
 
 
-def _solver_calls(images: Sequence[ReadImage], batch_size: int, options: SolverOptions) -> Iterator[SolverCall]:
+def _solver_calls(images: Sequence[ReadImage], batch_size: int, target: tuple[int, int]) -> Iterator[SolverCall]:
     """All readable samples, in calls of one shape.
 
     `concepts_per_call` decides k; an image with more concepts takes several rows.
@@ -94,7 +93,7 @@ def _solver_calls(images: Sequence[ReadImage], batch_size: int, options: SolverO
         some = entries[start : start + batch_size]
         image_index = np.zeros(batch_size, int)
         image_index[: len(some)] = [index for index, _ in some]
-        targets = np.zeros((batch_size, max_concepts, *options.target), np.float32)
+        targets = np.zeros((batch_size, max_concepts, *target), np.float32)
         valid = np.zeros((batch_size, max_concepts), bool)
         for row, (_, samples) in enumerate(some):
             valid[row, : len(samples)] = True
@@ -106,13 +105,13 @@ def _solver_calls(images: Sequence[ReadImage], batch_size: int, options: SolverO
 def _solve_layer(
     activations: Float[Array, "b h w c"],
     calls: Sequence[SolverCall],
-    options: SolverOptions,
+    recipe: Recipe,
     statistics: Statistics | None,
 ) -> Solution:
     found = []
     for call in calls:
         in_order = np.array_equal(call.image_index, np.arange(len(activations)))
         maps = activations if in_order else activations[call.image_index]
-        solution = solve(maps, call.targets, options, valid=call.valid, statistics=statistics)
+        solution = solve(maps, call.targets, recipe, valid=call.valid, statistics=statistics)
         found.append(jax.tree.map(lambda leaf, valid=call.valid: np.asarray(leaf)[valid], solution))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *found)

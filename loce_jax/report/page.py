@@ -15,9 +15,9 @@ from string import Template
 import numpy as np
 
 from loce_jax.atomic import write_file
+from loce_jax.recipes import PaperRecipe, recipe_from
 from loce_jax.report import content, tables
 from loce_jax.report.images import illustrate
-from loce_jax.report.recipe import describe_coordinates, name_recipe
 from loce_jax.report.sources import PhotoSource, RunLike
 
 _SCRIPTS = ("core.js", "map.js", "examples.js", "matrix.js")
@@ -44,7 +44,7 @@ def compose(run: RunLike, dataset: PhotoSource) -> str:
     data = content.gather(run, choice, pictures, best)
     style, script = _static("page.css"), "\n".join(map(_static, _SCRIPTS))
     model, data_name = (str(run.plan[part]["name"]) for part in ("model", "data"))
-    coordinates = describe_coordinates(run.plan)
+    coordinates = recipe_from(run.plan.get("recipe", {})).coordinates
     return Template(_static("page.html")).substitute(
         title=escape(f"{model} on {data_name}"),
         style_hash=_digest(style),
@@ -75,8 +75,8 @@ def _lead(run, overall, model):
 
 def _recipe(plan):
     """The last sentence of the lead, where the recipe is not the paper's."""
-    name = name_recipe(plan)
-    return "" if name == "paper" else f"The recipe is {name}."
+    recipe = recipe_from(plan.get("recipe", {}))
+    return "" if isinstance(recipe, PaperRecipe) else f"The recipe is {recipe.describe()}."
 
 
 def _figures(run, overall, layer, best):

@@ -1,7 +1,6 @@
 """The heart: one concept vector per (activations, mask); knows no image file, data set, network or label."""
 
-from loce_jax.solver.iou import overlap, quantize
-from loce_jax.solver.options import SolverOptions
+from loce_jax.solver.iou import mask_iou, quantize
 from loce_jax.solver.project import project
 from loce_jax.solver.solution import Convergence, Solution, Status
 from loce_jax.solver.solve import solve
@@ -9,9 +8,8 @@ from loce_jax.solver.solve import solve
 __all__ = [
     "Convergence",
     "Solution",
-    "SolverOptions",
     "Status",
-    "overlap",
+    "mask_iou",
     "project",
     "quantize",
     "solve",

@@ -11,6 +11,8 @@ from jaxtyping import Bool, Float, UInt8
 
 from loce_jax.resampling import antialias_matrix, two_taps
 
+HALF = 0.5  # the threshold that `count_enlarged` has
+
 
 def quantize(logits: Float[np.ndarray, "*rows h w"]) -> UInt8[np.ndarray, "*rows h w"]:
     """The reference's 8-bit projection: ``floor(255 * sigmoid(clip(logits, -10, 10)))``, from 0 to 254.
@@ -21,17 +23,28 @@ def quantize(logits: Float[np.ndarray, "*rows h w"]) -> UInt8[np.ndarray, "*rows
     return np.floor(255 / (1 + np.exp(-np.clip(logits, -10, 10)))).astype(np.uint8)
 
 
-def overlap(projection: Float[np.ndarray, "h w"] | UInt8[np.ndarray, "h w"], mask: Bool[np.ndarray, "H W"]) -> float:
+def mask_iou(
+    projection: Float[np.ndarray, "h w"] | UInt8[np.ndarray, "h w"],
+    mask: Bool[np.ndarray, "H W"],
+    threshold: float = 0.5,
+) -> float:
     """IoU of `mask` and the projection, resized to the mask's size and thresholded: in [0, 1], 1 is best.
 
     An 8-bit projection (see `quantize`) is divided by 255, which gives the reference's figure; a float one is taken
-    as it is.  The resize is scikit-image's (`loce_jax.resampling.antialias_matrix`), the threshold ``> 0.5``.
-    0 where mask and projection are both empty, as in the reference.
+    as it is.  The resize is scikit-image's (`loce_jax.resampling.antialias_matrix`).  0 where mask and projection are
+    both empty, as in the reference.
 
-    >>> overlap(np.array([[0.9, 0.2]]), np.array([[True, False]]))
+    Args:
+        projection: a map of any grid, such as `Solution.project` returns.
+        mask: the annotated mask at the image's own size.
+        threshold: pixels above it are segmented: 0.5 of probabilities and 8-bit projections, 0 of logits.
+
+    >>> mask_iou(np.array([[0.9, 0.2]]), np.array([[True, False]]))
     1.0
     """
     values = projection / 255 if projection.dtype == np.uint8 else projection.astype(np.float64)
+    if threshold != HALF:
+        values = values + (HALF - threshold)
     if all(n_out >= n_in for n_in, n_out in zip(values.shape, mask.shape, strict=True)):
         from loce_jax.solver.cpu.overlap_counts import count_enlarged  # noqa: PLC0415 - Numba
 
@@ -40,7 +53,7 @@ def overlap(projection: Float[np.ndarray, "h w"] | UInt8[np.ndarray, "h w"], mas
         either = drawn + np.count_nonzero(mask) - both
     else:
         rows, columns = (antialias_matrix(*lengths) for lengths in zip(values.shape, mask.shape, strict=True))
-        drawn = rows @ values @ columns.T > 0.5
+        drawn = rows @ values @ columns.T > HALF
         both, either = np.count_nonzero(drawn & mask), np.count_nonzero(drawn | mask)
     return float(both / either) if either else 0.0
 

@@ -3,7 +3,8 @@
 An objective is two functions of one pixel's projection ``p = sigmoid(logit)``, its target in [0, 1], and the
 `background`, the share of the mask's pixels where target is 0: the `value`, which is summed or averaged over the
 mask, and its `slope`, the derivative with respect to ``p``.  They are plain float32 arithmetic, which JAX traces and
-Numba compiles.  Adding an objective means adding the two functions and a line in `OBJECTIVES`.
+Numba compiles.  Adding an objective means adding the two functions and a line in `OBJECTIVES`, and its name in
+`loce_jax.recipes`.
 Letters: H x W the target's grid.
 """
 
@@ -60,18 +61,17 @@ def mae_slope(p, target, background):  # noqa: ARG001
 
 
 class Objective(NamedTuple):
-    """A pixel's value and slope, whether pixels are averaged, and whether ``||v||_1 + ||v||_2`` is added."""
+    """A pixel's value and slope, and whether pixels are averaged; what is added is `PaperRecipe.penalized`."""
 
     value: Callable
     slope: Callable
     averaged: bool
-    penalized: bool
 
 
 OBJECTIVES = {
-    "bce": Objective(bce_value, bce_slope, averaged=False, penalized=False),
-    "mse": Objective(mse_value, mse_slope, averaged=True, penalized=True),
-    "mae": Objective(mae_value, mae_slope, averaged=True, penalized=True),
+    "bce": Objective(bce_value, bce_slope, averaged=False),
+    "mse": Objective(mse_value, mse_slope, averaged=True),
+    "mae": Objective(mae_value, mae_slope, averaged=True),
 }
 
 

@@ -28,9 +28,9 @@ class Convergence:
     """How a recipe with a stopping rule ended.
 
     Attributes:
-        converged: whether the vector is as exact as `SolverOptions.tolerance` asks; False where not `ok`.
+        converged: whether the vector is as exact as `RidgeRecipe.tolerance` asks; False where not `ok`.
         steps: of Newton's method, 0 to 50.
-        gradient_norm: of the objective by the vector, at the best bias; 0 is best.  Divided by ``strength * |v|`` it
+        gradient_norm: of the objective by the vector, at the best bias; 0 is best.  Divided by ``l2 * |v|`` it
             bounds the relative error of v.
     """
 
@@ -54,7 +54,7 @@ class Solution:
         responses: ``activations @ vector`` of the final vector, at the layer's own resolution; under the ridge recipe
             of whitened activations, plus the bias.
         iou: intersection over union of projection and target, both thresholded at one half, on the target's grid; in
-            [0, 1], 1 is best.  The IoU at the photo's own size, as published, is `loce_jax.solver.iou.overlap`'s.
+            [0, 1], 1 is best.  The IoU at the photo's own size, as published, is `loce_jax.mask_iou`'s.
         status: a `Status` a row.
         bias: added to the responses by the ridge recipe; None if the recipe has none.
         convergence: None for a recipe without a stopping rule.

@@ -16,8 +16,9 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Num
 
 from loce_jax.checks import InputError, check_shape
+from loce_jax.recipes import PaperRecipe, Recipe, RidgeRecipe
 from loce_jax.solver.backend import uses_cpu_threads
-from loce_jax.solver.options import SolverOptions
+from loce_jax.solver.paper.init import initial_vector
 from loce_jax.solver.ridge.cpu_threads import solve_rows
 from loce_jax.solver.ridge.newton import Setting
 from loce_jax.solver.solution import Solution
@@ -30,7 +31,7 @@ ACTIVATION_DTYPES = ("float32", "bfloat16", "float16")
 def solve(
     activations: Float[Array | np.ndarray, "n h w c"],
     masks: Num[Array | np.ndarray, "n *k H W"] | Bool[Array | np.ndarray, "n *k H W"],
-    options: SolverOptions = SolverOptions(),  # noqa: B008 - frozen
+    recipe: Recipe = PaperRecipe(),  # noqa: B008 - frozen
     *,
     valid: Bool[Array | np.ndarray, "n k"] | None = None,
     initial: Float[Array | np.ndarray, "n *k c"] | None = None,
@@ -41,11 +42,11 @@ def solve(
     Args:
         activations: one layer's activations at the layer's own resolution; float32, bfloat16 or float16, all
             arithmetic is float32.
-        masks: targets in [0, 1] on any grid (the paper's is 100 x 100, see `loce_jax.resampling.soft_target`):
+        masks: targets in [0, 1] on any grid (the paper's is 100 x 100, see `loce_jax.resampling.resize_mask`):
             ``[n, H, W]``, one a sample, or ``[n, k, H, W]``, k concepts that share the sample's activations.
-        options: the recipe; default is the paper's.
+        recipe: `PaperRecipe`, the default, or `RidgeRecipe`.
         valid: with ``[n, k, H, W]`` masks, False marks padding: no result, status `Status.PADDING`.
-        initial: start vectors; overrides ``options.start``.
+        initial: initial vectors; override ``PaperRecipe.init``.
         statistics: of the layer's pixels over the whole data set, for the ridge recipe; it tells the coordinates that
             the vectors live in, so vectors are comparable only if they were solved with the same.
 
@@ -62,27 +63,24 @@ def solve(
     >>> solution.vectors.shape, solution.ok.tolist(), bool(solution.vectors[0, 0] > 0 > solution.vectors[1, 0])
     ((2, 1), [True, True], True)
     >>> statistics = Statistics.of(activations)  # of all your images
-    >>> solution = solve(activations, masks, SolverOptions.ridge(), statistics=statistics)
+    >>> solution = solve(activations, masks, RidgeRecipe(), statistics=statistics)
     >>> solution.convergence.converged.tolist(), bool(solution.vectors[0, 0] > 0 > solution.vectors[1, 0])
     ([True, True], True)
     """
     _check(activations, masks, valid, initial)
-    _check_recipe(activations, options, initial, statistics)
+    _check_recipe(activations, recipe, initial, statistics)
     k = masks.shape[1:-2]
     targets = masks.astype(np.float32, copy=False).reshape(len(masks), *(k or (1,)), *masks.shape[-2:])
     if valid is None:
         valid = np.ones(targets.shape[:2], bool)
-    if initial is None or options.recipe == "ridge":
-        start = options.start_vector(activations.shape[-1])
+    if isinstance(recipe, RidgeRecipe):
+        solution = _solve_ridge((activations, targets, valid), recipe, statistics)
     else:
-        start = initial.astype(np.float32).reshape(*targets.shape[:2], -1)
-    samples = activations, targets, valid, start
-    if statistics is None:
-        solution = _solve_all(samples, options)
-    else:
-        solution = replace(
-            _solve_ridge(samples, options, statistics), whitening=statistics.whitening(options.whitening)
-        )
+        if initial is None:
+            start = initial_vector(recipe, activations.shape[-1])
+        else:
+            start = initial.astype(np.float32).reshape(*targets.shape[:2], -1)
+        solution = _solve_paper((activations, targets, valid, start), recipe)
     return solution if k else jax.tree.map(lambda leaf: leaf[:, 0], solution)
 
 
@@ -113,9 +111,7 @@ def _check(activations, masks, valid, initial):
         check_shape("valid", valid, masks.shape[:2], meaning="one flag a mask", fix="True where the mask is real.")
     if initial is not None:
         shape = (*masks.shape[:-2], activations.shape[-1])
-        check_shape(
-            "initial", initial, shape, meaning="one start vector a mask", fix="`SolverOptions.start` needs none."
-        )
+        check_shape("initial", initial, shape, meaning="one start vector a mask", fix="`PaperRecipe.init` needs none.")
     if masks.size and not _is_traced([masks]):
         low, high = float(masks.min()), float(masks.max())
         if low < 0 or high > 1:
@@ -125,12 +121,12 @@ def _check(activations, masks, valid, initial):
             )
 
 
-def _check_recipe(activations, options, initial, statistics):
-    if options.recipe != "ridge":
+def _check_recipe(activations, recipe, initial, statistics):
+    if not recipe.needs_statistics:
         if statistics is not None:
             raise InputError(
-                "`statistics` belongs to the ridge recipe, but the options are of the paper's. Leave it out, or choose "
-                "`SolverOptions.ridge()`."
+                f"`statistics` belongs to the ridge recipe, but `recipe` is {recipe!r}. Leave it out, or choose "
+                "`RidgeRecipe()`."
             )
         return
     if statistics is None:
@@ -144,7 +140,7 @@ def _check_recipe(activations, options, initial, statistics):
             f"but is of {len(statistics.mean)}. Gather it from this layer."
         )
     if initial is not None:
-        raise InputError("`initial` has no meaning in the ridge recipe, which has one answer. Leave it out.")
+        raise InputError("`initial` has no meaning in the ridge recipe, whose optimum is unique. Leave it out.")
 
 
 def _is_traced(arrays):
@@ -152,18 +148,20 @@ def _is_traced(arrays):
     return any(isinstance(array, Tracer) for array in arrays)
 
 
-def _solve_ridge(samples, options, statistics):
+def _solve_ridge(samples, recipe, statistics):
     """By the ridge recipe; one program serves all its numbers but the tolerance."""
-    setting = Setting.of(statistics, options)
-    program = SolverOptions(recipe="ridge", tolerance=options.tolerance)
+    setting, program = Setting.of(statistics, recipe), RidgeRecipe(tolerance=recipe.tolerance)
+    samples = *samples, np.zeros(samples[0].shape[-1], np.float32)  # an initial vector, which is not read
     if _is_traced(samples):
-        return solve_by_xla(samples, program, setting)
-    if uses_cpu_threads():
-        return solve_rows(samples, options.tolerance, setting)
-    return solve_on_all_devices(samples, program, setting)
+        solution = solve_by_xla(samples, program, setting)
+    elif uses_cpu_threads():
+        solution = solve_rows(samples, recipe.tolerance, setting)
+    else:
+        solution = solve_on_all_devices(samples, program, setting)
+    return replace(solution, whitening=statistics.whitening(recipe.whitening))
 
 
-def _solve_all(samples, options):
+def _solve_paper(samples, options):
     """The samples by the shortest way: compiled for the cores of a CPU, or by XLA on the devices there are."""
     if _is_traced(samples):
         return solve_by_xla(samples, options)

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from loce_jax.mesh import image_sharding, shard_over_images
+from loce_jax.recipes import Recipe
 from loce_jax.resampling import bilinear_matrix
-from loce_jax.solver.options import SolverOptions
 from loce_jax.solver.paper.sample import Resize, solve_one
 from loce_jax.solver.ridge.compaction import solve_in_rounds
 from loce_jax.solver.ridge.newton import Ridge, Setting, prepare
@@ -27,9 +27,9 @@ Samples = tuple[  # activations, targets, which of them are not padding, and sta
 
 
 @ft.partial(jax.jit, static_argnames="options")
-def solve_by_xla(samples: Samples, options: SolverOptions, setting: Setting | None = None) -> Solution:
+def solve_by_xla(samples: Samples, options: Recipe, setting: Setting | None = None) -> Solution:
     """All samples in one program on one device; only here is the function of one sample mapped over the batch."""
-    if options.recipe == "ridge":
+    if setting is not None:
         with jax.default_matmul_precision("highest"):  # on GPUs, TF32 would end the descent at 1e-3
             return _ridge_together(samples, options, setting)
     activations, targets, valid, start = (jnp.asarray(part) for part in samples)
@@ -81,7 +81,7 @@ def _images_per_iteration():
     return 1 if jax.default_backend() == "cpu" else 256
 
 
-def solve_on_all_devices(samples: Samples, options: SolverOptions, setting: Setting | None = None) -> Solution:
+def solve_on_all_devices(samples: Samples, options: Recipe, setting: Setting | None = None) -> Solution:
     """`solve_by_xla`, sharded over the images; the devices do not communicate.
 
     The last image is repeated until every device has equally many.
@@ -98,6 +98,6 @@ def solve_on_all_devices(samples: Samples, options: SolverOptions, setting: Sett
 
 
 @ft.cache
-def sharded_solver(options: SolverOptions):
+def sharded_solver(options: Recipe):
     """The program of all local devices, of a `Setting` or None, and `Samples` whose images divide by the devices."""
     return shard_over_images(lambda setting, *samples: solve_by_xla(samples, options, setting), replicated=1)

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int, Shaped
 
 from loce_jax.checks import InputError, check_exists, check_known
 from loce_jax.layer_names import LayerRecord, match_layers, resolve_layers
+from loce_jax.recipes import PaperRecipe, Recipe, recipe_from
 from loce_jax.statistics import Statistics
 from loce_jax.store.files import CHUNKS, PLAN, layer_file, rows_file
 from loce_jax.store.local_storage import LocalStorage
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     import pandas
 
 Table = dict[str, Shaped[np.ndarray, " n"]]
-OF_RIDGE = "bias", "converged", "steps", "gradient_norm"
 
 
 def open_run(path: str | Path) -> "Run":
@@ -110,9 +110,9 @@ class Run:
         return self.storage.root
 
     @property
-    def recipe(self) -> str:
-        """Whose LoCEs these are: ``"paper"`` or ``"ridge"``."""
-        return str(self.plan.get("solver", {}).get("recipe", "paper"))
+    def recipe(self) -> Recipe:
+        """The recipe that made the LoCEs."""
+        return recipe_from(self.plan.get("recipe", {}))
 
     @ft.cached_property
     def finished(self) -> tuple[str, ...]:
@@ -215,10 +215,10 @@ class Run:
             InputError: an unknown layer; statistics that are not complete, or cannot be read.
         """
         vectors = self.vectors(layer)
-        if self.recipe != "ridge":
+        recipe = self.recipe
+        if isinstance(recipe, PaperRecipe):
             return vectors, np.where(np.isnan(vectors).any(axis=1), np.float32(np.nan), np.float32(0))
-        power = float(self.plan["solver"]["whitening"])
-        return self.statistics(layer).whitening(power).raw_filters(vectors, self.biases(layer))
+        return self.statistics(layer).whitening(recipe.whitening).raw_filters(vectors, self.biases(layer))
 
     def statistics(self, layer: str) -> Statistics:
         """The layer's statistics over all images that the run uses.
@@ -238,13 +238,13 @@ class Run:
     @property
     def _columns(self):
         """Names of what each layer has of its own."""
-        return ("status", "iou", "loss", *(OF_RIDGE if self.recipe == "ridge" else ()))
+        return ("status", "iou", "loss", *self.recipe.columns)
 
     def _check_ridge(self, what):
-        if self.recipe != "ridge":
+        if not self.recipe.needs_statistics:
             raise InputError(
                 f"`{what}` must be asked of a run of the ridge recipe, but {str(self.storage)!r} is one of the "
-                f"{self.recipe} recipe. `loce fit --recipe ridge` makes one."
+                f"{self.recipe.name} recipe. `loce fit --recipe ridge` makes one."
             )
 
     def select(self, **columns: Any) -> Int[np.ndarray, " r"]:

@@ -144,8 +144,6 @@ def _settle_plan(storage, plan):
             f"`out` must be new or a run of format {new.get('format')}, but {str(storage)!r} is of format "
             f"{old.get('format')}, of another version of this library. Use another folder."
         )
-    for options in (old, new):
-        options.setdefault("solver.recipe", "paper")  # plans of the paper's recipe do not say so
     changes = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     if changes:
         listed = "; ".join(f"{key}: {_told(old, key)} there, {_told(new, key)} now" for key in changes[:8])

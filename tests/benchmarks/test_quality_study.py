@@ -20,8 +20,8 @@ from quality_recipes import Task, mean_difference, one_a_concept, paper, paper_b
 from loce_jax.analysis.metrics.overlap import overlap_ratio
 from loce_jax.analysis.metrics.purity import cluster_purity
 from loce_jax.analysis.metrics.quality import describe_quality
-from loce_jax.resampling import bilinear_matrix, soft_target
-from loce_jax.solver import SolverOptions
+from loce_jax.recipes import RidgeRecipe
+from loce_jax.resampling import bilinear_matrix, resize_mask
 from loce_jax.statistics import Statistics
 
 
@@ -36,8 +36,8 @@ def make_task(seed=0, n=3, channels=5):
     masks = np.zeros((n, 200, 220), bool)
     for i in range(n):
         masks[i, 20 * i : 20 * i + 90, 30:130] = True
-    targets = np.stack([soft_target(mask, TARGET) for mask in masks])
-    cells = np.stack([soft_target(mask, (6, 7)) for mask in masks])
+    targets = np.stack([resize_mask(mask, TARGET) for mask in masks])
+    cells = np.stack([resize_mask(mask, (6, 7)) for mask in masks])
     activations = rng.normal(size=(n, 6, 7, channels)) + 3 * cells[..., None] * rng.normal(size=channels)
     rows = make_rows(targets, np.arange(n), ["box"] * n)
     return Task(activations.astype(np.float32), rows, Statistics.of(activations.astype(np.float32)))
@@ -73,18 +73,18 @@ def test_stretched_targets_give_alpha_by_the_mean():
 
 def test_one_vector_a_concept_is_tried_on_photos_it_has_not_seen():
     task = make_task(n=4)
-    found = one_a_concept(SolverOptions.ridge())(task)
+    found = one_a_concept(RidgeRecipe())(task)
     assert iou_of(found.responses, task.rows.targets).min() > 0.5
     changed = task.activations.copy()
     changed[1] += 1  # of the other half: 0 and 2 are answered by what 1 and 3 show
-    other = one_a_concept(SolverOptions.ridge())(Task(changed, task.rows, task.statistics))
+    other = one_a_concept(RidgeRecipe())(Task(changed, task.rows, task.statistics))
     assert (np.abs(other.responses - found.responses).max(axis=(1, 2)) > 1e-3).tolist() == [True, True, True, False]
 
 
 def test_a_concept_shown_on_one_side_only_has_no_answer():
     task = make_task(n=2)
     rows = make_rows(task.rows.targets, [0, 1], ["cat", "dog"])
-    found = one_a_concept(SolverOptions.ridge())(Task(task.activations, rows, task.statistics))
+    found = one_a_concept(RidgeRecipe())(Task(task.activations, rows, task.statistics))
     assert np.isnan(iou_of(found.responses, rows.targets)).all()
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loce_jax import SolverOptions, open_run
+from loce_jax import RidgeRecipe, open_run
 from loce_jax.cli import main
 
 MODEL = "efficientnet-lite0"
@@ -71,17 +71,17 @@ def test_solver_flags_reach_the_plan(coco):
     flags = "--solver.num-steps", "5", "--solver.objective", "mse", "--solver.penalty", "sample", "--size", "96", "128"
     assert fit(folder, *flags) == 0
     run = open_run(folder / "run")
-    assert run.plan["solver"]["num_steps"] == 5 and run.plan["model"]["preprocess"]["size"] == [96, 128]
+    assert run.plan["recipe"]["num_steps"] == 5 and run.plan["model"]["preprocess"]["size"] == [96, 128]
     assert run.responses(run.layers[0]).shape[1:] == (12, 16)
 
 
 def test_the_recipe_is_a_flag_and_reaches_plan_and_rows(coco, capsys):
     _, folder = coco
-    assert fit(folder, "--recipe", "ridge", "--solver.strength", "2", "--solver.whitening", "0.25") == 0
+    assert fit(folder, "--recipe", "ridge", "--solver.l2", "2", "--solver.whitening", "0.25") == 0
     printed = capsys.readouterr()
-    assert "6/6 images, each seen twice" in printed.err and "did not converge" not in printed.out
+    assert "6/6 images, each read twice" in printed.err and "did not converge" not in printed.out
     run = open_run(folder / "run")
-    assert run.plan["solver"] == json.loads(json.dumps(SolverOptions.ridge(strength=2.0, whitening=0.25).record()))
+    assert run.recipe == RidgeRecipe(l2=2.0, whitening=0.25)
     assert np.isfinite(run.biases(run.layers[0])).all() and run.statistics(run.layers[0]).count == 3 * 28 * 28
     assert main(["show", str(folder / "run"), "--verify"]) == 0
 
@@ -96,8 +96,8 @@ def test_an_unreachable_tolerance_is_said(coco, capsys):
     ("flags", "said"),
     [
         (["--recipe", "ridge", "--solver.num-steps", "5"], "`num_steps` has no meaning in the ridge recipe"),
-        (["--solver.strength", "2"], "`strength` has no meaning in the paper recipe"),
-        (["--recipe", "ridge", "--solver.whitening", "2"], "`whitening` must be from 0"),
+        (["--solver.l2", "2"], "`l2` has no meaning in the paper recipe"),
+        (["--recipe", "ridge", "--solver.whitening", "2"], "`whitening` must be a power from 0 to 1"),
     ],
     ids=str,
 )

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from loce_jax import InputError, SolverOptions, open_run
+from loce_jax import InputError, PaperRecipe, RidgeRecipe, open_run
 from loce_jax.activations import make_extractor
 from loce_jax.cli import main
 from loce_jax.pipeline import memory
@@ -23,8 +23,8 @@ from tests.support.tiny import tiny_network
 LAYERS = ("shallow", "deep")
 
 
-def make(count, options=SolverOptions(num_steps=3)):  # noqa: B008 - frozen
-    return make_plan(tiny_network(), LAYERS, ScenesSource(count=count), options)
+def make(count, recipe=PaperRecipe(num_steps=3)):  # noqa: B008 - frozen
+    return make_plan(tiny_network(), LAYERS, ScenesSource(count=count), recipe)
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +92,11 @@ def test_the_number_of_compilations_does_not_grow_with_the_data(tmp_path, caplog
 
 
 def test_the_ridge_recipe_compiles_nothing_more_for_more_data(tmp_path, caplog):
-    run_plan(make(33, SolverOptions.ridge()), tmp_path / "first")
+    run_plan(make(33, RidgeRecipe()), tmp_path / "first")
     for count in (1, 97):
         caplog.clear()
         with jax.log_compiles(), caplog.at_level(logging.WARNING):
-            run_plan(make(count, SolverOptions.ridge()), tmp_path / str(count))
+            run_plan(make(count, RidgeRecipe()), tmp_path / str(count))
         compiled = [record.args[0] for record in caplog.records if record.getMessage().startswith("Compiling")]
         assert compiled == ["jit(forward)"], "the network, anew for each run"
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loce_jax import InputError, SolverOptions, Statistics, open_run, soft_target, solve
+from loce_jax import InputError, PaperRecipe, RidgeRecipe, Statistics, open_run, resize_mask, solve
 from loce_jax.activations import make_extractor
 from loce_jax.pipeline import memory
 from loce_jax.pipeline.measure_chunk import measure_chunk
@@ -29,7 +29,7 @@ from tests.support.small_coco import CHUNKS, contents, draw
 from tests.support.tiny import tiny_network
 
 LAYERS = ("shallow", "deep")
-RIDGE = SolverOptions.ridge()
+RIDGE = RidgeRecipe()
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_a_row_is_what_one_gets_by_hand(plan, run):
     maps = make_extractor(plan.network, LAYERS)(plan.network.preprocess.resize(reading.photo)[None])
     (row,) = run.select(image=item.image)
     for layer in LAYERS:
-        target, statistics = soft_target(reading.masks[0], (100, 100))[None], run.statistics(layer)
+        target, statistics = resize_mask(reading.masks[0], (100, 100))[None], run.statistics(layer)
         solution = solve(np.asarray(maps[layer]), target, RIDGE, statistics=statistics)
         assert solution.bias is not None and solution.convergence is not None
         np.testing.assert_allclose(run.vectors(layer)[row], solution.vectors[0], rtol=1e-4, atol=1e-4)
@@ -135,9 +135,9 @@ def test_the_mask_is_where_the_response_is_positive_however_little(plan):
     solved, _ = solve_chunk(plan, opened, make_extractor(plan.network, LAYERS), 32, statistics)
     everywhere = {layer: replace(one, responses=np.full_like(one.responses, 1e-5)) for layer, one in solved.items()}
 
-    for options, expected in ((RIDGE, opened[0].samples[0].mask.mean()), (SolverOptions(), 0)):
+    for recipe, expected in ((RIDGE, opened[0].samples[0].mask.mean()), (PaperRecipe(), 0)):
         with ThreadPoolExecutor(1) as pool:
-            _, layers = measure_chunk(replace(plan, options=options), opened, everywhere, pool)
+            _, layers = measure_chunk(replace(plan, recipe=recipe, iou=recipe.projection), opened, everywhere, pool)
         assert layers["deep"].iou[0] == expected
 
 
@@ -223,17 +223,17 @@ def test_strict_stops_before_the_second_pass(plan, tmp_path):
 
 
 def test_a_run_of_one_recipe_is_not_continued_with_the_other(plan, run):
-    differs = r"solver.balance: 0.5 there, none now; .*solver.recipe: 'ridge' there, 'paper' now"
+    differs = r"recipe.class_weight_power: 0.5 there, none now; .*recipe.l2: 0.1 there, none now"
     with pytest.raises(InputError, match=differs):
-        run_plan(replace(plan, options=SolverOptions()), run.path)
-    with pytest.raises(InputError, match=r"solver.strength: 0\.\d+ there, 3.0 now"):
-        run_plan(replace(plan, options=SolverOptions.ridge(strength=3.0)), run.path)
+        run_plan(replace(plan, recipe=PaperRecipe()), run.path)
+    with pytest.raises(InputError, match=r"recipe.l2: 0\.\d+ there, 3.0 now"):
+        run_plan(replace(plan, recipe=RidgeRecipe(l2=3.0)), run.path)
 
 
 def test_memory_counts_the_statistics(plan, monkeypatch):
     monkeypatch.setattr(memory, "_resident", lambda: 0)
     wide = replace(plan.network, all_layers=tuple(replace(layer, channels=9000) for layer in plan.network.layers()))
-    paper = replace(plan, network=wide, options=SolverOptions())
+    paper = replace(plan, network=wide, recipe=PaperRecipe())
     assert memory.images_per_batch(paper, 4.0) == 32
     with pytest.raises(InputError, match="`memory` must hold"):  # a square of 9000 float64 is 0.65 gigabytes
-        memory.images_per_batch(replace(paper, options=RIDGE), 4.0)
+        memory.images_per_batch(replace(paper, recipe=RIDGE), 4.0)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import loce_jax
-from loce_jax import InputError, SolverOptions, open_run
+from loce_jax import InputError, PaperRecipe, open_run
 from loce_jax.cli import main
 from loce_jax.data.samples import Fault, Item, Pair, Reading, check_dataset
 from loce_jax.pipeline.plan import make_plan
@@ -21,7 +21,7 @@ from loce_jax.study.selection.photos import Photos
 from tests.support.small_coco import contents, draw
 from tests.support.tiny import tiny_network
 
-FEW_STEPS = SolverOptions(num_steps=20)
+FEW_STEPS = PaperRecipe(num_steps=20)
 
 
 class Boxes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from loce_jax import InputError, SolverOptions
+from loce_jax import InputError, RidgeRecipe
 from loce_jax.cli import main
 from loce_jax.data.samples import Item, Reading
 from loce_jax.pipeline.grain_reading import read_in_processes
@@ -24,7 +24,7 @@ def test_the_bytes_are_those_of_threads(grain, tmp_path):
     draw(tmp_path)
     (tmp_path / "images" / "041.png").unlink()
     source = CocoSource(str(tmp_path / "coco.json"), str(tmp_path / "images"))
-    plan = make_plan(tiny_network(), ("shallow",), source, SolverOptions.ridge())
+    plan = make_plan(tiny_network(), ("shallow",), source, RidgeRecipe())
     run_plan(plan, tmp_path / "threads")
     run_plan(plan, tmp_path / "processes", read=read_in_processes(2))
     assert contents(tmp_path / "processes") == contents(tmp_path / "threads")

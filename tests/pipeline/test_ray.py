@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from loce_jax import InputError, SolverOptions, open_run
+from loce_jax import InputError, RidgeRecipe, open_run
 from loce_jax.cli import main
 from loce_jax.models.loading import Loading
 from loce_jax.pipeline.ray_engine import RayOptions, RunSpec, do_chunk_on_ray, run_on_ray
@@ -137,7 +137,7 @@ def test_an_interrupt_does_not_stop_a_task_in_the_middle(spec, tmp_path, monkeyp
 
 
 def test_the_ridge_recipe_has_its_first_pass_on_ray_too(cluster, spec, tmp_path):
-    spec, seen = replace(spec, options=SolverOptions.ridge()), []
+    spec, seen = replace(spec, recipe=RidgeRecipe()), []
     run = run_on_ray(spec, str(tmp_path / "ray"), progress=lambda done, total: seen.append((done, total)))
     assert run.complete and run.damaged() == []
     assert seen[0] == (0, 270) and seen[6] == (135, 270) and seen[-1] == (270, 270) and len(seen) == 12

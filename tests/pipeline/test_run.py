@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from safetensors import safe_open
 
-from loce_jax import InputError, SolverOptions, open_run, overlap, quantize, soft_target, solve
+from loce_jax import InputError, PaperRecipe, mask_iou, open_run, quantize, resize_mask, solve
 from loce_jax.activations import make_extractor
 from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.run import run_plan
@@ -26,7 +26,7 @@ LAYERS = ("shallow", "deep")
 
 @pytest.fixture(scope="module")
 def plan():
-    return make_plan(tiny_network(), LAYERS, ScenesSource(count=40), SolverOptions())
+    return make_plan(tiny_network(), LAYERS, ScenesSource(count=40), PaperRecipe())
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +53,11 @@ def test_a_row_is_what_one_gets_by_hand(plan, run):
     for row, mask in zip(rows, reading.masks, strict=True):
         assert run.table["area"][row] == pytest.approx(mask.mean())
         for layer in LAYERS:
-            solution = solve(np.asarray(maps[layer]), soft_target(mask, (100, 100))[None])
+            solution = solve(np.asarray(maps[layer]), resize_mask(mask, (100, 100))[None])
             np.testing.assert_allclose(run.vectors(layer)[row], solution.vectors[0], rtol=1e-4, atol=1e-4)
             logits = resize_bilinear(np.asarray(solution.responses[0]), (100, 100))
             # one gray level of the 8-bit projection may round the other way and turn a few pixels
-            assert run.column("iou", layer)[row] == pytest.approx(overlap(quantize(logits), mask), abs=5e-3)
+            assert run.column("iou", layer)[row] == pytest.approx(mask_iou(quantize(logits), mask), abs=5e-3)
 
 
 def test_two_runs_have_the_same_bytes(plan, run, tmp_path):
@@ -82,7 +82,7 @@ def contents(root):
 
 CHILD = """
 import sys
-from loce_jax import SolverOptions
+from loce_jax import PaperRecipe
 from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.run import run_plan
 from loce_jax.pipeline.sources import ScenesSource
@@ -90,7 +90,7 @@ from tests.support.deadly import die_at
 from tests.support.tiny import tiny_network
 
 die_at(int(sys.argv[2]))
-run_plan(make_plan(tiny_network(), ("shallow", "deep"), ScenesSource(count=200), SolverOptions()), sys.argv[1])
+run_plan(make_plan(tiny_network(), ("shallow", "deep"), ScenesSource(count=200), PaperRecipe()), sys.argv[1])
 """
 # Calls per run: for the plan two fsync and a link, then for 7 chunks of 3 files fsync, replace, fsync of the folder.
 WRITES = 3 + 7 * 3 * 3
@@ -117,20 +117,19 @@ def test_killed_before_the_last_write_it_still_is_not_done(tmp_path):
 
 
 def test_the_papers_plan_and_files_are_what_they_were_before_there_was_another_recipe(plan, run):
-    """A run that an earlier version began is continued, byte by byte."""
-    before = {
+    """Whoever reads `plan.json` finds the recipe's options under their own names."""
+    assert plan.record()["recipe"] == {
+        "name": "paper",
         "objective": "bce",
-        "start": "zeros",
+        "init": "zeros",
         "seed": 0,
         "num_steps": 50,
         "learning_rate": 0.1,
         "weight_decay": 0.01,
         "epsilon": 1e-08,
-        "target": [100, 100],
         "penalty": "batch",
-        "iou": "paper",
     }
-    assert json.dumps(plan.record()["solver"]) == json.dumps(before)
+    assert (plan.record()["target"], plan.record()["iou"]) == ([100, 100], "uint8")
     names = {name.rsplit("/", 1)[0] for name in contents(run.path)}
     assert names == {"plan.json", "chunks", "layers/00-shallow", "layers/01-deep"}
     with safe_open(run.path / "layers" / "00-shallow" / "00000.safetensors", "numpy") as file:
@@ -138,8 +137,8 @@ def test_the_papers_plan_and_files_are_what_they_were_before_there_was_another_r
 
 
 def test_other_options_are_refused(plan, run):
-    other = replace(plan, options=SolverOptions(num_steps=10), layers=("shallow",))
-    with pytest.raises(InputError, match=r"layers: .*; solver.num_steps: 50 there, 10 now"):
+    other = replace(plan, recipe=PaperRecipe(num_steps=10), layers=("shallow",))
+    with pytest.raises(InputError, match=r"layers: .*; recipe.num_steps: 50 there, 10 now"):
         run_plan(other, run.path)
 
 
@@ -171,7 +170,7 @@ def faulty_coco(tmp_path):
 
 
 def test_every_fault_is_a_status_in_its_row(faulty_coco, tmp_path):
-    plan = make_plan(tiny_network(broken_layer="deep"), LAYERS, faulty_coco, SolverOptions())
+    plan = make_plan(tiny_network(broken_layer="deep"), LAYERS, faulty_coco, PaperRecipe())
     run = run_plan(plan, tmp_path / "run")
     status = dict(zip(run.table["image"].tolist(), run.table["status"].tolist(), strict=True))
     assert status == {
@@ -192,7 +191,7 @@ def test_every_fault_is_a_status_in_its_row(faulty_coco, tmp_path):
 
 
 def test_strict_stops_at_the_first_fault(faulty_coco, tmp_path):
-    plan = make_plan(tiny_network(), LAYERS, faulty_coco, SolverOptions())
+    plan = make_plan(tiny_network(), LAYERS, faulty_coco, PaperRecipe())
     with pytest.raises(InputError, match=r"`strict` refuses 'empty.png', concept 'square'.*mask_empty"):
         run_plan(plan, tmp_path / "run", strict=True)
 
@@ -200,11 +199,11 @@ def test_strict_stops_at_the_first_fault(faulty_coco, tmp_path):
 def test_not_one_usable_pair_is_an_error(faulty_coco, tmp_path):
     for path in Path(faulty_coco.images).iterdir():
         path.unlink()
-    plan = make_plan(tiny_network(), LAYERS, faulty_coco, SolverOptions())
+    plan = make_plan(tiny_network(), LAYERS, faulty_coco, PaperRecipe())
     with pytest.raises(InputError, match="usable pair of image and concept, but none is: 7 image_missing"):
         run_plan(plan, tmp_path / "run")
 
 
 def test_coupled_penalties_are_refused_before_the_run():
     with pytest.raises(InputError, match=r"`penalty` must be 'sample'.*Add `--solver.penalty sample`"):
-        make_plan(tiny_network(), LAYERS, ScenesSource(count=40), SolverOptions(objective="mse"))
+        make_plan(tiny_network(), LAYERS, ScenesSource(count=40), PaperRecipe(objective="mse"))

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from loce_jax import InputError, SolverOptions, open_run
+from loce_jax import InputError, PaperRecipe, open_run
 from loce_jax.cli import main
 from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.run import run_plan
@@ -118,7 +118,7 @@ def test_flags_that_do_not_fit_are_refused_before_anything_is_made(flags, messag
 def test_a_shard_leaves_a_run_that_is_not_complete_and_a_plain_start_ends_it(tmp_path, capsys):
     draw(tmp_path)
     source = CocoSource(str(tmp_path / "coco.json"), str(tmp_path / "images"))
-    plan = make_plan(tiny_network(), ("shallow", "deep"), source, SolverOptions())
+    plan = make_plan(tiny_network(), ("shallow", "deep"), source, PaperRecipe())
     seen = []
     run = run_plan(plan, tmp_path / "run", shard=Shard(1, 3), progress=lambda done, total: seen.append((done, total)))
     assert run.finished == ("00001", "00004") and not run.complete

@@ -25,7 +25,7 @@ PLAN = {
     "model": {"name": "net<b>", "fingerprint": "abc", "size": [224, 224]},
     "layers": dict.fromkeys(LAYERS, {}),
     "data": {"kind": "made up", "name": HOSTILE, "fingerprint": "def"},
-    "solver": {"num_steps": 50},
+    "recipe": {"name": "paper", "num_steps": 50},
     "images": 14,
 }
 
@@ -145,9 +145,9 @@ def test_a_recipe_that_whitens_is_named_and_its_coordinates_too(run):
     def texts(plan):
         return html.unescape(compose(replace(run, plan=plan), Photos()))
 
-    ridge = {"recipe": "ridge", "strength": 2.0, "whitening": 0.25, "balance": 1.0}
-    page = texts(PLAN | {"solver": ridge})
-    assert "The recipe is ridge, strength 2, whitening 0.25, balance 1." in page
+    ridge = {"name": "ridge", "l2": 2.0, "whitening": 0.25, "class_weight_power": 1.0}
+    page = texts(PLAN | {"recipe": ridge})
+    assert "The recipe is ridge, l2 2, whitening 0.25, class weight power 1." in page
     for section in ("map", "separation"):
         said = re.findall(rf'<section id="{section}".*?</p>', page, re.S)[0]
         assert "in the recipe's coordinates" in said

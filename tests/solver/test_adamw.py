@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from loce_jax import SolverOptions
+from loce_jax import PaperRecipe
 from loce_jax.solver.paper.adamw import Moments, adamw_step, corrections
 
 SLOPES = np.random.default_rng(0).normal(size=(50, 7)).astype("float32")
@@ -13,7 +13,7 @@ SLOPES = np.random.default_rng(0).normal(size=(50, 7)).astype("float32")
 def walk():
     vector, moments = jnp.ones(7), Moments(jnp.zeros(7), jnp.zeros(7))
     for slope, correction in zip(SLOPES, corrections(50), strict=True):
-        vector, moments = adamw_step(vector, jnp.asarray(slope), moments, jnp.asarray(correction), SolverOptions())
+        vector, moments = adamw_step(vector, jnp.asarray(slope), moments, jnp.asarray(correction), PaperRecipe())
     return np.asarray(vector)
 
 

@@ -6,13 +6,13 @@ import jax
 import numpy as np
 import pytest
 
-from loce_jax import SolverOptions, Statistics, Status, solve
+from loce_jax import RidgeRecipe, Statistics, Status, solve
 from loce_jax.solver import xla as devices
 from loce_jax.solver.ridge.newton import Ridge, Setting
 from loce_jax.solver.xla import solve_by_xla
 
 IMAGES, CONCEPTS, TARGET = 40, 3, (20, 20)
-RIDGE = SolverOptions.ridge(0.01)
+RIDGE = RidgeRecipe(0.01)
 
 
 @pytest.fixture(params=[6, 40], ids=["few_channels", "many_channels"])
@@ -35,7 +35,7 @@ def batch(request, monkeypatch):
 def solve_in_rounds(activations, masks, statistics, valid):
     setting = Setting.of(statistics, RIDGE)
     nothing = np.zeros(activations.shape[-1], "float32")
-    return solve_by_xla((activations, masks, valid, nothing), SolverOptions(recipe="ridge"), setting)
+    return solve_by_xla((activations, masks, valid, nothing), RidgeRecipe(), setting)
 
 
 def test_rounds_give_each_row_the_answer_that_it_has_alone(batch):

@@ -14,7 +14,7 @@ import json
 import numpy as np
 import pytest
 
-from loce_jax import SolverOptions, overlap, quantize, soft_target, solve
+from loce_jax import PaperRecipe, mask_iou, quantize, resize_mask, solve
 from loce_jax.solver.project import enlarge
 
 CASES = [
@@ -64,13 +64,13 @@ def reference_losses(solution, objective):
 
 def measured(solution, masks):
     projections = quantize(np.asarray(enlarge(solution.responses, EIGHT_BIT), float))
-    return projections, np.array([overlap(p, m) for p, m in zip(projections, masks, strict=True)])
+    return projections, np.array([mask_iou(p, m) for p, m in zip(projections, masks, strict=True)])
 
 
-def test_soft_targets_are_the_references(masks):
+def test_resized_masks_are_the_references(masks):
     own, soft, _ = masks
     for mask, expected in zip(own, soft, strict=True):
-        np.testing.assert_allclose(soft_target(mask, EIGHT_BIT), expected, atol=1e-6)
+        np.testing.assert_allclose(resize_mask(mask, EIGHT_BIT), expected, atol=1e-6)
 
 
 def rounded_otherwise(activations):
@@ -83,7 +83,7 @@ def rounded_otherwise(activations):
 
 def chaotic_errors(activations, case, own, soft):
     """Largest errors of losses and IoU from a saturated start, where a single one depends on each rounding."""
-    solution = solve(activations, soft.astype("float32"), SolverOptions(start="ones"))
+    solution = solve(activations, soft.astype("float32"), PaperRecipe(init="ones"))
     losses, expected = reference_losses(solution, "bce"), case["bce_ones_loss"]
     drift = np.abs(losses - expected).max() / np.abs(expected).max()
     return drift, np.abs(measured(solution, own)[1] - case["bce_ones_iou"]).max()
@@ -95,7 +95,7 @@ def test_agrees_with_the_reference(case, masks, tolerances, objective, start):
     own, soft, _ = masks
     key = f"{objective}_{start}"
     bounds = tolerances[case["name"]][key]
-    solution = solve(case["acts"], soft.astype("float32"), SolverOptions(objective=objective, start=start))
+    solution = solve(case["acts"], soft.astype("float32"), PaperRecipe(objective=objective, init=start))
     projections, iou = measured(solution, own)
     losses, expected = reference_losses(solution, objective), case[f"{key}_loss"]
     error = np.abs(np.asarray(solution.vectors) - case[f"{key}_loce"])
@@ -166,8 +166,8 @@ def test_engine_end_to_end(shared):
             number, mask = int(pair.split("_")[-1]), golden[f"{pair}/mask"]
             activations = golden[f"acts_{layer}_{number}"].transpose(1, 2, 0)[None]
             batch = 2 if "/3_" in pair and number > 4 else 4
-            options = SolverOptions(epsilon=1e-8 * batch**2)
-            solution = solve(activations, soft_target(mask, EIGHT_BIT)[None], options)
+            options = PaperRecipe(epsilon=1e-8 * batch**2)
+            solution = solve(activations, resize_mask(mask, EIGHT_BIT)[None], options)
             projections, iou = measured(solution, [mask])
             np.testing.assert_allclose(solution.vectors[0], golden[f"{pair}/{layer}/loce"], atol=1e-4, err_msg=pair)
             assert np.abs(projections[0].astype(int) - golden[f"{pair}/{layer}/proj"]).max() <= 2

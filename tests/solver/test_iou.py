@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from skimage.transform import resize
 
-from loce_jax import overlap, quantize
+from loce_jax import mask_iou, quantize
 
 
-def overlap_slowly(logits, mask):
+def mask_iou_slowly(logits, mask):
     """Clip, squash, truncate to 8 bits, enlarge with scikit-image, threshold, count."""
     eight_bit = np.array([[int(255 / (1 + np.exp(-min(max(z, -10), 10)))) for z in row] for row in logits], np.uint8)
     drawn = np.asarray(resize(eight_bit, mask.shape)) > 0.5
@@ -23,7 +23,7 @@ def test_agrees_with_the_slow_twin(seed, size):
     logits = np.cumsum(np.cumsum(rng.normal(size=(100, 100)), axis=0), axis=1) / 50
     mask = np.zeros(size, bool)
     mask[10:40, 20:60] = True
-    assert overlap(quantize(logits), mask) == pytest.approx(overlap_slowly(logits, mask), abs=1e-9)
+    assert mask_iou(quantize(logits), mask) == pytest.approx(mask_iou_slowly(logits, mask), abs=1e-9)
 
 
 def test_quantization_truncates_and_never_reaches_255():
@@ -31,16 +31,16 @@ def test_quantization_truncates_and_never_reaches_255():
 
 
 def test_undecided_is_off():
-    assert overlap(quantize(np.zeros((4, 4))), np.ones((8, 8), bool)) == 0
-    assert overlap(np.full((4, 4), 0.501), np.ones((8, 8), bool)) == 1
+    assert mask_iou(quantize(np.zeros((4, 4))), np.ones((8, 8), bool)) == 0
+    assert mask_iou(np.full((4, 4), 0.501), np.ones((8, 8), bool)) == 1
 
 
 def test_plain_and_paper_differ_between_one_half_and_128_of_255():
     logits = np.full((4, 4), 0.004)
     mask = np.ones((8, 8), bool)
-    assert overlap(quantize(logits), mask) == 0
-    assert overlap(1 / (1 + np.exp(-logits)), mask) == 1
+    assert mask_iou(quantize(logits), mask) == 0
+    assert mask_iou(1 / (1 + np.exp(-logits)), mask) == 1
 
 
 def test_nothing_against_nothing_is_zero_as_in_the_reference():
-    assert overlap(np.zeros((4, 4)), np.zeros((8, 8), bool)) == 0
+    assert mask_iou(np.zeros((4, 4)), np.zeros((8, 8), bool)) == 0

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from loce_jax import InputError, SolverOptions, solve
+from loce_jax import InputError, PaperRecipe, solve
 from loce_jax.solver.gpu.resident import Chip, chip_of, fits_on_chip, solve_resident
 
 H200 = Chip(cores=132, cache=50 * 2**20)
@@ -50,17 +50,17 @@ def assert_same(found, solution):
 )
 def test_matches_solve(objective, shape, target, start, dtype):
     activations, targets = make_batch(shape, target, dtype=dtype)
-    options = SolverOptions(objective=objective, start=start, penalty="sample", num_steps=6)
+    options = PaperRecipe(objective=objective, init=start, penalty="sample", num_steps=6)
     assert_same(resident(activations, targets, options), solve(activations, targets, options))
 
 
 @pytest.mark.parametrize("options", [{"weight_decay": 0.5}, {"learning_rate": 0.03}, {"epsilon": 10.0}], ids=str)
 def test_every_number_of_the_recipe_counts(options):
     activations, targets = make_batch((3, 4, 6), (9, 9))
-    recipe = SolverOptions(**{"num_steps": 5, **options})
+    recipe = PaperRecipe(**{"num_steps": 5, **options})
     found = resident(activations, targets, recipe)
     assert_same(found, solve(activations, targets, recipe))
-    assert not np.allclose(found[0], resident(activations, targets, SolverOptions(num_steps=5))[0], rtol=1e-2)
+    assert not np.allclose(found[0], resident(activations, targets, PaperRecipe(num_steps=5))[0], rtol=1e-2)
 
 
 def test_planted_concept_is_redrawn_as_solve_does():
@@ -68,7 +68,7 @@ def test_planted_concept_is_redrawn_as_solve_does():
     masks = (rng.random((2, 1, 14, 14)) < 0.3).astype("float32")
     activations = rng.normal(size=(2, 14, 14, 24)) + (2 * masks[:, 0] - 1)[..., None] * 2 * rng.normal(size=24)
     activations = jnp.asarray(activations, jnp.float32)
-    options = SolverOptions()
+    options = PaperRecipe()
     vectors, losses = resident(activations, jnp.asarray(masks), options)
     assert_same((vectors, losses), solve(activations, masks, options))
     np.testing.assert_array_equal(jnp.einsum("nhwc,nkc->nkhw", activations, vectors) > 0, masks == 1)
@@ -76,7 +76,7 @@ def test_planted_concept_is_redrawn_as_solve_does():
 
 def test_samples_and_concepts_do_not_know_of_each_other():
     activations, targets = make_batch((3, 5, 20), (12, 10), n=3)
-    options = SolverOptions(num_steps=4)
+    options = PaperRecipe(num_steps=4)
     vectors, losses = resident(activations, targets, options)
     for found, swapped in zip(
         (vectors, losses), resident(activations[::-1], targets[::-1, ::-1], options), strict=True
@@ -93,7 +93,7 @@ def test_samples_and_concepts_do_not_know_of_each_other():
 def test_padding_stays_0_without_an_epsilon(objective):
     """Beyond the last channel the slope is 0, and AdamW without an epsilon divides 0 by 0."""
     activations, targets = make_batch((3, 3, 5), (8, 8))
-    options = SolverOptions(objective=objective, start="ones", penalty="sample", epsilon=0.0, num_steps=3)
+    options = PaperRecipe(objective=objective, init="ones", penalty="sample", epsilon=0.0, num_steps=3)
     found = resident(activations, targets, options)
     assert np.isfinite(found[0]).all()
     assert_same(found, solve(activations, targets, options))
@@ -102,7 +102,7 @@ def test_padding_stays_0_without_an_epsilon(objective):
 def test_coupled_samples_are_refused():
     activations, targets = make_batch((2, 2, 3), (4, 4))
     with pytest.raises(InputError, match=r"penalty='sample' with the objective 'mse'.*got penalty='batch'"):
-        resident(activations, targets, SolverOptions("mse"))
+        resident(activations, targets, PaperRecipe("mse"))
 
 
 def test_chosen_only_where_a_sample_a_multiprocessor_fits_the_cache():
@@ -118,7 +118,7 @@ def test_chosen_only_where_a_sample_a_multiprocessor_fits_the_cache():
 @pytest.mark.parametrize("shape", [(7, 7, 2048), (14, 14, 768), (5, 7, 50)], ids=str)
 def test_lowers_for_cuda(shape, objective):
     """Triton's own rules (powers of two, what it can read and multiply) are met; needs no GPU."""
-    options = SolverOptions(objective=objective, penalty="sample")
+    options = PaperRecipe(objective=objective, penalty="sample")
     arrays = (
         jax.ShapeDtypeStruct((3, *shape), jnp.bfloat16),
         jax.ShapeDtypeStruct((3, 2, 100, 100), jnp.float32),

@@ -9,7 +9,7 @@ import pytest
 from scipy.linalg import fractional_matrix_power
 from sklearn.linear_model import LogisticRegression
 
-from loce_jax import InputError, SolverOptions, Statistics, Status, project, solve
+from loce_jax import InputError, RidgeRecipe, Statistics, Status, project, solve
 from loce_jax.resampling import bilinear_matrix
 from loce_jax.solver.ridge.curvature import apply_bands, couple
 from loce_jax.solver.ridge.newton import Point, Ridge, Setting, descend, prepare, start
@@ -101,7 +101,7 @@ def bias_of(found):
 )
 def test_agrees_with_scikit_learn(shape, strength, power, balance):
     activations, masks = make_batch(shape)
-    options = SolverOptions(recipe="ridge", strength=strength, whitening=power, balance=balance)
+    options = RidgeRecipe(l2=strength, whitening=power, class_weight_power=balance)
     found = fit_own(activations, masks, options)
     features = whiten_slowly(activations, power)
     assert converged(found).all()
@@ -116,7 +116,7 @@ def test_agrees_with_scikit_learn(shape, strength, power, balance):
 def test_nothing_is_left_of_the_gradient(shape):
     """By the definition of the objective, differentiated by JAX in float64."""
     activations, masks = make_batch(shape, n=2)
-    found = fit_own(activations, masks, SolverOptions.ridge(0.2))
+    found = fit_own(activations, masks, RidgeRecipe(0.2))
     features = whiten_slowly(activations, 0.5)
 
     def objective(vector, bias, row):
@@ -145,7 +145,7 @@ def test_bands_are_the_dense_product():
 @SHAPES
 def test_any_start_ends_at_the_same_place(shape):
     activations, masks = make_batch(shape, n=1)
-    options, (grid, target, _) = SolverOptions.ridge(0.3), shape
+    options, (grid, target, _) = RidgeRecipe(0.3), shape
     resize = resize_matrices(grid, target)
     setting, tolerance = Setting.of(Statistics.of(activations), options), options.tolerance
     features, target = prepare(setting.whitening(activations[0])), jnp.asarray(masks[0])
@@ -166,7 +166,7 @@ def test_any_start_ends_at_the_same_place(shape):
 @SHAPES
 def test_float32_is_as_good_as_float64(shape):
     activations, masks = make_batch(shape, n=3)
-    options = SolverOptions.ridge(0.05)
+    options = RidgeRecipe(0.05)
     single = fit_own(activations, masks, options)
     with jax.enable_x64():
         features = jnp.asarray(whiten_slowly(activations, 0.5))
@@ -183,7 +183,7 @@ def test_float32_is_as_good_as_float64(shape):
 
 def test_rows_do_not_know_of_each_other():
     activations, masks = make_batch(MANY, n=5)
-    statistics, options = Statistics.of(activations), SolverOptions.ridge()
+    statistics, options = Statistics.of(activations), RidgeRecipe()
     together = solve(activations, masks, options, statistics=statistics)
     for row in range(5):
         alone = solve(activations[row : row + 1], masks[row : row + 1], options, statistics=statistics)
@@ -194,7 +194,7 @@ def test_rows_do_not_know_of_each_other():
 
 def test_rows_that_cannot_be_solved_say_why_and_touch_nobody():
     activations, masks = make_batch(FEW, n=5)
-    statistics, options = Statistics.of(activations), SolverOptions.ridge()
+    statistics, options = Statistics.of(activations), RidgeRecipe()
     clean = solve(activations, masks, options, statistics=statistics)
     activations[0, 1, 1, 1], masks[1], masks[2] = np.nan, 0, 1
     valid = np.array([[True], [True], [True], [False], [True]])
@@ -210,7 +210,7 @@ def test_rows_that_cannot_be_solved_say_why_and_touch_nobody():
 @SHAPES
 def test_numbers_that_overflow_are_a_status(shape):
     activations, masks = make_batch(shape)
-    statistics, options = Statistics.of(activations), SolverOptions.ridge()
+    statistics, options = Statistics.of(activations), RidgeRecipe()
     clean = solve(activations, masks, options, statistics=statistics)
     activations[0] *= 1e30
     found = solve(activations, masks, options, statistics=statistics)
@@ -223,7 +223,7 @@ def test_numbers_that_overflow_are_a_status(shape):
 def test_symmetries(shape):
     """What changes nothing in the problem changes nothing in the answer; what mirrors it mirrors the answer."""
     activations, masks = make_batch(shape)
-    fit = ft.partial(fit_own, options=SolverOptions.ridge(0.2))
+    fit = ft.partial(fit_own, options=RidgeRecipe(0.2))
     plain = fit(activations, masks)
     close = ft.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-4)  # float32 statistics of other numbers
     close(fit(7 * activations + 3, masks).vectors, plain.vectors)
@@ -237,7 +237,7 @@ def test_symmetries(shape):
 
 def test_a_stronger_penalty_makes_a_shorter_vector_and_a_worse_fit():
     activations, masks = make_batch(FEW)
-    found = [fit_own(activations, masks, SolverOptions.ridge(strength)) for strength in (0.01, 0.1, 1.0, 10.0)]
+    found = [fit_own(activations, masks, RidgeRecipe(strength)) for strength in (0.01, 0.1, 1.0, 10.0)]
     lengths = np.array([np.linalg.norm(one.vectors, axis=1) for one in found])
     assert (np.diff(lengths, axis=0) < 0).all()
     fits = np.array([one.losses[:, 0] for one in found]) - 0.5 * lengths**2 * np.array([[0.01], [0.1], [1.0], [10.0]])
@@ -248,7 +248,7 @@ def test_a_stronger_penalty_makes_a_shorter_vector_and_a_worse_fit():
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
 def test_the_raw_filter_and_the_whitened_one_segment_the_same_mask(shape, power):
     activations, masks = make_batch(shape)
-    found = fit_own(activations, masks, SolverOptions.ridge(whitening=power))
+    found = fit_own(activations, masks, RidgeRecipe(whitening=power))
     filters, offsets = found.raw_filters()
     raw = np.einsum("nhwc,nc->nhw", activations, filters) + np.asarray(offsets)[:, None, None]
     np.testing.assert_allclose(raw, found.responses, rtol=1e-3, atol=1e-3)  # float32, means subtracted late
@@ -260,7 +260,7 @@ def test_the_raw_filter_and_the_whitened_one_segment_the_same_mask(shape, power)
 
 def test_a_layer_that_knows_nothing_gives_a_vector_of_zeros():
     activations, masks = make_batch(FEW)
-    found = fit_own(np.ones_like(activations), masks, SolverOptions.ridge())
+    found = fit_own(np.ones_like(activations), masks, RidgeRecipe())
     assert found.ok.all() and converged(found).all()
     assert (np.asarray(found.vectors) == 0).all()
 
@@ -270,7 +270,7 @@ def test_an_image_that_is_alike_everywhere_knows_nothing(shape):
     activations, masks = make_batch(shape)
     statistics = Statistics.of(activations)
     activations[1] = activations[1, 0, 0]
-    found = solve(activations, masks, SolverOptions.ridge(), statistics=statistics)
+    found = solve(activations, masks, RidgeRecipe(), statistics=statistics)
     assert found.ok.all() and converged(found).all()
     assert found.convergence is not None and found.convergence.steps[1] < 10
     assert (np.asarray(found.vectors[1]) == 0).all() and (np.asarray(found.vectors)[[0, 2, 3]] != 0).any(axis=1).all()
@@ -278,7 +278,7 @@ def test_an_image_that_is_alike_everywhere_knows_nothing(shape):
 
 def test_solves_inside_a_users_jit_and_after_it():
     activations, masks = make_batch(FEW)
-    statistics, options = Statistics.of(activations), SolverOptions.ridge()
+    statistics, options = Statistics.of(activations), RidgeRecipe()
 
     def vectors_of(activations, masks):
         return solve(activations, masks, options, statistics=statistics).vectors
@@ -290,14 +290,14 @@ def test_solves_inside_a_users_jit_and_after_it():
 def test_dead_channels_and_fewer_pixels_than_channels_are_no_trouble():
     activations, masks = make_batch(MANY, n=2)  # 24 pixels, 40 channels
     activations[..., :5] = 0
-    found = fit_own(activations, masks, SolverOptions.ridge(0.1, 1.0))
+    found = fit_own(activations, masks, RidgeRecipe(0.1, 1.0))
     assert converged(found).all() and np.isfinite(found.vectors).all()
     assert (np.abs(found.vectors[:, :5]) < 1e-6).all()
 
 
 def test_a_grid_finer_than_the_target():
     activations, masks = make_batch(((14, 15), (10, 9), 3))
-    found = fit_own(activations, masks, SolverOptions.ridge(0.3))
+    found = fit_own(activations, masks, RidgeRecipe(0.3))
     features = whiten_slowly(activations, 0.5)
     vector, _ = fit_slowly(features[0], masks[0], 0.3)
     assert np.linalg.norm(found.vectors[0] - vector) < 1e-4 * np.linalg.norm(vector)
@@ -305,15 +305,15 @@ def test_a_grid_finer_than_the_target():
 
 def test_what_did_not_converge_says_so_and_is_kept():
     activations, masks = make_batch(FEW)
-    wanted = SolverOptions(recipe="ridge", tolerance=1e-30)
-    found, usual = fit_own(activations, masks, wanted), fit_own(activations, masks, SolverOptions.ridge())
+    wanted = RidgeRecipe(tolerance=1e-30)
+    found, usual = fit_own(activations, masks, wanted), fit_own(activations, masks, RidgeRecipe())
     assert not converged(found).any() and found.ok.all()
     np.testing.assert_allclose(found.vectors, usual.vectors, rtol=1e-3, atol=1e-4)
 
 
 def test_bad_calls_are_refused():
     activations, masks = make_batch(FEW)
-    statistics, ridge = Statistics.of(activations), SolverOptions.ridge()
+    statistics, ridge = Statistics.of(activations), RidgeRecipe()
     for match, call in {
         "`statistics` must be given": lambda: solve(activations, masks, ridge),
         "`statistics` belongs": lambda: solve(activations, masks, statistics=statistics),

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from loce_jax import SolverOptions, solve
+from loce_jax import PaperRecipe, solve
 from loce_jax.solver.cpu.compiling import has_feature, kept
 from loce_jax.solver.cpu.simd import (
     LANES,
@@ -116,10 +116,10 @@ def test_space_is_of_whole_registers_on_cache_lines():
 ANYWHERE = """
 import sys
 import numpy as np
-from loce_jax import SolverOptions, solve
+from loce_jax import PaperRecipe, solve
 from loce_jax.solver.cpu.simd import LANES
 given = np.load(sys.argv[1])
-found = solve(given["activations"], given["masks"], SolverOptions(num_steps=10))
+found = solve(given["activations"], given["masks"], PaperRecipe(num_steps=10))
 np.savez(sys.argv[2], lanes=LANES, vectors=found.vectors, iou=found.iou)
 """
 
@@ -139,7 +139,7 @@ def test_other_processors_find_the_same(processor, features, tmp_path):
     subprocess.run(command, env=environment, check=True)
     there, here = (
         np.load(tmp_path / "out.npz"),
-        solve(given["activations"], given["masks"], SolverOptions(num_steps=10)),
+        solve(given["activations"], given["masks"], PaperRecipe(num_steps=10)),
     )
     assert there["lanes"] == 8
     np.testing.assert_allclose(there["vectors"], here.vectors, rtol=1e-4, atol=1e-5)  # sums in another order

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from loce_jax import InputError, SolverOptions, Status, solve
+from loce_jax import InputError, PaperRecipe, Status, solve
+from loce_jax.solver.paper.init import initial_vector
 
 GRID, TARGET, CHANNELS = (4, 3), (9, 7), 5
 
@@ -71,7 +72,7 @@ close = ft.partial(np.testing.assert_allclose, rtol=1e-4, atol=2e-4)
 @pytest.mark.parametrize("seed", range(3))
 def test_matches_the_slow_twin(seed, start):
     activations, masks = make_batch(seed)
-    solution = solve(activations, masks, SolverOptions(start=start))
+    solution = solve(activations, masks, PaperRecipe(init=start))
     for row, (a, t) in enumerate(zip(activations.astype(float), masks.astype(float), strict=True)):
         vector, losses = solve_slowly(a, t, "bce", start == "ones")
         close(solution.vectors[row], vector)
@@ -85,7 +86,7 @@ def test_penalized_objectives_match_the_slow_twin(objective):
     Until the first of them passes 0 the losses agree to rounding; afterwards to a step's share of the L1 norm.
     """
     activations, masks = make_batch(0)
-    solution = solve(activations, masks, SolverOptions(objective=objective, start="ones", penalty="sample"))
+    solution = solve(activations, masks, PaperRecipe(objective=objective, init="ones", penalty="sample"))
     for row, (a, t) in enumerate(zip(activations.astype(float), masks.astype(float), strict=True)):
         _, losses = solve_slowly(a, t, objective, 1)
         np.testing.assert_allclose(solution.losses[row], losses, rtol=2e-2)
@@ -99,7 +100,7 @@ def test_every_number_of_the_recipe_counts(options):
     vector, losses = solve_slowly(
         activations[0].astype(float), masks[0].astype(float), "bce", 0, **{names[k]: v for k, v in options.items()}
     )
-    solution = solve(activations, masks, SolverOptions(**options))
+    solution = solve(activations, masks, PaperRecipe(**options))
     close(solution.vectors[0], vector)
     assert solution.losses.shape == (1, len(losses))
 
@@ -151,7 +152,7 @@ def test_padding_is_no_result_and_changes_nothing():
 
 @pytest.mark.parametrize("objective", ["bce", "mse", "mae"])
 def test_bad_rows_are_flagged_and_do_not_spread(objective):
-    options = SolverOptions(objective=objective)
+    options = PaperRecipe(objective=objective)
     activations, masks = make_batch(0, n=6)
     good = solve(activations[[0, 5]], masks[[0, 5]], options)
     activations[1, 2, 1, 3], activations[2, 0, 0, 0], masks[3], masks[4] = np.nan, np.inf, 0, 1
@@ -180,17 +181,17 @@ def test_half_precision_activations_are_solved_in_float32(dtype):
 def test_random_starts_are_one_draw_for_all_and_seeded():
     activations, masks = make_batch(6)
     for start in ("uniform", "normal"):
-        first, again, other = (solve(activations, masks, SolverOptions(start=start, seed=s)) for s in (0, 0, 1))
+        first, again, other = (solve(activations, masks, PaperRecipe(init=start, seed=s)) for s in (0, 0, 1))
         np.testing.assert_array_equal(first.vectors, again.vectors)
         assert not np.allclose(first.vectors, other.vectors)
-        begun = SolverOptions(start=start).start_vector(CHANNELS)
+        begun = initial_vector(PaperRecipe(init=start), CHANNELS)
         given = solve(activations, masks, initial=np.broadcast_to(begun, (3, CHANNELS)))
         np.testing.assert_array_equal(first.vectors, given.vectors)
 
 
 def test_coupled_penalty_ties_samples_and_sample_penalty_does_not():
     activations, masks = make_batch(7)
-    for options, tied in ((SolverOptions("mse"), True), (SolverOptions("mse", penalty="sample"), False)):
+    for options, tied in ((PaperRecipe("mse"), True), (PaperRecipe("mse", penalty="sample"), False)):
         alone = solve(activations[:1], masks[:1], options).vectors[0]
         assert np.allclose(alone, solve(activations, masks, options).vectors[0], atol=1e-6) != tied
 
@@ -236,24 +237,23 @@ def test_wrong_input_says_what_to_do(change, message):
 
 
 WRONG_OPTIONS = {
-    "objective='bcee'": "unknown objective 'bcee'. Did you mean 'bce'",
-    "start='zero'": "unknown start 'zero'. Did you mean 'zeros'",
-    "num_steps=0": "`num_steps` must be finite and at least 1, but got 0",
-    "learning_rate=float('nan')": "`learning_rate` must be finite",
-    "target=(0, 3)": "`target` must be a height and a width of at least 1",
-    "recipe='rigde'": "unknown recipe 'rigde'. Did you mean 'ridge'",
-    "recipe='ridge', strength=0.0": "`strength` must be above 0 and below inf, but got 0.0",
-    "recipe='ridge', whitening=1.5": "`whitening` must be from 0 (none) to 1 (all of it), but got 1.5",
-    "recipe='ridge', tolerance=1.0": "`tolerance` must be above 0 and below 1, but got 1.0",
-    "recipe='ridge', num_steps=9": "`num_steps` has no meaning in the ridge recipe, but is 9",
-    "strength=2.0": "`strength` has no meaning in the paper recipe, but is 2.0",
+    "PaperRecipe(objective='bcee')": "unknown objective 'bcee'. Did you mean 'bce'",
+    "PaperRecipe(init='zero')": "unknown init 'zero'. Did you mean 'zeros'",
+    "PaperRecipe(num_steps=0)": "`num_steps` must be finite and at least 1, but got 0",
+    "PaperRecipe(learning_rate=float('nan'))": "`learning_rate` must be finite",
+    "RidgeRecipe(l2=0.0)": "`l2` must be above 0 and below inf, but got 0.0",
+    "RidgeRecipe(whitening=1.5)": "`whitening` must be a power from 0 to 1, but got 1.5",
+    "RidgeRecipe(tolerance=1.0)": "`tolerance` must be above 0 and below 1, but got 1.0",
+    "recipe_from({'name': 'rigde'})": "unknown recipe 'rigde'. Did you mean 'ridge'",
+    "recipe_from({'name': 'ridge', 'num_steps': 9})": "unknown option of the ridge recipe 'num_steps'",
+    "recipe_from({'l2': 2.0})": "unknown option of the paper recipe 'l2'",
 }
 
 
 def test_wrong_options_say_what_to_do():
     """In a process of its own, as users run it: the tests' type checker would refuse some of these first."""
-    tries = "".join(f"try: SolverOptions({call})\nexcept InputError as error: print(error)\n" for call in WRONG_OPTIONS)
-    code = f"from loce_jax import InputError, SolverOptions\n{tries}"
+    tries = "".join(f"try: {call}\nexcept InputError as error: print(error)\n" for call in WRONG_OPTIONS)
+    code = f"from loce_jax import InputError\nfrom loce_jax.recipes import *\n{tries}"
     lines = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
     assert len(lines) == len(WRONG_OPTIONS)
     for line, expected in zip(lines, WRONG_OPTIONS.values(), strict=True):

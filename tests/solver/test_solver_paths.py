@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from loce_jax import SolverOptions, Statistics, solve
+from loce_jax import PaperRecipe, Statistics, solve
+from loce_jax.recipes import RECIPES
 from loce_jax.solver.cpu import matvec as cells
 from loce_jax.solver.cpu import solve as cpu
 from loce_jax.solver.cpu.compiling import kept
@@ -43,7 +44,7 @@ def samples(grid, *, n=3, k=2, target=(19, 21)):
 @pytest.mark.parametrize("objective", list(OBJECTIVES))
 def test_compiled_code_is_the_twin_of_xlas(objective, grid):
     """Ten steps: afterwards the L1 penalty flips signs on rounding, see test_solve."""
-    options = SolverOptions(objective, num_steps=10, penalty="sample", iou="plain" if grid[0] == 5 else "paper")
+    options = PaperRecipe(objective, num_steps=10, penalty="sample")
     given = samples(grid)
     one, other = solve_on_cores(given, options), solve_by_xla(tuple(map(jnp.asarray, given)), options)
     np.testing.assert_array_equal(one.status, other.status)
@@ -54,7 +55,7 @@ def test_compiled_code_is_the_twin_of_xlas(objective, grid):
 
 def test_fifty_steps_of_the_paper_agree():
     given = samples((12, 9, 64))
-    one, other = (f(given, SolverOptions()) for f in (solve_on_cores, solve_by_xla))
+    one, other = (f(given, PaperRecipe()) for f in (solve_on_cores, solve_by_xla))
     np.testing.assert_allclose(one.vectors, other.vectors, rtol=1e-3, atol=2e-4)
     np.testing.assert_allclose(one.losses, other.losses, rtol=1e-5)
 
@@ -132,17 +133,17 @@ def test_the_room_resizes_both_axes_and_knows_which_rows_lie_where(n_in, n_out):
 
 def test_an_objective_that_is_not_compiled_is_solved_by_xla(monkeypatch):
     activations, masks, *_ = samples((3, 4, 5), n=1, k=1)
-    expected = solve(activations, masks, SolverOptions("mse", penalty="sample", num_steps=5)).vectors
+    expected = solve(activations, masks, PaperRecipe("mse", penalty="sample", num_steps=5)).vectors
     monkeypatch.setattr(cpu, "COMPILED", ("bce",))
-    found = solve(activations, masks, SolverOptions("mse", penalty="sample", num_steps=5)).vectors
+    found = solve(activations, masks, PaperRecipe("mse", penalty="sample", num_steps=5)).vectors
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_padding_costs_nothing_and_changes_nothing():
     activations, masks, valid, start = samples((5, 7, 13), n=2, k=3)
     valid[0, 1] = valid[1, 0] = False
-    found = solve_on_cores((activations, masks, valid, start), SolverOptions())
-    alone = solve_on_cores((activations, masks[:, 2:], valid[:, 2:], start[:, 2:]), SolverOptions())
+    found = solve_on_cores((activations, masks, valid, start), PaperRecipe())
+    alone = solve_on_cores((activations, masks[:, 2:], valid[:, 2:], start[:, 2:]), PaperRecipe())
     np.testing.assert_array_equal(found.vectors[:, 2:], alone.vectors)
     assert np.isnan(found.vectors[0, 1]).all()
 
@@ -150,7 +151,7 @@ def test_padding_costs_nothing_and_changes_nothing():
 def test_what_fills_up_the_channels_needs_no_epsilon():
     """There AdamW would divide 0 by 0."""
     activations, masks, valid, start = samples((3, 4, 5), n=1, k=1)
-    given, options = (activations, masks, valid, start + 1), SolverOptions(num_steps=3, epsilon=0.0)
+    given, options = (activations, masks, valid, start + 1), PaperRecipe(num_steps=3, epsilon=0.0)
     one, other = solve_on_cores(given, options), solve_by_xla(tuple(map(jnp.asarray, given)), options)
     np.testing.assert_allclose(one.vectors, other.vectors, rtol=1e-4)
     assert np.isfinite(one.vectors).all()
@@ -161,8 +162,8 @@ def test_what_fills_up_the_channels_needs_no_epsilon():
 def test_a_loce_does_not_depend_on_how_many_others_its_image_has(grid, k):
     """To the last bit, although two concepts share registers."""
     activations, masks, valid, start = samples(grid, n=2, k=5)
-    whole_set = solve_on_cores((activations, masks, valid, start), SolverOptions(num_steps=5))
-    part = solve_on_cores((activations, masks[:, :k], valid[:, :k], start[:, :k]), SolverOptions(num_steps=5))
+    whole_set = solve_on_cores((activations, masks, valid, start), PaperRecipe(num_steps=5))
+    part = solve_on_cores((activations, masks[:, :k], valid[:, :k], start[:, :k]), PaperRecipe(num_steps=5))
     for name in ("vectors", "losses", "responses", "iou"):
         np.testing.assert_array_equal(getattr(part, name), getattr(whole_set, name)[:, :k])
 
@@ -177,7 +178,7 @@ def test_an_interrupted_run_ends_with_the_images_at_hand(monkeypatch):
 
     monkeypatch.setattr(cpu, "solve_images", fail)
     with pytest.raises(KeyboardInterrupt):
-        solve_on_cores(samples((5, 7, 13), n=7), SolverOptions())
+        solve_on_cores(samples((5, 7, 13), n=7), PaperRecipe())
     assert queues[0][1].tolist() == [7]
 
 
@@ -195,7 +196,7 @@ def test_cores_read_half_precision_and_count_in_single(dtype, processor, monkeyp
     activations, masks, valid, start = samples((5, 7, 37), n=5)
     activations[0, 0, 0, :3], activations[1, 0, 0, 0], activations[2, 3, 1, 2] = (6e-8, -6e-8, 0), np.inf, np.nan
     half = np.asarray(jnp.asarray(activations).astype(dtype))
-    one, other = (solve_on_cores((a, masks, valid, start), SolverOptions()) for a in (half, half.astype("float32")))
+    one, other = (solve_on_cores((a, masks, valid, start), PaperRecipe()) for a in (half, half.astype("float32")))
     assert other.status[:, 0].tolist() == [Status.OK, Status.NONFINITE, Status.NONFINITE, Status.OK, Status.OK]
     for name in ("vectors", "losses", "responses", "iou", "status"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
@@ -205,7 +206,7 @@ def test_cores_read_half_precision_and_count_in_single(dtype, processor, monkeyp
 def test_xla_widens_half_precision_exactly(dtype):
     activations, *rest = samples((5, 7, 13))
     half = jnp.asarray(activations).astype(dtype)
-    one, other = (solve_by_xla((a, *rest), SolverOptions()) for a in (half, half.astype("float32")))
+    one, other = (solve_by_xla((a, *rest), PaperRecipe()) for a in (half, half.astype("float32")))
     np.testing.assert_allclose(one.vectors, other.vectors, rtol=1e-4, atol=1e-4)  # sums in another order
 
 
@@ -213,7 +214,7 @@ def test_the_gpu_kernel_gives_whole_solutions(caplog):
     """In Pallas's interpreter; vectors to the 1e-3 that the kernel promises."""
     activations, masks, valid, start = samples((5, 7, 16), n=2)
     valid[0, 1], masks[1, 0], activations[1, 0, 0, 0] = False, 0, 1
-    given, options = (activations, masks, valid, start), SolverOptions(num_steps=6)
+    given, options = (activations, masks, valid, start), PaperRecipe(num_steps=6)
     one, other = solve_by_kernel(given, options, interpret=True), solve_by_xla(given, options)
     assert other.status.tolist() == [[0, 4], [2, 0]]
     for name in ("vectors", "losses", "responses", "iou", "status"):
@@ -224,7 +225,7 @@ def test_the_gpu_kernel_gives_whole_solutions(caplog):
 
 
 def test_a_kernel_that_disagrees_is_not_used(caplog, monkeypatch):
-    given, options = samples((3, 4, 16), n=1, k=1), SolverOptions(num_steps=2)
+    given, options = samples((3, 4, 16), n=1, k=1), PaperRecipe(num_steps=2)
     wrong = solve_by_xla(given, options)
     monkeypatch.setattr(gpu, "solve_by_kernel", lambda *_, **__: replace(wrong, vectors=wrong.vectors * 1.01))
     assert not agrees_with_xla(given, options)
@@ -237,13 +238,14 @@ import jax
 jax.config.update("jax_num_cpu_devices", 8)
 import jax.numpy as jnp
 import numpy as np
-from loce_jax import SolverOptions, Statistics, solve
+from loce_jax import Statistics, solve
 from loce_jax.mesh import divided
+from loce_jax.recipes import RECIPES
 from loce_jax.solver import xla as devices
 from loce_jax.solver.ridge.newton import Setting
 given = dict(np.load(sys.argv[1]))
-options = SolverOptions(recipe=sys.argv[3])
-statistics = Statistics.of(given["activations"]) if options.recipe == "ridge" else None
+options = RECIPES[sys.argv[3]]()
+statistics = Statistics.of(given["activations"]) if options.needs_statistics else None
 setting = Setting.of(statistics, options) if statistics else None
 found = solve(given["activations"], given["masks"], options, statistics=statistics)
 assert len(jax.devices()) == 8
@@ -257,7 +259,7 @@ np.savez(sys.argv[2], vectors=found.vectors, losses=found.losses, iou=found.iou)
 """
 
 
-@pytest.mark.parametrize("recipe", ["paper", "ridge"])
+@pytest.mark.parametrize("recipe", list(RECIPES))
 def test_eight_devices_give_the_vectors_of_one_and_do_not_talk(tmp_path, recipe):
     """Eleven images, so that shares are padded; in a process of its own, since devices are counted at its start."""
     activations, masks, valid, start = samples((6, 5, 16), n=11)
@@ -269,8 +271,8 @@ def test_eight_devices_give_the_vectors_of_one_and_do_not_talk(tmp_path, recipe)
     assert not re.findall(r"all-reduce|all-gather|all-to-all|collective|reduce-scatter", done.stdout)
     there = np.load(tmp_path / "out.npz")
     still = np.zeros_like(start)
-    options = SolverOptions(recipe=recipe)
-    setting = None if recipe == "paper" else Setting.of(Statistics.of(activations), options)
+    options = RECIPES[recipe]()
+    setting = None if not options.needs_statistics else Setting.of(Statistics.of(activations), options)
     here = solve_by_xla((activations, masks, valid, still), options, setting)
     # one program for a share of two images, one for eleven: the same arithmetic, fused differently
     np.testing.assert_allclose(there["vectors"], here.vectors, rtol=1e-4, atol=1e-5)

@@ -63,8 +63,8 @@ def test_damage_in_a_remote_run_is_found(url):
 
 def test_a_remote_run_refuses_other_options_and_foreign_places(url):
     write(url)
-    with pytest.raises(InputError, match="solver.learning_rate: 0.1 there, 0.2 now"):
-        RunWriter(open_storage(url), PLAN | {"solver": PLAN["solver"] | {"learning_rate": 0.2}})
+    with pytest.raises(InputError, match="recipe.learning_rate: 0.1 there, 0.2 now"):
+        RunWriter(open_storage(url), PLAN | {"recipe": PLAN["recipe"] | {"learning_rate": 0.2}})
     with pytest.raises(InputError, match=r"holds other files"):
         RunWriter(open_storage(f"{url}/layers"), PLAN)
     with pytest.raises(InputError, match=r"must hold a plan.json, but 'memory://nowhere/run' does not"):

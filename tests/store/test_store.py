@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from loce_jax import InputError, Statistics, open_run
+from loce_jax import InputError, PaperRecipe, RidgeRecipe, Statistics, open_run
 from loce_jax.store import LayerRows, RidgeRows, RunWriter, open_storage
 from loce_jax.store.statistics import has_whole, missing_parts, write_part, write_whole
 from tests.support.deadly import Killed, counted_calls, killed_at
@@ -18,7 +18,8 @@ PLAN = {
     "layers": dict.fromkeys(LAYERS, {}),
     "data": {"concepts": ["cat", "dog"]},
     "chunks": ["00000", "00001"],
-    "solver": {"learning_rate": 0.1, "target": [100, 100]},
+    "recipe": {"name": "paper", "learning_rate": 0.1},
+    "target": [100, 100],
 }
 CONCEPTS = {"00000": ["cat", "dog", "cat"], "00001": ["dog", "dog"]}
 
@@ -160,8 +161,8 @@ def test_a_writer_killed_at_any_call_loses_no_finished_chunk_and_leaves_no_damag
 def test_other_options_are_refused_and_listed(tmp_path):
     write(tmp_path / "run")
     other = json.loads(json.dumps(PLAN))
-    other["solver"]["learning_rate"] = 0.2
-    with pytest.raises(InputError, match=r"solver.learning_rate: 0.1 there, 0.2 now"):
+    other["recipe"]["learning_rate"] = 0.2
+    with pytest.raises(InputError, match=r"recipe.learning_rate: 0.1 there, 0.2 now"):
         RunWriter(open_storage(tmp_path / "run"), other)
     with RunWriter(open_storage(tmp_path / "run"), PLAN) as writer:
         assert writer.done == {"00000", "00001"}
@@ -244,7 +245,7 @@ def test_no_run_is_one_clear_error(tmp_path):
         open_run(tmp_path)
 
 
-RIDGE = {**PLAN, "solver": {"recipe": "ridge", "strength": 0.5, "whitening": 0.5}}
+RIDGE = {**PLAN, "recipe": {"name": "ridge", "l2": 0.5, "whitening": 0.5}}
 
 
 def write_ridge(root):
@@ -265,14 +266,14 @@ def sums_of(seed):
 def test_the_ridge_recipe_has_columns_of_its_own(tmp_path):
     said = write_ridge(tmp_path / "ridge")
     run = open_run(tmp_path / "ridge")
-    assert run.recipe == "ridge"
+    assert run.recipe == RidgeRecipe(l2=0.5)
     np.testing.assert_array_equal(run.biases("early"), np.array([0.5, np.nan, -1], np.float32))
     np.testing.assert_array_equal(run.column("converged", "early"), [1, np.nan, 0])
     np.testing.assert_array_equal(run.column("steps", "../late"), [7, np.nan, 50])
     np.testing.assert_allclose(run.column("gradient_norm", "early")[[0, 2]], said.gradient_norm)
     filters, offsets = run.raw_filters("early")
     np.testing.assert_array_equal(np.isnan(offsets), [False, True, False])
-    whitening = run.statistics("early").whitening(RIDGE["solver"]["whitening"])
+    whitening = run.statistics("early").whitening(RIDGE["recipe"]["whitening"])
     expected = whitening.raw_filters(run.vectors("early"), run.biases("early"))
     np.testing.assert_array_equal(filters, expected[0])
     for seed, layer in enumerate(LAYERS):
@@ -283,7 +284,7 @@ def test_the_ridge_recipe_has_columns_of_its_own(tmp_path):
 def test_the_papers_recipe_has_no_biases_and_says_who_has(tmp_path):
     write(tmp_path / "run")
     run = open_run(tmp_path / "run")
-    assert run.recipe == "paper"
+    assert run.recipe == PaperRecipe()
     filters, offsets = run.raw_filters("early")
     np.testing.assert_array_equal(filters, run.vectors("early"))
     np.testing.assert_array_equal(offsets, np.where(np.isnan(filters[:, 0]), np.nan, 0))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loce_jax import SolverOptions, open_run
+from loce_jax import PaperRecipe, RidgeRecipe, open_run
 from loce_jax.analysis.metrics.retrieval import precision_at, rank_by_distance
 from loce_jax.analysis.metrics.separation import pairwise_separation
 from loce_jax.analysis.outliers import find_outliers
@@ -36,7 +36,7 @@ HOSTILE = "=cmd|' /C calc'!A0 $\\frac{ & ../../x"
 def folder(tmp_path_factory):
     """A run of 40 scenes at two layers of color statistics."""
     out = tmp_path_factory.mktemp("study") / "run"
-    run_plan(make_plan(tiny_network(), LAYERS, ScenesSource(count=40), SolverOptions(num_steps=20)), out)
+    run_plan(make_plan(tiny_network(), LAYERS, ScenesSource(count=40), PaperRecipe(num_steps=20)), out)
     return out
 
 
@@ -143,7 +143,7 @@ def test_subconcepts_of_one_concept(folder, tmp_path, capsys):
 
 def test_a_run_compared_with_itself_agrees(folder, tmp_path):
     other = tmp_path / "other"
-    run_plan(make_plan(tiny_network(), LAYERS, ScenesSource(count=30), SolverOptions(num_steps=20)), other)
+    run_plan(make_plan(tiny_network(), LAYERS, ScenesSource(count=30), PaperRecipe(num_steps=20)), other)
     assert main(["compare", str(folder), str(other), "--layers", "deep", "--out", str(tmp_path / "out")]) == 0
     found = numbers_of(tmp_path / "out", "compare")
     first, second = found["missing"].values()
@@ -157,7 +157,7 @@ def test_a_run_compared_with_itself_agrees(folder, tmp_path):
 def ridge(tmp_path_factory):
     """The same scenes by the other recipe, at one layer."""
     out = tmp_path_factory.mktemp("study") / "ridge"
-    run_plan(make_plan(tiny_network(), ["deep"], ScenesSource(count=40), SolverOptions.ridge()), out)
+    run_plan(make_plan(tiny_network(), ["deep"], ScenesSource(count=40), RidgeRecipe()), out)
     return out
 
 
@@ -178,9 +178,8 @@ def test_a_ridge_run_is_studied_in_its_own_coordinates(ridge, tmp_path):
     run = open_run(ridge)
     analysis = LayerAnalysis(run, load_embeddings(run, ["deep"]), Photos(run, None))
     analyze([analysis], tmp_path, steps=("separation", "retrieval"))
-    found, options = numbers_of(tmp_path), SolverOptions.ridge()
-    told = f"strength {options.strength:g}, whitening {options.whitening:g}, balance {options.balance:g}"
-    assert found["runs"][0]["recipe"] == f"ridge, {told}"
+    found, options = numbers_of(tmp_path), RidgeRecipe()
+    assert found["runs"][0]["recipe"] == options.describe()
     assert not [name for name, numbers in found["steps"]["deep"].items() if "not done" in numbers]
     good = run.select(status="ok")
     separation = pairwise_separation(run.vectors("deep")[good], run.table["concept"][good])

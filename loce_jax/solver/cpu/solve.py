@@ -20,14 +20,14 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from loce_jax.recipes import PaperRecipe
 from loce_jax.solver.cpu.compiling import clear, compiled, copy, fill, kept
 from loce_jax.solver.cpu.loss_and_grad import COMPILED, copy_target, make_room, overlap, redraw
 from loce_jax.solver.cpu.matvec import as_read, gather, respond
-from loce_jax.solver.cpu.simd import HALF, LANES, ONE, ZERO, on_lines, whole
+from loce_jax.solver.cpu.simd import LANES, ONE, ZERO, on_lines, whole
 from loce_jax.solver.losses import OBJECTIVES
-from loce_jax.solver.options import SolverOptions
 from loce_jax.solver.paper.adamw import BETA1, BETA2, corrections
-from loce_jax.solver.paper.sample import judge
+from loce_jax.solver.paper.sample import EIGHT_BIT_HALF, judge
 from loce_jax.solver.solution import Solution, Status
 from loce_jax.solver.xla import Samples
 
@@ -35,7 +35,7 @@ FRESH1, KEEP2, FRESH2 = np.float32(1 - BETA1), np.float32(BETA2), np.float32(1 -
 
 
 class Recipe(NamedTuple):
-    """The numbers of `SolverOptions` that the compiled code reads, and which of its branches it takes."""
+    """The numbers of `PaperRecipe` that the compiled code reads, and which of its branches it takes."""
 
     corrections: Float[np.ndarray, "t 2"]
     rate: np.float32
@@ -48,7 +48,7 @@ class Recipe(NamedTuple):
 
 
 @ft.lru_cache(maxsize=64)
-def recipe(options: SolverOptions) -> Recipe:
+def recipe(options: PaperRecipe) -> Recipe:
     """What the compiled code needs of `options`."""
     objective = OBJECTIVES[options.objective]
     return Recipe(
@@ -58,12 +58,12 @@ def recipe(options: SolverOptions) -> Recipe:
         np.float32(options.epsilon),
         COMPILED.index(options.objective),
         objective.averaged,
-        objective.penalized,
-        np.float32(128 / 255) if options.iou == "paper" else np.nextafter(HALF, ONE),
+        options.penalized,
+        np.float32(EIGHT_BIT_HALF),
     )
 
 
-def serves(options: SolverOptions) -> bool:
+def serves(options: PaperRecipe) -> bool:
     """Whether `solve_on_cores` knows the recipe."""
     return options.objective in COMPILED and not options.couples_batch
 
@@ -82,7 +82,7 @@ class Found(NamedTuple):
     extremes: Float[np.ndarray, "n k 2"]
 
 
-def solve_on_cores(samples: Samples, options: SolverOptions) -> Solution:
+def solve_on_cores(samples: Samples, options: PaperRecipe) -> Solution:
     """Solve for every target, a thread a core, by a recipe that it `serves`.
 
     Args:

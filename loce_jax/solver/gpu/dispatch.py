@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from loce_jax.recipes import PaperRecipe
 from loce_jax.solver.gpu.resident import chip_of, fits_on_chip, solve_resident
-from loce_jax.solver.options import SolverOptions
 from loce_jax.solver.paper.sample import judge_one
 from loce_jax.solver.solution import Solution
 from loce_jax.solver.xla import Samples, resize_matrices, solve_by_xla
@@ -17,13 +17,13 @@ log = logging.getLogger(__name__)
 
 
 @ft.partial(jax.jit, static_argnames=("options", "interpret"))
-def solve_by_kernel(samples: Samples, options: SolverOptions, *, interpret: bool = False) -> Solution:
+def solve_by_kernel(samples: Samples, options: PaperRecipe, *, interpret: bool = False) -> Solution:
     """As `solve_by_xla`, by a GPU kernel that keeps each sample on chip (`loce_jax.solver.gpu.resident`)."""
     activations, targets, valid, start = (jnp.asarray(part) for part in samples)
     n, k = targets.shape[:2]
     starts = jnp.broadcast_to(start, (n, k, activations.shape[-1]))
     vectors, losses = solve_resident(activations, targets, starts, options, interpret=interpret)
-    one = ft.partial(judge_one, resize=resize_matrices(activations.shape[1:3], targets.shape[2:]), options=options)
+    one = ft.partial(judge_one, resize=resize_matrices(activations.shape[1:3], targets.shape[2:]))
     image = jax.vmap(lambda cells, *rest: one((cells, rest[0]), rest[1], rest[2:]), in_axes=(None, 0, 0, 0, 0))
     return jax.vmap(image)(activations, targets, valid, vectors, losses)
 
@@ -43,7 +43,7 @@ def kernel_serves(samples, options):
 _TRIED: dict = {}  # shapes and recipes for which the kernel was compared with XLA, and whether it agreed
 
 
-def agrees_with_xla(samples: Samples, options: SolverOptions, *, interpret: bool = False) -> bool:
+def agrees_with_xla(samples: Samples, options: PaperRecipe, *, interpret: bool = False) -> bool:
     """Whether the GPU kernel runs here and gives XLA's vectors to 1e-3; if not, a warning says what happened."""
     try:
         found = np.asarray(solve_by_kernel(samples, options, interpret=interpret).vectors)

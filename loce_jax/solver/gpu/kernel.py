@@ -13,8 +13,7 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
-from loce_jax.solver.losses import OBJECTIVES
-from loce_jax.solver.options import SolverOptions
+from loce_jax.recipes import PaperRecipe
 from loce_jax.solver.paper.adamw import BETA1, BETA2
 
 CELLS, BAND = 16, 16  # a strip's cells; rows of the target at a time
@@ -25,7 +24,7 @@ class Recipe(NamedTuple):
     """What is fixed for all programs: the grid's height and width, and the options."""
 
     grid: tuple[int, int]
-    options: SolverOptions
+    options: PaperRecipe
 
 
 def spans(channels: int) -> list[tuple[int, int]]:
@@ -86,7 +85,7 @@ def solve_one(recipe: Recipe, cells_ref, target_ref, weight_ref, start_ref, *ref
         response = every_strip(respond, jnp.zeros(shape, jnp.float32))
         loss, back = _compare_maps(response, target_ref, weight_ref[...], (rows_ref, columns_ref), recipe)
         slope = every_strip(descend, [jnp.zeros_like(v) for v in vector])
-        if OBJECTIVES[recipe.options.objective].penalized:
+        if recipe.options.penalized:
             loss, slope = _penalize(loss, slope, vector)
         losses_ref[t] = loss  # written in the loop, so that no compiler may take the reads of the activations out of it
         correction = corrections_ref[t, 0], corrections_ref[t, 1]

@@ -23,9 +23,9 @@ from jax.experimental.pallas import triton
 from jaxtyping import Array, Float
 
 from loce_jax.checks import InputError
+from loce_jax.recipes import PaperRecipe
 from loce_jax.resampling import bilinear_matrix
 from loce_jax.solver.gpu.kernel import CHANNELS, Recipe, solve_one
-from loce_jax.solver.options import SolverOptions
 from loce_jax.solver.paper.adamw import corrections
 
 WARPS = 8
@@ -81,7 +81,7 @@ def solve_resident(
     activations: Float[Array, "n h w c"],
     targets: Float[Array, "n k H W"],
     start: Float[Array, "n k c"],
-    options: SolverOptions,
+    options: PaperRecipe,
     *,
     interpret: bool = False,
 ) -> tuple[Float[Array, "n k c"], Float[Array, "n k t"]]:
@@ -93,7 +93,7 @@ def solve_resident(
         activations: float32, bfloat16 or float16; all arithmetic is float32.
         targets: in [0, 1], float32.
         start: first vectors, float32.
-        options: the recipe; `start`, `seed`, `target` and `iou` do not matter here.
+        options: the recipe; `init` and `seed` do not matter here.
         interpret: compute on any device what the kernel would, slowly.
 
     Returns:
@@ -104,7 +104,7 @@ def solve_resident(
 
     >>> mask = jnp.eye(2)
     >>> arrays = mask.reshape(1, 2, 2, 1), mask.reshape(1, 1, 2, 2), jnp.zeros((1, 1, 1))
-    >>> vectors, losses = solve_resident(*arrays, SolverOptions(num_steps=1), interpret=True)
+    >>> vectors, losses = solve_resident(*arrays, PaperRecipe(num_steps=1), interpret=True)
     >>> bool(vectors[0, 0, 0] > 0), losses.tolist()
     (True, [[[-1.0]]])
     """

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from loce_jax.solver.options import SolverOptions
+from loce_jax.recipes import PaperRecipe
 
 BETA1, BETA2 = 0.9, 0.999
 
@@ -37,7 +37,7 @@ def adamw_step(
     slope: Float[Array, " c"],
     moments: Moments,
     correction: Float[Array, "2"],
-    options: SolverOptions,
+    options: PaperRecipe,
 ) -> tuple[Float[Array, " c"], Moments]:
     """One step down `slope`; learning rate, weight decay and epsilon come from `options`."""
     first = moments.first + (1 - BETA1) * (slope - moments.first)

@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from loce_jax.recipes import PaperRecipe
 from loce_jax.solver.losses import OBJECTIVES, background_share, loss, magnitude
-from loce_jax.solver.options import SolverOptions
 from loce_jax.solver.paper.adamw import Moments, adamw_step, corrections
 from loce_jax.solver.precision import matmul
 from loce_jax.solver.solution import Solution, Status
 
+EIGHT_BIT_HALF = 128 / 255
 Resize = tuple[Float[Array, "H h"], Float[Array, "W w"]]
 
 
@@ -23,7 +24,7 @@ def solve_one(
     start: Float[Array, " c"],
     *,
     resize: Resize,
-    options: SolverOptions,
+    options: PaperRecipe,
 ) -> Solution:
     """One sample: AdamW on the vector `start`, ``options.num_steps`` times.
 
@@ -36,7 +37,7 @@ def solve_one(
 
     def height(vector, activations):
         value = loss(objective, enlarge(respond(activations, vector), resize), target, background)
-        return _penalize(value, vector, valid & finite, options) if objective.penalized else value
+        return _penalize(value, vector, valid & finite, options) if options.penalized else value
 
     def step(carry, correction):
         vector, moments = carry
@@ -48,7 +49,7 @@ def solve_one(
     still = Moments(jnp.zeros_like(start), jnp.zeros_like(start))
     (vector, _), losses = jax.lax.scan(step, (start, still), jnp.asarray(corrections(options.num_steps)))
     vector = jnp.where(finite, vector, jnp.nan)
-    return judge_one((given, target), valid, (vector, losses), resize=resize, options=options)
+    return judge_one((given, target), valid, (vector, losses), resize=resize)
 
 
 def respond(activations: Float[Array, "h w c"], vector: Float[Array, " c"]) -> Float[Array, "h w"]:
@@ -63,12 +64,12 @@ def enlarge(response: Float[Array, "h w"], resize: Resize) -> Float[Array, "H W"
     return matmul(matmul(rows, response), columns.T)
 
 
-def judge_one(sample, valid, found, *, resize: Resize, options: SolverOptions) -> Solution:
+def judge_one(sample, valid, found, *, resize: Resize) -> Solution:
     """The `Solution` of one sample (activations, target) from what was found: its vector and losses."""
     (activations, target), (vector, losses) = sample, found
     response = respond(activations, vector)
     status = judge(valid, jnp.all(jnp.isfinite(vector)), target.max(), target.min())
-    found = vector, losses, response, _overlap(enlarge(response, resize), target, options)
+    found = vector, losses, response, _iou(enlarge(response, resize), target)
     vector, losses, response, iou = (jnp.where(status == Status.OK, leaf, jnp.nan) for leaf in found)
     return Solution(vector, losses, response, iou, status)
 
@@ -101,8 +102,7 @@ def judge(valid, finite, highest, lowest, *, numpy=jnp):
     return numpy.select([when for when, _ in verdicts], choices, numpy.int8(Status.OK))
 
 
-def _overlap(logits, target, options):
-    """IoU on the target's grid; a projection truncated to 8 bits is "on" from 128 of 255."""
-    share, mask = jax.nn.sigmoid(logits), target > 0.5
-    drawn = share >= 128 / 255 if options.iou == "paper" else share > 0.5
-    return jnp.sum(drawn & mask) / jnp.maximum(jnp.sum(drawn | mask), 1)
+def _iou(logits, target):
+    """IoU on the target's grid.  Truncated to 8 bits, a projection exceeds one half from 128 of 255."""
+    segmented, mask = jax.nn.sigmoid(logits) >= EIGHT_BIT_HALF, target > 0.5
+    return jnp.sum(segmented & mask) / jnp.maximum(jnp.sum(segmented | mask), 1)

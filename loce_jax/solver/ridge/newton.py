@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from loce_jax.solver.options import SolverOptions
+from loce_jax.recipes import RidgeRecipe
 from loce_jax.solver.paper.sample import Resize, enlarge, judge
 from loce_jax.solver.ridge.curvature import Bands, apply_bands, couple
 from loce_jax.solver.solution import Convergence, Solution, Status
@@ -43,10 +43,10 @@ class Setting(NamedTuple):
     balance: Float[Array, ""]
 
     @classmethod
-    def of(cls, statistics: Statistics, options: SolverOptions) -> "Setting":
-        """The numbers of `options` in float32, with the whitening that `statistics` define."""
-        whitening = on_device(statistics.whitening(options.whitening))
-        return cls(whitening, jnp.float32(options.strength), jnp.float32(options.balance))
+    def of(cls, statistics: Statistics, recipe: RidgeRecipe) -> "Setting":
+        """The numbers of `recipe` in float32, with the whitening that `statistics` define."""
+        whitening = on_device(statistics.whitening(recipe.whitening))
+        return cls(whitening, jnp.float32(recipe.l2), jnp.float32(recipe.class_weight_power))
 
 
 class Features(NamedTuple):

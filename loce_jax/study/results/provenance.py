@@ -5,7 +5,7 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from loce_jax.report.recipe import name_recipe
+from loce_jax.recipes import Recipe
 from loce_jax.store import Run
 from loce_jax.study.options import Selection
 
@@ -22,13 +22,30 @@ def describe_origin(runs: Sequence[Run], selection: Selection, options: Mapping[
     """
     return {
         "runs": [
-            {"run": str(run.storage), "model": run.plan["model"]["name"], "recipe": name_recipe(run.plan)}
+            {"run": str(run.storage), "model": run.plan["model"]["name"], "recipe": run.recipe.describe()}
             for run in runs
         ],
         "selection": asdict(selection),
         "options": {name: asdict(chosen) for name, chosen in options.items()},
         "versions": {package: _version(package) for package in _PACKAGES},
     }
+
+
+def label_runs(recipes: Mapping[str, Recipe]) -> dict[str, str]:
+    """Labels of runs by their names: the name, with the recipe where recipes differ, in one word if that is enough.
+
+    >>> from loce_jax.recipes import PaperRecipe, RidgeRecipe
+    >>> label_runs({"a": PaperRecipe(), "b": RidgeRecipe()})
+    {'a': 'a (paper)', 'b': 'b (ridge)'}
+    >>> label_runs({"a": PaperRecipe(), "b": PaperRecipe()})
+    {'a': 'a', 'b': 'b'}
+    """
+    descriptions = {name: recipe.describe() for name, recipe in recipes.items()}
+    kinds = {name: recipe.name for name, recipe in recipes.items()}
+    if len(set(descriptions.values())) == 1:
+        return {name: name for name in recipes}
+    words = kinds if len(set(kinds.values())) == len(set(descriptions.values())) else descriptions
+    return {name: f"{name} ({words[name]})" for name in recipes}
 
 
 def _version(package):
