@@ -4,7 +4,8 @@ Prints JSON lines, each number of vectors in a process of its own:
 
     distances   precision@{1,5,10,20,30,40}, then interclass distances, overlap and pairwise separation, of 256-d
                 float32 vectors in 20 overlapping concepts; at 3,000 also the plain float64 form and the
-                largest difference from it; at the end the exponent of n that time grows with from each number to the next
+                largest difference from it; at the end the exponent of n that time grows with from each number
+                to the next
     clusters    adaptive clusters (ward, euclidean, strict) of 256-d float32 vectors in 20 concepts, exactly and after
                 merging near ones into 3,000 parts
     plot        draws the lines of analysis.jsonl beside this file as analysis.png

@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 
 from loce_jax import Run, open_run
-from loce_jax.analysis.metrics.iou_summary import summarize
+from loce_jax.analysis.metrics.iou_summary import summarize_iou
 from loce_jax.analysis.metrics.separation import pairwise_separation
 
 ENOUGH = 12
@@ -32,7 +32,7 @@ def lines_of(run: Run):
     yield "| layer | LoCEs | mean IoU | median IoU | failures | separation: mean, median, min, max | closest pairs |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     for layer in run.layers:
-        overall = summarize(run.column("iou", layer), run.column("status", layer), run.table["concept"])[-1]
+        overall = summarize_iou(run.column("iou", layer), run.column("status", layer), run.table["concept"])[-1]
         pairs = separation_of(run, layer)
         values = np.array(list(pairs.values()))
         spread = f"{values.mean():.3f}, {np.median(values):.3f}, {values.min():.3f}, {values.max():.3f}"

@@ -3,19 +3,6 @@
 from collections.abc import Sequence
 from os.path import commonprefix
 
-_ABBREVIATIONS = {
-    "conv_encoder": "ce",
-    "encoder_layer_": "el",
-    "input_projection": "ip",
-    "backbone": "b",
-    "features": "f",
-    "encoder": "e",
-    "layers": "ls",
-    "layer": "l",
-    "model": "m",
-    "conv": "c",
-}
-
 
 def short_names(names: Sequence[str], *, length: int = 16) -> tuple[str, ...]:
     """Shorter names, different where the given ones are, in the same order.
@@ -41,20 +28,6 @@ def short_names(names: Sequence[str], *, length: int = 16) -> tuple[str, ...]:
         if all(len(name) <= length for name in short):
             break
     return tuple(short if len(set(short)) == len(set(names)) else spelled)
-
-
-def paper_short_name(name: str) -> str:
-    """A layer's short name in the figures of the paper.
-
-    Its rules know the networks of the paper only, and two layers may get one name.
-    Source: Mikriukov et al., "Local Concept Embeddings", IJCV 2025, released code.
-
-    >>> paper_short_name("model.backbone.conv_encoder.model.layer3"), paper_short_name("conv_proj")
-    ('m.b.ce.m.l3', 'c_proj')
-    """
-    for word, letters in _ABBREVIATIONS.items():
-        name = name.replace(word, letters)
-    return name
 
 
 def _initials(part):

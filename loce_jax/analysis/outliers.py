@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from loce_jax.analysis.neighbors.nearest import nearest_neighbors
+from loce_jax.analysis.paper_forms import paper_outlier_scores
 from loce_jax.analysis.vectors import check_cloud, unit_rows
 from loce_jax.checks import InputError, check_known
 
@@ -62,8 +63,7 @@ def find_outliers(
         method: "distance", "lof" or "isolation".
         contamination: share of each concept to flag, above 0 and below 1.
         seed: of the forest; nothing else is random.
-        paper: with "distance", the sum over the concept in place of the mean over the others, as released: it grows
-            with the size of the concept and ranks as the mean does.
+        paper: with "distance", see `loce_jax.analysis.paper_forms.paper_outlier_scores`; the order is the same.
 
     Sources: Breunig et al., "LOF", SIGMOD 2000; Liu, Ting & Zhou, "Isolation Forest", ICDM 2008; their use: Mikriukov
     et al., "Local Concept Embeddings", IJCV 2025.
@@ -95,7 +95,8 @@ def _scores(vectors, method, seed, paper):
 
         return -IsolationForest(random_state=np.random.RandomState(seed)).fit(vectors).score_samples(vectors)
     if method == "distance":
-        return _distance_sums(vectors) / (1 if paper else len(vectors) - 1)
+        sums = _distance_sums(vectors)
+        return paper_outlier_scores(sums) if paper else sums / (len(vectors) - 1)
     return _local_factors(vectors, min(_NEIGHBORS, len(vectors) - 1))
 
 

@@ -129,11 +129,11 @@ def iou_table(layers: Mapping[str, Sequence[Summary]], *, digits: int = 3) -> Ta
     The highest mean of a row is `best` where there is a choice of layers; equal ones all are.
 
     Args:
-        layers: what `loce_jax.analysis.metrics.iou_summary.summarize` found, by layer, of the same pairs.
+        layers: what `loce_jax.analysis.metrics.iou_summary.summarize_iou` found, by layer, of the same pairs.
         digits: see `Table`.
 
-    >>> from loce_jax.analysis.metrics.iou_summary import summarize
-    >>> table = iou_table({"late": summarize(np.array([0.5, 0.0]), ["ok", "ok"], ["cat", "dog"])})
+    >>> from loce_jax.analysis.metrics.iou_summary import summarize_iou
+    >>> table = iou_table({"late": summarize_iou(np.array([0.5, 0.0]), ["ok", "ok"], ["cat", "dog"])})
     >>> table.columns, table.rows[0]
     (('concept', 'pairs', 'late: mean IoU', 'late: std', 'late: failed'), ('cat', 1, 0.5, 0.0, 0.0))
     """

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from loce_jax.analysis.metrics.iou_summary import summarize
+from loce_jax.analysis.metrics.iou_summary import summarize_iou
 from loce_jax.analysis.tables import Table as Values
 from loce_jax.analysis.tables import show_number
 from loce_jax.store import Run
@@ -62,7 +62,7 @@ def print_run(run: Run) -> None:
     for name in ("layer", "concept", "LoCEs", "skipped", "mean IoU", "median IoU", "failures"):
         table.add_column(name, justify="left" if name in ("layer", "concept") else "right")
     for layer in run.layers:
-        rows = summarize(run.column("iou", layer), run.column("status", layer), run.table["concept"])
+        rows = summarize_iou(run.column("iou", layer), run.column("status", layer), run.table["concept"])
         for row in rows:
             numbers = f"{row.mean_iou:.3f}", f"{row.median_iou:.3f}", f"{row.failures:.1%}"
             table.add_row(layer, row.concept or "all", str(row.loces), str(row.skipped), *numbers)

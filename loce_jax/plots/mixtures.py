@@ -12,7 +12,10 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Ellipse
 from matplotlib.patheffects import withStroke
 
-from loce_jax.analysis.mixtures.gaussian import Gaussians, Mixture, decision_map, ellipses, grid, likeliest_component
+from loce_jax.analysis.mixtures.decision import decision_map, make_grid
+from loce_jax.analysis.mixtures.density import Gaussians, likeliest_component
+from loce_jax.analysis.mixtures.ellipses import find_ellipses
+from loce_jax.analysis.mixtures.fit import Mixture
 from loce_jax.plots.palette import OTHERS, concept_style
 
 _SEEN_ON_ANY_GROUND = withStroke(linewidth=3, foreground="white")
@@ -51,7 +54,7 @@ def draw_component_regions(axes: Axes, points: Float[np.ndarray, "n 2"], mixture
 def _draw_regions(axes, points, decide, colors):
     if not len(points):
         return
-    where = grid(points, _STEPS, margin=_MARGIN * float(np.ptp(points, axis=0).max()) or 1.0)
+    where = make_grid(points, _STEPS, margin=_MARGIN * float(np.ptp(points, axis=0).max()) or 1.0)
     likeliest = decide(where).reshape(_STEPS, _STEPS)
     corners = (*where[[0, -1], 0], *where[[0, -1], 1])
     shown = np.ma.masked_less(likeliest, 0)
@@ -62,7 +65,7 @@ def _draw_regions(axes, points, decide, colors):
 
 
 def _draw_ellipses(axes: Axes, gaussians: Gaussians, numbers: Int[np.ndarray, " k"], colors: Sequence[str]):
-    found = ellipses(gaussians)
+    found = find_ellipses(gaussians)
     for number, color, center, (width, height), angle in zip(
         numbers, colors, found.centers, found.lengths, found.angles, strict=True
     ):

@@ -11,7 +11,7 @@ import numpy as np
 
 from loce_jax.analysis.embedding import embed_2d
 from loce_jax.analysis.metrics import iou_summary as stats
-from loce_jax.analysis.metrics.iou_summary import Summary, summarize
+from loce_jax.analysis.metrics.iou_summary import Summary, summarize_iou
 from loce_jax.analysis.metrics.separation import pairwise_separation
 from loce_jax.plots.examples import OPACITY
 from loce_jax.plots.palette import CONCEPT_COLORS, MARKERS, PROJECTION, SEQUENTIAL, concept_style
@@ -61,9 +61,9 @@ def pairs_of(run: RunLike, rows: list[int]) -> set[Pair]:
 
 
 def summaries(run: RunLike, layer: str | None = None) -> tuple[Summary, ...]:
-    """What `summarize` finds at one layer, or in the run's own columns; concepts in the data set's order."""
+    """What `summarize_iou` finds at one layer, or in the run's own columns; concepts in the data set's order."""
     iou, status = (run.column(name, layer) if layer else run.table[name] for name in ("iou", "status"))
-    *rows, overall = summarize(iou, status, run.table["concept"])
+    *rows, overall = summarize_iou(iou, status, run.table["concept"])
     order = {name: index for index, name in enumerate(run.concepts)}
     return (*sorted(rows, key=lambda row: order[str(row.concept)]), overall)
 

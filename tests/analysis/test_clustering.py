@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from loce_jax.analysis.clustering.cluster_table import normalize, strongest_channels, tabulate
+from loce_jax.analysis.clustering.cluster_table import normalize, strongest_channels, tabulate_clusters
 from loce_jax.analysis.clustering.cut import (
     RELAXED,
     STRICT,
@@ -23,7 +23,7 @@ from loce_jax.analysis.clustering.density import density_clusters
 from loce_jax.analysis.clustering.linkage import METHODS, METRICS, check_height, link
 from loce_jax.analysis.clustering.precluster import precluster
 from loce_jax.analysis.metrics.purity import cluster_purity
-from loce_jax.analysis.sampling import paper_order, paper_split
+from loce_jax.analysis.paper_forms import paper_order, paper_split
 from loce_jax.checks import InputError
 
 LINKED = [
@@ -67,7 +67,7 @@ def test_reproduces_every_clustering_of_the_original_code(method, metric, layers
         leaves = [found.order[found.labels[found.order] == i].tolist() for i in range(expected["n_clusters"])]
         assert leaves == expected["leaves"]
         assert cluster_purity(found.labels, labels) == expected["purity"]
-        table = tabulate(mine, labels, found.labels)
+        table = tabulate_clusters(mine, labels, found.labels)
         rows = [{str(c): p for c, p in zip(table.concepts, row, strict=True) if p} for row in table.probabilities]
         assert rows == expected["probs"]
 
@@ -79,14 +79,16 @@ def test_reproduces_centroids_and_strongest_channels(method, metric, layers, rec
     chosen = notes["selected_for_clustering"]
     options = dataclasses.replace(RELAXED, method=method, metric=metric)
     found = cluster(vectors[layers][chosen], arrays["labels"][chosen], options, n_total=180)
-    table = tabulate(vectors[layers][chosen], arrays["labels"][chosen], found.labels, widths=widths)
+    table = tabulate_clusters(vectors[layers][chosen], arrays["labels"][chosen], found.labels, widths=widths)
     # The original code sums up to 40 values in float32: rounding errors of some 1e-7 of the largest (5 and 1)
     np.testing.assert_allclose(table.raw, arrays[f"centroids_raw_{name}"], atol=2e-6)
     np.testing.assert_allclose(table.normalized, arrays[f"centroids_norm_{name}"], atol=3e-7)
     # Its channels were printed for the clusters of the training split
     train, _ = paper_split(arrays["labels"], paper_order(notes["names"], arrays["labels"], 0))
     mine, labels = vectors[layers][train], arrays["labels"][train]
-    centroids = tabulate(mine, labels, cluster(mine, labels, options, n_total=180).labels, widths=widths).normalized
+    centroids = tabulate_clusters(
+        mine, labels, cluster(mine, labels, options, n_total=180).labels, widths=widths
+    ).normalized
     lines = []
     for i in range(len(centroids)):
         lines.append(str(i))
@@ -225,7 +227,7 @@ def test_degenerate_clouds():
     assert cluster(np.ones((2, 3)), ["a", "b"]).tree.tolist() == [[0, 1, 0, 2]]
     assert np.isnan(cluster_purity(np.zeros(0, int), []))
     assert cut_size(np.zeros((0, 4)), 3).labels.tolist() == [0]
-    assert tabulate(np.zeros((0, 2)), [], np.zeros(0, int)).raw.shape == (0, 2)
+    assert tabulate_clusters(np.zeros((0, 2)), [], np.zeros(0, int)).raw.shape == (0, 2)
 
 
 def test_group_sizes():
@@ -284,7 +286,7 @@ def test_tables_match_slow_twin(seed):
     vectors, labels = make_cloud(seed)
     vectors[3] = 0
     clusters = np.random.default_rng(seed).integers(-1, 4, size=40)
-    table = tabulate(vectors, labels, clusters, widths=[1, 3])
+    table = tabulate_clusters(vectors, labels, clusters, widths=[1, 3])
     assert table.clusters.tolist() == [0, 1, 2, 3]
     for i in range(4):
         mine = np.flatnonzero(clusters == i)
@@ -296,7 +298,7 @@ def test_tables_match_slow_twin(seed):
         np.testing.assert_allclose(table.normalized[i], sum(units) / len(mine), rtol=1e-10)
         assert table.top[i] == table.concepts[table.counts[i].tolist().index(max(table.counts[i]))]
     np.testing.assert_allclose(table.probabilities.sum(axis=1), 1)
-    scaled = tabulate(vectors * [9, 2, 2, 2], labels, clusters, widths=[1, 3])
+    scaled = tabulate_clusters(vectors * [9, 2, 2, 2], labels, clusters, widths=[1, 3])
     np.testing.assert_allclose(scaled.normalized, table.normalized, rtol=1e-12)
 
 

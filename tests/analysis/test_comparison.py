@@ -6,13 +6,11 @@ from math import comb
 import numpy as np
 import pytest
 
-from loce_jax.analysis.metrics.comparison import (
-    align_rows,
-    distance_agreement,
-    linear_cka,
-    neighbor_agreement,
-    rank_agreement,
-)
+from loce_jax.analysis.comparison.alignment import align_rows
+from loce_jax.analysis.comparison.cka import linear_cka
+from loce_jax.analysis.comparison.distance_agreement import distance_agreement
+from loce_jax.analysis.comparison.neighbor_agreement import neighbor_agreement
+from loce_jax.analysis.comparison.rank_agreement import rank_agreement
 from loce_jax.checks import InputError
 
 
@@ -148,7 +146,7 @@ def test_what_changes_no_distance_changes_no_agreement(metric):
 def test_pairs_are_drawn_from_many(metric, monkeypatch):
     first, second = make_clouds(0, n=60)
     whole = distance_agreement(first, second, metric=metric)
-    monkeypatch.setattr("loce_jax.analysis.metrics.comparison._MOST_PAIRS", 900)
+    monkeypatch.setattr("loce_jax.analysis.comparison.distance_agreement._MAX_PAIRS", 900)
     found = distance_agreement(first, second, metric=metric)
     assert (found.pairs, found.sampled) == (900, True)
     # A correlation of 900 independent pairs has a standard error below 1 / 30; five of them.
@@ -163,7 +161,7 @@ def test_pairs_are_drawn_from_many(metric, monkeypatch):
 def test_blocks_change_nothing(monkeypatch):
     clouds = make_clouds(0, n=60)
     expected = distance_agreement(*clouds)
-    monkeypatch.setattr("loce_jax.analysis.metrics.comparison._BLOCK", 7)
+    monkeypatch.setattr("loce_jax.analysis.comparison.distance_agreement._BLOCK", 7)
     assert distance_agreement(*clouds) == expected
 
 

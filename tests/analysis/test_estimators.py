@@ -15,7 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from loce_jax.analysis.clustering.cut import ClusteringOptions, cluster
 from loce_jax.analysis.clustering.estimators import AdaptiveClusterer, CentroidClassifier, Whitener
-from loce_jax.analysis.sampling import paper_order, paper_split
+from loce_jax.analysis.paper_forms import paper_order, paper_split
 from loce_jax.checks import InputError
 
 COPY: Any = True  # declared as text by mistake; without it some versions warn

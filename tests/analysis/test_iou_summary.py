@@ -1,4 +1,4 @@
-"""`summarize` against numbers counted by hand and recorded ones of the original code; layers chosen by them."""
+"""`summarize_iou` against numbers counted by hand and recorded ones of the original code; layers chosen by them."""
 
 import dataclasses
 import json
@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from loce_jax.analysis.metrics.iou_summary import Summary, averaged_extremes, best_layer, summarize
+from loce_jax.analysis.metrics.iou_summary import Summary, best_layer, summarize_iou
+from loce_jax.analysis.paper_forms import paper_iou_extremes
 from loce_jax.checks import InputError
 
 
@@ -14,7 +15,7 @@ def test_counted_by_hand():
     iou = np.array([0.9, 0.0, 0.6, np.nan, 0.0, np.nan])
     status = ["ok", "ok", "ok", "mask_empty", "ok", "image_missing"]
     concept = ["dog", "cat", "dog", "dog", "dog", "bird"]
-    dog, cat, bird, overall = summarize(iou, status, concept)
+    dog, cat, bird, overall = summarize_iou(iou, status, concept)
     spread = pytest.approx(np.sqrt((0.16 + 0.01 + 0.25) / 3))
     assert dataclasses.astuple(dog) == ("dog", 4, 3, 1, pytest.approx(0.5), 0.6, pytest.approx(1 / 3), spread, 0.0, 0.9)
     assert cat == Summary("cat", 1, 1, 0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
@@ -25,7 +26,7 @@ def test_counted_by_hand():
 
 
 def test_skipped_rows_never_count_as_failures():
-    rows = summarize(np.array([0.0, 0.4]), np.array(["mask_empty", "ok"]), np.array(["a", "a"]))
+    rows = summarize_iou(np.array([0.0, 0.4]), np.array(["mask_empty", "ok"]), np.array(["a", "a"]))
     assert rows[0].failures == 0 and rows[0].mean_iou == pytest.approx(0.4)
 
 
@@ -33,23 +34,25 @@ def test_order_of_rows_changes_no_number():
     rng = np.random.default_rng(0)
     iou, status = rng.random(40), rng.choice(["ok", "nonfinite"], 40)
     concept, order = rng.choice(["a", "b", "c"], 40), rng.permutation(40)
-    before = {row.concept: dataclasses.astuple(row)[1:] for row in summarize(iou, status, concept)}
-    after = {row.concept: dataclasses.astuple(row)[1:] for row in summarize(iou[order], status[order], concept[order])}
+    before = {row.concept: dataclasses.astuple(row)[1:] for row in summarize_iou(iou, status, concept)}
+    after = {
+        row.concept: dataclasses.astuple(row)[1:] for row in summarize_iou(iou[order], status[order], concept[order])
+    }
     assert before.keys() == after.keys()
     for name in before:
         assert before[name] == pytest.approx(after[name])
 
 
 def test_a_loce_without_iou_is_counted_but_not_averaged():
-    row = summarize(np.array([np.nan, 0.5]), ["ok", "ok"], ["a", "a"])[0]
+    row = summarize_iou(np.array([np.nan, 0.5]), ["ok", "ok"], ["a", "a"])[0]
     assert (row.loces, row.mean_iou) == (2, 0.5)
 
 
 def test_no_rows_and_wrong_lengths():
-    (overall,) = summarize(np.zeros(0), [], [])
+    (overall,) = summarize_iou(np.zeros(0), [], [])
     assert (overall.concept, overall.pairs) == (None, 0)
     with pytest.raises(InputError, match=r"`status` must have shape \(2,\) \(one per IoU\), but got \(1,\)"):
-        summarize(np.zeros(2), ["ok"], ["a", "a"])
+        summarize_iou(np.zeros(2), ["ok"], ["a", "a"])
 
 
 LAYERS = {"model.encoder.layers.1": 1.0, "features.5.2": 0.9}  # the recording's IoUs at the second are 0.9 of these
@@ -60,7 +63,7 @@ def recorded(shared):
     golden = np.load(shared("golden", "analysis.npz"))
     content = json.loads(shared("golden", "analysis.json").read_text())["stats"]
     ok = ["ok"] * len(golden["iou"])
-    return content, {name: summarize(share * golden["iou"], ok, golden["labels"]) for name, share in LAYERS.items()}
+    return content, {name: summarize_iou(share * golden["iou"], ok, golden["labels"]) for name, share in LAYERS.items()}
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -75,15 +78,15 @@ def test_numbers_of_the_original_code(recorded, layer):
         assert extremes == pytest.approx(expected["zero_min_max"][row.concept][layer], rel=1e-12)
     assert overall.mean_iou == pytest.approx(expected["mean_all"][layer], rel=1e-12)
     assert overall.std_iou == pytest.approx(expected["std_all"][layer], rel=1e-12)
-    averaged = (overall.failures, *averaged_extremes(rows))
+    averaged = (overall.failures, *paper_iou_extremes(rows))
     assert averaged == pytest.approx(expected["zero_min_max_all"][layer], rel=1e-12)
     assert overall.max_iou == max(row.max_iou for row in rows) > averaged[2]  # which is what the word means
 
 
 def test_averaged_extremes_weigh_by_count_and_skip_what_is_empty():
-    rows = summarize(np.array([0.1, 0.3, 0.5, np.nan]), ["ok", "ok", "ok", "mask_empty"], ["a", "b", "b", "c"])[:-1]
-    assert averaged_extremes(rows) == pytest.approx(((0.1 + 2 * 0.3) / 3, (0.1 + 2 * 0.5) / 3))
-    assert np.isnan(averaged_extremes(rows[2:])).all() and np.isnan(averaged_extremes([])).all()
+    rows = summarize_iou(np.array([0.1, 0.3, 0.5, np.nan]), ["ok", "ok", "ok", "mask_empty"], ["a", "b", "b", "c"])[:-1]
+    assert paper_iou_extremes(rows) == pytest.approx(((0.1 + 2 * 0.3) / 3, (0.1 + 2 * 0.5) / 3))
+    assert np.isnan(paper_iou_extremes(rows[2:])).all() and np.isnan(paper_iou_extremes([])).all()
 
 
 def rows_of(*pairs):
@@ -123,7 +126,7 @@ def test_concepts_count_alike_whatever_their_size():
 
 
 def test_layers_without_loces_are_never_best():
-    nothing = summarize(np.array([np.nan]), ["mask_empty"], ["a"])
+    nothing = summarize_iou(np.array([np.nan]), ["mask_empty"], ["a"])
     for by in ("mean_iou", "failures", "ranks"):
         assert best_layer({"empty": nothing, "poor": rows_of((0.0, 1.0))}, by) == "poor"
         assert best_layer({"empty": nothing, "empty too": nothing}, by) == "empty"

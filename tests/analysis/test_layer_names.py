@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from loce_jax.analysis.layer_names import paper_short_name, short_names
+from loce_jax.analysis.layer_names import short_names
+from loce_jax.analysis.paper_forms import paper_short_name
 
 DETR = [
     "model.backbone.conv_encoder.model.layer3",

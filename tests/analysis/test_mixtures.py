@@ -4,17 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from loce_jax.analysis.mixtures.gaussian import (
-    Gaussians,
-    decision_map,
-    ellipses,
-    fit_mixture,
-    fit_mixtures,
-    grid,
-    likeliest_component,
-    log_density,
-    responsibilities,
-)
+from loce_jax.analysis.mixtures.decision import decision_map, make_grid
+from loce_jax.analysis.mixtures.density import Gaussians, likeliest_component, log_density, responsibilities
+from loce_jax.analysis.mixtures.ellipses import find_ellipses
+from loce_jax.analysis.mixtures.fit import fit_mixture, fit_mixtures
 from loce_jax.checks import InputError
 
 CONCEPTS = (3, 6, 8, 17, 18, 24)
@@ -94,7 +87,7 @@ def test_reproduces_the_recorded_populations(recorded, shared):
 
 
 def test_reproduces_the_recorded_maps(recorded):
-    points = grid(recorded["umap"], 50)
+    points = make_grid(recorded["umap"], 50)
     np.testing.assert_allclose(points, recorded["gmm_mesh_grid"], rtol=0, atol=4e-6)  # float32 of numbers up to 20
     mixtures = fit_mixtures(recorded["umap"], recorded["labels"], paper=True)
     found = np.array(list(mixtures))[decision_map(mixtures, points)]
@@ -144,8 +137,12 @@ def test_a_rare_component_is_dropped_and_keeps_its_number_free():
     # Right and wrong of it: without the renormalization the kept density does not integrate to 1.
     low, high = points.min(axis=0) - 3, points.max(axis=0) + 3
     cell = np.prod((high - low) / 399)
-    assert np.exp(log_density(found.kept, grid(points, 400, margin=3.0))).sum() * cell == pytest.approx(1, abs=1e-3)
-    assert np.exp(log_density(paper.kept, grid(points, 400, margin=3.0))).sum() * cell == pytest.approx(0.92, abs=1e-3)
+    assert np.exp(log_density(found.kept, make_grid(points, 400, margin=3.0))).sum() * cell == pytest.approx(
+        1, abs=1e-3
+    )
+    assert np.exp(log_density(paper.kept, make_grid(points, 400, margin=3.0))).sum() * cell == pytest.approx(
+        0.92, abs=1e-3
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -204,7 +201,7 @@ def test_scale_shift_and_rotation_move_the_mixture_along():
 def test_ellipses_hold_what_they_say(sigmas):
     covariance = np.array([[5.0, 3.0], [3.0, 4.0]])
     gaussians = Gaussians(np.ones(1), np.array([[1.0, -2.0]]), covariance[None])
-    found = ellipses(gaussians, sigmas=sigmas)
+    found = find_ellipses(gaussians, sigmas=sigmas)
     sample = np.random.default_rng(0).multivariate_normal([1, -2], covariance, 200_000)
     angle = np.radians(found.angles[0])
     turned = (sample - found.centers[0]) @ np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -215,7 +212,9 @@ def test_ellipses_hold_what_they_say(sigmas):
 
 def test_ellipses_by_hand():
     tilted = 0.5 * np.array([[5.0, 3.0], [3.0, 5.0]])  # eigenvalue 4 along (1, 1), 1 along (1, -1)
-    found = ellipses(Gaussians(np.ones(2) / 2, np.zeros((2, 2)), np.stack([tilted, np.diag([9.0, 1.0])])), sigmas=3.0)
+    found = find_ellipses(
+        Gaussians(np.ones(2) / 2, np.zeros((2, 2)), np.stack([tilted, np.diag([9.0, 1.0])])), sigmas=3.0
+    )
     np.testing.assert_allclose(found.lengths, [[12, 6], [18, 6]], rtol=1e-12)
     np.testing.assert_allclose(found.angles, [45, 0], atol=1e-9)
 
@@ -303,7 +302,7 @@ def test_everything_can_be_an_outlier():
 
 
 def test_grid_of_one_point_is_its_margin():
-    assert grid(np.array([[1.0, 2.0]]), 2).tolist() == [[0, 1], [2, 1], [0, 3], [2, 3]]
+    assert make_grid(np.array([[1.0, 2.0]]), 2).tolist() == [[0, 1], [2, 1], [0, 3], [2, 3]]
 
 
 def test_bad_calls_say_what_to_do():
@@ -316,6 +315,6 @@ def test_bad_calls_say_what_to_do():
     with pytest.raises(InputError, match=r"`priors` must hold a number above 0 for every concept, but lacks \['cat'\]"):
         decision_map(fit_mixtures(np.zeros((2, 2)), ["cat", "cat"]), np.zeros((1, 2)), priors={"dog": 1})
     with pytest.raises(InputError, match=r"`points` must hold at least one point"):
-        grid(np.zeros((0, 2)))
+        make_grid(np.zeros((0, 2)))
     with pytest.raises(InputError, match=r"`gaussians` must have 2 coordinates, because ellipses are flat, but got 3"):
-        ellipses(Gaussians(np.ones(1), np.zeros((1, 3)), np.eye(3)[None]))
+        find_ellipses(Gaussians(np.ones(1), np.zeros((1, 3)), np.eye(3)[None]))

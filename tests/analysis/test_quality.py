@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import silhouette_score
 
-from loce_jax.analysis.metrics.quality import Spread, cluster_agreement, describe_quality
+from loce_jax.analysis.metrics.cluster_agreement import cluster_agreement
+from loce_jax.analysis.metrics.quality import describe_quality
+from loce_jax.analysis.metrics.spread import Spread
 from loce_jax.checks import InputError
 
 
@@ -115,9 +117,9 @@ def test_blocks_change_nothing_and_large_concepts_are_drawn_from(monkeypatch):
     vectors, labels = make_clouds(0, n=600)
     whole = describe_quality(vectors, labels, labels)
     assert not whole.sampled
-    monkeypatch.setattr("loce_jax.analysis.metrics.quality._BLOCK", 7)
+    monkeypatch.setattr("loce_jax.analysis.metrics.spread._BLOCK", 7)
     assert describe_quality(vectors, labels, labels).silhouette == pytest.approx(whole.silhouette, abs=1e-13)
-    monkeypatch.setattr("loce_jax.analysis.metrics.quality._MOST", 4 * 60)
+    monkeypatch.setattr("loce_jax.analysis.metrics.quality._MAX_VECTORS", 4 * 60)
     found = describe_quality(vectors, labels, labels, seed=3)
     assert found.sampled
     np.testing.assert_array_equal(found.centroids.within, whole.centroids.within)  # exact all the same
@@ -130,7 +132,7 @@ def test_blocks_change_nothing_and_large_concepts_are_drawn_from(monkeypatch):
 
 
 def test_a_drawn_concept_keeps_its_weight(monkeypatch):
-    monkeypatch.setattr("loce_jax.analysis.metrics.quality._MOST", 2 * 20)
+    monkeypatch.setattr("loce_jax.analysis.metrics.quality._MAX_VECTORS", 2 * 20)
     vectors = np.concatenate([np.zeros(900), np.full(100, 5.0)])[:, None]  # silhouettes 1 and 1
     vectors[900:, 0] += np.tile([-4.0, 4.0], 50)  # a loose concept: its silhouettes are low
     labels = np.repeat([0, 1], [900, 100])

@@ -8,7 +8,8 @@ import pytest
 from loce_jax.analysis.clustering.cut import RELAXED, cluster
 from loce_jax.analysis.clustering.repeats import repeat_clustering
 from loce_jax.analysis.metrics.purity import cluster_purity
-from loce_jax.analysis.sampling import paper_order, paper_split, subsample
+from loce_jax.analysis.paper_forms import paper_order, paper_split
+from loce_jax.analysis.sampling import subsample
 from loce_jax.checks import InputError
 
 

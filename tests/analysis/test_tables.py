@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from loce_jax.analysis.metrics.iou_summary import best_layer, summarize
+from loce_jax.analysis.metrics.iou_summary import best_layer, summarize_iou
 from loce_jax.analysis.tables import Table, as_csv, as_latex, as_markdown, iou_table
 from loce_jax.checks import InputError
 
@@ -64,7 +64,7 @@ def recorded(shared):
 
 def tabulate(layers, concepts):
     ok = ["ok"] * len(concepts)
-    return iou_table({layer: summarize(iou, ok, concepts) for layer, iou in layers.items()}, digits=2)
+    return iou_table({layer: summarize_iou(iou, ok, concepts) for layer, iou in layers.items()}, digits=2)
 
 
 def shown(row):
@@ -83,7 +83,7 @@ def test_numbers_that_the_original_prints(recorded):
         assert numbers == [failed, mean, later_failed, later_mean]
     chosen = dict(re.findall(r"^Best layer \((.+)\) ?: (.+)$", expected["printed"], re.M))
     ok = ["ok"] * len(concepts)
-    by_layer = {layer: summarize(iou, ok, concepts)[:-1] for layer, iou in layers.items()}
+    by_layer = {layer: summarize_iou(iou, ok, concepts)[:-1] for layer, iou in layers.items()}
     ours = {"failures": "failures", "mean IoU": "mean_iou", "overall": "ranks"}
     assert chosen == {name: best_layer(by_layer, by) for name, by in ours.items()}
 
@@ -110,8 +110,8 @@ def test_the_best_mean_of_a_row_is_marked():
     ok, concepts = ["ok"] * 3 + ["mask_empty"], ["cat", "dog", "ox", "gnu"]
     table = iou_table(
         {
-            "early": summarize(np.array([0.5, 0.2, 0.3, np.nan]), ok, concepts),
-            "late": summarize(np.array([0.4, 0.6, 0.3, np.nan]), ok, concepts),
+            "early": summarize_iou(np.array([0.5, 0.2, 0.3, np.nan]), ok, concepts),
+            "late": summarize_iou(np.array([0.4, 0.6, 0.3, np.nan]), ok, concepts),
         }
     )
     assert table.columns[2] == "early: mean IoU" and table.columns[5] == "late: mean IoU"
@@ -120,12 +120,12 @@ def test_the_best_mean_of_a_row_is_marked():
     assert "| **0.500** | 0.000 | 0.000 | 0.400 |" in as_markdown(table)
     assert r"\textbf{0.600}" in as_latex(table)
     assert "| gnu | 1 | – | – | – | – | – | – |" in as_markdown(table)
-    alone = iou_table({"late": summarize(np.array([0.5]), ["ok"], ["cat"])})
+    alone = iou_table({"late": summarize_iou(np.array([0.5]), ["ok"], ["cat"])})
     assert alone.best == frozenset()
 
 
 def test_summaries_of_other_pairs_are_refused():
-    one, two = (summarize(np.full(n, 0.5), ["ok"] * n, ["cat"] * n) for n in (1, 2))
+    one, two = (summarize_iou(np.full(n, 0.5), ["ok"] * n, ["cat"] * n) for n in (1, 2))
     with pytest.raises(InputError, match="summaries of the same concepts and pairs"):
         iou_table({"early": one, "late": two})
     assert iou_table({}).rows == ()

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from loce_jax.analysis.clustering.linkage import link
 from loce_jax.analysis.metrics.separation import Separation
-from loce_jax.analysis.mixtures.gaussian import Gaussians, Mixture, fit_mixture, fit_mixtures
+from loce_jax.analysis.mixtures.density import Gaussians
+from loce_jax.analysis.mixtures.fit import Mixture, fit_mixture, fit_mixtures
 from loce_jax.checks import InputError
 from loce_jax.plots.curves import draw_bars, draw_curves, draw_points
 from loce_jax.plots.examples import OPACITY, border, draw_mask, draw_projection, project, tint

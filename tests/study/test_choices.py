@@ -8,11 +8,11 @@ import pytest
 
 from loce_jax import open_run
 from loce_jax.analysis.clustering.cut import STRICT, ClusteringOptions, cluster, max_cluster_size
+from loce_jax.analysis.comparison.rank_agreement import rank_agreement
 from loce_jax.analysis.embedding import Embedding2D
-from loce_jax.analysis.metrics.comparison import rank_agreement
 from loce_jax.analysis.metrics.purity import cluster_purity
 from loce_jax.analysis.metrics.quality import describe_quality
-from loce_jax.analysis.mixtures.gaussian import likeliest_component
+from loce_jax.analysis.mixtures.density import likeliest_component
 from loce_jax.analysis.sampling import subsample
 from loce_jax.checks import InputError
 from loce_jax.cli import main

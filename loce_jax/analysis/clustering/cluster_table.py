@@ -15,7 +15,7 @@ from loce_jax.checks import InputError, check_shape
 
 @dataclass(frozen=True)
 class ClusterTable:
-    """What `tabulate` found; row i belongs to cluster ``clusters[i]``.
+    """What `tabulate_clusters` found; row i belongs to cluster ``clusters[i]``.
 
     Attributes:
         clusters: the clusters' ids, ascending.
@@ -36,7 +36,7 @@ class ClusterTable:
     normalized: Float[np.ndarray, "k c"]
 
 
-def tabulate(
+def tabulate_clusters(
     vectors: Float[np.ndarray, "n c"],
     labels: Sequence | np.ndarray,
     clusters: Int[np.ndarray, " n"],
@@ -51,7 +51,8 @@ def tabulate(
         clusters: the cluster of each.
         widths: channels of the layers that the vectors are concatenations of; one layer if left out.
 
-    >>> table = tabulate(np.array([[2.0, 0.0], [0.0, 4.0], [9.0, 9.0]]), ["cat", "dog", "dog"], np.array([0, 0, -1]))
+    >>> vectors = np.array([[2.0, 0.0], [0.0, 4.0], [9.0, 9.0]])
+    >>> table = tabulate_clusters(vectors, ["cat", "dog", "dog"], np.array([0, 0, -1]))
     >>> table.concepts, table.counts.tolist(), table.raw.tolist(), table.normalized.tolist()
     (('cat', 'dog'), [[1, 1]], [[1.0, 2.0]], [[0.5, 0.5]])
     """

@@ -14,9 +14,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin, OneToOneFeatureMixin, T
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from loce_jax.analysis.clustering.cluster_table import normalize, tabulate
+from loce_jax.analysis.clustering.cluster_table import normalize, tabulate_clusters
 from loce_jax.analysis.clustering.cut import ClusteringOptions, cluster
 from loce_jax.analysis.neighbors.nearest import METRICS
+from loce_jax.analysis.paper_forms import paper_queries
 from loce_jax.checks import InputError, check_known
 
 _validate: Any = validate_data  # returns an array or a pair of them, which its lack of annotations does not say
@@ -62,16 +63,15 @@ class AdaptiveClusterer(BaseEstimator):
 class CentroidClassifier(ClassifierMixin, BaseEstimator):
     """The concepts of the nearest cluster: its shares of concepts are the probabilities of a new vector.
 
-    Queries and centroids are compared on the same footing: a centroid is the mean of its members scaled to length 1,
-    layer by layer, and so is the query scaled.  The original code leaves the query raw (`paper`): a long query is then
-    far from every centroid alike, and layers weigh by their length on one side and equally on the other.
+    A centroid is the mean of its members scaled to length 1,
+    layer by layer, and the query is scaled in the same way.
     Where the metric says nothing (a query of zeros by "cosine"), the concepts' shares of all training rows are given.
 
     Args:
         clusterer: an estimator that leaves `labels_` (below 0: noise, left out); `AdaptiveClusterer()` if left out.
         metric: between query and centroid, "euclidean" or "cosine".
         widths: channels of the layers that the vectors are concatenations of; one layer if left out.
-        paper: leave queries as they are.
+        paper: leave queries as they are, see `loce_jax.analysis.paper_forms.paper_queries`.
 
     Attributes:
         classes_: the concepts, ascending.
@@ -91,7 +91,7 @@ class CentroidClassifier(ClassifierMixin, BaseEstimator):
         check_classification_targets(y)
         check_known("metric", [self.metric], METRICS)
         clusterer: Any = clone(AdaptiveClusterer() if self.clusterer is None else self.clusterer)
-        self.table_ = tabulate(X, y, clusterer.fit(X, y).labels_, widths=self.widths)
+        self.table_ = tabulate_clusters(X, y, clusterer.fit(X, y).labels_, widths=self.widths)
         self.classes_, counts = np.unique(y, return_counts=True)
         self._shares = counts / len(y)
         return self
@@ -100,7 +100,7 @@ class CentroidClassifier(ClassifierMixin, BaseEstimator):
         """Shares of the concepts in the nearest cluster; columns follow `classes_`, rows sum to 1."""
         check_is_fitted(self)
         X = _validate(self, X, dtype=np.float64, reset=False)
-        queries = X if self.paper else normalize(X, widths=self.widths)
+        queries = paper_queries(X) if self.paper else normalize(X, widths=self.widths)
         centroids = self.table_.normalized
         distances = cdist(queries, centroids) if self.metric == "euclidean" else cdist(queries, centroids, "cosine")
         distances[np.isnan(distances)] = np.inf

@@ -44,7 +44,7 @@ class Summary:
     max_iou: float
 
 
-def summarize(
+def summarize_iou(
     iou: Float[np.ndarray, " n"], status: Sequence | np.ndarray, concept: Sequence | np.ndarray
 ) -> tuple[Summary, ...]:
     """One `Summary` per concept, in order of first appearance, and a last one over all pairs.
@@ -52,7 +52,7 @@ def summarize(
     The overall row pools the pairs, so a concept counts as often as it occurs.  A LoCE without a finite IoU counts
     as a LoCE and is left out of everything about the IoU.
 
-    >>> rows = summarize(np.array([0.5, 0.0, np.nan]), ["ok", "ok", "mask_empty"], ["cat", "cat", "dog"])
+    >>> rows = summarize_iou(np.array([0.5, 0.0, np.nan]), ["ok", "ok", "mask_empty"], ["cat", "cat", "dog"])
     >>> [(row.concept, row.loces, row.skipped, row.mean_iou, row.failures) for row in rows]
     [('cat', 2, 0, 0.25, 0.5), ('dog', 0, 1, nan, nan), (None, 2, 1, 0.25, 0.5)]
     """
@@ -63,24 +63,6 @@ def summarize(
     return (*rows, _summary(None, iou, ok, np.ones(len(ok), bool)))
 
 
-def averaged_extremes(rows: Sequence[Summary]) -> tuple[float, float]:
-    """The released code's "min" and "max" IoU over several concepts: averages of the concepts' own.
-
-    The concepts' minima, and their maxima, are averaged with their numbers of LoCEs as weights, so the result is
-    neither the lowest nor the highest IoU; those are in the last row of `summarize`.  Here to compare with tables made
-    by that code (of Mikriukov et al., IJCV 2025).  NaN without any LoCE.
-
-    >>> rows = summarize(np.array([0.2, 0.4, 0.8]), ["ok"] * 3, ["cat", "dog", "dog"])
-    >>> [round(value, 3) for value in averaged_extremes(rows[:-1])], rows[-1].min_iou, rows[-1].max_iou
-    ([0.333, 0.6], 0.2, 0.8)
-    """
-    there = [row for row in rows if np.isfinite(row.mean_iou)]
-    if not there:
-        return np.nan, np.nan
-    low, high = np.average([(row.min_iou, row.max_iou) for row in there], axis=0, weights=[row.loces for row in there])
-    return float(low), float(high)
-
-
 def best_layer(layers: Mapping[str, Sequence[Summary]], by: str = "mean_iou") -> str:
     """The layer whose LoCEs redraw their masks best; the first of equally good ones.
 
@@ -88,13 +70,13 @@ def best_layer(layers: Mapping[str, Sequence[Summary]], by: str = "mean_iou") ->
     ("macro"), or only the pooled row.  Rows without a LoCE are left out; a layer without any is the worst.
 
     Args:
-        layers: rows of `summarize` by layer, the same concepts for each.
+        layers: rows of `summarize_iou` by layer, the same concepts for each.
         by: "mean_iou", the highest mean of the rows' mean IoU; "failures", the lowest mean of their failures; or
             "ranks", the lowest sum of the two ranks (equal ones share the lower rank), as the released code's
             "overall" (Mikriukov et al., IJCV 2025).
 
-    >>> early = summarize(np.array([0.5, 0.7]), ["ok", "ok"], ["cat", "dog"])
-    >>> late = summarize(np.array([0.0, 0.9]), ["ok", "ok"], ["cat", "dog"])
+    >>> early = summarize_iou(np.array([0.5, 0.7]), ["ok", "ok"], ["cat", "dog"])
+    >>> late = summarize_iou(np.array([0.0, 0.9]), ["ok", "ok"], ["cat", "dog"])
     >>> best_layer({"early": early[:-1], "late": late[:-1]})
     'early'
     """

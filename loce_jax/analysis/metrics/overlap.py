@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from loce_jax.analysis.metrics.separation import check_interclass
 from loce_jax.analysis.neighbors.interclass import InterclassDistances, interclass_distances
+from loce_jax.analysis.paper_forms import paper_overlap
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def overlap_ratio(
     [[0.0, 0.5], [0.0, 0.0]]
     """
     interclass = check_interclass(interclass, vectors, labels) if interclass else interclass_distances(vectors, labels)
-    matrix = interclass.nearer / interclass.counts[:, None]
+    matrix = paper_overlap(interclass)
     if not paper:
         matrix[(interclass.counts == 1)[:, None] & ~np.eye(len(matrix), dtype=bool)] = np.nan
     return Overlap(interclass.concepts, matrix)

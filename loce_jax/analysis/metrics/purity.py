@@ -1,6 +1,6 @@
-"""How pure are clusters of embeddings?
+"""The purity of clusters of embeddings.
 
-Letters: n embeddings, k clusters.
+Letters: n embeddings.
 """
 
 from collections.abc import Sequence
@@ -29,8 +29,7 @@ def cluster_purity(clusters: Shaped[np.ndarray, " n"], labels: Sequence | np.nda
     check_shape("labels", labels, clusters.shape, meaning="one per embedding", fix="")
     if not len(labels):
         return float("nan")
-    _, row = np.unique(clusters, return_inverse=True)
-    _, column = np.unique(labels, return_inverse=True)
-    table = np.zeros((row.max() + 1, column.max() + 1), int)
-    np.add.at(table, (row, column), 1)
+    from scipy.stats.contingency import crosstab  # noqa: PLC0415 - a third of a second
+
+    table = crosstab(clusters, labels).count
     return float(table.max(axis=1).sum() / len(labels))

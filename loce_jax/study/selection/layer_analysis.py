@@ -12,7 +12,7 @@ from jaxtyping import Int
 
 from loce_jax.analysis.clustering.cut import RELAXED, STRICT, ClusteringOptions, Clusters, cluster
 from loce_jax.analysis.embedding import Embedding2D, embed_2d
-from loce_jax.analysis.mixtures.gaussian import Mixture, fit_mixture, fit_mixtures
+from loce_jax.analysis.mixtures.fit import Mixture, fit_mixture, fit_mixtures
 from loce_jax.analysis.sampling import subsample
 from loce_jax.checks import InputError
 from loce_jax.store import Run, find_derived, keep_derived

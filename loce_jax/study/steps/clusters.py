@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from loce_jax.analysis.clustering.cluster_table import ClusterTable, strongest_channels, tabulate
+from loce_jax.analysis.clustering.cluster_table import ClusterTable, strongest_channels, tabulate_clusters
 from loce_jax.analysis.clustering.cut import max_cluster_size
 from loce_jax.analysis.clustering.density import density_clusters
 from loce_jax.analysis.clustering.repeats import repeat_clustering
@@ -52,7 +52,7 @@ def study_clusters(analysis: LayerAnalysis) -> StepResult:
         },
         "predictions": _predictions(analysis),
     }
-    table = tabulate(embeddings.vectors[places], labels, found.labels, widths=embeddings.widths)
+    table = tabulate_clusters(embeddings.vectors[places], labels, found.labels, widths=embeddings.widths)
     return StepResult(
         metrics,
         {"clusters": _clusters(embeddings, places, found, table)},

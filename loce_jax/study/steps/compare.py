@@ -5,14 +5,12 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from loce_jax.analysis.clustering.repeats import repeat_clustering
+from loce_jax.analysis.comparison.alignment import align_rows
+from loce_jax.analysis.comparison.cka import linear_cka
+from loce_jax.analysis.comparison.distance_agreement import distance_agreement
+from loce_jax.analysis.comparison.neighbor_agreement import neighbor_agreement
+from loce_jax.analysis.comparison.rank_agreement import rank_agreement
 from loce_jax.analysis.layer_names import short_names
-from loce_jax.analysis.metrics.comparison import (
-    align_rows,
-    distance_agreement,
-    linear_cka,
-    neighbor_agreement,
-    rank_agreement,
-)
 from loce_jax.analysis.metrics.quality import describe_quality
 from loce_jax.analysis.metrics.retrieval import precision_at
 from loce_jax.analysis.metrics.separation import category_separation, pairwise_separation

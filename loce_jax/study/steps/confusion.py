@@ -8,7 +8,7 @@ from loce_jax.analysis.metrics.confusion import (
     component_confusion,
     neighbor_confusion,
 )
-from loce_jax.analysis.mixtures.gaussian import responsibilities
+from loce_jax.analysis.mixtures.density import responsibilities
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.matrices import draw_matrix, lay_out
 from loce_jax.study.results.step_result import StepResult

@@ -3,7 +3,8 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from loce_jax.analysis.mixtures.gaussian import Mixture, likeliest_component, min_points
+from loce_jax.analysis.mixtures.density import likeliest_component
+from loce_jax.analysis.mixtures.fit import Mixture, min_points
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.legends import list_names
 from loce_jax.plots.maps import draw_map

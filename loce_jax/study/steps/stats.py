@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from loce_jax.analysis.layer_names import short_names
-from loce_jax.analysis.metrics.iou_summary import CRITERIA, best_layer, summarize
+from loce_jax.analysis.metrics.iou_summary import CRITERIA, best_layer, summarize_iou
 from loce_jax.analysis.tables import Table, iou_table
 from loce_jax.checks import check_known
 from loce_jax.plots.curves import draw_bars, draw_points
@@ -22,7 +22,7 @@ def study_stats(run: Run, layers: Sequence[str], concepts: Sequence[str] = ()) -
     concept = run.table["concept"]
     rows = np.isin(concept, list(concepts)) if concepts else np.ones(len(concept), bool)
     found = {
-        layer: summarize(run.column("iou", layer)[rows], run.column("status", layer)[rows], concept[rows])
+        layer: summarize_iou(run.column("iou", layer)[rows], run.column("status", layer)[rows], concept[rows])
         for layer in layers
     }
     by_concept = {layer: rows[:-1] for layer, rows in found.items()}
