@@ -71,6 +71,7 @@ def test_stretched_targets_give_alpha_by_the_mean():
     assert np.abs(np.asarray(paper(task).vectors) - expected).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_one_vector_a_concept_is_tried_on_photos_it_has_not_seen():
     task = make_task(n=4)
     found = one_a_concept(RidgeRecipe())(task)

@@ -66,6 +66,7 @@ def test_layers_as_table_and_as_json(capsys):
     assert [row["shape"] for row in rows if "blocks.4" in row["aliases"]] == [[28, 28, 40]]
 
 
+@pytest.mark.slow
 def test_solver_flags_reach_the_plan(coco):
     _, folder = coco
     flags = "--solver.num-steps", "5", "--solver.objective", "mse", "--solver.penalty", "sample", "--size", "96", "128"
@@ -75,6 +76,7 @@ def test_solver_flags_reach_the_plan(coco):
     assert run.responses(run.layers[0]).shape[1:] == (12, 16)
 
 
+@pytest.mark.slow
 def test_the_recipe_is_a_flag_and_reaches_plan_and_rows(coco, capsys):
     _, folder = coco
     assert fit(folder, "--recipe", "ridge", "--solver.l2", "2", "--solver.whitening", "0.25") == 0
@@ -86,6 +88,7 @@ def test_the_recipe_is_a_flag_and_reaches_plan_and_rows(coco, capsys):
     assert main(["show", str(folder / "run"), "--verify"]) == 0
 
 
+@pytest.mark.slow
 def test_an_unreachable_tolerance_is_said(coco, capsys):
     _, folder = coco
     assert fit(folder, "--recipe", "ridge", "--solver.tolerance", "1e-12", "--concepts", "window") == 0

@@ -1,4 +1,4 @@
-"""README and docs keep their word: their Python prints what they say, their commands exist, their links lead somewhere."""
+"""README and docs keep their word: their Python prints what they say, commands exist, links lead somewhere."""
 
 import contextlib
 import io
@@ -30,6 +30,7 @@ def test_the_two_lines_stand_near_the_top():
     assert lines.index('pip install -e ".[test]" && pytest') < 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if "```python" in text(page)], ids=lambda page: page.name)
 def test_python_prints_what_it_says(page, demo, tmp_path, monkeypatch):
     _, run = demo

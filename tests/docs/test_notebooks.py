@@ -32,6 +32,7 @@ def test_is_stored_without_outputs(path):
     assert [cell.outputs for cell in cells] == [[]] * len(cells)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs_from_an_empty_folder(path, tmp_path):
     manager = this_interpreter()

@@ -37,6 +37,7 @@ def no_conversion(monkeypatch):
     return forbid
 
 
+@pytest.mark.slow
 def test_every_embedded_name_loads_and_runs(cache):
     for name in NAMES:
         network = load_network(name, size=(64, 96))

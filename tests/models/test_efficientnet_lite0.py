@@ -116,6 +116,7 @@ def test_photographs_are_recognized(network, photograph, sensible):
     assert best[0] in sensible
 
 
+@pytest.mark.slow
 def test_one_layer_alone_is_what_it_is_among_all(network):
     images = jnp.asarray(np.random.default_rng(1).integers(0, 256, (1, 224, 224, 3), dtype=np.uint8))
     names = tuple(layer.name for layer in network.layers())

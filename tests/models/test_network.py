@@ -30,6 +30,7 @@ print(min(len(spread[n].sharding.device_set) for n in names))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "size"), [("efficientnet-lite0", (64, 96)), ("weights/dinov2-small", (56, 70))], ids=str
 )
@@ -44,6 +45,7 @@ def test_four_devices_compute_what_one_does(shared, source, size):
     assert float(difference) < 1e-5  # float32 sums in another order; a wrong split changes everything
 
 
+@pytest.mark.slow
 def test_threads_and_batch_sizes_do_not_matter():
     network = load_network("efficientnet-lite0", size=(64, 64))
     images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), dtype=np.uint8))

@@ -121,6 +121,7 @@ def as_the_network_does(torch, name, images):
     return detector.transform(list(images))[0].tensors
 
 
+@pytest.mark.slow
 def test_detr_is_the_native_one():
     network = load_paper_network("paper:detr", random_weights=True)
     listed = paper_layers("paper:detr")

@@ -78,6 +78,7 @@ def test_groups_of_equal_size_give_the_same_rows(plan, opened, monkeypatch):
     equal(expected, found)
 
 
+@pytest.mark.slow
 def test_the_number_of_compilations_does_not_grow_with_the_data(tmp_path, caplog):
     def compilations(count):
         jax.clear_caches()
@@ -91,6 +92,7 @@ def test_the_number_of_compilations_does_not_grow_with_the_data(tmp_path, caplog
     assert [compilations(count) for count in (1, 97, 129)] == [first] * 3
 
 
+@pytest.mark.slow
 def test_the_ridge_recipe_compiles_nothing_more_for_more_data(tmp_path, caplog):
     run_plan(make(33, RidgeRecipe()), tmp_path / "first")
     for count in (1, 97):
@@ -121,6 +123,7 @@ def test_too_little_memory_is_refused_at_the_door(plan, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_memory_is_a_flag(tmp_path, capsys):
     flags = ["--layers", "blocks.4", "--scenes", "--memory", "0.01", "--out", str(tmp_path / "run")]
     assert main(["fit", *flags]) == 2
@@ -142,6 +145,7 @@ run_plan(plan, sys.argv[1])
 """
 
 
+@pytest.mark.slow
 def test_a_run_on_eight_devices_has_the_vectors_of_one(plan, tmp_path):
     command = [sys.executable, "-c", ON_EIGHT_DEVICES, str(tmp_path / "eight")]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)

@@ -205,6 +205,7 @@ run_plan(make(Path(sys.argv[1])), sys.argv[2])
 PASS = 3 + 3 * (CHUNKS + len(LAYERS) + 1)
 
 
+@pytest.mark.slow
 def test_killed_in_the_first_pass_it_ends_with_the_same_bytes(folder, plan, run, tmp_path):
     rng = random.Random(0)
     for point in (rng.randint(4, 9), 3 + 3 * CHUNKS + 1):

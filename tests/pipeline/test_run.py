@@ -101,6 +101,7 @@ def child(out, kill_at):
     return subprocess.run([sys.executable, "-c", CHILD, str(out), str(kill_at)], cwd=root, check=False).returncode
 
 
+@pytest.mark.slow
 def test_killed_at_ten_random_points_it_ends_with_the_same_bytes(tmp_path):
     assert child(tmp_path / "whole", 0) == 0
     rng = random.Random(0)
@@ -111,6 +112,7 @@ def test_killed_at_ten_random_points_it_ends_with_the_same_bytes(tmp_path):
     assert contents(tmp_path / "whole") == contents(tmp_path / "killed")
 
 
+@pytest.mark.slow
 def test_killed_before_the_last_write_it_still_is_not_done(tmp_path):
     assert child(tmp_path / "run", WRITES - 1) == -signal.SIGKILL
     assert not open_run(tmp_path / "run").complete

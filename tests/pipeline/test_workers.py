@@ -131,6 +131,7 @@ def test_a_shard_leaves_a_run_that_is_not_complete_and_a_plain_start_ends_it(tmp
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_shard_without_a_usable_pair_is_not_an_error_while_others_are_missing(tmp_path):
     draw(tmp_path)
     for number in range(32):
@@ -140,6 +141,7 @@ def test_a_shard_without_a_usable_pair_is_not_an_error_while_others_are_missing(
     assert set(run.table["status"]) == {"image_missing"} and not run.complete
 
 
+@pytest.mark.slow
 def test_racing_workers_and_doubled_ones_end_with_the_same_bytes(coco):
     """A job array of four, and worker 2 once more by flags."""
     array = {"SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_MAX": "3", "SLURM_ARRAY_TASK_STEP": "1"}
@@ -156,6 +158,7 @@ def test_racing_workers_and_doubled_ones_end_with_the_same_bytes(coco):
     assert contents(coco / "race") == contents(coco / "whole")
 
 
+@pytest.mark.slow
 def test_racing_workers_of_the_ridge_recipe_share_its_first_pass_too(coco):
     ridge = "--recipe", "ridge"
     ends([start(coco, coco / "ridge", *ridge, "--worker", str(index), "--num-workers", "2") for index in range(2)])
@@ -165,6 +168,7 @@ def test_racing_workers_of_the_ridge_recipe_share_its_first_pass_too(coco):
     assert contents(coco / "ridge_alone") == contents(coco / "ridge")
 
 
+@pytest.mark.slow
 def test_two_distributed_processes_share_a_run(coco):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -186,6 +190,7 @@ def test_two_distributed_processes_share_a_run(coco):
     assert contents(coco / "distributed") == contents(coco / "whole")
 
 
+@pytest.mark.slow
 def test_distributed_without_a_cluster_says_what_to_set(tmp_path):
     draw(tmp_path)
     process = start(tmp_path, tmp_path / "run", "--distributed")

@@ -73,6 +73,7 @@ def test_bounds_on_distances_are_multiplied_in_all_digits(calls):
     assert in_all_digits(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid", [(3, 4), (5, 6)])  # fewer cells than channels, and more
 @pytest.mark.parametrize("options", [PaperRecipe(), PaperRecipe(objective="mse"), RidgeRecipe()])
 def test_solvers_multiply_in_all_digits(grid, options):

@@ -38,6 +38,7 @@ def solve_in_rounds(activations, masks, statistics, valid):
     return solve_by_xla((activations, masks, valid, nothing), RidgeRecipe(), setting)
 
 
+@pytest.mark.slow
 def test_rounds_give_each_row_the_answer_that_it_has_alone(batch):
     activations, masks, statistics = batch
     activations[3, 1, 1, 1] = np.nan
@@ -64,6 +65,7 @@ def test_rounds_give_each_row_the_answer_that_it_has_alone(batch):
     assert (np.isnan(rounds.vectors).all(axis=-1) == ~rounds.ok).all()
 
 
+@pytest.mark.slow
 def test_rows_that_are_finished_stop_costing(batch, monkeypatch):
     activations, masks, statistics = batch
     computed = []

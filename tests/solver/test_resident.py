@@ -39,12 +39,16 @@ def assert_same(found, solution):
 @pytest.mark.parametrize(
     ("objective", "shape", "target", "start", "dtype"),
     [
-        ("bce", (5, 7, 50), (23, 40), "zeros", "bfloat16"),  # channels in three parts, strips and bands not full
-        ("mse", (5, 7, 50), (23, 40), "zeros", "float32"),
-        ("mae", (5, 7, 50), (23, 40), "normal", "bfloat16"),
+        pytest.param(
+            "bce", (5, 7, 50), (23, 40), "zeros", "bfloat16", marks=pytest.mark.slow
+        ),  # channels in three parts, strips and bands not full
+        pytest.param("mse", (5, 7, 50), (23, 40), "zeros", "float32", marks=pytest.mark.slow),
+        pytest.param("mae", (5, 7, 50), (23, 40), "normal", "bfloat16", marks=pytest.mark.slow),
         ("bce", (4, 4, 16), (16, 16), "ones", "float32"),  # one strip, full
-        ("mae", (1, 3, 1), (5, 2), "normal", "float32"),  # smaller than anything Triton multiplies
-        ("mse", (20, 3, 33), (40, 7), "uniform", "float16"),
+        pytest.param(
+            "mae", (1, 3, 1), (5, 2), "normal", "float32", marks=pytest.mark.slow
+        ),  # smaller than anything Triton multiplies
+        pytest.param("mse", (20, 3, 33), (40, 7), "uniform", "float16", marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -54,6 +58,7 @@ def test_matches_solve(objective, shape, target, start, dtype):
     assert_same(resident(activations, targets, options), solve(activations, targets, options))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"weight_decay": 0.5}, {"learning_rate": 0.03}, {"epsilon": 10.0}], ids=str)
 def test_every_number_of_the_recipe_counts(options):
     activations, targets = make_batch((3, 4, 6), (9, 9))
@@ -63,6 +68,7 @@ def test_every_number_of_the_recipe_counts(options):
     assert not np.allclose(found[0], resident(activations, targets, PaperRecipe(num_steps=5))[0], rtol=1e-2)
 
 
+@pytest.mark.slow
 def test_planted_concept_is_redrawn_as_solve_does():
     rng = np.random.default_rng(0)
     masks = (rng.random((2, 1, 14, 14)) < 0.3).astype("float32")
@@ -74,6 +80,7 @@ def test_planted_concept_is_redrawn_as_solve_does():
     np.testing.assert_array_equal(jnp.einsum("nhwc,nkc->nkhw", activations, vectors) > 0, masks == 1)
 
 
+@pytest.mark.slow
 def test_samples_and_concepts_do_not_know_of_each_other():
     activations, targets = make_batch((3, 5, 20), (12, 10), n=3)
     options = PaperRecipe(num_steps=4)
@@ -89,6 +96,7 @@ def test_samples_and_concepts_do_not_know_of_each_other():
         np.testing.assert_array_equal(found[2], spoilt[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["bce", "mse"])
 def test_padding_stays_0_without_an_epsilon(objective):
     """Beyond the last channel the slope is 0, and AdamW without an epsilon divides 0 by 0."""

@@ -142,6 +142,7 @@ def test_bands_are_the_dense_product():
     np.testing.assert_allclose(apply_bands(bands, jnp.asarray(values)), slow, rtol=1e-5, atol=1e-5)  # float32
 
 
+@pytest.mark.slow
 @SHAPES
 def test_any_start_ends_at_the_same_place(shape):
     activations, masks = make_batch(shape, n=1)
@@ -163,6 +164,7 @@ def test_any_start_ends_at_the_same_place(shape):
         assert np.linalg.norm(vector - found.vectors) < 2 * tolerance * np.linalg.norm(found.vectors)
 
 
+@pytest.mark.slow
 @SHAPES
 def test_float32_is_as_good_as_float64(shape):
     activations, masks = make_batch(shape, n=3)

@@ -124,6 +124,7 @@ np.savez(sys.argv[2], lanes=LANES, vectors=found.vectors, iou=found.iou)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("processor", "features"), [("haswell", "+avx,+avx2,+fma,+f16c"), ("x86-64", "+sse2")])
 def test_other_processors_find_the_same(processor, features, tmp_path):
     """Registers of eight numbers, whole ones and such as LLVM makes of two halves; products rounded once or twice."""

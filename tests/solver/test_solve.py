@@ -169,6 +169,7 @@ def test_bad_rows_are_flagged_and_do_not_spread(objective):
         assert np.isfinite(np.asarray(solution.vectors)[[0, 5]]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_half_precision_activations_are_solved_in_float32(dtype):
     activations, masks = make_batch(5)

@@ -81,6 +81,7 @@ def sigmoids(x):
     return out[: x.size]
 
 
+@pytest.mark.slow
 def test_code_read_from_disk_gives_the_same_bits_as_code_compiled_now(tmp_path):
     """Two processes and an empty cache: the first compiles, the second reads what the first has kept."""
     code = """
@@ -188,6 +189,7 @@ def test_no_samples_give_no_rows():
     assert empty.status.shape == (0,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processor", ["this", "one that cannot widen float16"])
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_cores_read_half_precision_and_count_in_single(dtype, processor, monkeypatch):
@@ -210,6 +212,7 @@ def test_xla_widens_half_precision_exactly(dtype):
     np.testing.assert_allclose(one.vectors, other.vectors, rtol=1e-4, atol=1e-4)  # sums in another order
 
 
+@pytest.mark.slow
 def test_the_gpu_kernel_gives_whole_solutions(caplog):
     """In Pallas's interpreter; vectors to the 1e-3 that the kernel promises."""
     activations, masks, valid, start = samples((5, 7, 16), n=2)
@@ -259,6 +262,7 @@ np.savez(sys.argv[2], vectors=found.vectors, losses=found.losses, iou=found.iou)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", list(RECIPES))
 def test_eight_devices_give_the_vectors_of_one_and_do_not_talk(tmp_path, recipe):
     """Eleven images, so that shares are padded; in a process of its own, since devices are counted at its start."""

@@ -116,6 +116,7 @@ def test_a_place_that_cannot_be_listed_is_one_clear_error(url, monkeypatch):
             call()
 
 
+@pytest.mark.slow
 def test_the_command_line_fits_shows_and_reports_a_remote_run(url, tmp_path, capsys):
     draw(tmp_path)
     assert main([*arguments(tmp_path, url), "--worker", "4", "--num-workers", "5"]) == 0

@@ -139,6 +139,7 @@ def test_a_least_iou_that_leaves_nothing_is_refused(run, least, expected):
         load_embeddings(run, ["late"], min_iou=least)
 
 
+@pytest.mark.slow
 def test_concepts_are_cut_at_a_height_or_follow_their_mixture(run):
     whole = one(run, subconcepts=SubconceptOptions(height=1e9))
     assert {numbers["groups"] for numbers in study_subconcepts(whole).metrics.values()} == {1}

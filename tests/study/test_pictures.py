@@ -92,6 +92,7 @@ def words(axes):
     return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "study", [study_clusters, study_map, study_separation, study_confusion, study_retrieval, study_outliers]
 )
@@ -171,6 +172,7 @@ def test_names_are_the_runs_own_whatever_their_numbers(voc):
     assert asked.figures[f"query_{row}"].axes[0].get_xlabel() == "diningtable"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "said"),
     [

@@ -55,6 +55,7 @@ def embeddings_of(folder, layer="deep"):
     return load_embeddings(open_run(folder), [layer])
 
 
+@pytest.mark.slow
 def test_every_step_of_every_layer_is_in_the_metrics(analyzed):
     found = numbers_of(analyzed)
     assert set(found["steps"]) == set(LAYERS)
@@ -141,6 +142,7 @@ def test_subconcepts_of_one_concept(folder, tmp_path, capsys):
     assert "Did you mean 'cup'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_compared_with_itself_agrees(folder, tmp_path):
     other = tmp_path / "other"
     run_plan(make_plan(tiny_network(), LAYERS, ScenesSource(count=30), PaperRecipe(num_steps=20)), other)
@@ -161,6 +163,7 @@ def ridge(tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_recipes_are_compared_pair_by_pair_and_told_apart(folder, ridge, tmp_path, capsys):
     assert main(["compare", str(folder), str(ridge), "--layers", "deep", "--out", str(tmp_path)]) == 0
     found = numbers_of(tmp_path, "compare")
@@ -174,6 +177,7 @@ def test_recipes_are_compared_pair_by_pair_and_told_apart(folder, ridge, tmp_pat
     assert "(ridge)" not in capsys.readouterr().out.split("Agreement")[-1], "one recipe needs no name"
 
 
+@pytest.mark.slow
 def test_a_ridge_run_is_studied_in_its_own_coordinates(ridge, tmp_path):
     run = open_run(ridge)
     analysis = LayerAnalysis(run, load_embeddings(run, ["deep"]), Photos(run, None))
@@ -191,6 +195,7 @@ def test_compare_asks_for_two(folder, capsys):
     assert "`views` must be at least two layers or runs" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_layers_are_joined_to_one_cloud(folder, tmp_path):
     assert main(["separation", str(folder), "--joined", "normalized", "--out", str(tmp_path)]) == 0
     embeddings = load_embeddings(open_run(folder), LAYERS, normalized=True)
@@ -248,6 +253,7 @@ def test_a_run_in_an_object_store_is_studied_too(folder):
     assert len(storage.names("derived")) == 1
 
 
+@pytest.mark.slow
 def test_without_its_data_set_a_run_is_analyzed_without_photographs(folder, tmp_path, capsys, monkeypatch):
     def gone(record):
         raise InputError("`images` must be an existing folder.")
@@ -259,6 +265,7 @@ def test_without_its_data_set_a_run_is_analyzed_without_photographs(folder, tmp_
     assert (tmp_path / "deep" / "outliers.png").exists()
 
 
+@pytest.mark.slow
 def test_a_step_that_cannot_be_done_does_not_stop_the_others(folder, tmp_path, monkeypatch):
     def refuse(analysis):
         raise InputError("`vectors` must be others.")
@@ -305,6 +312,7 @@ def hostile(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_hostile_names_stay_names(hostile, capsys):
     before = set(hostile.parent.iterdir())
     out = hostile / "out"
@@ -339,6 +347,7 @@ def test_layers_are_found_by_name_end_or_glob(folder):
     assert run.resolve([]) == LAYERS and run.resolve(["*e*", "deep"]) == ("deep",)
 
 
+@pytest.mark.slow
 def test_one_concept_and_one_example_make_a_picture(folder, tmp_path):
     flags = ["--concepts", "cat", "--layers", "deep", "--out", str(tmp_path)]
     assert main(["outliers", str(folder), "--shown", "1", *flags]) == 0

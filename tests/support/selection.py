@@ -41,9 +41,10 @@ def pytest_xdist_auto_num_workers(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out what is for later; a test that uses the fixture of an optional library carries its marker."""
+    """Leave out what is for later; a test that uses the fixture of an optional library, or `demo`, is marked by it."""
     for item in items:
-        for name in set(EXTRAS) & set(getattr(item, "fixturenames", ())):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        for name in {*(fixtures & set(EXTRAS)), *(["slow"] if "demo" in fixtures else [])}:
             item.add_marker(name)
     if config.getoption("all") or config.getoption("markexpr"):
         return
