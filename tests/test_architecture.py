@@ -25,8 +25,8 @@ ALLOWED = {
     "store": set(),
     "analysis": set(),
     "plots": {"analysis"},
-    "study": {"data", "store", "analysis", "plots", "report"},
-    "report": {"data", "store", "analysis", "plots"},
+    "study": {"data", "store", "analysis", "plots"},
+    "report": {"data", "store", "analysis", "plots", "study"},
     "pipeline": {"data", "models", "activations", "solver", "store"},
     "cli": {"analysis", "models", "pipeline", "report", "solver", "store", "study"},
 }

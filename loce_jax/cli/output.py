@@ -25,7 +25,7 @@ def open_analyses(name: str, selection: Selection, options: StudyOptions) -> lis
 def announce_selection(name, embeddings, selection):
     """How many LoCEs are looked at, where some are left out."""
     if selection.min_iou > 0:
-        left_out = f"{embeddings.below} with an IoU below {selection.min_iou:g} are left out"
+        left_out = f"{embeddings.below_min_iou} with an IoU below {selection.min_iou:g} are left out"
         print(f"{name}: {len(embeddings.rows)} LoCEs, {left_out}", flush=True)
 
 
@@ -70,7 +70,7 @@ def emit(result, name: str, out: Path | None, layer: str, origin: Mapping[str, A
         origin: of the numbers.
     """
     from loce_jax.cli.console import print_table  # noqa: PLC0415 - fast --help
-    from loce_jax.study.results.step_result import safe, write_metrics, write_result  # noqa: PLC0415 - fast --help
+    from loce_jax.study.results.step_result import safe_file_name, write_metrics, write_result  # noqa: PLC0415 - fast --help
 
     if layer:
         print(f"\n{layer}")
@@ -82,7 +82,7 @@ def emit(result, name: str, out: Path | None, layer: str, origin: Mapping[str, A
     for line in result.summary():
         print(line)
     if out:
-        folder = out / safe(layer) if layer else out
+        folder = out / safe_file_name(layer) if layer else out
         metrics = {**result.metrics, "made_with": origin}
         for path in [*write_result(result, folder), write_metrics(metrics, folder / f"{name}.json")]:
             print(path)

@@ -1,4 +1,4 @@
-"""One photo with its mask's outline and with what an embedding redraws: pixels in, pixels out.
+"""One photo with the outline of its mask and the projection of its embedding: pixels in, pixels out.
 
 Letters: H x W pixels, h x w cells of the layer's grid.
 """

@@ -23,7 +23,7 @@ SEQUENTIAL = ("#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", 
 """Low to high at equal steps: viridis (Smith & van der Walt, 2015), even in lightness, safe for color-blind eyes."""
 
 PROJECTION = "#ff6a00"
-"""What an embedding redraws."""
+"""Color of an embedding's projection."""
 
 
 def concept_style(index: int) -> tuple[str, str]:

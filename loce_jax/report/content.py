@@ -1,6 +1,7 @@
 """The page's numbers: what the script in the page draws, as plain lists that JSON can hold.
 
-Letters: n rows of the run's table; the page shows those whose status is "ok" and calls them points.
+The map, the separation and the rows are those of `loce_jax.study`.  A point is a row with a good LoCE at one layer at
+least.  Letters: n points.
 """
 
 import base64
@@ -9,18 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from loce_jax.analysis.embedding import embed_2d
 from loce_jax.analysis.metrics import iou_summary as stats
 from loce_jax.analysis.metrics.iou_summary import Summary, summarize_iou
-from loce_jax.analysis.metrics.separation import pairwise_separation
 from loce_jax.plots.examples import OPACITY
 from loce_jax.plots.palette import CONCEPT_COLORS, MARKERS, PROJECTION, SEQUENTIAL, concept_style
 from loce_jax.report.images import Pair, Pictures
-from loce_jax.report.sources import RunLike
+from loce_jax.study.selection.embeddings import load_embeddings
+from loce_jax.study.selection.layer_analysis import LayerAnalysis
+from loce_jax.study.selection.photos import Photos
+from loce_jax.study.selection.rows import good_rows, rows_of_any_layer
+from loce_jax.study.selection.sources import RunLike
 
 _OWN_COLUMNS = ("image", "image_id", "concept", "annotations", "area", "status", "reason", "iou", "loss")
-_MOST_VALUES = 24  # distinct words up to which a column can be told by color and marker
-_MOST_THUMBS = 5000  # about 15 MB
+_MAX_WORDS = 24  # distinct words of a column up to which each has a color and a marker
+_MAX_THUMBS = 5000  # about 15 MB
 _EACH_END = 4  # best and worst examples of a concept
 _STEP = 16  # levels per unit of a packed response: at most 1/32 off, which moves the projection by 0.008
 
@@ -42,8 +45,8 @@ class Choice:
 
 def choose(run: RunLike) -> Choice:
     """Which rows the page shows.  Examples are ranked by IoU, averaged over the layers; no row stands at both ends."""
-    points = np.flatnonzero(run.table["status"] == "ok")
-    spread = np.linspace(0, len(points) - 1, min(len(points), _MOST_THUMBS)).astype(int)
+    points = rows_of_any_layer(run)
+    spread = np.linspace(0, len(points) - 1, min(len(points), _MAX_THUMBS)).astype(int)
     iou, concept = run.table["iou"], run.table["concept"]
     ranked = points[np.isfinite(iou[points])]
     ranked = ranked[np.argsort(-iou[ranked], kind="stable")]
@@ -69,16 +72,16 @@ def summaries(run: RunLike, layer: str | None = None) -> tuple[Summary, ...]:
 
 
 def best_layer(overall: dict[str, Summary]) -> str:
-    """The layer whose LoCEs redraw their masks best on average; the last of equal ones, or where none has any."""
+    """The layer with the highest mean IoU; the last of equal ones, or where none has any."""
     return stats.best_layer({layer: [overall[layer]] for layer in reversed(overall)})
 
 
-def gather(run: RunLike, choice: Choice, pictures: Pictures, first: str) -> dict[str, Any]:
+def page_data(run: RunLike, choice: Choice, pictures: Pictures, first: str) -> dict[str, Any]:
     """Everything the script draws.  `first` is the layer shown at first."""
     names = [str(name) for name in run.concepts]
     image, concept = run.table["image"], run.table["concept"]
     keys = [(str(image[row]), str(concept[row])) for row in choice.points]
-    place = {row: point for point, row in enumerate(choice.points)}
+    index_of = {row: point for point, row in enumerate(choice.points)}
     sampled = set(choice.thumbs)
     return {
         "concepts": names,
@@ -101,12 +104,12 @@ def gather(run: RunLike, choice: Choice, pictures: Pictures, first: str) -> dict
         "examples": [
             {
                 "concept": names.index(name),
-                "best": [place[row] for row in choice.best[name]],
-                "worst": [place[row] for row in choice.worst[name]],
+                "best": [index_of[row] for row in choice.best[name]],
+                "worst": [index_of[row] for row in choice.worst[name]],
             }
             for name in choice.best
         ],
-        "photos": {place[row]: pictures.examples.get(keys[place[row]]) for row in choice.examples},
+        "photos": {index_of[row]: pictures.examples.get(keys[index_of[row]]) for row in choice.examples},
     }
 
 
@@ -118,36 +121,43 @@ def _columns(run, rows):
         values = column[rows]
         if values.dtype.kind in "fiu" and np.isfinite(values).any():
             columns.append({"name": name, "values": _numbers(values, 4)})
-        elif values.dtype.kind in "UOb" and 0 < len(words := sorted({str(value) for value in values})) <= _MOST_VALUES:
+        elif values.dtype.kind in "UOb" and 0 < len(words := sorted({str(value) for value in values})) <= _MAX_WORDS:
             columns.append({"name": name, "words": words, "values": [words.index(str(value)) for value in values]})
     return columns
 
 
 def _layer(run, layer, choice):
     """One layer's map, IoUs, separation matrix and the examples' responses."""
-    vectors = run.vectors(layer)[choice.points]
-    there = (run.column("status", layer)[choice.points] == "ok") & np.isfinite(vectors).all(axis=1)
-    labels = run.table["concept"][choice.points][there]
-    flat = embed_2d(vectors[there])
-    points = np.full((len(vectors), 2), np.nan)
-    if there.any():
-        low, high = flat.points.min(axis=0), flat.points.max(axis=0)
-        points[there] = (flat.points - (low + high) / 2) / (max((high - low).max(), 1e-9) / 2)
-    separation = pairwise_separation(vectors[there], labels)
-    order = [separation.concepts.index(name) for name in run.concepts if name in separation.concepts]
+    coordinates = np.full((len(choice.points), 2), np.nan)
+    method, separated, matrix = "", [], []
+    good = good_rows(run, [layer])
+    if len(good):
+        analysis = LayerAnalysis(run, load_embeddings(run, [layer]), Photos(run, None))
+        method = analysis.map.method
+        coordinates[np.searchsorted(choice.points, analysis.embeddings.rows)] = _centered(analysis.map.points)
+        concepts = [str(concept) for concept in analysis.separation.concepts]
+        order = [concepts.index(name) for name in run.concepts if name in concepts]
+        separated = [run.concepts.index(concepts[index]) for index in order]
+        matrix = [_numbers(row, 4) for row in analysis.separation.matrix[np.ix_(order, order)]]
     responses = run.responses(layer)
-    place = {row: point for point, row in enumerate(choice.points)}
+    index_of, at_this_layer = {row: point for point, row in enumerate(choice.points)}, set(good.tolist())
     return {
         "name": layer,
-        "method": flat.method,
-        "x": _numbers(points[:, 0], 4),
-        "y": _numbers(points[:, 1], 4),
+        "method": method,
+        "x": _numbers(coordinates[:, 0], 4),
+        "y": _numbers(coordinates[:, 1], 4),
         "iou": _numbers(run.column("iou", layer)[choice.points], 4),
-        "separated": [run.concepts.index(separation.concepts[index]) for index in order],
-        "separation": [_numbers(row, 4) for row in separation.matrix[np.ix_(order, order)]],
+        "separated": separated,
+        "separation": matrix,
         "grid": responses.shape[1:],
-        "responses": {place[row]: _pack(responses[row]) for row in choice.examples if there[place[row]]},
+        "responses": {index_of[row]: _pack(responses[row]) for row in choice.examples if row in at_this_layer},
     }
+
+
+def _centered(points):
+    """Coordinates from -1 to 1 along the longer side, with the map's middle at 0."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    return (points - (low + high) / 2) / (max((high - low).max(), 1e-9) / 2)
 
 
 def _pack(response):

@@ -14,7 +14,8 @@ from PIL import Image
 
 from loce_jax.data.samples import Fault
 from loce_jax.plots.examples import draw_mask
-from loce_jax.report.sources import PhotoSource
+from loce_jax.study.selection.photos import surroundings
+from loce_jax.study.selection.sources import PhotoSource
 
 _THUMB = 96  # pixels, both sides
 _EXAMPLE = 240  # pixels, longer side
@@ -53,27 +54,6 @@ def illustrate(photos: PhotoSource, *, thumbs: AbstractSet[Pair], examples: Abst
                 height, width = (max(1, round(_EXAMPLE * side / max(mask.shape))) for side in mask.shape)
                 pictures.examples[key] = _encode(reading.photo, mask, (width, height))
     return pictures
-
-
-def surroundings(mask: Bool[np.ndarray, "H W"]) -> tuple[int, int, int]:
-    """Top, left and side of a square around the mask: 1.6 times its extent, at least 2/5 of the photo, inside it.
-
-    >>> mask = np.zeros((100, 200), bool)
-    >>> mask[40:50, 180:190] = True
-    >>> surroundings(mask)
-    (25, 160, 40)
-    """
-    short = min(mask.shape)
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
-        return (mask.shape[0] - short) // 2, (mask.shape[1] - short) // 2, short
-    extent = 1 + max(rows[-1] - rows[0], columns[-1] - columns[0])
-    side = int(min(short, max(1.6 * extent, 0.4 * short)))
-    middles = (rows[0] + rows[-1] + 1) // 2, (columns[0] + columns[-1] + 1) // 2
-    top, left = (
-        int(np.clip(middle - side // 2, 0, most - side)) for middle, most in zip(middles, mask.shape, strict=True)
-    )
-    return top, left, side
 
 
 def _encode(photo: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "H W"], size: tuple[int, int]) -> str:

@@ -18,7 +18,7 @@ from loce_jax.atomic import write_file
 from loce_jax.recipes import PaperRecipe, recipe_from
 from loce_jax.report import content, tables
 from loce_jax.report.images import illustrate
-from loce_jax.report.sources import PhotoSource, RunLike
+from loce_jax.study.selection.sources import PhotoSource, RunLike
 
 _SCRIPTS = ("core.js", "map.js", "examples.js", "matrix.js")
 
@@ -41,7 +41,7 @@ def compose(run: RunLike, dataset: PhotoSource) -> str:
     )
     together, by_layer = content.summaries(run), {layer: content.summaries(run, layer) for layer in run.layers}
     best = content.best_layer({layer: rows[-1] for layer, rows in by_layer.items()})
-    data = content.gather(run, choice, pictures, best)
+    data = content.page_data(run, choice, pictures, best)
     style, script = _static("page.css"), "\n".join(map(_static, _SCRIPTS))
     model, data_name = (str(run.plan[part]["name"]) for part in ("model", "data"))
     coordinates = recipe_from(run.plan.get("recipe", {})).coordinates
@@ -65,10 +65,10 @@ def compose(run: RunLike, dataset: PhotoSource) -> str:
 def _lead(run, overall, model):
     images, layers = len(np.unique(run.table["image"])), len(run.layers)
     return (
-        f"A local concept embedding (LoCE) is one vector per image and concept: the weighting of a layer's "
-        f"channels that best redraws the concept's mask. This page shows {_count(overall.loces, 'LoCE')} "
+        f"A local concept embedding (LoCE) is one vector per image and concept: the weights of a layer's "
+        f"channels whose weighted sum segments the concept. This page shows {_count(overall.loces, 'LoCE')} "
         f"{'at each of' if layers != 1 else 'at'} {_count(layers, 'layer')} of {model}, from {_count(images, 'image')} "
-        f"with {_count(len(run.concepts), 'concept')}: which lie close together, how well each redraws its mask, "
+        f"with {_count(len(run.concepts), 'concept')}: which lie close together, how well each segments its concept, "
         f"and the images behind the numbers. {_recipe(run.plan)}"
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from loce_jax.analysis.metrics.iou_summary import Summary
-from loce_jax.report.sources import RunLike
+from loce_jax.study.selection.sources import RunLike
 
 _MOST_SKIPPED = 200
 _MOST_LISTED = 8

@@ -6,7 +6,7 @@ from typing import Any
 
 from loce_jax.checks import InputError
 from loce_jax.study.results.provenance import describe_origin
-from loce_jax.study.results.step_result import METRICS, StepResult, safe, write_metrics, write_result
+from loce_jax.study.results.step_result import METRICS, StepResult, safe_file_name, write_metrics, write_result
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
 from loce_jax.study.steps.clusters import study_clusters
 from loce_jax.study.steps.compare import study_compare
@@ -81,11 +81,11 @@ def analyze(
         for step, result in results.items():
             found[layer][step] = {"not done": result} if isinstance(result, str) else result.metrics
             if isinstance(result, StepResult):
-                write_result(result, out / safe(layer))
+                write_result(result, out / safe_file_name(layer))
     loces = {
         analysis.embeddings.name: {
             "looked_at": len(analysis.embeddings.rows),
-            "below_min_iou": analysis.embeddings.below,
+            "below_min_iou": analysis.embeddings.below_min_iou,
         }
         for analysis in analyses
     }

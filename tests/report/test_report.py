@@ -15,8 +15,9 @@ from scipy.special import expit
 from loce_jax.data.samples import Fault, Item, Pair, Reading
 from loce_jax.plots.examples import OPACITY
 from loce_jax.report import content
-from loce_jax.report.images import illustrate, surroundings
+from loce_jax.report.images import illustrate
 from loce_jax.report.page import compose, write_report
+from loce_jax.study.selection.photos import surroundings
 
 HOSTILE = "<script>window.hacked=1</script>\"'&<img src=x onerror=window.hacked=1>"
 CONCEPTS = ("cat", HOSTILE, "dog")
@@ -37,6 +38,7 @@ class FakeRun:
     concepts: tuple[str, ...]
     table: dict[str, np.ndarray]
     by_layer: dict[tuple[str, str], np.ndarray]
+    storage: None = None
 
     def column(self, name: str, layer: str):
         return self.by_layer[name, layer]
@@ -258,7 +260,7 @@ def test_each_image_is_opened_once_and_a_lost_one_is_a_placeholder(run):
 
 
 def test_many_points_share_out_the_thumbnails(run, monkeypatch):
-    monkeypatch.setattr(content, "_MOST_THUMBS", 5)
+    monkeypatch.setattr(content, "_MAX_THUMBS", 5)
     choice = content.choose(run)
     assert len(choice.thumbs) == 5 and set(choice.thumbs) <= set(choice.points)
     data = data_of(compose(run, Photos()))

@@ -6,7 +6,6 @@ import json
 import numpy as np
 import pytest
 
-from loce_jax import open_run
 from loce_jax.analysis.clustering.cut import STRICT, ClusteringOptions, cluster, max_cluster_size
 from loce_jax.analysis.comparison.rank_agreement import rank_agreement
 from loce_jax.analysis.embedding import Embedding2D
@@ -16,7 +15,6 @@ from loce_jax.analysis.mixtures.density import likeliest_component
 from loce_jax.analysis.sampling import subsample
 from loce_jax.checks import InputError
 from loce_jax.cli import main
-from loce_jax.store import LayerRows, RunWriter, open_storage
 from loce_jax.study.analyze import analyze
 from loce_jax.study.options import (
     Clustering,
@@ -28,7 +26,7 @@ from loce_jax.study.options import (
     SubconceptOptions,
 )
 from loce_jax.study.results.step_result import write_result
-from loce_jax.study.selection import layer_analysis
+from loce_jax.study.selection import map as map_module
 from loce_jax.study.selection.embeddings import find_layers_of_all, load_embeddings
 from loce_jax.study.selection.layer_analysis import LayerAnalysis, analyze_layers, clustering_options
 from loce_jax.study.selection.photos import Photos
@@ -41,48 +39,7 @@ from loce_jax.study.steps.retrieval import study_retrieval
 from loce_jax.study.steps.separation import study_separation
 from loce_jax.study.steps.stats import study_stats
 from loce_jax.study.steps.subconcepts import study_subconcepts
-
-NAMES = ("cat", "dog", "emu")
-N = 90
-
-
-def write_run(folder, layers=("early", "late"), *, failed=(), labels=None, vectors=None, iou=None, seed=0):
-    """A run of `N` rows; `failed` names rows without a LoCE at the last layer."""
-    rng = np.random.default_rng(seed)
-    labels = np.array(NAMES)[np.arange(N) % 3] if labels is None else np.array(labels)
-    n = len(labels)
-    plan = {
-        "layers": dict.fromkeys(layers, {}),
-        "data": {"concepts": sorted(set(labels.tolist())), "source": {"kind": "coco"}},
-        "chunks": ["00000"],
-        "model": {"name": "planted"},
-    }
-    codes = np.unique(labels, return_inverse=True)[1]
-    if vectors is None:
-        vectors = 2 * np.eye(codes.max() + 1, 6)[codes] + rng.normal(size=(n, 6))
-    iou = rng.uniform(0.1, 0.9, n) if iou is None else iou
-    numbers = {}
-    for layer in layers:
-        good = np.setdiff1d(np.arange(n), failed if layer == layers[-1] else [])
-        noise = rng.normal(size=(n, vectors.shape[1])) / 10
-        numbers[layer] = LayerRows(
-            rows=good,
-            vectors=(vectors + noise)[good].astype("float32"),
-            responses=np.zeros((len(good), 2, 2), "float16"),
-            iou=iou[good],
-            loss=np.zeros(len(good), "float32"),
-            status=["ok" if row in good else "not_finite" for row in range(n)],
-        )
-    columns = {
-        "image": [f"{i}.jpg" for i in range(n)],
-        "image_id": list(range(n)),
-        "concept": labels.tolist(),
-        "area": [0.1] * n,
-        "reason": [""] * n,
-    }
-    with RunWriter(open_storage(folder), plan) as writer:
-        writer.write("00000", columns, numbers)
-    return open_run(folder)
+from tests.support.planted_run import NAMES, N, write_run
 
 
 @pytest.fixture(scope="module")
@@ -119,10 +76,10 @@ def test_rows_below_the_least_iou_are_left_out_and_counted(run, tmp_path, capsys
     iou, good = run.column("iou", "late"), run.column("status", "late") == "ok"
     embeddings = load_embeddings(run, ["late"], min_iou=0.5)
     np.testing.assert_array_equal(embeddings.rows, np.flatnonzero(good & (iou >= 0.5)))
-    assert embeddings.below == N - len(embeddings.rows) > 0
+    assert embeddings.below_min_iou == N - len(embeddings.rows) > 0
     flags = ["--layers", "late", "--min-iou", "0.5", "--out", str(tmp_path)]
     assert main(["outliers", str(run.path), *flags]) == 0
-    said = f"late: {len(embeddings.rows)} LoCEs, {embeddings.below} with an IoU below 0.5 are left out"
+    said = f"late: {len(embeddings.rows)} LoCEs, {embeddings.below_min_iou} with an IoU below 0.5 are left out"
     assert said in capsys.readouterr().out
     rows = [int(row["row"]) for row in table_of(tmp_path / "late" / "outliers.csv")]
     assert set(rows) <= set(embeddings.rows.tolist())
@@ -205,7 +162,7 @@ def test_layers_without_a_row_in_common_lose_only_what_compares_them(run, tmp_pa
     early, late = (load_embeddings(run, [layer]) for layer in run.layers)
     apart = early.take(np.arange(40)), late.take(np.arange(40, N))
     nothing = np.zeros(0, int)
-    analysis = [LayerAnalysis(run, embeddings, Photos(run, None), common=nothing) for embeddings in apart]
+    analysis = [LayerAnalysis(run, embeddings, Photos(run, None), common_rows=nothing) for embeddings in apart]
     found = json.loads(analyze(analysis, tmp_path, steps=("clusters", "label_errors")).read_text())
     for layer in run.layers:
         assert "no row is good at all of them" in found["steps"][layer]["clusters"]["not done"]
@@ -295,7 +252,7 @@ def test_the_papers_weights_can_be_asked_for(tmp_path, monkeypatch):
     points = np.random.default_rng(0).normal(size=(90, 2))
     points[83:] += 60  # a thirteenth of the concept lies apart
     far = write_run(tmp_path, labels=["cat"] * 90)
-    monkeypatch.setattr(layer_analysis, "embed_2d", lambda *_, **__: Embedding2D(points, "umap"))
+    monkeypatch.setattr(map_module, "embed_2d", lambda *_, **__: Embedding2D(points, "umap"))
     ours, paper = (study_map(one(far, map=MapOptions(paper=flag))).metrics["concepts"]["cat"] for flag in (False, True))
     assert len(ours["kept"]) < ours["components"]
     assert sum(ours["kept_weights"]) == pytest.approx(1) and sum(paper["kept_weights"]) < 0.99
@@ -309,7 +266,7 @@ def test_maps_of_other_options_are_kept_side_by_side(run, monkeypatch):
 
     first, second = look_at(5).map, look_at(20).map
     assert np.abs(first.points - second.points).max() > 0.1
-    monkeypatch.setattr(layer_analysis, "embed_2d", lambda *_, **__: pytest.fail("computed again"))
+    monkeypatch.setattr(map_module, "embed_2d", lambda *_, **__: pytest.fail("computed again"))
     np.testing.assert_array_equal(look_at(5).map.points, first.points)
     np.testing.assert_array_equal(look_at(20).map.points, second.points)
 

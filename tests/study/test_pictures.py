@@ -16,7 +16,7 @@ from loce_jax.study.options import ClusterOptions, OutlierOptions, RetrievalOpti
 from loce_jax.study.selection.embeddings import load_embeddings
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
 from loce_jax.study.selection.photos import Photos
-from loce_jax.study.steps.cluster_examples import draw_members
+from loce_jax.study.steps.cluster_examples import plot_clusters
 from loce_jax.study.steps.clusters import study_clusters
 from loce_jax.study.steps.confusion import study_confusion
 from loce_jax.study.steps.map import study_map
@@ -224,7 +224,7 @@ def test_one_cluster_and_many_are_drawn(voc, concepts):
     """Quirk 33: the released code cannot draw one."""
     analysis = look_at(voc, concepts)
     places, clusters = analysis.clusters
-    figure = draw_members(analysis, places, clusters)
+    figure = plot_clusters(analysis, places, clusters)
     rows = min(len(clusters.nodes), 6)
     titles = [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
     sizes = np.sort(np.bincount(clusters.labels))[::-1][:rows]
@@ -237,6 +237,6 @@ def test_the_mean_projection_is_that_of_the_members(voc, tmp_path):
     analysis = look_at(run)
     responses = np.random.default_rng(0).normal(size=(4, 5, 6))
     run.responses = lambda layer: responses.astype(np.float16)
-    figure = draw_members(analysis, *analysis.clusters)
+    figure = plot_clusters(analysis, *analysis.clusters)
     expected = (1 / (1 + np.exp(-responses.astype(np.float16).astype(float)))).mean(axis=0)
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), color_projection(expected))

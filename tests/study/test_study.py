@@ -20,8 +20,8 @@ from loce_jax.store import LayerRows, RunWriter, find_derived, keep_derived, ope
 from loce_jax.study import analyze as steps
 from loce_jax.study.analyze import analyze
 from loce_jax.study.options import Selection
-from loce_jax.study.results.step_result import safe
-from loce_jax.study.selection import layer_analysis
+from loce_jax.study.results.step_result import safe_file_name
+from loce_jax.study.selection import map as map_module
 from loce_jax.study.selection.embeddings import load_embeddings
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
 from loce_jax.study.selection.photos import Photos
@@ -211,7 +211,7 @@ def test_the_map_is_computed_once_and_kept_with_its_seed(folder, monkeypatch):
     run = open_run(folder)
     embeddings = load_embeddings(run, ["shallow"])
     first = LayerAnalysis(run, embeddings, Photos(run, None)).map
-    monkeypatch.setattr(layer_analysis, "embed_2d", lambda *_, **__: pytest.fail("computed again"))
+    monkeypatch.setattr(map_module, "embed_2d", lambda *_, **__: pytest.fail("computed again"))
     again = LayerAnalysis(run, embeddings, Photos(run, None)).map
     np.testing.assert_array_equal(first.points, again.points)
     assert first.method == again.method
@@ -240,7 +240,7 @@ def test_a_kept_map_that_does_not_fit_is_computed_again(folder, monkeypatch):
     run = open_run(folder)
     embeddings = load_embeddings(run, ["deep"], concepts=["cat"])
     kept = {"umap": np.full((len(embeddings.rows), 2), np.nan), "pca": np.zeros((1, 2)), "other": np.zeros((1, 2))}
-    monkeypatch.setattr(layer_analysis, "find_derived", lambda *_: kept)
+    monkeypatch.setattr(map_module, "find_derived", lambda *_: kept)
     assert LayerAnalysis(run, embeddings, Photos(run, None)).map.points.shape == (len(embeddings.rows), 2)
 
 
@@ -329,10 +329,13 @@ def test_hostile_names_stay_names(hostile, capsys):
 
 
 def test_file_names_are_safe_short_and_different():
-    assert safe("blocks.4 + head") == "blocks.4 + head"
-    assert "/" not in safe("../x") and safe("..") != ".." and safe(".") != "."
+    assert safe_file_name("blocks.4 + head") == "blocks.4 + head"
+    assert "/" not in safe_file_name("../x") and safe_file_name("..") != ".." and safe_file_name(".") != "."
     long = ["a" * 200 + str(i) for i in range(2)]
-    assert len({safe(name) for name in long}) == 2 and max(len(safe(name).encode()) for name in long) < 200
+    assert (
+        len({safe_file_name(name) for name in long}) == 2
+        and max(len(safe_file_name(name).encode()) for name in long) < 200
+    )
 
 
 def test_a_run_without_a_good_row_says_so(hostile):

@@ -1,4 +1,4 @@
-/* Strips of examples: the photograph with its mask, and over it what the LoCE of the chosen layer redraws. */
+/* Strips of examples: the photograph with its mask, and over it the projection of the LoCE at the chosen layer. */
 {
   const OPEN = 12; // concepts unfolded at first
   const strips = document.getElementById("strips"), tint = channels(page.projection);

@@ -211,8 +211,8 @@
   new ResizeObserver(draw).observe(canvas);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   onLayer(() => {
-    const how = layer.method === "umap" ? "UMAP on Euclidean distances" : "principal components, for there are few points";
-    document.getElementById("map-method").textContent = total ? `Laid out by ${how}.` : "";
+    const how = layer.method === "umap" ? "UMAP on Euclidean distances" : "principal components, because there are few points";
+    document.getElementById("map-method").textContent = layer.method ? `Computed by ${how}.` : "";
     choose(-1);
     drawLegend();
     draw();

@@ -1,19 +1,19 @@
-"""Where the numbers of a study come from: runs, LoCEs looked at, what was chosen, versions."""
+"""The record of a study: its runs, the selected LoCEs, the options, the versions of the packages."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from loce_jax.recipes import Recipe
-from loce_jax.store import Run
+from loce_jax.recipes import Recipe, recipe_from
 from loce_jax.study.options import Selection
+from loce_jax.study.selection.sources import RunLike
 
 _PACKAGES = ("loce_jax", "numpy", "scipy", "scikit-learn", "umap-learn")
 
 
-def describe_origin(runs: Sequence[Run], selection: Selection, options: Mapping[str, Any]) -> dict[str, Any]:
-    """All that these numbers depend on, as plain values.
+def describe_origin(runs: Sequence[RunLike], selection: Selection, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that the numbers of a study depend on, as plain values.
 
     Args:
         runs: the runs.
@@ -22,7 +22,11 @@ def describe_origin(runs: Sequence[Run], selection: Selection, options: Mapping[
     """
     return {
         "runs": [
-            {"run": str(run.storage), "model": run.plan["model"]["name"], "recipe": run.recipe.describe()}
+            {
+                "run": str(run.storage),
+                "model": run.plan["model"]["name"],
+                "recipe": recipe_from(run.plan.get("recipe", {})).describe(),
+            }
             for run in runs
         ],
         "selection": asdict(selection),

@@ -1,4 +1,4 @@
-"""What a step of a study gives, and writing it: metrics as JSON, tables in three formats, pictures as PNG."""
+"""The result of a step, and writing it: metrics as JSON, tables in three formats, pictures as PNG."""
 
 import hashlib
 import io
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 METRICS = "metrics.json"
-_LONGEST = 100  # letters of a file name
+_MAX_LENGTH = 100  # characters of a file name
 _WRITERS = {"csv": as_csv, "md": as_markdown, "tex": as_latex}
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one step found.
+    """The result of one step.
 
     Attributes:
         metrics: numbers, words and lists of them by name; NaN where nothing can be said.
@@ -32,7 +32,7 @@ class StepResult:
         figures: by file name without ending.
         data: long tables for programs, by file name without ending: as CSV only, never printed.
         arrays: of numbers, by file name without ending, and by name.
-        short: names of those of the metrics that say the most.
+        headline: the few numbers that commands print, by name.
     """
 
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -40,16 +40,16 @@ class StepResult:
     figures: Mapping[str, "Figure"] = field(default_factory=dict)
     data: Mapping[str, Table] = field(default_factory=dict)
     arrays: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
-    short: tuple[str, ...] = ()
+    headline: Mapping[str, Any] = field(default_factory=dict)
 
     def summary(self) -> list[str]:
-        """A line for each of the metrics in `short`; of metrics that hold others, those that are one value.
+        """A line for each of `headline`; of numbers that hold others, those that are one value.
 
-        >>> metrics = {"purity": 0.5, "centroids": {"error": np.float64(0.25), "matrix": np.eye(2)}}
-        >>> StepResult(metrics, short=("purity", "centroids")).summary()
+        >>> headline = {"purity": 0.5, "centroids": {"error": np.float64(0.25), "matrix": np.eye(2)}}
+        >>> StepResult(headline=headline).summary()
         ['purity: 0.500', 'centroids: error 0.250']
         """
-        return [f"{name}: {_in_words(plain_values(self.metrics[name]))}" for name in self.short]
+        return [f"{name}: {_in_words(plain_values(value))}" for name, value in self.headline.items()]
 
 
 def _in_words(value):
@@ -63,16 +63,18 @@ def write_result(result: StepResult, folder: Path) -> list[Path]:
     """Write tables, figures and arrays into `folder`, each under its name only when complete; the files."""
     files = []
     for name, table in result.data.items():
-        files.append(write_file(folder / f"{safe(name)}.csv", as_csv(table).encode("utf-8", "replace")))
+        files.append(write_file(folder / f"{safe_file_name(name)}.csv", as_csv(table).encode("utf-8", "replace")))
     for name, arrays in result.arrays.items():
         content = io.BytesIO()
         np.savez_compressed(content, allow_pickle=False, **dict(arrays))
-        files.append(write_file(folder / f"{safe(name)}.npz", content.getvalue()))
+        files.append(write_file(folder / f"{safe_file_name(name)}.npz", content.getvalue()))
     for name, table in result.tables.items():
         for ending, writer in _WRITERS.items():
-            files.append(write_file(folder / f"{safe(name)}.{ending}", writer(table).encode("utf-8", "replace")))
+            files.append(
+                write_file(folder / f"{safe_file_name(name)}.{ending}", writer(table).encode("utf-8", "replace"))
+            )
     for name, figure in result.figures.items():
-        path = folder / f"{safe(name)}.png"
+        path = folder / f"{safe_file_name(name)}.png"
         with replaced_file(path) as draft:
             figure.savefig(draft, format="png", dpi=130, bbox_inches="tight")
         files.append(path)
@@ -101,15 +103,15 @@ def plain_values(value: Any) -> Any:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def safe(name: str) -> str:
+def safe_file_name(name: str) -> str:
     """A file name that stays where it is put, whatever `name` holds; different names stay different.
 
-    >>> safe("../blocks.4 + head"), safe("..")
+    >>> safe_file_name("../blocks.4 + head"), safe_file_name("..")
     ('..%2Fblocks.4 + head', '%2E%2E')
     """
     quoted = quote(name.encode("utf-8", "surrogateescape"), safe=" +=,")
     if quoted.strip(".") == "":
         quoted = quoted.replace(".", "%2E")
-    if len(quoted) > _LONGEST:
-        quoted = f"{quoted[:_LONGEST]}-{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
+    if len(quoted) > _MAX_LENGTH:
+        quoted = f"{quoted[:_MAX_LENGTH]}-{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
     return quoted

@@ -1,4 +1,4 @@
-"""The LoCEs that a study looks at: usable rows of one layer, or of several joined, with their names and facts.
+"""The LoCEs of selected rows: vectors of one layer, or of several joined, with labels, images and IoU.
 
 Letters: n LoCEs, c channels.
 """
@@ -10,12 +10,13 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from loce_jax.analysis.concatenation import concatenate
-from loce_jax.checks import InputError, check_known, suggest
-from loce_jax.report.sources import RunLike
+from loce_jax.checks import InputError, suggest
 from loce_jax.store import Run
 from loce_jax.study.options import Selection
+from loce_jax.study.selection.rows import select_rows
+from loce_jax.study.selection.sources import RunLike
 
-_MOST_SHOWN = 24
+_MAX_SHOWN = 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +32,7 @@ class Embeddings:
         images: the image of each.
         iou: at that layer; of several layers the mean.
         concepts: those that occur, in the data set's order.
-        below: good LoCEs that were left out for their IoU.
+        below_min_iou: number of good LoCEs that were left out for their IoU.
     """
 
     layers: tuple[str, ...]
@@ -42,7 +43,7 @@ class Embeddings:
     images: Shaped[np.ndarray, " n"]
     iou: Float[np.ndarray, " n"]
     concepts: tuple[str, ...]
-    below: int = 0
+    below_min_iou: int = 0
 
     @property
     def name(self) -> str:
@@ -50,26 +51,26 @@ class Embeddings:
         return " + ".join(self.layers)
 
     @property
-    def shown(self) -> tuple[str, ...]:
-        """The concepts that a picture has room for: the 24 with the most LoCEs, in the data set's order."""
-        counts = {concept: len(self.of(concept)) for concept in self.concepts}
-        most = set(sorted(self.concepts, key=lambda concept: -counts[concept])[:_MOST_SHOWN])
+    def shown_concepts(self) -> tuple[str, ...]:
+        """The concepts that a picture names: the 24 with the most LoCEs, in the data set's order."""
+        counts = {concept: len(self.positions_of(concept)) for concept in self.concepts}
+        most = set(sorted(self.concepts, key=lambda concept: -counts[concept])[:_MAX_SHOWN])
         return tuple(concept for concept in self.concepts if concept in most)
 
-    def of(self, concept: str) -> Int[np.ndarray, " m"]:
+    def positions_of(self, concept: str) -> Int[np.ndarray, " m"]:
         """Positions of one concept's LoCEs."""
         return np.flatnonzero(self.labels == concept)
 
-    def take(self, places: Int[np.ndarray, " m"]) -> "Embeddings":
-        """The LoCEs at these places, in their order."""
-        labels = self.labels[places]
+    def take(self, positions: Int[np.ndarray, " m"]) -> "Embeddings":
+        """The LoCEs at these positions, in their order."""
+        labels = self.labels[positions]
         return replace(
             self,
-            vectors=self.vectors[places],
-            rows=self.rows[places],
+            vectors=self.vectors[positions],
+            rows=self.rows[positions],
             labels=labels,
-            images=self.images[places],
-            iou=self.iou[places],
+            images=self.images[positions],
+            iou=self.iou[positions],
             concepts=tuple(concept for concept in self.concepts if concept in set(labels.tolist())),
         )
 
@@ -114,28 +115,8 @@ def load_embeddings(
     Raises:
         InputError: an unknown layer or concept, a `min_iou` that is no IoU, or no good row.
     """
-    if not 0 <= min_iou <= 1:
-        raise InputError(f"`min_iou` must be from 0 (all LoCEs) to 1, as an IoU is, but got {min_iou}. Try 0.3.")
-    check_known("layer", layers, run.layers)
-    check_known("concept", concepts, run.concepts)
-    good = np.ones(len(run.table["concept"]), bool)
-    if concepts:
-        good &= np.isin(run.table["concept"], list(concepts))
-    for layer in layers:
-        good &= run.column("status", layer) == "ok"
-    rows = np.flatnonzero(good)
-    if not len(rows):
-        raise InputError(
-            f"`run` must have a good LoCE at {', '.join(map(repr, layers))}, but all rows failed. `loce show` says why."
-        )
-    iou = np.stack([run.column("iou", layer)[rows] for layer in layers])
-    kept = ~(iou < min_iou).any(axis=0)
-    if not kept.any():
-        raise InputError(
-            f"`min_iou` must leave LoCEs to look at, but all {len(rows)} good ones at {', '.join(map(repr, layers))} "
-            f"are below {min_iou:g}; the best is {np.nanmax(iou.min(axis=0)):.3f}. Take a lower one."
-        )
-    below, rows, iou = int((~kept).sum()), rows[kept], iou[:, kept]
+    selected = select_rows(run, layers, concepts=concepts, min_iou=min_iou)
+    rows = selected.rows
     joined = concatenate({layer: run.vectors(layer)[rows] for layer in layers}, normalized=normalized)
     labels = run.table["concept"][rows].astype(str)
     return Embeddings(
@@ -145,7 +126,7 @@ def load_embeddings(
         rows=rows,
         labels=labels,
         images=run.table["image"][rows].astype(str),
-        iou=iou.mean(axis=0),
+        iou=selected.iou.mean(axis=0),
         concepts=tuple(name for name in run.concepts if name in set(labels.tolist())),
-        below=below,
+        below_min_iou=selected.below_min_iou,
     )

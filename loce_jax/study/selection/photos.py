@@ -7,15 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 
 from loce_jax.analysis.subconcepts.attributes import mask_attributes
 from loce_jax.data.samples import Fault
 from loce_jax.plots.examples import draw_mask, tint
-from loce_jax.report.images import surroundings
-from loce_jax.report.sources import PhotoSource, RunLike
 from loce_jax.resampling import resize_bilinear
+from loce_jax.study.selection.sources import PhotoSource, RunLike
 
 _SIDE = 144  # pixels of a tile
 
@@ -64,6 +63,27 @@ class Photos:
                 mask = masks.get(str(self.run.table["concept"][row]))
                 if mask is not None and not isinstance(mask, Fault):
                     yield row, reading.photo, mask
+
+
+def surroundings(mask: Bool[np.ndarray, "H W"]) -> tuple[int, int, int]:
+    """Top, left and side of a square around the mask: 1.6 times its extent, at least 2/5 of the photo, inside it.
+
+    >>> mask = np.zeros((100, 200), bool)
+    >>> mask[40:50, 180:190] = True
+    >>> surroundings(mask)
+    (25, 160, 40)
+    """
+    short = min(mask.shape)
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return (mask.shape[0] - short) // 2, (mask.shape[1] - short) // 2, short
+    extent = 1 + max(rows[-1] - rows[0], columns[-1] - columns[0])
+    side = int(min(short, max(1.6 * extent, 0.4 * short)))
+    middles = (rows[0] + rows[-1] + 1) // 2, (columns[0] + columns[-1] + 1) // 2
+    top, left = (
+        int(np.clip(middle - side // 2, 0, most - side)) for middle, most in zip(middles, mask.shape, strict=True)
+    )
+    return top, left, side
 
 
 def _tile(photo, mask, projection) -> UInt8[np.ndarray, "s s 3"]:

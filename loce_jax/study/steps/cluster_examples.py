@@ -1,4 +1,4 @@
-"""What the largest clusters look at: the mean of their projections, and their most central LoCEs on photographs."""
+"""The largest clusters on photographs: the mean of their projections, and their most central LoCEs."""
 
 import numpy as np
 from jaxtyping import Int
@@ -7,37 +7,38 @@ from scipy.special import expit
 
 from loce_jax.analysis.clustering.cut import Clusters
 from loce_jax.plots.combined import color_projection, combine_projections
-from loce_jax.plots.strips import Tile, draw_strip
+from loce_jax.plots.figures import Strip, plot_strips
+from loce_jax.plots.strips import Tile
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
 
 _ROWS, _EXAMPLES = 6, 6
 
 
-def draw_members(analysis: LayerAnalysis, places: Int[np.ndarray, " n"], clusters: Clusters) -> Figure:
-    """A row for each of the largest clusters of the LoCEs at `places` of the embeddings.
+def plot_clusters(analysis: LayerAnalysis, positions: Int[np.ndarray, " n"], clusters: Clusters) -> Figure:
+    """A row for each of the largest clusters of the LoCEs at `positions`.
 
-    Left stands the mean projection of all members, of joined layers that of all layers, from blue (0) over white (one
-    half) to red (1), never stretched: a cluster without evidence is blue.  Beside it stand the members nearest to the
-    cluster's mean, each with its own projection.
+    The first picture is the mean projection of all members (of joined layers the mean over the layers, too), from blue
+    (0) over white (one half) to red (1); its range is never stretched, so that a cluster without evidence is blue.  The
+    others are the members nearest to the cluster's mean, each with its own projection.
     """
     embeddings = analysis.embeddings
     responses = [analysis.run.responses(layer) for layer in embeddings.layers]
     largest = np.argsort(-np.bincount(clusters.labels), kind="stable")[:_ROWS]
-    members = {int(cluster): places[clusters.labels == cluster] for cluster in largest}
+    members = {int(cluster): positions[clusters.labels == cluster] for cluster in largest}
     central = {cluster: mine[_by_centrality(embeddings.vectors[mine])][:_EXAMPLES] for cluster, mine in members.items()}
-    rows = [int(embeddings.rows[place]) for mine in central.values() for place in mine]
+    rows = [int(embeddings.rows[position]) for mine in central.values() for position in mine]
     tiles = analysis.photos.tiles(rows, projections={row: _mean_projection(responses, [row]) for row in rows})
-    figure = Figure(figsize=(1.35 * (_EXAMPLES + 1) + 0.6, 1.6 * len(members) + 0.3), layout="constrained")
-    grid = figure.subplots(len(members), _EXAMPLES + 1, squeeze=False)
-    for axes, (cluster, mine) in zip(grid, members.items(), strict=True):
+    strips = []
+    for cluster, mine in members.items():
         mean = color_projection(_mean_projection(responses, embeddings.rows[mine]))
         examples = [
-            Tile(tiles.get(int(embeddings.rows[place])), str(embeddings.labels[place])) for place in central[cluster]
+            Tile(tiles.get(int(embeddings.rows[position])), str(embeddings.labels[position]))
+            for position in central[cluster]
         ]
-        draw_strip(list(axes), [Tile(mean, f"mean of {len(mine)}"), *examples], title=f"cluster {cluster + 1}")
+        strips.append(Strip(f"cluster {cluster + 1}", [Tile(mean, f"mean of {len(mine)}"), *examples]))
     chosen = f", {len(members)} of {len(clusters.nodes)}" if len(members) < len(clusters.nodes) else ""
-    figure.suptitle(f"clusters{chosen}: mean projection, and the most central LoCEs with theirs", fontsize=10)
-    return figure
+    title = f"clusters{chosen}: mean projection, and the most central LoCEs with theirs"
+    return plot_strips(strips, _EXAMPLES + 1, title=title)
 
 
 def _by_centrality(vectors):

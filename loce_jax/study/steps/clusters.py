@@ -1,7 +1,6 @@
 """Clusters of the LoCEs: the tree and its cut, what lies in each cluster, how stable their purity is, dense regions."""
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from loce_jax.analysis.clustering.cluster_table import ClusterTable, strongest_channels, tabulate_clusters
 from loce_jax.analysis.clustering.cut import max_cluster_size
@@ -9,24 +8,24 @@ from loce_jax.analysis.clustering.density import density_clusters
 from loce_jax.analysis.clustering.repeats import repeat_clustering
 from loce_jax.analysis.metrics.purity import cluster_purity
 from loce_jax.analysis.tables import Table
-from loce_jax.plots.trees import draw_tree
+from loce_jax.plots.figures import plot_tree
 from loce_jax.study.results.step_result import StepResult
 from loce_jax.study.selection.layer_analysis import LayerAnalysis, clustering_options
-from loce_jax.study.steps.cluster_examples import draw_members
+from loce_jax.study.steps.cluster_examples import plot_clusters
 
 _TRAINED_ON, _NEIGHBORS = 0.8, (3, 5, 7, 9, 11)  # the paper's
 
 
 def study_clusters(analysis: LayerAnalysis) -> StepResult:
-    """Purity and number of clusters, once and over many draws; the clusters' concepts and means; the tree."""
-    embeddings, options, shared = analysis.embeddings, analysis.options.clusters, analysis.shared
-    places, found = analysis.clusters
-    labels, clustering = embeddings.labels[places], clustering_options(options)
-    dense = density_clusters(embeddings.vectors[places], options.dense_size)
+    """Purity and number of clusters, of one draw and of many; concepts and means of the clusters; the tree."""
+    embeddings, options, common = analysis.embeddings, analysis.options.clusters, analysis.common_positions
+    positions, found = analysis.clusters
+    labels, clustering = embeddings.labels[positions], clustering_options(options)
+    dense = density_clusters(embeddings.vectors[positions], options.dense_size)
     kept = dense.labels >= 0
     repeats = repeat_clustering(
-        {embeddings.name: embeddings.vectors[shared]},
-        embeddings.labels[shared],
+        {embeddings.name: embeddings.vectors[common]},
+        embeddings.labels[common],
         clustering,
         seeds=options.repeats,
         max_per_concept=options.max_per_concept,
@@ -35,11 +34,11 @@ def study_clusters(analysis: LayerAnalysis) -> StepResult:
     metrics = {
         "purity": cluster_purity(found.labels, labels),
         "clusters": len(found.nodes),
-        "of": len(places),
-        "max_cluster_size": max_cluster_size(clustering.share, len(shared)),
+        "of": len(positions),
+        "max_cluster_size": max_cluster_size(clustering.share, len(common)),
         "repeated": {
             "seeds": options.repeats,
-            "drawn_from": len(shared),
+            "drawn_from": len(common),
             "purity_mean": purity[0],
             "purity_std": purity_std[0],
             "clusters_mean": clusters[0],
@@ -52,17 +51,17 @@ def study_clusters(analysis: LayerAnalysis) -> StepResult:
         },
         "predictions": _predictions(analysis),
     }
-    table = tabulate_clusters(embeddings.vectors[places], labels, found.labels, widths=embeddings.widths)
+    table = tabulate_clusters(embeddings.vectors[positions], labels, found.labels, widths=embeddings.widths)
     return StepResult(
         metrics,
-        {"clusters": _clusters(embeddings, places, found, table)},
-        {"tree": _draw(analysis, places, found, metrics), "clusters": draw_members(analysis, places, found)},
+        {"clusters": _clusters(embeddings, positions, found, table)},
+        {"tree": _tree(analysis, positions, found, metrics), "clusters": plot_clusters(analysis, positions, found)},
         data={
             "cluster_probabilities": _probabilities(table),
-            "cluster_members": _members(embeddings, places, found.labels, dense.labels),
+            "cluster_members": _members(embeddings, positions, found.labels, dense.labels),
         },
         arrays={"cluster_centroids": _centroids(table)},
-        short=tuple(metrics),
+        headline=metrics,
     )
 
 
@@ -75,18 +74,18 @@ def _predictions(analysis):
 
     from loce_jax.analysis.clustering.estimators import AdaptiveClusterer, CentroidClassifier  # noqa: PLC0415
 
-    places, _ = analysis.clusters
-    vectors, labels = analysis.embeddings.vectors[places], analysis.embeddings.labels[places]
-    place = np.empty(len(places))
+    positions, _ = analysis.clusters
+    vectors, labels = analysis.embeddings.vectors[positions], analysis.embeddings.labels[positions]
+    order = np.empty(len(positions))
     for concept in np.unique(labels):
         mine = np.flatnonzero(labels == concept)
-        place[np.random.default_rng(analysis.seed).permutation(mine)] = np.arange(len(mine)) / len(mine)
-    known = place < _TRAINED_ON
+        order[np.random.default_rng(analysis.seed).permutation(mine)] = np.arange(len(mine)) / len(mine)
+    known = order < _TRAINED_ON
     if known.all() or known.sum() <= max(_NEIGHBORS):
         return {}
     clustering = clustering_options(analysis.options.clusters)
     how = clustering.share, clustering.purity, clustering.method, clustering.metric
-    clusterer = AdaptiveClusterer(*how, n_total=len(analysis.shared), precluster=clustering.precluster)
+    clusterer = AdaptiveClusterer(*how, n_total=len(analysis.common_positions), precluster=clustering.precluster)
     models = {"centroids": CentroidClassifier(clusterer, metric="cosine", widths=analysis.embeddings.widths)}
     models |= {f"{k} neighbors": KNeighborsClassifier(k, metric="cosine") for k in _NEIGHBORS}
     return {
@@ -95,10 +94,10 @@ def _predictions(analysis):
     }
 
 
-def _clusters(embeddings, places, found, table: ClusterTable):
+def _clusters(embeddings, positions, found, table: ClusterTable):
     lines = []
     for i, cluster in enumerate(table.clusters):
-        members = places[found.labels == cluster]
+        members = positions[found.labels == cluster]
         nearest = members[np.linalg.norm(embeddings.vectors[members] - table.raw[i], axis=1).argmin()]
         lines.append(
             (
@@ -127,11 +126,11 @@ def _probabilities(table: ClusterTable):
     return Table("Share of each concept in each cluster", columns, tuple((number, *shares) for number, shares in rows))
 
 
-def _members(embeddings, places, clusters, regions):
+def _members(embeddings, positions, clusters, regions):
     rows = zip(
-        embeddings.rows[places].tolist(),
-        embeddings.images[places].tolist(),
-        embeddings.labels[places].tolist(),
+        embeddings.rows[positions].tolist(),
+        embeddings.images[positions].tolist(),
+        embeddings.labels[positions].tolist(),
         (clusters + 1).tolist(),
         (regions + 1).tolist(),
         strict=True,
@@ -145,11 +144,9 @@ def _centroids(table: ClusterTable):
     return {"cluster": table.clusters + 1, "raw": table.raw, "normalized": table.normalized}
 
 
-def _draw(analysis, places, found, metrics):
+def _tree(analysis, positions, found, metrics):
     _, first = np.unique(found.leaves, return_index=True)  # a leaf is drawn as its first LoCE
-    figure = Figure(figsize=(12, 4.2), layout="constrained")
-    axes = figure.subplots()
-    labels = analysis.embeddings.labels[places[first]]
-    draw_tree(axes, found.tree, found.labels[first], labels, concepts=analysis.embeddings.shown)
-    axes.set(title=f"purity {metrics['purity']:.3f} with {metrics['clusters']} clusters", ylabel="height of the merge")
-    return figure
+    labels = analysis.embeddings.labels[positions[first]]
+    title = f"purity {metrics['purity']:.3f} with {metrics['clusters']} clusters"
+    concepts = analysis.embeddings.shown_concepts
+    return plot_tree(found.tree, found.labels[first], labels, concepts=concepts, title=title)

@@ -17,7 +17,7 @@ from loce_jax.analysis.metrics.separation import category_separation, pairwise_s
 from loce_jax.analysis.neighbors.interclass import interclass_distances
 from loce_jax.analysis.tables import Table
 from loce_jax.checks import InputError
-from loce_jax.plots.matrices import draw_matrix, lay_out
+from loce_jax.plots.figures import NamedMatrix, plot_matrices
 from loce_jax.study.options import Clustering
 from loce_jax.study.results.step_result import StepResult
 from loce_jax.study.selection.embeddings import Embeddings
@@ -81,9 +81,9 @@ def study_compare(
     return StepResult(
         metrics,
         {"side_by_side": table, "agreement": agreement, **_concept_tables(first, by_concept)},
-        {"agreement": _draw(matrices, names)},
+        {"agreement": plot_matrices(_named(matrices, names))},
         data={"iou_by_pair": _iou_by_pair(views)},
-        short=("pairs", "missing"),
+        headline={"pairs": len(first.rows), "missing": missing, **_headline(numbers)},
     )
 
 
@@ -123,7 +123,7 @@ def _numbers(embeddings, seed):
     apart = category_separation(embeddings.vectors, embeddings.labels, interclass=interclass)
     ratio = dict(zip(apart.concepts, apart.index.tolist(), strict=True))
     by_concept = {
-        "mean IoU": {name: float(embeddings.iou[embeddings.of(name)].mean()) for name in embeddings.concepts},
+        "mean IoU": {name: float(embeddings.iou[embeddings.positions_of(name)].mean()) for name in embeddings.concepts},
         **{
             f"precision@{n}": {name: float(precision[name][i]) for name in embeddings.concepts}
             for i, n in enumerate(_CUT_OFFS)
@@ -141,11 +141,18 @@ def _concept_tables(first, by_concept):
         best = {
             (i, 2 + j) for i, row in enumerate(rows) for j, value in enumerate(row) if value == np.nanmax([*row, -1.0])
         }
-        lines = ((concept, len(first.of(concept)), *row) for concept, row in zip(first.concepts, rows, strict=True))
+        lines = (
+            (concept, len(first.positions_of(concept)), *row) for concept, row in zip(first.concepts, rows, strict=True)
+        )
         title = f"{measure[0].upper()}{measure[1:]} by concept"
         file = f"concepts_{measure.replace('mean ', '').replace('@', '_').lower()}"
         tables[file] = Table(title, ("concept", "pairs", *names), tuple(lines), best=frozenset(best))
     return tables
+
+
+def _headline(numbers):
+    """Mean IoU and purity of every view."""
+    return {name: {view: row[name] for view, row in numbers.items()} for name in ("mean IoU", "purity")}
 
 
 def _iou_by_pair(views):
@@ -163,13 +170,12 @@ def _pairwise(views, measure):
     return matrix
 
 
-def _draw(matrices, names):
+def _named(matrices, names):
     short = _labels(names)
-    figure, places = lay_out(len(matrices), len(names), letters=max(map(len, short)))
-    for axes, (title, matrix) in zip(places, matrices.items(), strict=True):
-        draw_matrix(axes, matrix, short, short, low=-1.0 if np.nanmin(matrix) < 0 else 0.0)
-        axes.set_title(title, fontsize=10)
-    return figure
+    return [
+        NamedMatrix(title, matrix, short, low=-1.0 if np.nanmin(matrix) < 0 else 0.0)
+        for title, matrix in matrices.items()
+    ]
 
 
 def _labels(names):

@@ -1,4 +1,4 @@
-"""Confusion as numbers: what each concept is taken for, by four kinds of evidence."""
+"""Confusion matrices of the concepts: by neighbors, class means, clusters and mixture components."""
 
 import numpy as np
 
@@ -10,39 +10,42 @@ from loce_jax.analysis.metrics.confusion import (
 )
 from loce_jax.analysis.mixtures.density import responsibilities
 from loce_jax.analysis.tables import Table
-from loce_jax.plots.matrices import draw_matrix, lay_out
+from loce_jax.plots.figures import NamedMatrix, plot_matrices
 from loce_jax.study.results.step_result import StepResult
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
 
-_MOST_PAIRS = 20
+_MAX_PAIRS = 20
 
 
 def study_confusion(analysis: LayerAnalysis) -> StepResult:
-    """A matrix by neighbors, class means, clusters and components of the map; their errors and most confused pairs."""
+    """Four matrices: by neighbors, class means, clusters and map components; their errors and most confused pairs."""
     embeddings, options = analysis.embeddings, analysis.options.confusion
     groups = embeddings.images if options.other_images else None
-    places, clusters = analysis.clusters
+    positions, clusters = analysis.clusters
     components = responsibilities(analysis.unlabeled_mixture.full, analysis.map.points)
     found = (
         neighbor_confusion(embeddings.vectors, embeddings.labels, options.k, groups=groups),
         centroid_confusion(embeddings.vectors, embeddings.labels),
-        cluster_confusion(clusters.labels, embeddings.labels[places]),
+        cluster_confusion(clusters.labels, embeddings.labels[positions]),
         component_confusion(components, embeddings.labels),
     )
     pairs = tuple(
         (confusion.kind, concept, other, share)
         for confusion in found
-        for concept, other, share in confusion.pairs[:_MOST_PAIRS]
+        for concept, other, share in confusion.pairs[:_MAX_PAIRS]
     )
     table = Table("Most confused pairs", ("by", "concept", "taken for", "share"), pairs)
     metrics = {
         confusion.kind: {"error": confusion.error, "concepts": confusion.concepts, "matrix": confusion.matrix}
         for confusion in found
     }
-    figure, places = lay_out(len(found), len(embeddings.concepts))
-    for axes, confusion in zip(places, found, strict=True):
-        names = [str(concept) for concept in confusion.concepts]
-        most = float(np.nanmax(confusion.matrix, initial=0)) or 1.0  # among many concepts, every share is small
-        draw_matrix(axes, confusion.matrix, names, names, high=most)
-        axes.set_title(f"{confusion.kind}: error {confusion.error:.2f}", fontsize=10)
-    return StepResult(metrics, {"confusion": table}, {"confusion": figure}, short=tuple(metrics))
+    matrices = [
+        NamedMatrix(
+            f"{confusion.kind}: error {confusion.error:.2f}",
+            confusion.matrix,
+            [str(concept) for concept in confusion.concepts],
+            high=float(np.nanmax(confusion.matrix, initial=0)) or 1.0,  # among many concepts, every share is small
+        )
+        for confusion in found
+    ]
+    return StepResult(metrics, {"confusion": table}, {"confusion": plot_matrices(matrices)}, headline=metrics)

@@ -1,14 +1,11 @@
 """The map of the LoCEs, with a Gaussian mixture of each concept and one of all without labels."""
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from loce_jax.analysis.mixtures.density import likeliest_component
 from loce_jax.analysis.mixtures.fit import Mixture, min_points
 from loce_jax.analysis.tables import Table
-from loce_jax.plots.legends import list_names
-from loce_jax.plots.maps import draw_map
-from loce_jax.plots.mixtures import draw_component_regions, draw_concept_regions
+from loce_jax.plots.figures import plot_map
 from loce_jax.study.results.step_result import StepResult
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
 
@@ -24,9 +21,9 @@ def study_map(analysis: LayerAnalysis) -> StepResult:
     return StepResult(
         metrics,
         {"components": _components(analysis)},
-        {"map": _draw(analysis, flat, mixtures, unlabeled)},
+        {"map": _plot(analysis)},
         data={"map": _points(analysis)},
-        short=("method", "without_labels"),
+        headline={"method": flat.method, "without_labels": metrics["without_labels"]},
     )
 
 
@@ -48,7 +45,7 @@ def _describe(mixture: Mixture):
 def _components(analysis):
     embeddings, rows = analysis.embeddings, []
     for concept, mixture in analysis.mixtures.items():
-        members, likeliest = embeddings.of(concept), _likeliest(analysis, mixture, concept)
+        members, likeliest = embeddings.positions_of(concept), _likeliest(analysis, mixture, concept)
         for component, share in enumerate(mixture.populations):
             kept = "yes" if component in mixture.components else "outlier"
             nearest = _nearest(embeddings, analysis.map, members[likeliest == component])
@@ -58,7 +55,7 @@ def _components(analysis):
 
 def _likeliest(analysis, mixture, concept):
     """Component of each of the concept's LoCEs, outliers too."""
-    return likeliest_component(mixture.full, analysis.map.points[analysis.embeddings.of(concept)])
+    return likeliest_component(mixture.full, analysis.map.points[analysis.embeddings.positions_of(concept)])
 
 
 def _points(analysis):
@@ -69,7 +66,7 @@ def _points(analysis):
         np.zeros(len(analysis.embeddings.rows), bool),
     )
     for concept, mixture in analysis.mixtures.items():
-        mine = embeddings.of(concept)
+        mine = embeddings.positions_of(concept)
         own[mine], kept[mine] = _likeliest(analysis, mixture, concept), mixture.assignments >= 0
     rows = zip(
         embeddings.rows.tolist(),
@@ -92,21 +89,18 @@ def _nearest(embeddings, flat, members):
     return str(embeddings.images[members[away.argmin()]])
 
 
-def _draw(analysis, flat, mixtures, unlabeled):
+def _plot(analysis):
     embeddings = analysis.embeddings
-    wide, high = np.ptp(flat.points, axis=0)
-    figure = Figure(figsize=(13, 13 * float(np.clip(high / wide if wide else 1, 0.5, 1)) + 1), layout="constrained")
-    (plain, concepts), (components, names) = figure.subplots(2, 2)
-    for axes, named in ((plain, embeddings.shown), (concepts, embeddings.shown), (components, ())):
-        draw_map(axes, flat.points, embeddings.labels, concepts=named)
-        axes.get_legend().remove()
-    told = {concept: mixture for concept, mixture in mixtures.items() if len(embeddings.of(concept)) >= min_points(2)}
-    draw_concept_regions(concepts, flat.points, told, concepts=embeddings.shown)
-    draw_component_regions(components, flat.points, unlabeled)
-    plain.set(xlim=components.get_xlim(), ylim=components.get_ylim(), adjustable="box")
-    list_names(plain, names)
-    names.set_axis_off()
-    plain.set_title(f"LoCEs ({flat.method})")
-    concepts.set_title("mixture of each concept: who is likeliest where")
-    components.set_title("mixture without labels: its components")
-    return figure
+    drawn = {
+        concept: mixture
+        for concept, mixture in analysis.mixtures.items()
+        if len(embeddings.positions_of(concept)) >= min_points(2)
+    }
+    return plot_map(
+        analysis.map.points,
+        embeddings.labels,
+        drawn,
+        analysis.unlabeled_mixture,
+        concepts=embeddings.shown_concepts,
+        method=analysis.map.method,
+    )

@@ -1,20 +1,21 @@
-"""The strangest LoCEs of each concept; of a few concepts, with their photographs."""
+"""The most abnormal LoCEs of each concept; of a few concepts, with their photographs."""
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from loce_jax.analysis.outliers import find_outliers
 from loce_jax.analysis.tables import Table
-from loce_jax.plots.strips import Tile, draw_strip
+from loce_jax.plots.figures import Strip, plot_strips
+from loce_jax.plots.strips import Tile
 from loce_jax.study.results.step_result import StepResult
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
 
 _SCORES = {"distance": "mean cosine distance", "lof": "local outlier factor", "isolation": "isolation forest score"}
-_MOST_STRIPS = 6
+_MAX_STRIPS = 6
+_HEADLINE = 3
 
 
 def study_outliers(analysis: LayerAnalysis) -> StepResult:
-    """The most abnormal first."""
+    """Outlier scores of the LoCEs within their concept; the most abnormal of each, and their photographs."""
     embeddings, options = analysis.embeddings, analysis.options.outliers
     found = find_outliers(embeddings.vectors, embeddings.labels, options.method, seed=analysis.seed)
     strangest = {
@@ -23,29 +24,35 @@ def study_outliers(analysis: LayerAnalysis) -> StepResult:
     rows = tuple(
         (
             concept,
-            int(embeddings.rows[place]),
-            str(embeddings.images[place]),
-            float(found.scores[place]),
-            float(embeddings.iou[place]),
+            int(embeddings.rows[position]),
+            str(embeddings.images[position]),
+            float(found.scores[position]),
+            float(embeddings.iou[position]),
         )
         for concept in embeddings.concepts
-        for place in strangest[concept]
+        for position in strangest[concept]
     )
     table = Table("Strangest LoCEs", ("concept", "row", "image", _SCORES[options.method], "IoU"), rows)
     listed = {concept: [row[1:] for row in rows if row[0] == concept] for concept in embeddings.concepts}
-    figure = _draw(analysis, options, listed)
-    return StepResult({"method": options.method, "strangest": listed}, {"outliers": table}, {"outliers": figure})
+    figures = {"outliers": _plot(analysis, options, listed)}
+    metrics = {"method": options.method, "strangest": listed}
+    return StepResult(metrics, {"outliers": table}, figures, headline=_headline(options, listed))
 
 
-def _draw(analysis, options, listed):
+def _headline(options, listed):
+    """The most abnormal LoCE of the three concepts with the most abnormal ones."""
+    first = sorted(listed, key=lambda concept: -np.nan_to_num(listed[concept][0][2]))[:_HEADLINE]
+    found = (f"{concept} row {listed[concept][0][0]} {listed[concept][0][2]:.3f}" for concept in first)
+    return {_SCORES[options.method]: ", ".join(found)}
+
+
+def _plot(analysis, options, listed):
     embeddings = analysis.embeddings
-    drawn = sorted(embeddings.shown, key=lambda concept: -np.nan_to_num(listed[concept][0][2]))[:_MOST_STRIPS]
+    drawn = sorted(embeddings.shown_concepts, key=lambda concept: -np.nan_to_num(listed[concept][0][2]))[:_MAX_STRIPS]
     tiles = analysis.photos.tiles(row for concept in drawn for row, *_ in listed[concept])
-    figure = Figure(figsize=(1.35 * options.shown + 0.6, 1.6 * len(drawn) + 0.3), layout="constrained")
-    grid = figure.subplots(len(drawn), options.shown, squeeze=False)
-    for axes, concept in zip(grid, drawn, strict=True):
-        strip = [Tile(tiles.get(row), f"{score:.2f}, IoU {iou:.2f}") for row, _, score, iou in listed[concept]]
-        draw_strip(list(axes), strip, title=concept)
+    strips = [
+        Strip(concept, [Tile(tiles.get(row), f"{score:.2f}, IoU {iou:.2f}") for row, _, score, iou in listed[concept]])
+        for concept in drawn
+    ]
     chosen = f", {len(drawn)} of {len(embeddings.concepts)} concepts" if len(drawn) < len(embeddings.concepts) else ""
-    figure.suptitle(f"strangest LoCEs by {_SCORES[options.method]}{chosen}", fontsize=10)
-    return figure
+    return plot_strips(strips, options.shown, title=f"strangest LoCEs by {_SCORES[options.method]}{chosen}")

@@ -1,4 +1,4 @@
-"""Numbers that compare encoders, in the space of the vectors and on the map."""
+"""Cluster-quality measures, of the vectors and of the map, by which layers and networks are compared."""
 
 from dataclasses import asdict
 
@@ -27,6 +27,7 @@ def study_quality(analysis: LayerAnalysis) -> StepResult:
             "quality": Table("Quality of the embeddings", ("number", *spaces), rows),
             "within": Table("Distances within concepts", heads, within),
         },
+        headline=numbers,
     )
 
 

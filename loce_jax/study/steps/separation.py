@@ -4,33 +4,33 @@ import numpy as np
 
 from loce_jax.analysis.metrics.overlap import overlap_ratio
 from loce_jax.analysis.metrics.separation import category_separation, pairwise_separation
-from loce_jax.analysis.neighbors.interclass import interclass_distances
 from loce_jax.analysis.tables import Table
-from loce_jax.plots.matrices import draw_matrix, lay_out, without_diagonal
+from loce_jax.plots.figures import NamedMatrix, plot_matrices
+from loce_jax.plots.matrices import without_diagonal
 from loce_jax.study.results.step_result import StepResult
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
 
-_MOST = 10_000  # LoCEs up to which all distances are sorted for the robust separation
+_MAX_SORTED = 10_000  # LoCEs up to which all distances are sorted for the robust separation
 
 
 def study_separation(analysis: LayerAnalysis) -> StepResult:
     """Matrices, a row per concept, and every pair of concepts, the closest first."""
     embeddings, options = analysis.embeddings, analysis.options.separation
-    interclass = interclass_distances(embeddings.vectors, embeddings.labels)
+    interclass = analysis.interclass
     matrices = {
-        "separation": pairwise_separation(embeddings.vectors, embeddings.labels, interclass=interclass).matrix,
+        "separation": analysis.separation.matrix,
         "overlap": overlap_ratio(embeddings.vectors, embeddings.labels, interclass=interclass).matrix,
     }
     by_concept = category_separation(embeddings.vectors, embeddings.labels, interclass=interclass)
     columns = {"mean distance inside": by_concept.intra, "least distance to others": by_concept.inter}
     columns["ratio"] = by_concept.index
-    too_many = len(embeddings.rows) > _MOST
+    too_many = len(embeddings.rows) > _MAX_SORTED
     if not too_many:
         trimmed = category_separation(embeddings.vectors, embeddings.labels, percentile=options.percentile)
         columns[f"ratio, {options.percentile:g} % trimmed"] = trimmed.index
         robust = pairwise_separation(embeddings.vectors, embeddings.labels, percentile=options.percentile)
         matrices[f"separation, {options.percentile:g} % trimmed"] = robust.matrix
-    said = f"not measured: {len(embeddings.rows)} LoCEs are more than {_MOST}, whose distances can be sorted"
+    said = f"not measured: {len(embeddings.rows)} LoCEs are more than {_MAX_SORTED}, whose distances can be sorted"
     names = [str(concept) for concept in by_concept.concepts]
     concepts = Table(
         f"Separation of each concept from all others{f' (trimmed: {said})' if too_many else ''}",
@@ -44,11 +44,12 @@ def study_separation(analysis: LayerAnalysis) -> StepResult:
         "trimmed": said if too_many else f"{options.percentile:g} %",
         **{f"mean {name}": _mean(matrix) for name, matrix in matrices.items()},
     }
+    pictures = [NamedMatrix(title, without_diagonal(matrix), names) for title, matrix in matrices.items()]
     return StepResult(
         metrics,
         {"separation": concepts, "pairs": _pairs(names, matrices)},
-        {"separation": _draw(names, matrices)},
-        short=("trimmed", *(f"mean {name}" for name in matrices)),
+        {"separation": plot_matrices(pictures)},
+        headline={name: value for name, value in metrics.items() if name == "trimmed" or name.startswith("mean ")},
     )
 
 
@@ -66,11 +67,3 @@ def _pairs(names, matrices):
         for i, j in order
     )
     return Table("Pairs of concepts", ("concept", "and", *matrices), rows)
-
-
-def _draw(names, matrices):
-    figure, places = lay_out(len(matrices), len(names))
-    for axes, (title, matrix) in zip(places, matrices.items(), strict=True):
-        draw_matrix(axes, without_diagonal(matrix), names, names)
-        axes.set_title(title, fontsize=10)
-    return figure

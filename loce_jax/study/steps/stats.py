@@ -1,15 +1,14 @@
-"""How well LoCEs redraw their masks, concept by concept and layer by layer."""
+"""IoU and failures of the LoCEs, by concept and by layer."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from loce_jax.analysis.layer_names import short_names
 from loce_jax.analysis.metrics.iou_summary import CRITERIA, best_layer, summarize_iou
 from loce_jax.analysis.tables import Table, iou_table
 from loce_jax.checks import check_known
-from loce_jax.plots.curves import draw_bars, draw_points
+from loce_jax.plots.figures import plot_iou
 from loce_jax.store import Run
 from loce_jax.study.results.step_result import StepResult
 
@@ -38,8 +37,8 @@ def study_stats(run: Run, layers: Sequence[str], concepts: Sequence[str] = ()) -
     return StepResult(
         {"layers": names, "best_layer": best},
         {"iou": iou_table(found), "iou_all": every},
-        {"iou": _draw(found, list(layers))},
-        short=("best_layer",),
+        {"iou": _plot(found, list(layers))},
+        headline={"best_layer": best},
     )
 
 
@@ -47,22 +46,11 @@ def _numbers(row):
     return {name: getattr(row, name) for name in _NUMBERS}
 
 
-def _draw(found, layers):
+def _plot(found, layers):
     short = dict(zip(layers, short_names(layers), strict=True))
-    means, spreads, failures = (
+    concepts = [row.concept for row in found[layers[0]][:-1]]
+    columns = (
         {short[layer]: np.array([getattr(row, name) for row in found[layer][:-1]], float) for layer in layers}
         for name in ("mean_iou", "std_iou", "failures")
     )
-    best_first = np.argsort(-np.mean(list(means.values()), axis=0), kind="stable")
-    concepts = [found[layers[0]][place].concept for place in best_first]
-    figure = Figure(figsize=(min(16, max(7, 3 + 0.2 * len(concepts))), 7.5), layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True)
-    means, spreads, failures = (
-        {layer: values[best_first] for layer, values in each.items()} for each in (means, spreads, failures)
-    )
-    draw_points(above, concepts, means, spreads=spreads)
-    above.set(title="mean IoU, line: one standard deviation to both sides", ylabel="IoU", ylim=(0, 1))
-    draw_bars(below, concepts, failures)
-    below.set(title="failures (IoU 0)", ylabel="share of LoCEs", ylim=(0, 1))
-    below.get_legend().remove()
-    return figure
+    return plot_iou(concepts, *columns)

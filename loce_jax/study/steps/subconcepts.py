@@ -1,7 +1,6 @@
 """Sub-concepts: groups of a concept's LoCEs, the attributes that differ between them, and their central examples."""
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from loce_jax.analysis.sampling import subsample
 from loce_jax.analysis.subconcepts.attributes import co_occurring
@@ -9,15 +8,16 @@ from loce_jax.analysis.subconcepts.effects import Subconcept, describe_subconcep
 from loce_jax.analysis.subconcepts.split import Split, split_concept
 from loce_jax.analysis.tables import Table
 from loce_jax.checks import InputError, check_known
-from loce_jax.plots.strips import Tile, draw_strip
+from loce_jax.plots.figures import Strip, plot_strips
+from loce_jax.plots.strips import Tile
 from loce_jax.study.results.step_result import StepResult
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
 
 _OWN = ("image", "image_id", "concept", "annotations", "status", "reason", "loss", "area", "iou")
-_MOST_EFFECTS = 5
-_MOST_STRIPS = 8
+_MAX_EFFECTS = 5
+_MAX_STRIPS = 8
 _LEVEL = 0.05  # of the adjusted p-value, above which an attribute may be chance
-_MOST_WORDS = 24  # distinct values up to which an attribute in words says something of a group
+_MAX_WORDS = 24  # distinct values up to which an attribute in words says something of a group
 
 
 def study_subconcepts(analysis: LayerAnalysis) -> StepResult:
@@ -27,28 +27,31 @@ def study_subconcepts(analysis: LayerAnalysis) -> StepResult:
     concepts = embeddings.concepts if options.concept is None else (options.concept,)
     metrics, found, effects, strips = {}, [], [], []
     for concept in concepts:
-        places, split = _split(analysis, concept)
-        groups = describe_subconcepts(embeddings.vectors[places], split.subconcepts, _attributes(analysis, places))
+        positions, split = _split(analysis, concept)
+        groups = describe_subconcepts(
+            embeddings.vectors[positions], split.subconcepts, _attributes(analysis, positions)
+        )
         best = float(split.silhouettes.max()) if len(split.silhouettes) else float("nan")
         metrics[concept] = {
-            "LoCEs": len(places),
+            "LoCEs": len(positions),
             "groups": len(groups),
             "p_value": split.p_value,
             "shares": [group.share for group in groups],
             "silhouettes": split.silhouettes,
         }
-        found.append((concept, len(places), len(groups), best, split.p_value))
+        found.append((concept, len(positions), len(groups), best, split.p_value))
         effects += [row for group in groups for row in _effects(concept, group)]
-        if options.concept is not None or (len(groups) > 1 and len(strips) + len(groups) <= _MOST_STRIPS):
-            strips += [(concept, group, places[group.members[: options.shown]]) for group in groups]
+        if options.concept is not None or (len(groups) > 1 and len(strips) + len(groups) <= _MAX_STRIPS):
+            strips += [(concept, group, positions[group.members[: options.shown]]) for group in groups]
     columns = ("concept", "group", "share", "attribute", "delta", "inside", "outside", "adjusted p")
     return StepResult(
         metrics,
         {
             "groups": Table(_title(options), ("concept", "LoCEs", "groups", "silhouette", "p"), tuple(found)),
-            "subconcepts": Table("What tells sub-concepts apart", columns, tuple(effects)),
+            "subconcepts": Table("Attributes that differ between sub-concepts", columns, tuple(effects)),
         },
-        {"subconcepts": _draw(analysis, strips, options)} if strips else {},
+        {"subconcepts": _plot(analysis, strips, options)} if strips else {},
+        headline={"groups": {row[0]: row[2] for row in found}},
     )
 
 
@@ -58,7 +61,7 @@ def _check(options, embeddings):
     if options.by == "components" and (options.groups, options.height) != (None, None):
         raise InputError(
             "`groups` and `height` say where to cut a tree, but `by` is 'components', whose number is chosen by their "
-            "likelihood. Drop them, or say `--by cut`."
+            "likelihood. Leave them out, or choose 'cut'."
         )
 
 
@@ -74,27 +77,27 @@ def _title(options):
 
 def _split(analysis, concept):
     """Places of the concept's LoCEs that are looked at, and their groups."""
-    options, mine = analysis.options.subconcepts, analysis.embeddings.of(concept)
+    options, mine = analysis.options.subconcepts, analysis.embeddings.positions_of(concept)
     chosen = _sample(len(mine), options.max_per_concept, analysis.seed)
-    places = mine[chosen]
+    positions = mine[chosen]
     if options.by == "components":
-        return places, Split(analysis.mixtures[concept].assignments[chosen], np.zeros(0), float("nan"))
-    vectors = analysis.embeddings.vectors[places]
-    return places, split_concept(vectors, options.groups, height=options.height, seed=analysis.seed)
+        return positions, Split(analysis.mixtures[concept].assignments[chosen], np.zeros(0), float("nan"))
+    vectors = analysis.embeddings.vectors[positions]
+    return positions, split_concept(vectors, options.groups, height=options.height, seed=analysis.seed)
 
 
 def _sample(n, most, seed):
     return np.arange(n) if n <= most else subsample(np.zeros(n, int), most, seed)
 
 
-def _attributes(analysis, places):
+def _attributes(analysis, positions):
     """By name: IoU, the data set's attributes, the mask's and the co-occurring concepts."""
-    table, rows = analysis.run.table, analysis.embeddings.rows[places]
+    table, rows = analysis.run.table, analysis.embeddings.rows[positions]
     attributes = {name: values[rows] for name, values in table.items() if name not in _OWN}
     attributes = {
         name: values
         for name, values in attributes.items()
-        if values.dtype.kind in "fiub" or len(np.unique(values)) <= _MOST_WORDS
+        if values.dtype.kind in "fiub" or len(np.unique(values)) <= _MAX_WORDS
     }
     around = co_occurring(table["image"], table["concept"])
     attributes |= {f"with {name}": there[rows] for name, there in around.items() if there[rows].any()}
@@ -102,30 +105,27 @@ def _attributes(analysis, places):
     names = next(iter(seen.values()), {"area": np.nan})
     unknown = dict.fromkeys(names, np.nan)
     attributes |= {name: np.array([seen.get(int(row), unknown)[name] for row in rows]) for name in names}
-    return {"IoU": analysis.embeddings.iou[places], **({} if seen else {"area": table["area"][rows]}), **attributes}
+    return {"IoU": analysis.embeddings.iou[positions], **({} if seen else {"area": table["area"][rows]}), **attributes}
 
 
 def _effects(concept: str, group: Subconcept):
-    for effect in _told(group)[:_MOST_EFFECTS]:
+    for effect in _ordered(group)[:_MAX_EFFECTS]:
         numbers = effect.delta, effect.inside, effect.outside, effect.adjusted
         yield (concept, group.number + 1, group.share, effect.attribute, *numbers)
 
 
-def _told(group):
+def _ordered(group):
     """What is not chance first, then by strength."""
     return sorted(group.effects, key=lambda effect: (effect.adjusted >= _LEVEL, -abs(effect.delta)))
 
 
-def _draw(analysis, strips, options):
+def _plot(analysis, strips, options):
     embeddings = analysis.embeddings
-    tiles = analysis.photos.tiles(int(embeddings.rows[place]) for _, _, places in strips for place in places)
-    figure = Figure(figsize=(1.35 * options.shown + 1.2, 1.55 * len(strips)), layout="constrained")
-    grid = figure.subplots(len(strips), options.shown, squeeze=False)
-    for axes, (concept, group, places) in zip(grid, strips, strict=True):
-        said = next((effect for effect in _told(group) if effect.adjusted < _LEVEL), None)
-        title = f"{concept} {group.number + 1} ({group.share:.0%})"
-        row = [Tile(tiles.get(int(embeddings.rows[place])), f"IoU {embeddings.iou[place]:.2f}") for place in places]
-        draw_strip(list(axes), row, title=title)
-        if said:
-            axes[0].set_title(f"{said.attribute}: {said.inside:.2g}, others {said.outside:.2g}", fontsize=7, loc="left")
-    return figure
+    tiles = analysis.photos.tiles(int(embeddings.rows[position]) for _, _, mine in strips for position in mine)
+    rows = []
+    for concept, group, mine in strips:
+        effect = next((effect for effect in _ordered(group) if effect.adjusted < _LEVEL), None)
+        note = f"{effect.attribute}: {effect.inside:.2g}, others {effect.outside:.2g}" if effect else ""
+        every = [Tile(tiles.get(int(embeddings.rows[each])), f"IoU {embeddings.iou[each]:.2f}") for each in mine]
+        rows.append(Strip(f"{concept} {group.number + 1} ({group.share:.0%})", every, note))
+    return plot_strips(rows, options.shown)

@@ -1,4 +1,4 @@
-"""What the page reads from a run and from a data set; anything with these attributes will do.
+"""What a study and the page read from a run and from a data set; any object with these attributes is accepted.
 
 Letters: n rows, one per (image, concept) pair; c channels; h x w cells of a layer's grid.
 """
@@ -10,11 +10,17 @@ import numpy as np
 from jaxtyping import Float
 
 from loce_jax.data.samples import Item, Reading
+from loce_jax.store.storage import Storage
 
 
 @runtime_checkable
 class RunLike(Protocol):
     """A finished run, such as `loce_jax.store.open_run` gives."""
+
+    @property
+    def storage(self) -> Storage | None:
+        """Where maps are kept; None if they are not kept."""
+        ...
 
     @property
     def plan(self) -> Mapping[str, Any]:
@@ -51,7 +57,7 @@ class RunLike(Protocol):
 
 @runtime_checkable
 class PhotoSource(Protocol):
-    """The part of `loce_jax.data.samples.Dataset` the page needs."""
+    """The part of `loce_jax.data.samples.Dataset` that pictures need."""
 
     @property
     def items(self) -> Sequence[Item]:

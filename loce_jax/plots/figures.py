@@ -1,0 +1,184 @@
+"""Whole figures: several Axes side by side, from finished numbers.
+
+Letters: n embeddings, x values of k, k concepts.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int, Num, Shaped
+from matplotlib.figure import Figure
+
+from loce_jax.analysis.mixtures.fit import Mixture
+from loce_jax.plots.curves import draw_bars, draw_curves, draw_points
+from loce_jax.plots.legends import list_names
+from loce_jax.plots.maps import draw_map
+from loce_jax.plots.matrices import draw_matrix, lay_out
+from loce_jax.plots.mixtures import draw_component_regions, draw_concept_regions
+from loce_jax.plots.names import plain
+from loce_jax.plots.strips import Tile, draw_strip
+from loce_jax.plots.trees import draw_tree
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One row of photographs.
+
+    Attributes:
+        title: text left of the row.
+        tiles: photographs from left to right.
+        note: text above the first photograph.
+    """
+
+    title: str
+    tiles: Sequence[Tile]
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class NamedMatrix:
+    """One matrix of a figure.
+
+    Attributes:
+        title: text above it.
+        values: the matrix; NaN stays empty.
+        names: names of its rows and columns.
+        low: value of the darkest color.
+        high: value of the brightest color.
+    """
+
+    title: str
+    values: Float[np.ndarray, "k k"]
+    names: Sequence[str]
+    low: float = 0.0
+    high: float = 1.0
+
+
+def plot_strips(strips: Sequence[Strip], columns: int, *, title: str = "") -> Figure:
+    """Rows of at most `columns` photographs, one below the other."""
+    figure = Figure(figsize=(1.4 * columns + 0.7, 1.65 * len(strips) + 0.3), layout="constrained")
+    grid = figure.subplots(len(strips), columns, squeeze=False)
+    for axes, strip in zip(grid, strips, strict=True):
+        draw_strip(list(axes), strip.tiles, title=strip.title)
+        if strip.note:
+            axes[0].set_title(strip.note, fontsize=7, loc="left")
+    if title:
+        figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def plot_matrices(matrices: Sequence[NamedMatrix]) -> Figure:
+    """Matrices side by side, each under its title."""
+    names = [plain(name) for matrix in matrices for name in matrix.names]
+    size = max((len(matrix.names) for matrix in matrices), default=0)
+    figure, every = lay_out(len(matrices), size, letters=max([12, *map(len, names)]))
+    for axes, matrix in zip(every, matrices, strict=True):
+        draw_matrix(axes, matrix.values, matrix.names, matrix.names, low=matrix.low, high=matrix.high)
+        axes.set_title(matrix.title, fontsize=10)
+    return figure
+
+
+def plot_iou(
+    concepts: Sequence[str],
+    means: Mapping[str, Float[np.ndarray, " k"]],
+    spreads: Mapping[str, Float[np.ndarray, " k"]],
+    failures: Mapping[str, Float[np.ndarray, " k"]],
+) -> Figure:
+    """Mean IoU and share of failures of each concept at each layer, the best concept first.
+
+    Args:
+        concepts: names, k.
+        means: mean IoU, by layer.
+        spreads: standard deviations of the IoU, by layer.
+        failures: shares of LoCEs whose IoU is 0, by layer.
+    """
+    best_first = np.argsort(-np.mean(list(means.values()), axis=0), kind="stable")
+    concepts = [concepts[index] for index in best_first]
+    means, spreads, failures = (
+        {layer: values[best_first] for layer, values in each.items()} for each in (means, spreads, failures)
+    )
+    figure = Figure(figsize=(min(16, max(7, 3 + 0.2 * len(concepts))), 7.5), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    draw_points(above, concepts, means, spreads=spreads)
+    above.set(title="mean IoU, line: one standard deviation to both sides", ylabel="IoU", ylim=(0, 1))
+    draw_bars(below, concepts, failures)
+    below.set(title="failures (IoU 0)", ylabel="share of LoCEs", ylim=(0, 1))
+    below.get_legend().remove()
+    return figure
+
+
+def plot_retrieval(
+    ks: Sequence[int],
+    means: Mapping[str, Num[np.ndarray, " x"]],
+    curves: Mapping[str, Mapping[str, Num[np.ndarray, " x"]]],
+) -> Figure:
+    """Two scores over k: a dashed line for the mean over concepts, and a line for each concept.
+
+    Args:
+        ks: lengths of the lists.
+        means: means over the concepts, by the name of the score.
+        curves: by the name of the score, and by concept.
+    """
+    figure = Figure(figsize=(12, 4.8), layout="constrained")
+    every = figure.subplots(1, len(means), sharey=True, squeeze=False)[0]
+    for axes, (title, mean) in zip(every, means.items(), strict=True):
+        axes.plot(ks, mean, color="black", linewidth=2.2, linestyle="--", label="mean over concepts")
+        draw_curves(axes, np.array(ks), curves[title])
+        axes.set(title=f"mean {title} @ k", xlabel="k")
+    for axes in every[:-1]:
+        axes.get_legend().remove()
+    every[0].set_ylim(bottom=0)
+    return figure
+
+
+def plot_map(
+    points: Float[np.ndarray, "n 2"],
+    labels: Shaped[np.ndarray, " n"],
+    mixtures: Mapping[str, Mixture],
+    unlabeled_mixture: Mixture,
+    *,
+    concepts: Sequence[str],
+    method: str,
+) -> Figure:
+    """A map three times: with its points alone, with a mixture of each concept, and with a mixture without labels.
+
+    Args:
+        points: two coordinates for each embedding.
+        labels: the concept of each.
+        mixtures: mixtures of the concepts whose regions are drawn.
+        unlabeled_mixture: the mixture of all points.
+        concepts: concepts to name.
+        method: how the map was computed.
+    """
+    wide, high = np.ptp(points, axis=0)
+    figure = Figure(figsize=(13, 13 * float(np.clip(high / wide if wide else 1, 0.5, 1)) + 1), layout="constrained")
+    (alone, regions), (components, names) = figure.subplots(2, 2)
+    for axes, named in ((alone, concepts), (regions, concepts), (components, ())):
+        draw_map(axes, points, labels, concepts=named)
+        axes.get_legend().remove()
+    draw_concept_regions(regions, points, mixtures, concepts=concepts)
+    draw_component_regions(components, points, unlabeled_mixture)
+    alone.set(xlim=components.get_xlim(), ylim=components.get_ylim(), adjustable="box")
+    list_names(alone, names)
+    names.set_axis_off()
+    alone.set_title(f"LoCEs ({method})")
+    regions.set_title("mixture of each concept: the most likely concept")
+    components.set_title("mixture without labels: its components")
+    return figure
+
+
+def plot_tree(
+    links: Float[np.ndarray, "m 4"],
+    clusters: Int[np.ndarray, " n"],
+    labels: Shaped[np.ndarray, " n"],
+    *,
+    concepts: Sequence[str],
+    title: str,
+) -> Figure:
+    """A merge tree on a figure of its own; see `draw_tree`."""
+    figure = Figure(figsize=(12, 4.2), layout="constrained")
+    axes = figure.subplots()
+    draw_tree(axes, links, clusters, labels, concepts=concepts)
+    axes.set(title=title, ylabel="height of the merge")
+    return figure
