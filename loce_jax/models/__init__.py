@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from loce_jax.models.converter.onnx import convert_onnx
     from loce_jax.models.converter.torch.conversion import convert
 
-HOMES = {  # imported when asked for, so that who needs one does not wait for the others
+MODULES = {  # imported when asked for, so that who needs one does not wait for the others
     "convert": "loce_jax.models.converter.torch.conversion",
     "convert_onnx": "loce_jax.models.converter.onnx",
     "from_function": "loce_jax.models.adapters",
@@ -22,6 +22,6 @@ __all__ = ["convert", "convert_onnx", "from_function", "from_linen", "from_nnx",
 
 
 def __getattr__(name: str) -> Any:
-    if name not in HOMES:
+    if name not in MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return pkgutil.resolve_name(f"{HOMES[name]}:{name}")
+    return pkgutil.resolve_name(f"{MODULES[name]}:{name}")

@@ -23,7 +23,7 @@ from loce_jax.models.tracing import ROOT, Call, Tokens, Traced, abstractly, on_g
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 log = logging.getLogger(__name__)
-one_capture = threading.RLock()  # `nnx.capture` patches the module's classes while it runs
+capture_lock = threading.RLock()  # `nnx.capture` patches the module's classes while it runs
 
 
 def from_function(
@@ -110,7 +110,7 @@ def from_nnx(
 
     def call(params, images):
         model = nnx.merge(graph, params)
-        with one_capture:
+        with capture_lock:
             capture = nnx.capture(model, nnx.Intermediate, method_outputs=nnx.Intermediate)
             _, taps = capture(images, **arguments)
         return _named((path, tap.get_value()) for path, tap in nnx.to_flat_state(taps)), nnx.state(model)
@@ -119,7 +119,7 @@ def from_nnx(
         return call(params, images)[0]
 
     params = _arrays(params)
-    _refuse_training(call, params, preprocess.size)
+    _check_evaluation_mode(call, params, preprocess.size)
     found = _trace_module(outputs, params, preprocess, Tokens(prefix_tokens, token_grid))
     name = name or type(module).__name__
     kept = nnx.to_flat_state(nnx.state(module, nnx.Not(nnx.RngState)))
@@ -180,7 +180,7 @@ def _trace_module(call: Call, params: Any, preprocess: Preprocess, tokens: Token
     return found
 
 
-def _refuse_training(call: Callable, params: Any, size: tuple[int, int]) -> None:
+def _check_evaluation_mode(call: Callable, params: Any, size: tuple[int, int]) -> None:
     """Raise `InputError` if the module changes its own state when called: statistics, counters of random numbers."""
     closed, (_, after) = abstractly(call, params, size, batch=1)
     paths = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in _leaves(after)]
@@ -205,8 +205,8 @@ def _names(taps: Iterable[tuple[tuple, Any]]) -> Iterator[tuple[str, jax.Array]]
         if len(leaves) == 1:
             yield _dotted(path[:-1] if path[-1] == ROOT else path) or ROOT, jnp.asarray(leaves[0][1])
         else:
-            for place, leaf in leaves:
-                yield f"{_dotted(path)}.{jax.tree_util.keystr(place, simple=True, separator='.')}", jnp.asarray(leaf)
+            for index, leaf in leaves:
+                yield f"{_dotted(path)}.{jax.tree_util.keystr(index, simple=True, separator='.')}", jnp.asarray(leaf)
 
 
 def _leaves(tree: Any) -> list[tuple[tuple, Any]]:

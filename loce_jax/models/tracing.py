@@ -33,7 +33,7 @@ class Tokens:
     prefix: int = 0
     grid: Size | None = None
 
-    def place(self, count: int, size: Size) -> Size | None:
+    def find_grid(self, count: int, size: Size) -> Size | None:
         """The grid of `count` tokens for images of `size`; None if there is none, or more than one."""
         for cells in dict.fromkeys((count - self.prefix, count)):
             grids = {self.grid} if self.grid else _grids_of(cells, size)
@@ -64,10 +64,10 @@ def trace(call: Call, params: Any, size: Size, tokens: Tokens) -> Traced:
     """The layers of `call` for normalized images of `size` ``(h, w)``."""
     closed, shapes = abstractly(call, params, size, batch=2)
     _, others = abstractly(call, params, size, batch=3)
-    made = _moments(closed.jaxpr)
-    moments = {name: made.get(id(var), (-1,)) for name, var in zip(sorted(shapes), closed.jaxpr.outvars, strict=True)}
+    made = _computation_order(closed.jaxpr)
+    order = {name: made.get(id(var), (-1,)) for name, var in zip(sorted(shapes), closed.jaxpr.outvars, strict=True)}
     layers, unusable, hints = [], [], []
-    for name in sorted(shapes, key=lambda name: (moments[name], name == ROOT, -name.count("."))):  # inner ones first
+    for name in sorted(shapes, key=lambda name: (order[name], name == ROOT, -name.count("."))):  # inner ones first
         array = shapes[name]
         if not jnp.issubdtype(array.dtype, jnp.floating):
             unusable.append(f"{name!r} holds {array.dtype} numbers")
@@ -108,7 +108,7 @@ def _grid(shape: tuple[int, ...], size: Size, tokens: Tokens) -> Size | None:
     """The grid of an output, if it has one of more than one cell."""
     grid = None
     if len(shape) == 3:
-        grid = tokens.place(shape[1], size)
+        grid = tokens.find_grid(shape[1], size)
     elif len(shape) == 4 and _is_proportional(shape[1:3], size):
         grid = shape[1:3]
     return grid if grid and grid[0] * grid[1] > 1 else None
@@ -132,7 +132,7 @@ def _hint(shape: tuple[int, ...], size: Size) -> str:
         return ", as if channels came before the grid: move them to the end"
     if len(shape) == 3:
         for prefix in range(1, MOST_PREFIX_TOKENS + 1):
-            grid = Tokens(prefix).place(shape[1], size)
+            grid = Tokens(prefix).find_grid(shape[1], size)
             if grid and grid[0] * grid[1] == shape[1] - prefix > 1:
                 return f", which is a grid of {grid[0]} x {grid[1]} with `prefix_tokens={prefix}`"
     return ""
@@ -142,18 +142,18 @@ def _words(shape: tuple[int, ...]) -> str:
     return f"[{' '.join(map(str, ('b', *shape[1:])))}]"
 
 
-def _moments(jaxpr: core.Jaxpr) -> dict[int, tuple[int, ...]]:
+def _computation_order(jaxpr: core.Jaxpr) -> dict[int, tuple[int, ...]]:
     """When each variable is computed, by the variable's identity; inside a jitted part, when within that part."""
-    moments = {}
+    order = {}
     for number, equation in enumerate(jaxpr.eqns):
         inner = equation.params.get("jaxpr")
         if isinstance(inner, core.ClosedJaxpr) and len(inner.jaxpr.outvars) == len(equation.outvars):
-            within = _moments(inner.jaxpr)
+            within = _computation_order(inner.jaxpr)
             deeper = [within.get(id(var), ()) for var in inner.jaxpr.outvars]
         else:
             deeper = [()] * len(equation.outvars)
-        moments |= {id(var): (number, *rest) for var, rest in zip(equation.outvars, deeper, strict=True)}
-    return moments
+        order |= {id(var): (number, *rest) for var, rest in zip(equation.outvars, deeper, strict=True)}
+    return order
 
 
 def _constants(closed: core.ClosedJaxpr) -> Iterator[Any]:

@@ -57,7 +57,7 @@ def network():
     return convert(small(), Preprocess(SIZE), name="small")
 
 
-def pictures(n, seed=0):
+def random_images(n, seed=0):
     return jnp.asarray(np.random.default_rng(seed).normal(size=(n, *SIZE, 3)), jnp.float32)
 
 
@@ -79,7 +79,7 @@ def test_weights_carry_their_names_and_tied_ones_come_once(network):
 
 @pytest.mark.parametrize("batch", [1, 2, 5])
 def test_any_batch_and_one_by_one_under_vmap(network, batch):
-    names, images = names_of(network), pictures(batch)
+    names, images = names_of(network), random_images(batch)
     together = network.forward(network.params, images, names)
     alone = jax.vmap(lambda image: network.forward(network.params, image[None], names))(images)
     for name in names:
@@ -88,7 +88,7 @@ def test_any_batch_and_one_by_one_under_vmap(network, batch):
 
 
 def test_gradient_is_pytorchs(network):
-    module, images = small(), pictures(2)
+    module, images = small(), random_images(2)
     found = jax.grad(lambda x: (network.forward(network.params, x, ("mix",))["mix"] ** 2).sum())(images)
     x = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).requires_grad_()
     kept = []
@@ -100,8 +100,8 @@ def test_gradient_is_pytorchs(network):
 
 def test_bfloat16_is_close_and_stays(network):
     names, half = names_of(network), network.astype("bfloat16")
-    found = half.forward(half.params, pictures(2), names)
-    exact = network.forward(network.params, pictures(2), names)
+    found = half.forward(half.params, random_images(2), names)
+    exact = network.forward(network.params, random_images(2), names)
     for name in names:
         assert found[name].dtype == jnp.bfloat16
         np.testing.assert_allclose(found[name].astype("float32"), exact[name], atol=0.1)  # 8 bits
@@ -110,19 +110,19 @@ def test_bfloat16_is_close_and_stays(network):
 def test_a_network_in_bfloat16_is_converted_as_it_is():
     network = convert(small().to(torch.bfloat16), Preprocess(SIZE))
     assert network.dtype == "bfloat16"
-    assert network.forward(network.params, pictures(1), ("act",))["act"].dtype == jnp.bfloat16
+    assert network.forward(network.params, random_images(1), ("act",))["act"].dtype == jnp.bfloat16
 
 
 def test_only_what_is_asked_for_is_computed(network):
     trace = jax.make_jaxpr(network.forward, static_argnums=2)
-    few, all_of_it = (trace(network.params, pictures(1), names) for names in (("stem",), names_of(network)))
+    few, all_of_it = (trace(network.params, random_images(1), names) for names in (("stem",), names_of(network)))
     assert len(few.eqns) < len(all_of_it.eqns) / 2
 
 
 def test_a_layer_holds_what_its_module_returned_or_what_was_made_of_it():
     returned = convert(small(), Preprocess(SIZE))
     overwritten = convert(small(), Preprocess(SIZE), after_inplace=True)
-    images = pictures(2)
+    images = random_images(2)
     norm, act = (returned.forward(returned.params, images, ("norm", "act"))[name] for name in ("norm", "act"))
     later = overwritten.forward(overwritten.params, images, ("norm",))["norm"]
     assert norm.min() < 0
@@ -131,7 +131,7 @@ def test_a_layer_holds_what_its_module_returned_or_what_was_made_of_it():
 
 
 class Counts(nn.Module):
-    """Its code asks for the number of pictures."""
+    """Its code asks for the number of images."""
 
     def __init__(self):
         super().__init__()
@@ -144,7 +144,7 @@ class Counts(nn.Module):
 def test_a_network_that_fixes_the_batch_runs_for_any():
     module = Counts().eval()
     network = convert(module, Preprocess(SIZE))
-    images = pictures(5)
+    images = random_images(5)
     with torch.no_grad():
         expected = module(torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
     np.testing.assert_allclose(network.forward(network.params, images, ("act",))["act"], expected, atol=1e-5)
@@ -180,7 +180,7 @@ def test_other_weights_have_another_fingerprint(network):
 
 
 def test_three_threads_at_once(network):
-    names, images = names_of(network), pictures(3)
+    names, images = names_of(network), random_images(3)
     expected, found = network.forward(network.params, images, names), {}
 
     def work(i):
@@ -220,7 +220,7 @@ def test_a_module_that_takes_no_images_is_told_apart():
 
 
 def test_a_module_without_maps_is_told_apart():
-    with pytest.raises(InputError, match="maps of the picture"):
+    with pytest.raises(InputError, match="feature maps"):
         convert(nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 24, 4)), Preprocess(SIZE))
 
 
@@ -235,7 +235,7 @@ def test_what_is_written_is_read_again(tmp_path, network):
     again = load_converted(tmp_path / "new" / "small")
     assert again == network or (again.fingerprint, again.layers()) == (network.fingerprint, network.layers())
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["small"]
-    names, images = names_of(network), pictures(2)
+    names, images = names_of(network), random_images(2)
     for name, array in again.forward(again.params, images, names).items():
         np.testing.assert_array_equal(array, network.forward(network.params, images, names)[name])
 

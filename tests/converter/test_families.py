@@ -1,4 +1,4 @@
-"""Every tap of every family against a forward hook in PyTorch, on the same pictures."""
+"""Every tap of every family against a forward hook in PyTorch, on the same images."""
 
 import functools as ft
 

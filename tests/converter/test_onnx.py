@@ -54,13 +54,13 @@ def oriented(value, layer):
     return value if value.shape == (*layer.grid, layer.channels) else value.transpose(1, 2, 0)
 
 
-def check_layers(network, model, pictures, limit=1e-4):
-    """Every layer against the output, or the node, of its name; pictures ``[b h w 3]`` as they enter the network."""
+def check_layers(network, model, images, limit=1e-4):
+    """Every layer against the output, or the node, of its name; images ``[b h w 3]`` as they enter the network."""
     names = tuple(layer.name for layer in network.layers())
-    found = jax.jit(network.forward, static_argnums=2)(network.params, pictures[..., ::-1], names)
+    found = jax.jit(network.forward, static_argnums=2)(network.params, images[..., ::-1], names)
     outputs = {one.name: one.output[0] for one in model.graph.node}
-    for i, picture in enumerate(pictures):
-        expected = reference(model, np.ascontiguousarray(picture.transpose(2, 0, 1)[None]))
+    for i, image in enumerate(images):
+        expected = reference(model, np.ascontiguousarray(image.transpose(2, 0, 1)[None]))
         for layer in network.layers():
             right = oriented(expected[outputs.get(layer.name, layer.name)], layer)
             error = np.abs(found[layer.name][i] - right).max()
@@ -70,8 +70,8 @@ def check_layers(network, model, pictures, limit=1e-4):
 @pytest.mark.parametrize("batch", [1, 3])
 def test_every_layer_of_a_detector_is_onnxruntimes(detector, batch):
     path, network = detector
-    pictures = noise(batch, *network.preprocess.size, 3) * (80 if "yolox" in path.name else 1)
-    check_layers(network, onnx.load(path), pictures)
+    images = noise(batch, *network.preprocess.size, 3) * (80 if "yolox" in path.name else 1)
+    check_layers(network, onnx.load(path), images)
 
 
 def test_every_convolution_and_activation_of_a_detector_is_a_layer(detector):
@@ -92,8 +92,8 @@ def test_maps_on_their_side_are_no_layers(detector):
 def test_detectors_find_what_is_in_photographs(detector, shared):
     path, network = detector
     files = [shared("data", "coco_open", "images", f"{photo}.jpg") for photo in PHOTOS]
-    pictures = np.stack([network.preprocess.resize(np.asarray(Image.open(file).convert("RGB"))) for file in files])
-    found = jax.jit(network.activations, static_argnums=2)(network.params, pictures, HEADS[path.stem])
+    images = np.stack([network.preprocess.resize(np.asarray(Image.open(file).convert("RGB"))) for file in files])
+    found = jax.jit(network.activations, static_argnums=2)(network.params, images, HEADS[path.stem])
     annotations = shared("data", "coco_open", "instances.json")
     for i, (photo, right) in enumerate(PHOTOS.items()):
         cells = (np.asarray(found[head][i]) for head in HEADS[path.stem])
@@ -124,7 +124,7 @@ def inside(annotations, photo, category, y, x):
     return any(((box[:2] <= place) & (place <= box[:2] + box[2:])).all() for box in boxes)
 
 
-TOKENS = [  # a class token that an export repeats for each picture, a block, and an attention
+TOKENS = [  # a class token that an export repeats for each image, a block, and an attention
     node("Conv", "x", noise(8, 3, 4, 4), outputs=["p"], name="/embed/Conv", strides=[4, 4]),
     node("Shape", "p", outputs=["s"]),
     node("Gather", "s", ints(0), outputs=["b"]),
@@ -179,9 +179,9 @@ def test_pictures_may_come_with_channels_last_and_half_as_long(save, dtype):
     nodes = [node("Transpose", "x", perm=[0, 3, 1, 2], outputs=["t"]), node("Conv", "t", weights, strides=[2, 2])]
     path = save(*nodes, image=("x", [1, 10, 13, 3]), dtype=dtype)
     network = convert_onnx(path)
-    pictures = noise(2, 10, 13, 3)
-    found = network.forward(network.params, jnp.asarray(pictures), ("y",))["y"]
-    expected = reference(onnx.load(path), pictures[:1].astype(dtype))["y"]
+    images = noise(2, 10, 13, 3)
+    found = network.forward(network.params, jnp.asarray(images), ("y",))["y"]
+    expected = reference(onnx.load(path), images[:1].astype(dtype))["y"]
     np.testing.assert_allclose(found[0], expected[0].transpose(1, 2, 0), rtol=0, atol=4 * np.finfo(dtype).eps * 10)
     assert found.dtype == np.float32
 
@@ -262,7 +262,7 @@ BAD = {
         r"2 are not: Det \(2 times: why, e\); LRN \(1 times: y\). To add one, write a function .* table `OPS`",
     ),
     "other domains": ({"nodes": [node("Conv", "x", domain="com.microsoft")]}, r"com.microsoft.Conv \(1 times"),
-    "a setting from the picture": (
+    "a setting from the image": (
         {
             "nodes": [
                 node("ReduceMax", "x", outputs=["m"], keepdims=0),
@@ -271,7 +271,7 @@ BAD = {
                 node("Expand", "x", "k", name="grow"),
             ]
         },
-        r"node 'grow' \(Expand\) .*'shape' must not depend on the picture",
+        r"node 'grow' \(Expand\) .*'shape' must not depend on the image",
     ),
     "shapes that do not fit": (
         {"nodes": [node("Add", "x", noise(3, 4), name="plus")]},
@@ -282,9 +282,9 @@ BAD = {
         "sizes from 1 to 4096",
     ),
     "an index beyond the end": ({"nodes": [node("Gather", "x", ints(3), axis=1)]}, "indices go from 3 to 3"),
-    "no maps": ({"nodes": [node("ReduceMean", "x", axes=[2, 3])]}, "must be a network whose nodes return maps"),
-    "several pictures": ({"nodes": [CONV], "image": ("x", [8, 3, 10, 13])}, r"has: 'x' FLOAT \[8, 3, 10, 13\]"),
-    "no picture": ({"nodes": [CONV], "image": ("x", [1, 4, 10, 13])}, r"has: 'x' FLOAT \[1, 4, 10, 13\]"),
+    "no maps": ({"nodes": [node("ReduceMean", "x", axes=[2, 3])]}, "must be a network whose nodes return feature maps"),
+    "several images": ({"nodes": [CONV], "image": ("x", [8, 3, 10, 13])}, r"has: 'x' FLOAT \[8, 3, 10, 13\]"),
+    "no image": ({"nodes": [CONV], "image": ("x", [1, 4, 10, 13])}, r"has: 'x' FLOAT \[1, 4, 10, 13\]"),
     "a free size": ({"nodes": [CONV], "image": ("x", [1, 3, "h", 13])}, r"how large .* size \(0, 13\)"),
 }
 

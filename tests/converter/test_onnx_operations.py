@@ -17,14 +17,14 @@ from tests.support.onnx_models import SIZE, build, ints, node, noise, reference 
 pytestmark = pytest.mark.onnx
 
 
-def ours(model, picture):
-    """Every node's outputs that depend on the picture ``[1 3 h w]``."""
-    recorder = Recorder(picture.shape[2:])
+def ours(model, image):
+    """Every node's outputs that depend on the image ``[1 3 h w]``."""
+    recorder = Recorder(image.shape[2:])
     images = recorder.emit("x", "aten.permute.default", (recorder.images, (0, 3, 1, 2)), {})
     found = {name: value.index for name, (value, _) in translate(model, {"x": images}, recorder).items()}
-    graph = Graph("test", Preprocess(picture.shape[2:]), False, tuple(recorder.nodes), (), found)
+    graph = Graph("test", Preprocess(image.shape[2:]), False, tuple(recorder.nodes), (), found)
     weights = {name: jnp.asarray(array) for name, array in recorder.weights.items()}
-    return evaluate(graph, weights, jnp.asarray(picture.transpose(0, 2, 3, 1), jnp.float32), tuple(found))
+    return evaluate(graph, weights, jnp.asarray(image.transpose(0, 2, 3, 1), jnp.float32), tuple(found))
 
 
 def conv(*shape, **attributes):
@@ -326,8 +326,8 @@ def test_operations_compute_what_onnxruntime_computes(name):
     opset, nodes = ONE[name]
     model = build(*(nodes if isinstance(nodes, list) else [nodes]), opset=opset)
     onnx.checker.check_model(model)
-    picture = noise(1, 3, *SIZE, seed=5)
-    expected, found = reference(model, picture), ours(model, picture)
+    image = noise(1, 3, *SIZE, seed=5)
+    expected, found = reference(model, image), ours(model, image)
     assert found
     for key, value in found.items():
         assert value.shape == expected[key].shape, key

@@ -160,11 +160,11 @@ def test_a_damaged_entry_is_made_again(cache, no_conversion, caplog, damage):
 
 
 def test_an_entry_of_another_network_is_not_used(cache, caplog):
-    blueprint = efficientnet_lite0.blueprint()
+    abstract_module = efficientnet_lite0.abstract_module()
     weights_cache._write(cache / "weights" / f"x-v{weights_cache.CONVERSION}-abc", {"other": np.zeros(3, "f4")})
-    right = {key: np.ones(p.shape, "f4") for key, p in blueprint.parameters.items()}
+    right = {key: np.ones(p.shape, "f4") for key, p in abstract_module.parameters.items()}
     with caplog.at_level(logging.WARNING):
-        assert weights_cache.cached_weights("x", "abc", blueprint, lambda: right) is right
+        assert weights_cache.cached_weights("x", "abc", abstract_module, lambda: right) is right
     assert "not this network's" in caplog.text
 
 

@@ -50,7 +50,7 @@ def test_resnet_50_with_a_dilated_last_stage_agrees_with_torch(timm, tmp_path):
 
 
 def test_the_published_network_has_the_shapes_of_the_paper():
-    shapes = FAMILY.blueprint(Config()).shapes((800, 1066))
+    shapes = FAMILY.abstract_module(Config()).shapes((800, 1066))
     wanted = {f"{BACKBONE}.layer3": (50, 67, 1024), f"{BACKBONE}.layer4": (25, 34, 2048)}
     wanted |= dict.fromkeys(["model.input_projection", *(f"model.encoder.layers.{i}" for i in range(6))], (25, 34, 256))
     assert {name: shapes[name] for name in wanted} == wanted

@@ -141,12 +141,12 @@ def test_names_aliases_and_order(network):
 
 
 def test_misfits_are_listed_together():
-    tensors = {key: np.zeros(p.checkpoint_shape, "f4") for key, p in lite.blueprint().parameters.items()}
+    tensors = {key: np.zeros(p.checkpoint_shape, "f4") for key, p in lite.abstract_module().parameters.items()}
     del tensors["_fc.bias"]
     tensors["_bn7.weight"] = np.zeros(3)
     tensors["_fc.weight"] = tensors["_fc.weight"].T
     with pytest.raises(InputError) as caught:
-        lite.blueprint().convert(tensors, source="some.pth")
+        lite.abstract_module().convert(tensors, source="some.pth")
     for words in (
         "some.pth",
         "missing _fc.bias",

@@ -35,7 +35,7 @@ def test_no_name_means_two_layers(resnet50):
 
 
 def test_weights_have_the_names_that_timm_gives_them():
-    keys = {resnet.timm_name(key) for key in resnet.FAMILY.blueprint(resnet.Config()).parameters}
+    keys = {resnet.timm_name(key) for key in resnet.FAMILY.abstract_module(resnet.Config()).parameters}
     assert len(keys) == 53 * 5  # convolutions, each with four numbers a channel behind it
     assert {
         "conv1.weight",

@@ -16,7 +16,7 @@ def node(op, *inputs, outputs=("y",), name="", **attributes):
 
 
 def build(*nodes, opset=13, image=("x", [1, 3, *SIZE]), dtype=np.float32, result="y"):
-    """A model of these nodes on one picture."""
+    """A model of these nodes on one image."""
     stored, made = [], []
 
     def stand_in(value):
@@ -30,15 +30,15 @@ def build(*nodes, opset=13, image=("x", [1, 3, *SIZE]), dtype=np.float32, result
         names = [stand_in(value) for value in inputs]
         made.append(helper.make_node(op, names, list(outputs), name=name, **attributes))
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-    pictures = [helper.make_tensor_value_info(image[0], kind, image[1])]
+    images = [helper.make_tensor_value_info(image[0], kind, image[1])]
     results = [helper.make_tensor_value_info(result, kind, image[1])]
-    graph = helper.make_graph(made, "test", pictures, results, stored)
+    graph = helper.make_graph(made, "test", images, results, stored)
     return helper.make_model(
         graph, opset_imports=[*map(helper.make_opsetid, ("", "com.microsoft"), (opset, 1))], ir_version=8
     )
 
 
-def reference(model, picture) -> dict[str, Any]:
+def reference(model, image) -> dict[str, Any]:
     """Every node's outputs by name, as onnxruntime computes them."""
     whole = onnx.ModelProto()
     whole.CopyFrom(model)
@@ -48,7 +48,7 @@ def reference(model, picture) -> dict[str, Any]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(whole.SerializeToString(), options)
-    return dict(zip(names, session.run(None, {model.graph.input[0].name: picture}), strict=True))
+    return dict(zip(names, session.run(None, {model.graph.input[0].name: image}), strict=True))
 
 
 def noise(*shape, seed=0):

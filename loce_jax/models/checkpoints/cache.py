@@ -15,21 +15,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 from loce_jax.atomic import new_folder
-from loce_jax.models.checkpoints.weights import Blueprint, Weights
+from loce_jax.models.checkpoints.weights import AbstractModule, Weights
 
 CONVERSION = 2  # raise it when converted weights change for the same file
 log = logging.getLogger(__name__)
-one_thread = threading.Lock()  # Orbax mixes up checkpoints that are saved or loaded by several threads at once
+orbax_lock = threading.Lock()  # Orbax mixes up checkpoints that are saved or loaded by several threads at once
 
 
-def cached_weights(name: str, fingerprint: str, blueprint: Blueprint, convert: Callable[[], Weights]) -> Weights:
+def cached_weights(
+    name: str, fingerprint: str, abstract_module: AbstractModule, convert: Callable[[], Weights]
+) -> Weights:
     """The weights called `name` from the cache; or from `convert()`, which then fill the cache.
 
     `fingerprint` is the digest of architecture and source file, so that another file is another entry.
     """
     entry = cache_folder() / "weights" / f"{name}-v{CONVERSION}-{fingerprint[:24]}"
-    with one_thread:
-        return _read_or_convert(entry, blueprint, convert)
+    with orbax_lock:
+        return _read_or_convert(entry, abstract_module, convert)
 
 
 def cache_folder() -> Path:
@@ -39,9 +41,9 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "loce_jax"
 
 
-def _read_or_convert(entry: Path, blueprint: Blueprint, convert: Callable[[], Weights]) -> Weights:
+def _read_or_convert(entry: Path, abstract_module: AbstractModule, convert: Callable[[], Weights]) -> Weights:
     try:
-        if (weights := _read(entry, blueprint)) is not None:
+        if (weights := _read(entry, abstract_module)) is not None:
             return weights
     except Exception as error:  # noqa: BLE001 - whatever Orbax makes of a damaged checkpoint
         log.warning("the cached weights in %s are damaged (%s); converting them again", entry, error)
@@ -54,7 +56,7 @@ def _read_or_convert(entry: Path, blueprint: Blueprint, convert: Callable[[], We
     return weights
 
 
-def _read(entry: Path, blueprint: Blueprint) -> Weights | None:
+def _read(entry: Path, abstract_module: AbstractModule) -> Weights | None:
     if not entry.exists():
         return None
     if (entry / "sha256").read_text() != _checksum(entry / "checkpoint"):
@@ -62,7 +64,7 @@ def _read(entry: Path, blueprint: Blueprint) -> Weights | None:
     from orbax.checkpoint import v1 as ocp  # noqa: PLC0415 - slow to import
 
     weights = ocp.load(str(entry / "checkpoint"))
-    if not blueprint.fits(weights):
+    if not abstract_module.fits(weights):
         raise ValueError("its arrays are not this network's")
     return weights
 

@@ -120,7 +120,7 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Blueprint:
+class AbstractModule:
     """A Flax module without its weights.
 
     Attributes:
@@ -132,8 +132,8 @@ class Blueprint:
     parameters: Mapping[str, Parameter]
 
     @classmethod
-    def of(cls, build: Callable[[], Any]) -> "Blueprint":
-        """The blueprint of the module that `build` would build; nothing is computed."""
+    def of(cls, build: Callable[[], Any]) -> "AbstractModule":
+        """The abstract_module of the module that `build` would build; nothing is computed."""
         graph, state = nnx.split(nnx.eval_shape(build))
         parameters = [Parameter(path, leaf.shape) for path, leaf in nnx.to_flat_state(state)]
         return cls(graph, {parameter.key: parameter for parameter in parameters})

@@ -1,7 +1,7 @@
-"""Which outputs of a network's modules are maps of the picture, and how they lie.
+"""Which outputs of a network's modules are feature maps or patch tokens, and in which layout.
 
-A module returns ``[b c h w]``, ``[b h w c]`` or ``[b t c]`` and does not say which.  We look at its shape for this size
-and for pictures twice as tall and twice as wide, and at what changes in it when something changes in the picture.
+A module returns ``[b c h w]``, ``[b h w c]`` or ``[b t c]``, and nothing says which.  The layout follows from its shape
+for this size and for images twice as tall and twice as wide, and from what changes in it when a spot of the image does.
 Letters: b images, h x w cells, t tokens, c channels.
 """
 
@@ -14,12 +14,13 @@ from loce_jax.models.base import Layer
 
 Shape = tuple[int, ...]
 Size = tuple[int, int]
-MANY, STRIKING = 16, 4.0  # where there are as many tokens: a change so many times the median says where it belongs
+MIN_TOKENS = 16  # with fewer tokens, their order is not checked
+OUTLIER_RATIO = 4.0  # a token that changes this many times as much as the median token covers the changed spot
 
 
 @dataclass(frozen=True)
 class Change:
-    """How much each token changed, as a share of its length, with the picture at `y` and `x`, both from 0 to 1."""
+    """How much each token changed, as a share of its length, with the image at `y` and `x`, both from 0 to 1."""
 
     y: float
     x: float
@@ -32,17 +33,17 @@ class Output:
 
     Attributes:
         name: the module's dotted path.
-        shape: without the batch, for pictures of the network's size.
-        sees: whether different pictures give different outputs.
-        blind: for each token, whether it is the same for different pictures; empty if there are no tokens.
+        shape: without the batch, for images of the network's size.
+        varies: whether different images give different outputs.
+        constant: for each token, whether it is the same for different images; empty if there are no tokens.
         changes: one for each spot that was changed; empty if there are no tokens.
-        tall, wide: the shape for pictures twice as tall, twice as wide; None where the network takes none.
+        tall, wide: the shape for images twice as tall, twice as wide; None where the network takes none.
     """
 
     name: str
     shape: Shape
-    sees: bool
-    blind: tuple[bool, ...] = ()
+    varies: bool
+    constant: tuple[bool, ...] = ()
     changes: tuple[Change, ...] = ()
     tall: Shape | None = None
     wide: Shape | None = None
@@ -64,14 +65,14 @@ class Arrangement:
 
 
 def find_layers(outputs: Sequence[Output], size: Size) -> list[tuple[Layer, Arrangement]]:
-    """The layers among a network's outputs, in order, and how each lies; `size` is that of the picture.
+    """The layers among a network's outputs, in order, and the layout of each; `size` is that of the image.
 
-    >>> patches = Output("patches", (32, 4, 6), sees=True)
-    >>> block = Output("block", (25, 32), sees=True, blind=(True,) + 24 * (False,))
+    >>> patches = Output("patches", (32, 4, 6), varies=True)
+    >>> block = Output("block", (25, 32), varies=True, constant=(True,) + 24 * (False,))
     >>> [(layer.name, how.order, how.grid, how.skip) for layer, how in find_layers([patches, block], (64, 96))]
     [('patches', 'bchw', (4, 6), 0), ('block', 'btc', (4, 6), 1)]
     """
-    seeing = [output for output in outputs if output.sees]
+    seeing = [output for output in outputs if output.varies]
     resizable = any(output.shape != output.tall and output.tall and output.wide for output in seeing)
     counts = {output.shape[0] for output in seeing if len(output.shape) == 2}
     maps = {
@@ -93,7 +94,7 @@ def _layer(output: Output, how: Arrangement, size: Size) -> tuple[Layer, Arrange
 
 
 def _resized_map(output: Output) -> Arrangement | None:
-    """A map has one axis that grows with the picture's height alone, and next to it one that grows with its width."""
+    """A map has one axis that grows with the image's height alone, and next to it one that grows with its width."""
     taller, wider = _changed(output.shape, output.tall), _changed(output.shape, output.wide)
     if taller == [1] and wider == [2]:
         return Arrangement("bchw", (output.shape[1], output.shape[2]))
@@ -108,7 +109,7 @@ def _changed(shape: Shape, other: Shape | None) -> list[int]:
 
 
 def _fitting_map(shape: Shape, size: Size, counts: set[int]) -> Arrangement | None:
-    """For networks of one size: a map has two axes in the picture's proportion, and is not tokens by tokens."""
+    """For networks of one size: a map has two axes in the image's proportion, and is not tokens by tokens."""
     first, second, third = shape
     for how in (Arrangement("bchw", (second, third)), Arrangement("bhwc", (first, second))):
         attends = how.grid[0] == how.grid[1] and how.grid[0] in counts
@@ -118,7 +119,7 @@ def _fitting_map(shape: Shape, size: Size, counts: set[int]) -> Arrangement | No
 
 
 def _fits(grid: Size, size: Size) -> bool:
-    """Whether the grid has the picture's proportion, give or take less than a cell."""
+    """Whether the grid has the image's proportion, to within one cell."""
     return abs(grid[0] * size[1] / size[0] - grid[1]) < 1 and abs(grid[1] * size[0] / size[1] - grid[0]) < 1
 
 
@@ -133,32 +134,32 @@ def _with_halves(grids: Iterator[Size]) -> Iterator[Size]:
 def _tokens(outputs: Sequence[Output], grids: set[Size], size: Size, resizable: bool) -> dict[str, Arrangement]:
     """Those of the outputs ``[b t c]`` whose tokens are cells.
 
-    Where tokens first come in this number, those that do not see the picture yet are class tokens, registers and the
-    like: they stand before or behind the cells, here and later.
+    Where a number of tokens first occurs, those that do not depend on the image yet are class tokens, registers and the
+    like: they stand before or behind the cells, here and in later layers.
     """
     extras: dict[int, tuple[int, int]] = {}
     found = {}
     for output in outputs:
         count = output.shape[0]
-        ends = extras.setdefault(count, _blind_ends(output.blind))
+        ends = extras.setdefault(count, _constant_ends(output.constant))
         grows = not resizable or _changed(output.shape, output.tall) == _changed(output.shape, output.wide) == [0]
-        for skip, behind in (ends, (0, 0)):  # cells may be blind too, where a ReLU is dead
+        for skip, behind in (ends, (0, 0)):  # cells may be constant too, where a ReLU is dead
             grid = _grid_of(count - skip - behind, grids, size, guess=resizable or not grids)
-            if grows and grid and _in_place(output.changes, grid, skip):
+            if grows and grid and _is_row_major(output.changes, grid, skip):
                 found[output.name] = Arrangement("btc", grid, skip)
                 break
     return found
 
 
-def _blind_ends(blind: Sequence[bool]) -> tuple[int, int]:
-    """How many tokens at the front and at the back see nothing."""
-    if False not in blind:
+def _constant_ends(constant: Sequence[bool]) -> tuple[int, int]:
+    """How many tokens at the front and at the back do not depend on the image."""
+    if False not in constant:
         return 0, 0
-    return blind.index(False), blind[::-1].index(False)
+    return constant.index(False), constant[::-1].index(False)
 
 
 def _grid_of(area: int, grids: set[Size], size: Size, *, guess: bool) -> Size | None:
-    """The known grid with so many cells; else, if we may `guess`, one in the picture's proportion."""
+    """The known grid with so many cells; else, if we may `guess`, one in the image's proportion."""
     known = [grid for grid in grids if grid[0] * grid[1] == area and _fits(grid, size)]
     if not known and guess and area > 1:
         height = round((area * size[0] / size[1]) ** 0.5)
@@ -166,17 +167,21 @@ def _grid_of(area: int, grids: set[Size], size: Size, *, guess: bool) -> Size | 
     return known[0] if known else None
 
 
-def _in_place(changes: Sequence[Change], grid: Size, skip: int) -> bool:
-    """Whether tokens are in the picture's order; some networks keep them in an order of their own.
+def _is_row_major(changes: Sequence[Change], grid: Size, skip: int) -> bool:
+    """Whether tokens are in row-major order; some networks reorder them.
 
-    They are not if every changed spot strikes some token far from its own place.
+    They are not if every changed spot changes most a token far from the spot.
     """
-    return grid[0] * grid[1] < MANY or not changes or not all(_strays(change, grid, skip) for change in changes)
+    return (
+        grid[0] * grid[1] < MIN_TOKENS
+        or not changes
+        or not all(_is_displaced(change, grid, skip) for change in changes)
+    )
 
 
-def _strays(change: Change, grid: Size, skip: int) -> bool:
+def _is_displaced(change: Change, grid: Size, skip: int) -> bool:
     height, width = grid
     amounts = change.amounts[skip : skip + height * width]
     row, column = divmod(amounts.index(max(amounts)), width)
     away = max(abs(row - int(change.y * height)), abs(column - int(change.x * width)))
-    return away > 1 and max(amounts) > STRIKING * statistics.median(amounts)
+    return away > 1 and max(amounts) > OUTLIER_RATIO * statistics.median(amounts)

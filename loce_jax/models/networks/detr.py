@@ -117,8 +117,8 @@ class Attention(nnx.Module):
         def heads_first(x):
             return x.reshape(*x.shape[:2], self.heads, -1).swapaxes(1, 2)
 
-        placed = x + positions
-        query, key, value = map(heads_first, (self.q_proj(placed), self.k_proj(placed), self.v_proj(x)))
+        with_positions = x + positions
+        query, key, value = map(heads_first, (self.q_proj(with_positions), self.k_proj(with_positions), self.v_proj(x)))
         scores = (query * query.shape[-1] ** -0.5) @ key.swapaxes(2, 3)
         mixed = jax.nn.softmax(scores) @ value
         return self.out_proj(mixed.swapaxes(1, 2).reshape(x.shape))

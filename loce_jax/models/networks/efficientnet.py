@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from loce_jax.models.checkpoints.weights import KeyMap
 from loce_jax.models.networks.family import Family, Kind
 from loce_jax.models.nn.convolution import Convolution, Padding, Pointwise
-from loce_jax.models.nn.inverted_residual import InvertedResidual, Normalized, Plan, rounded
+from loce_jax.models.nn.inverted_residual import BlockArgs, InvertedResidual, Normalized, rounded
 
 STEM, HEAD = 32, 1280
 
@@ -52,7 +52,7 @@ class EfficientNet(nnx.Module):
     def __init__(self, config: Config, *, rngs: nnx.Rngs):  # noqa: ARG002 - like the other networks
         stem, head, epsilon = config.channels(STEM), config.channels(HEAD), config.batch_norm_eps
         self.embeddings = Normalized(Convolution(3, stem, 3, 2, (0, 1)), stem, epsilon)
-        self.blocks = nnx.List([InvertedResidual(plan, jax.nn.silu, epsilon) for plan in _plans(config)])
+        self.blocks = nnx.List([InvertedResidual(args, jax.nn.silu, epsilon) for args in _block_args(config)])
         self.top = Normalized(Pointwise(config.channels(config.out_channels[-1]), head), head, epsilon)
 
     def layers(self, images: Float[Array, "b h w 3"]) -> Iterator[tuple[str, Array]]:
@@ -65,7 +65,7 @@ class EfficientNet(nnx.Module):
         yield "encoder.top_activation", jax.nn.silu(self.top(x))
 
 
-def _plans(config: Config) -> Iterator[Plan]:
+def _block_args(config: Config) -> Iterator[BlockArgs]:
     stages = zip(
         config.repeats(),
         config.kernel_sizes,
@@ -80,7 +80,7 @@ def _plans(config: Config) -> Iterator[Plan]:
         for position in range(count):
             first = position == 0
             width = channels if first else out
-            yield Plan(
+            yield BlockArgs(
                 channels=width,
                 wide=width * expansion,
                 out=out,

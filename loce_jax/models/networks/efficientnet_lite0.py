@@ -19,9 +19,9 @@ from loce_jax.checks import InputError
 from loce_jax.models.base import Layer, Network, Preprocess
 from loce_jax.models.checkpoints.cache import cached_weights
 from loce_jax.models.checkpoints.legacy_pth import read_legacy_pth
-from loce_jax.models.checkpoints.weights import Blueprint, KeyMap, fingerprint
+from loce_jax.models.checkpoints.weights import AbstractModule, KeyMap, fingerprint
 from loce_jax.models.nn.convolution import Convolution, Pointwise
-from loce_jax.models.nn.inverted_residual import InvertedResidual, Normalized, Plan
+from loce_jax.models.nn.inverted_residual import BlockArgs, InvertedResidual, Normalized
 
 NAME = "efficientnet-lite0"
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # of the package's version 0.1.0
@@ -58,31 +58,31 @@ def load_efficientnet_lite0(size: tuple[int, int] = (224, 224)) -> Network:
         raise InputError(f"`size` must be a height and a width of at least 1 pixel, but got {size}. Try (224, 224).")
     path = _weight_file()
     digest = fingerprint(NAME, path)
-    weights = cached_weights(NAME, digest, blueprint(), ft.partial(convert, path))
+    weights = cached_weights(NAME, digest, abstract_module(), ft.partial(convert, path))
     return Network(
         name=NAME,
         fingerprint=digest,
         preprocess=Preprocess(size=size, mean=(CENTER, CENTER, CENTER), std=(SPREAD, SPREAD, SPREAD)),
         params=jax.tree.map(jnp.asarray, weights),
-        forward=blueprint().forward,
+        forward=abstract_module().forward,
         all_layers=tuple(_layers(size)),
     )
 
 
 def classify(params: Mapping[str, Array], images: Float[Array, "b h w 3"]) -> Float[Array, "b 1000"]:
     """Logits of the 1000 ImageNet classes, in their usual order, for normalized images.  Pure; fit for `jit`."""
-    return blueprint().module(params).classify(images)
+    return abstract_module().module(params).classify(images)
 
 
 def convert(path: Path) -> dict:
     """The weights of the ``.pth`` file at `path`, as this network's parameters."""
-    return blueprint().convert(read_legacy_pth(path, sha256=WEIGHTS_SHA256), source=path.name, keys=KEYS)
+    return abstract_module().convert(read_legacy_pth(path, sha256=WEIGHTS_SHA256), source=path.name, keys=KEYS)
 
 
 @ft.cache
-def blueprint() -> Blueprint:
+def abstract_module() -> AbstractModule:
     """The network without weights."""
-    return Blueprint.of(lambda: EfficientNetLite0(rngs=nnx.Rngs(0)))
+    return AbstractModule.of(lambda: EfficientNetLite0(rngs=nnx.Rngs(0)))
 
 
 class EfficientNetLite0(nnx.Module):
@@ -90,7 +90,7 @@ class EfficientNetLite0(nnx.Module):
 
     def __init__(self, *, rngs: nnx.Rngs):
         self._stem = Normalized(Convolution(3, STEM, 3, 2, "SAME"), STEM, EPSILON)
-        self._blocks = nnx.List([InvertedResidual(plan, jax.nn.relu6, EPSILON) for plan in _plans()])
+        self._blocks = nnx.List([InvertedResidual(args, jax.nn.relu6, EPSILON) for args in _block_args()])
         self._head = Normalized(Pointwise(STAGES[-1][-1], HEAD), HEAD, EPSILON)
         self._fc = nnx.Linear(HEAD, CLASSES, rngs=rngs)
 
@@ -109,11 +109,11 @@ class EfficientNetLite0(nnx.Module):
         return self._fc(x.mean(axis=(1, 2)))
 
 
-def _plans() -> Iterator[Plan]:
+def _block_args() -> Iterator[BlockArgs]:
     channels = STEM
     for count, kernel, stride, expansion, out in STAGES:
         for i in range(count):
-            yield Plan(
+            yield BlockArgs(
                 channels=channels,
                 wide=channels * expansion,
                 out=out,

@@ -17,7 +17,7 @@ from loce_jax.checks import InputError
 from loce_jax.models.base import Layer, Network, Preprocess
 from loce_jax.models.checkpoints.cache import cached_weights
 from loce_jax.models.checkpoints.hub_folder import read_json, read_preprocess, read_tensors, weight_files
-from loce_jax.models.checkpoints.weights import Blueprint, KeyMap, Layered, Weights, fingerprint
+from loce_jax.models.checkpoints.weights import AbstractModule, KeyMap, Layered, Weights, fingerprint
 
 Kind = Literal["grid", "tokens"]
 
@@ -36,7 +36,7 @@ class Family:
         choices: the values that entries of ``config.json`` may have, where only some are built.
         flatten: from the content of ``config.json`` to one flat mapping, where the configuration is nested.
         faults: what is wrong with a configuration whose entries are each fine by themselves.
-        granule: what height and width of the input must be multiples of.
+        size_multiple: what height and width of the input must be multiples of.
         smallest: what height and width of the input must be at least.
     """
 
@@ -48,7 +48,7 @@ class Family:
     choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict, hash=False)
     flatten: Callable[[dict[str, Any]], dict[str, Any]] = dict
     faults: Callable[[Any], list[str]] = lambda config: []
-    granule: Callable[[Any], int] = lambda config: 1
+    size_multiple: Callable[[Any], int] = lambda config: 1
     smallest: Callable[[Any], int] = lambda config: 1
 
     def load(self, folder: str | Path, size: tuple[int, int] | None = None) -> Network:
@@ -61,13 +61,13 @@ class Family:
         folder = Path(folder)
         config = self._read_config(folder / "config.json")
         preprocess = read_preprocess(folder)
-        granule = self.granule(config)
-        height, width = (max(n // granule, 1) * granule for n in preprocess.size)
+        size_multiple = self.size_multiple(config)
+        height, width = (max(n // size_multiple, 1) * size_multiple for n in preprocess.size)
         preprocess = replace(preprocess, size=size or (height, width))
-        _check_size(preprocess.size, granule, self.smallest(config))
+        _check_size(preprocess.size, size_multiple, self.smallest(config))
         files = weight_files(folder)
         digest = fingerprint(f"{self.title} {config}", *files)
-        network = self.blueprint(config)
+        network = self.abstract_module(config)
         name = self.title.lower().replace(" ", "-")
         weights = cached_weights(
             name, digest, network, lambda: network.convert(read_tensors(files), source=str(folder), keys=self.keys)
@@ -77,12 +77,12 @@ class Family:
     def with_random_weights(self, preprocess: Preprocess) -> Network:
         """The network of the default configuration with random numbers, the same each time, for weights."""
         config, name = self.config(), f"{self.title} with random weights"
-        weights = self.blueprint(config).random_weights()
+        weights = self.abstract_module(config).random_weights()
         return self._network(config, preprocess, name, fingerprint(f"{name} {config}"), weights)
 
-    def blueprint(self, config: Any) -> Blueprint:
+    def abstract_module(self, config: Any) -> AbstractModule:
         """The network without weights."""
-        return _blueprint(self.build, config)
+        return _abstract_module(self.build, config)
 
     def _network(self, config: Any, preprocess: Preprocess, name: str, digest: str, weights: Weights) -> Network:
         return Network(
@@ -90,12 +90,12 @@ class Family:
             fingerprint=digest,
             preprocess=preprocess,
             params=jax.tree.map(jnp.asarray, weights),
-            forward=self.blueprint(config).forward,
+            forward=self.abstract_module(config).forward,
             all_layers=tuple(self._layers(config, preprocess.size)),
         )
 
     def _layers(self, config: Any, size: tuple[int, int]) -> Iterator[Layer]:
-        for name, (rows, columns, channels) in self.blueprint(config).shapes(size).items():
+        for name, (rows, columns, channels) in self.abstract_module(config).shapes(size).items():
             kind, aliases = self.describe(config, name)
             yield Layer(name, channels, (rows, columns), size[0] / rows, kind, aliases)
 
@@ -118,8 +118,8 @@ class Family:
 
 
 @ft.cache
-def _blueprint(build: Callable[..., Any], config: Any) -> Blueprint:
-    return Blueprint.of(lambda: build(config, rngs=nnx.Rngs(0)))
+def _abstract_module(build: Callable[..., Any], config: Any) -> AbstractModule:
+    return AbstractModule.of(lambda: build(config, rngs=nnx.Rngs(0)))
 
 
 def _is_like(default: Any, value: Any) -> bool:
@@ -139,11 +139,11 @@ def _as_type(default: Any, value: Any) -> Any:
     return float(value) if isinstance(default, float) else value
 
 
-def _check_size(size: tuple[int, int], granule: int, smallest: int) -> None:
-    if any(n < granule or n % granule for n in size):
-        height, width = (" or ".join(map(str, _nearest_multiples(n, granule))) for n in size)
+def _check_size(size: tuple[int, int], size_multiple: int, smallest: int) -> None:
+    if any(n < size_multiple or n % size_multiple for n in size):
+        height, width = (" or ".join(map(str, _nearest_multiples(n, size_multiple))) for n in size)
         raise InputError(
-            f"`size` must hold multiples of the patch size {granule}, but got {size}. "
+            f"`size` must hold multiples of the patch size {size_multiple}, but got {size}. "
             f"Nearest: height {height}, width {width}."
         )
     if min(size) < smallest:
@@ -153,6 +153,6 @@ def _check_size(size: tuple[int, int], granule: int, smallest: int) -> None:
         )
 
 
-def _nearest_multiples(n: int, granule: int) -> list[int]:
-    below = n // granule * granule
-    return [m for m in sorted({below, n + -n % granule}) if m > 0]
+def _nearest_multiples(n: int, size_multiple: int) -> list[int]:
+    below = n // size_multiple * size_multiple
+    return [m for m in sorted({below, n + -n % size_multiple}) if m > 0]

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from loce_jax.models.checkpoints.weights import KeyMap
 from loce_jax.models.networks.family import Family, Kind
 from loce_jax.models.nn.convolution import Convolution, Pointwise
-from loce_jax.models.nn.inverted_residual import InvertedResidual, Normalized, Plan, rounded
+from loce_jax.models.nn.inverted_residual import BlockArgs, InvertedResidual, Normalized, rounded
 
 STEM, FIRST, HEAD = 32, 16, 1280
 STAGES = ((2, 2, 24), (3, 2, 32), (4, 2, 64), (3, 1, 96), (3, 2, 160), (1, 1, 320))  # blocks, stride, channels
@@ -54,9 +54,9 @@ class MobileNetV2(nnx.Module):
         stem, first, *_ = _widths(config)
         self.conv_stem = nnx.Dict(
             first_conv=Normalized(Convolution(3, stem, 3, 2, _padding(config, 1)), stem, config.layer_norm_eps),
-            block=_block(config, Plan(stem, stem, first, expands=not config.first_layer_is_expansion)),
+            block=_block(config, BlockArgs(stem, stem, first, expands=not config.first_layer_is_expansion)),
         )
-        self.layer = nnx.List([_block(config, plan) for plan in _plans(config)])
+        self.layer = nnx.List([_block(config, args) for args in _block_args(config)])
         last = _widths(config)[-1]
         self.conv_1x1 = Normalized(Pointwise(last, config.head), config.head, config.layer_norm_eps)
 
@@ -78,7 +78,7 @@ def _widths(config: Config) -> list[int]:
     return [config.channels(base * config.depth_multiplier) for base in bases]
 
 
-def _plans(config: Config) -> Iterator[Plan]:
+def _block_args(config: Config) -> Iterator[BlockArgs]:
     """The blocks after the stem; where the output stride is reached, dilation takes the place of stride."""
     _, channels, *widths = _widths(config)
     strides = [1 if i else stride for count, stride, _ in STAGES for i in range(count)]
@@ -90,7 +90,7 @@ def _plans(config: Config) -> Iterator[Plan]:
         else:
             stride, dilation = wanted, 1
             reached *= wanted
-        yield Plan(
+        yield BlockArgs(
             channels=channels,
             wide=config.channels(channels * config.expand_ratio),
             out=out,
@@ -103,8 +103,8 @@ def _plans(config: Config) -> Iterator[Plan]:
         channels = out
 
 
-def _block(config: Config, plan: Plan) -> InvertedResidual:
-    return InvertedResidual(plan, jax.nn.relu6, config.layer_norm_eps)
+def _block(config: Config, args: BlockArgs) -> InvertedResidual:
+    return InvertedResidual(args, jax.nn.relu6, config.layer_norm_eps)
 
 
 def _padding(config: Config, dilation: int):

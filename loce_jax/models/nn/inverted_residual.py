@@ -14,7 +14,7 @@ from loce_jax.models.nn.convolution import BatchNorm, Convolution, Depthwise, Pa
 
 
 @dataclass(frozen=True)
-class Plan:
+class BlockArgs:
     """One inverted residual.
 
     Attributes:
@@ -38,16 +38,16 @@ class Plan:
 
 
 class InvertedResidual(nnx.Module):
-    """Widen, filter each channel by itself, narrow; plus the input where the plan says so."""
+    """Widen, filter each channel by itself, narrow; plus the input where the args says so."""
 
-    def __init__(self, plan: Plan, activation: Callable[[Array], Array], epsilon: float):
-        self.expands, self.adds_input, self.activation = plan.expands, plan.adds_input, activation
-        if plan.expands:
-            self.expand = Normalized(Pointwise(plan.channels, plan.wide), plan.wide, epsilon)
-        depthwise = Depthwise(plan.wide, plan.kernel, plan.stride, plan.padding, dilation=plan.dilation)
-        self.depthwise = Normalized(depthwise, plan.wide, epsilon)
-        self.excite = Excitation(plan.wide, plan.squeezed, activation) if plan.squeezed else None
-        self.project = Normalized(Pointwise(plan.wide, plan.out), plan.out, epsilon)
+    def __init__(self, args: BlockArgs, activation: Callable[[Array], Array], epsilon: float):
+        self.expands, self.adds_input, self.activation = args.expands, args.adds_input, activation
+        if args.expands:
+            self.expand = Normalized(Pointwise(args.channels, args.wide), args.wide, epsilon)
+        depthwise = Depthwise(args.wide, args.kernel, args.stride, args.padding, dilation=args.dilation)
+        self.depthwise = Normalized(depthwise, args.wide, epsilon)
+        self.excite = Excitation(args.wide, args.squeezed, activation) if args.squeezed else None
+        self.project = Normalized(Pointwise(args.wide, args.out), args.out, epsilon)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
         """One block."""

@@ -79,5 +79,5 @@ def relative_positions(side: int) -> Int[np.ndarray, "t t"]:
            [8, 7, 5, 4]])
     """
     row, column = np.divmod(np.arange(side * side), side)
-    down, right = (place[:, None] - place[None, :] + side - 1 for place in (row, column))
+    down, right = (index[:, None] - index[None, :] + side - 1 for index in (row, column))
     return down * (2 * side - 1) + right

@@ -11,8 +11,8 @@ from loce_jax.models.base import Network, Preprocess
 from loce_jax.models.converter import folder
 from loce_jax.models.converter.graph import Graph
 from loce_jax.models.converter.network import to_network
+from loce_jax.models.converter.onnx.image_input import read_input
 from loce_jax.models.converter.onnx.layers import arrange, look, name_layers, prune
-from loce_jax.models.converter.onnx.picture import read_input
 from loce_jax.models.converter.onnx.reading import read_model
 from loce_jax.models.converter.onnx.recording import Recorder
 from loce_jax.models.converter.onnx.translating import translate
@@ -28,8 +28,8 @@ def convert_onnx(
 ) -> Network:
     """An ONNX network as a `Network`, computing as the file says; from then on without ONNX.
 
-    Every node's output that is a map of the picture, or tokens that are cells of one, becomes a layer under the node's
-    name in the file; the output's name is an alias.
+    Every node's output that is a feature map, or the patch tokens of one, becomes a layer under the node's name in the
+    file; the output's name is an alias.
 
     Args:
         path: a model with one input, the images ``[b 3 h w]`` or ``[b h w 3]``, where b is 1 or free.
@@ -43,17 +43,17 @@ def convert_onnx(
         InputError: `onnx` is missing, or the file is damaged, or holds what cannot be converted.
     """
     model = read_model(path)
-    picture = read_input(model, path)
-    preprocess = picture.fitting(preprocess)
+    layout = read_input(model, path)
+    preprocess = layout.fitting(preprocess)
     recorder = Recorder(preprocess.size)
-    found = translate(model, {picture.name: picture.record(recorder, bgr)}, recorder)
+    found = translate(model, {layout.name: layout.record(recorder, bgr)}, recorder)
     names = name_layers(found)
     values = {known: value for known, (value, _) in names.items()}
     arranged = look(recorder, values)
     layers = tuple(replace(layer, aliases=names[layer.name][1]) for layer, _ in arranged)
     if not layers:
         raise InputError(
-            f"`path` must be a network whose nodes return maps of the picture, but none in {str(path)!r} does. "
+            f"`path` must be a network whose nodes return feature maps, but none in {str(path)!r} does. "
             "Check that it is an image network."
         )
     taps = {layer.name: arrange(recorder, values[layer.name], how).index for layer, how in arranged}

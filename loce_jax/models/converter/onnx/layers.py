@@ -14,7 +14,7 @@ from loce_jax.models.converter.graph import Graph, Node, Ref
 from loce_jax.models.converter.grids import Arrangement, Change, Output, find_layers
 from loce_jax.models.converter.interpret import evaluate
 from loce_jax.models.converter.onnx.recording import Recorder, Shape, Value
-from loce_jax.models.converter.torch.probing import BLIND, SPOTS
+from loce_jax.models.converter.torch.probing import CONSTANT_BELOW, SPOTS
 
 LONGEST = 240  # bytes of a layer's name where it names a file
 
@@ -38,7 +38,7 @@ def name_layers(found: Mapping[str, tuple[Value, list[str]]]) -> dict[str, tuple
 def look(recorder: Recorder, values: Mapping[str, Value]) -> list[tuple[Layer, Arrangement]]:
     """The layers among the values, and how each lies.
 
-    Tokens, and square maps, are computed for a few pictures.  A map whose rows are the picture's columns is left out:
+    Tokens, and square maps, are computed for a few images.  A map whose rows are the image's columns is left out:
     where it is square, its shape does not tell it from an upright one.
     """
     floats = {name: value for name, value in values.items() if value.is_float and value.shape[:1] == (1,)}
@@ -89,13 +89,13 @@ def _is_usable(name: str) -> bool:
     return name.isprintable() and not counted and 0 < len(quote(name, safe="")) <= LONGEST
 
 
-def _output(name: str, value: Value, blind: Any = (False,), amounts: Any = ()) -> Output:
-    """What `find_layers` asks about a value."""
-    sees, shape = not np.all(blind), value.shape[1:]
+def _output(name: str, value: Value, constant: Any = (False,), amounts: Any = ()) -> Output:
+    """A value as `find_layers` needs it."""
+    varies, shape = not np.all(constant), value.shape[1:]
     if len(shape) == 3:
-        return Output(name, shape, sees)
+        return Output(name, shape, varies)
     changes = tuple(Change(y, x, tuple(row.tolist())) for (y, x), row in zip(SPOTS, amounts, strict=True))
-    return Output(name, shape, sees, tuple(blind.tolist()), changes)
+    return Output(name, shape, varies, tuple(constant.tolist()), changes)
 
 
 def _is_square(shape: Shape) -> bool:
@@ -103,41 +103,41 @@ def _is_square(shape: Shape) -> bool:
     return len(shape) == 4 and (shape[2] == shape[3] or shape[1] == shape[2])
 
 
-def _compute(recorder: Recorder, places: Mapping[str, int]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """For each cell or token of some values: does it see nothing of the picture, and how much each spot changes it."""
-    if not places:
+def _compute(recorder: Recorder, taps: Mapping[str, int]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """For each cell or token of some values: whether it is constant, and how much each spot changes it."""
+    if not taps:
         return {}
     size = recorder.size
-    graph = Graph("", Preprocess(size), False, tuple(recorder.nodes), (), places)
+    graph = Graph("", Preprocess(size), False, tuple(recorder.nodes), (), taps)
 
-    def run(weights: Mapping[str, jax.Array], pictures: jax.Array) -> dict[str, tuple[jax.Array, jax.Array]]:
-        found = jax.vmap(lambda picture: evaluate(graph, weights, picture[None], tuple(places)))(pictures)
+    def run(weights: Mapping[str, jax.Array], images: jax.Array) -> dict[str, tuple[jax.Array, jax.Array]]:
+        found = jax.vmap(lambda image: evaluate(graph, weights, image[None], tuple(taps)))(images)
         return {name: _note(array[:, 0]) for name, array in found.items()}
 
     run_once = jax.jit(run, compiler_options={"xla_backend_optimization_level": 0})  # compiling is what takes time
-    return jax.device_get(run_once(recorder.weights, _pictures(size)))
+    return jax.device_get(run_once(recorder.weights, _images(size)))
 
 
-def _pictures(size: tuple[int, int]) -> np.ndarray:
-    """Two different pictures, and the first one with a spot changed, once for each of `SPOTS`."""
+def _images(size: tuple[int, int]) -> np.ndarray:
+    """Two different images, and the first one with a spot changed, once for each of `SPOTS`."""
     noise = np.random.default_rng(0).normal(size=(2, *size, 3)).astype(np.float32)
-    pictures = [*noise]
+    images = [*noise]
     for spot in SPOTS:
         rows, columns = (
             slice(int(n * (at - 1 / 16)), int(n * (at + 1 / 16)) + 1) for n, at in zip(size, spot, strict=True)
         )
         changed = noise[0].copy()
         changed[rows, columns] = 3 * noise[1, rows, columns]
-        pictures.append(changed)
-    return np.stack(pictures)
+        images.append(changed)
+    return np.stack(images)
 
 
 def _note(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Of what the `_pictures` gave, ``[n t c]``, ``[n c h w]`` or ``[n h w c]``: see `Output` and `Change`."""
+    """Of what the `_images` gave, ``[n t c]``, ``[n c h w]`` or ``[n h w c]``: see `Output` and `Change`."""
     axis = 1 if x.ndim == 4 and x.shape[2] == x.shape[3] else -1
     differences = jnp.abs(x[1] - x[0]).max(axis if axis < 0 else 0)
     shares = jnp.linalg.norm(x[2:] - x[:1], axis=axis) / jnp.maximum(jnp.linalg.norm(x[:1], axis=axis), 1e-30)
-    return differences <= BLIND * differences.max(), shares
+    return differences <= CONSTANT_BELOW * differences.max(), shares
 
 
 def _is_upright(amounts: np.ndarray) -> bool:

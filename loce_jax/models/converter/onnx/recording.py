@@ -35,7 +35,7 @@ class Const:
 
 @dataclass(frozen=True)
 class Value:
-    """Numbers that depend on the picture: the node that makes them, their shape and type."""
+    """Numbers that depend on the image: the node that makes them, their shape and type."""
 
     index: int
     shape: Shape
@@ -51,10 +51,10 @@ class Recorder:
     """Nodes and weights so far.
 
     Attributes:
-        nodes: the first one is the picture.
+        nodes: the first one is the image.
         weights: by name; every kind of float as float32, whole numbers in at most 32 bits.
-        size: height and width of the picture.
-        images: what stands for the picture, ``[1 h w 3]``.
+        size: height and width of the image.
+        images: what stands for the image, ``[1 h w 3]``.
     """
 
     def __init__(self, size: tuple[int, int]):
@@ -151,9 +151,9 @@ class Call:
         return found if found is None else tuple(np.atleast_1d(np.asarray(found, np.int64)).tolist())
 
     def known(self, value: Value | Const, what: str) -> Const:
-        """`value`, if it does not depend on the picture."""
+        """`value`, if it does not depend on the image."""
         if isinstance(value, Value):
-            raise self.refusal(f"{what} must not depend on the picture")
+            raise self.refusal(f"{what} must not depend on the image")
         return value
 
     def const(self, suffix: str, array: np.ndarray) -> Const:

@@ -45,8 +45,8 @@ COORDINATES: dict[str, Callable[[Axis, np.ndarray], np.ndarray]] = {  # where a 
     "tf_half_pixel_for_nn": lambda axis, at: (at + np.float32(0.5)) / axis.scale,
 }
 ROUNDINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "round_prefer_floor": lambda places: np.ceil(places - np.float32(0.5)),
-    "round_prefer_ceil": lambda places: np.floor(places + np.float32(0.5)),
+    "round_prefer_floor": lambda positions: np.ceil(positions - np.float32(0.5)),
+    "round_prefer_ceil": lambda positions: np.floor(positions + np.float32(0.5)),
     "floor": np.floor,
     "ceil": np.ceil,
 }
@@ -57,11 +57,11 @@ def resize(call: Call) -> Any:
     mode = call.setting("mode", "nearest")
     x = call.first
     for axis, one in _axes(call).items():
-        places = _places(call, one)
+        positions = _positions(call, one)
         if mode == "nearest":
-            x = _choose(call, x, axis, _rounded(call, one, places))
+            x = _choose(call, x, axis, _rounded(call, one, positions))
         else:
-            x = _mix(call, x, axis, _matrix(call, one, places, mode))
+            x = _mix(call, x, axis, _matrix(call, one, positions, mode))
     return x
 
 
@@ -89,7 +89,7 @@ def _axes(call: Call) -> dict[int, Axis]:
     return {a: axis for a, axis in found.items() if axis.new != axis.old or axis.scale != 1}
 
 
-def _places(call: Call, axis: Axis) -> np.ndarray:
+def _positions(call: Call, axis: Axis) -> np.ndarray:
     default = "asymmetric" if call.version < 11 else "half_pixel"
     mode = call.setting("coordinate_transformation_mode", default)
     if mode not in COORDINATES:
@@ -97,13 +97,13 @@ def _places(call: Call, axis: Axis) -> np.ndarray:
     return COORDINATES[mode](axis, np.arange(axis.new, dtype=np.float32)).astype(np.float32)
 
 
-def _rounded(call: Call, axis: Axis, places: np.ndarray) -> np.ndarray:
+def _rounded(call: Call, axis: Axis, positions: np.ndarray) -> np.ndarray:
     """The old cell for each new one.  Resize 10 says nothing of rounding; onnxruntime rounds up where it shrinks."""
     if call.version < 11:
         default = "ceil" if call.op == "Resize" and axis.scale < 1 else "floor"
     else:
         default = "round_prefer_floor"
-    rounded = ROUNDINGS[call.setting("nearest_mode", default)](places)
+    rounded = ROUNDINGS[call.setting("nearest_mode", default)](positions)
     return np.clip(rounded, 0, axis.old - 1).astype(np.int32)
 
 
@@ -114,12 +114,12 @@ def _choose(call: Call, x: Any, axis: int, cells: np.ndarray) -> Any:
     return call.emit("aten.index_select.default", x, axis, call.const(f"cells{axis}", cells))
 
 
-def _matrix(call: Call, axis: Axis, places: np.ndarray, mode: str) -> np.ndarray:
+def _matrix(call: Call, axis: Axis, positions: np.ndarray, mode: str) -> np.ndarray:
     """Each new cell's share of the old ones ``[new old]``; beyond the edge lies the edge's value, or nothing."""
     sharpness = call.setting("cubic_coeff_a", -0.75)
-    taps, first, matrix = (2, 1)[mode == "linear"], np.floor(places), np.zeros((axis.new, axis.old))
+    taps, first, matrix = (2, 1)[mode == "linear"], np.floor(positions), np.zeros((axis.new, axis.old))
     for tap in range(1 - taps, taps + 1):
-        cells, away = (first + tap).astype(int), np.abs(places - (first + tap))
+        cells, away = (first + tap).astype(int), np.abs(positions - (first + tap))
         share = np.maximum(1 - away, 0) if mode == "linear" else _bump(away, sharpness)
         if call.setting("exclude_outside", 0):
             share = np.where((cells >= 0) & (cells < axis.old), share, 0)

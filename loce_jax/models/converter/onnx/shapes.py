@@ -89,11 +89,11 @@ def cut(call: Call) -> Any:
     axes = call.ints("axes", range(len(starts)), position=3)
     steps = call.ints("steps", [1] * len(starts), position=4)
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        place = axis % len(x.shape)
-        bounds = range(x.shape[place])[slice(start, _past_end(end, x.shape[place], step), step)]
-        if bounds != range(x.shape[place]):
+        dim = axis % len(x.shape)
+        bounds = range(x.shape[dim])[slice(start, _past_end(end, x.shape[dim], step), step)]
+        if bounds != range(x.shape[dim]):
             stop = None if bounds.stop < 0 else bounds.stop
-            x = call.emit("aten.slice.Tensor", x, place, bounds.start, stop, step)
+            x = call.emit("aten.slice.Tensor", x, dim, bounds.start, stop, step)
     return x
 
 
@@ -104,11 +104,11 @@ def _past_end(end: int, length: int, step: int) -> int | None:
 
 def gather(call: Call) -> Any:
     """The entries at `indices` along one axis, in the shape of `indices`."""
-    x, places = call.inputs
+    x, indices = call.inputs
     axis = call.setting("axis", 0) % len(x.shape)
-    if isinstance(places, Value):
-        return call.emit("aten.index.Tensor", x, (*(None,) * axis, places))
-    found = np.where(places.array < 0, places.array + x.shape[axis], places.array)
+    if isinstance(indices, Value):
+        return call.emit("aten.index.Tensor", x, (*(None,) * axis, indices))
+    found = np.where(indices.array < 0, indices.array + x.shape[axis], indices.array)
     if found.size and not 0 <= found.min() <= found.max() < x.shape[axis]:
         raise call.refusal(f"its indices go from {found.min()} to {found.max()} in an axis of length {x.shape[axis]}")
     if found.ndim == 0:

@@ -16,14 +16,14 @@ from loce_jax.models.converter.onnx.recording import Call, Const, Recorder, Valu
 
 THEMES = (elementwise, shapes, reductions, windows, resizing)
 OPS: dict[str, Callable[[Call], Any]] = {name: function for theme in THEMES for name, function in theme.OPS.items()}
-KNOWN_BEFORE = ("Shape", "Size")  # what they return does not depend on the picture's numbers
+KNOWN_BEFORE = ("Shape", "Size")  # what they return does not depend on the image's numbers
 FOLDED = {*OPS, "Constant", "ConstantOfShape", "Mod", "NonZero", "OneHot", "Range", "ReduceProd"}
 
 Values = dict[str, Value | Const]
 
 
 def translate(model: Any, values: Values, recorder: Recorder) -> dict[str, tuple[Value, list[str]]]:
-    """Write the model's nodes into `recorder`; what depends on the picture by name of output, with further names.
+    """Write the model's nodes into `recorder`; what depends on the image by name of output, with further names.
 
     `values` holds what the nodes may read from the start: the image.
     """

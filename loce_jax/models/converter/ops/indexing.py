@@ -1,4 +1,4 @@
-"""Operations that read or write at places given by other numbers: index, gather, scatter, sort."""
+"""Operations that read or write at indices given by other numbers: index, gather, scatter, sort."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ Indices = Sequence[Array | None]
 
 def index(x: Array, indices: Indices) -> Array:
     """``x[indices]`` where None keeps an axis whole."""
-    return x[_places(x, indices)]
+    return x[_index_tuple(x, indices)]
 
 
 def index_put(x: Array, indices: Indices, values: Array, accumulate: bool = False) -> Array:
@@ -19,35 +19,35 @@ def index_put(x: Array, indices: Indices, values: Array, accumulate: bool = Fals
     if len(indices) == 1 and indices[0] is not None and indices[0].dtype == bool and values.ndim == 0:
         mask = indices[0].reshape(indices[0].shape + (1,) * (x.ndim - indices[0].ndim))
         return jnp.where(mask, x + values if accumulate else values.astype(x.dtype), x)
-    place, values = x.at[_places(x, indices)], values.astype(x.dtype)
-    return place.add(values) if accumulate else place.set(values)
+    target, values = x.at[_index_tuple(x, indices)], values.astype(x.dtype)
+    return target.add(values) if accumulate else target.set(values)
 
 
-def index_select(x: Array, axis: int, places: Array) -> Array:
-    """The entries at `places` along one axis."""
-    return jnp.take(x, jnp.atleast_1d(places), axis)
+def index_select(x: Array, axis: int, indices: Array) -> Array:
+    """The entries at `indices` along one axis."""
+    return jnp.take(x, jnp.atleast_1d(indices), axis)
 
 
-def gather(x: Array, axis: int, places: Array, *, sparse_grad: bool = False) -> Array:
-    """``out[i][j] = x[places[i][j]][j]``, here along the first of two axes; the other axes may be longer in `x`."""
+def gather(x: Array, axis: int, indices: Array, *, sparse_grad: bool = False) -> Array:
+    """``out[i][j] = x[indices[i][j]][j]``, here along the first of two axes; the other axes may be longer in `x`."""
     axis %= x.ndim
-    covered = tuple(slice(None) if i == axis else slice(n) for i, n in enumerate(places.shape))
-    return jnp.take_along_axis(x[covered], places, axis)
+    covered = tuple(slice(None) if i == axis else slice(n) for i, n in enumerate(indices.shape))
+    return jnp.take_along_axis(x[covered], indices, axis)
 
 
-def take_along(x: Array, places: Array, axis: int | None = None) -> Array:
+def take_along(x: Array, indices: Array, axis: int | None = None) -> Array:
     """`gather` with broadcasting."""
-    return jnp.take_along_axis(x, places, axis)
+    return jnp.take_along_axis(x, indices, axis)
 
 
-def scatter(x: Array, axis: int, places: Array, values: Array | float | int) -> Array:
-    """The inverse of `gather`: ``out[places[i][j]][j] = values[i][j]``."""
-    return x.at[_along(axis % x.ndim, places)].set(_covering(values, places, x))
+def scatter(x: Array, axis: int, indices: Array, values: Array | float | int) -> Array:
+    """The inverse of `gather`: ``out[indices[i][j]][j] = values[i][j]``."""
+    return x.at[_along(axis % x.ndim, indices)].set(_covering(values, indices, x))
 
 
-def scatter_add(x: Array, axis: int, places: Array, values: Array) -> Array:
+def scatter_add(x: Array, axis: int, indices: Array, values: Array) -> Array:
     """`scatter` that adds."""
-    return x.at[_along(axis % x.ndim, places)].add(_covering(values, places, x))
+    return x.at[_along(axis % x.ndim, indices)].add(_covering(values, indices, x))
 
 
 def slice_scatter(
@@ -57,25 +57,25 @@ def slice_scatter(
     return x.at[(slice(None),) * (axis % x.ndim) + (slice(start, end, step),)].set(values.astype(x.dtype))
 
 
-def select_scatter(x: Array, values: Array, axis: int, place: int) -> Array:
-    """``x`` with ``x[place] = values`` along one axis."""
-    return x.at[(slice(None),) * (axis % x.ndim) + (place,)].set(values.astype(x.dtype))
+def select_scatter(x: Array, values: Array, axis: int, index: int) -> Array:
+    """``x`` with ``x[index] = values`` along one axis."""
+    return x.at[(slice(None),) * (axis % x.ndim) + (index,)].set(values.astype(x.dtype))
 
 
-def embedding(table: Array, places: Array, *_: object) -> Array:
+def embedding(table: Array, indices: Array, *_: object) -> Array:
     """Rows of a table."""
-    return jnp.take(table, places, axis=0)
+    return jnp.take(table, indices, axis=0)
 
 
-def one_hot(places: Array, classes: int) -> Array:
+def one_hot(indices: Array, classes: int) -> Array:
     """1 at the class, 0 elsewhere, along a new last axis; whole numbers."""
-    return jax.nn.one_hot(places, classes, dtype=jnp.int32)
+    return jax.nn.one_hot(indices, classes, dtype=jnp.int32)
 
 
 def sort(x: Array, axis: int = -1, descending: bool = False) -> tuple[Array, Array]:
     """Sorted values, and where they were; equal values keep their order."""
-    places = argsort(x, axis, descending)
-    return jnp.take_along_axis(x, places, axis), places
+    indices = argsort(x, axis, descending)
+    return jnp.take_along_axis(x, indices, axis), indices
 
 
 def argsort(x: Array, axis: int = -1, descending: bool = False) -> Array:
@@ -85,26 +85,26 @@ def argsort(x: Array, axis: int = -1, descending: bool = False) -> Array:
 
 def topk(x: Array, k: int, axis: int = -1, largest: bool = True, in_order: bool = True) -> tuple[Array, Array]:
     """The `k` largest or smallest values, best first, and where they are."""
-    values, places = sort(x, axis, largest)
+    values, indices = sort(x, axis, largest)
     keep = (slice(None),) * (axis % x.ndim) + (slice(k),)
-    return values[keep], places[keep]
+    return values[keep], indices[keep]
 
 
-def _places(x: Array, indices: Indices) -> tuple:
+def _index_tuple(x: Array, indices: Indices) -> tuple:
     """PyTorch's indices as NumPy's: None keeps an axis."""
     return tuple(slice(None) if one is None else one for one in indices)
 
 
-def _along(axis: int, places: Array) -> tuple[Array, ...]:
-    grids = list(jnp.meshgrid(*map(jnp.arange, places.shape), indexing="ij", sparse=True))
-    grids[axis] = places
+def _along(axis: int, indices: Array) -> tuple[Array, ...]:
+    grids = list(jnp.meshgrid(*map(jnp.arange, indices.shape), indexing="ij", sparse=True))
+    grids[axis] = indices
     return tuple(grids)
 
 
-def _covering(values: Array | float | int, places: Array, x: Array) -> Array:
-    """`values` in the type of `x`, cut to the shape of `places`."""
+def _covering(values: Array | float | int, indices: Array, x: Array) -> Array:
+    """`values` in the type of `x`, cut to the shape of `indices`."""
     values = jnp.asarray(values, x.dtype)
-    return values[tuple(map(slice, places.shape))] if values.ndim else values
+    return values[tuple(map(slice, indices.shape))] if values.ndim else values
 
 
 OPS = {

@@ -1,4 +1,4 @@
-"""Resampling of maps: interpolation to another size, and reading at given places.
+"""Resampling of maps: interpolation to another size, and reading at given positions.
 
 Interpolation is linear and works on one axis at a time, so each axis is a small constant matrix ``[new old]``.
 Letters: b images, c channels, h x w cells, o new cells.
@@ -48,8 +48,8 @@ def nearest(x: Array, sizes: Sizes, scales: Scales = (), *, offset: float = 0.0)
             x = jnp.repeat(x, size // old, axis)
         elif size != old:
             step = np.float32(1 / scale if scale else old / size)
-            places = np.floor((np.arange(size, dtype=np.float32) + np.float32(offset)) * step).astype(int)
-            x = jnp.take(x, np.minimum(places, old - 1), axis)
+            positions = np.floor((np.arange(size, dtype=np.float32) + np.float32(offset)) * step).astype(int)
+            x = jnp.take(x, np.minimum(positions, old - 1), axis)
     return x
 
 
@@ -59,10 +59,10 @@ def grid_sample(x: Array, grid: Array, mode: int = 0, padding: int = 0, corners:
     `mode` is 0 linear, 1 nearest, 2 cubic; `padding` beyond the edge is 0 zeros, 1 the edge's value, 2 mirrored.
     """
     sizes = (x.shape[3], x.shape[2])
-    places = [_pixels(grid[..., i], size, corners) for i, size in enumerate(sizes)]
+    positions = [_pixels(grid[..., i], size, corners) for i, size in enumerate(sizes)]
     if mode != 2:
-        places = [_inside(place, size, padding, corners) for place, size in zip(places, sizes, strict=True)]
-    taps = [_taps(place, mode) for place in places]
+        positions = [_inside(position, size, padding, corners) for position, size in zip(positions, sizes, strict=True)]
+    taps = [_taps(position, mode) for position in positions]
     total = jnp.zeros((*x.shape[:2], *grid.shape[1:3]), x.dtype)
     for (column, share_x), (row, share_y) in itertools.product(*taps):
         cells = [column, row]
@@ -154,30 +154,30 @@ def _bump(x: Any, sharpness: float) -> Any:
     return numpy.where(x <= 1, near, numpy.where(x < 2, far, 0.0))
 
 
-def _pixels(place: Array, size: int, corners: bool) -> Array:
+def _pixels(position: Array, size: int, corners: bool) -> Array:
     """From -1..1 to cells."""
-    return (place + 1) / 2 * (size - 1) if corners else ((place + 1) * size - 1) / 2
+    return (position + 1) / 2 * (size - 1) if corners else ((position + 1) * size - 1) / 2
 
 
-def _inside(place: Array, size: int, padding: int, corners: bool) -> Array:
-    """Places beyond the edge moved to it, or mirrored at it."""
+def _inside(position: Array, size: int, padding: int, corners: bool) -> Array:
+    """Positions beyond the edge moved to it, or mirrored at it."""
     if padding == 0:
-        return place
+        return position
     if padding == 2:
         low, span = (0.0, float(size - 1)) if corners else (-0.5, float(size))
-        away = jnp.abs(place - low) % (2 * span) if span else jnp.zeros_like(place)
-        place = jnp.where(away > span, 2 * span - away, away) + low
-    return jnp.clip(place, 0, size - 1)
+        away = jnp.abs(position - low) % (2 * span) if span else jnp.zeros_like(position)
+        position = jnp.where(away > span, 2 * span - away, away) + low
+    return jnp.clip(position, 0, size - 1)
 
 
-def _taps(place: Array, mode: int) -> list[tuple[Array, Array]]:
-    """The cells that a place reads along one axis, and their shares."""
+def _taps(position: Array, mode: int) -> list[tuple[Array, Array]]:
+    """The cells that a position reads along one axis, and their shares."""
     if mode == 1:
-        return [(jnp.round(place), jnp.ones_like(place))]
-    first = jnp.floor(place)
+        return [(jnp.round(position), jnp.ones_like(position))]
+    first = jnp.floor(position)
     if mode == 0:
-        return [(first, first + 1 - place), (first + 1, place - first)]
-    return [(first + tap, _bump(place - first - tap, CUBIC)) for tap in range(-1, 3)]
+        return [(first, first + 1 - position), (first + 1, position - first)]
+    return [(first + tap, _bump(position - first - tap, CUBIC)) for tap in range(-1, 3)]
 
 
 def _read(x: Array, rows: Array, columns: Array) -> Array:

@@ -25,7 +25,7 @@ def convert(
 ) -> Network:
     """A PyTorch network as a `Network`: recorded once as it computes in evaluation, from then on without PyTorch.
 
-    Every module inside whose output is a map of the picture, or tokens that are cells of one, becomes a layer under
+    Every module inside whose output is a map of the image, or tokens that are cells of one, becomes a layer under
     its dotted path; of several tensors the first counts, and of several calls of one module the last.  The module
     itself stays as it is.
 
@@ -46,15 +46,15 @@ def convert(
     found = find_layers(probe(module, preprocess.size), preprocess.size)
     if not found:
         raise InputError(
-            f"`module` must hold modules that return maps of the picture, but none inside {name} does. "
+            f"`module` must hold modules that return feature maps, but none inside {name} does. "
             "Check that it is an image network, and wrap it if it is one module only."
         )
     layers, arrangements = tuple(layer for layer, _ in found), [how for _, how in found]
     with frozen(module):
         program, any_batch = export(module, preprocess.size, [layer.name for layer in layers], after_inplace)
-        nodes, places, tensors = translate(program)
-    nodes, places = _arrange(nodes, places, arrangements)
-    taps = {layer.name: place for layer, place in zip(layers, places, strict=True)}
+        nodes, indices, tensors = translate(program)
+    nodes, indices = _arrange(nodes, indices, arrangements)
+    taps = {layer.name: index for layer, index in zip(layers, indices, strict=True)}
     graph = Graph(name, preprocess, any_batch, nodes, layers, taps)
     network = to_network(graph, tensors)
     if out is not None:
@@ -63,18 +63,18 @@ def convert(
 
 
 def _arrange(
-    nodes: Sequence[Node], places: Sequence[int], arrangements: Sequence[Arrangement]
+    nodes: Sequence[Node], indices: Sequence[int], arrangements: Sequence[Arrangement]
 ) -> tuple[tuple[Node, ...], list[int]]:
-    """The nodes, and behind them those that bring what lies at `places` to ``[b gh gw c]``; and where that is."""
+    """The nodes, and behind them those that bring what lies at `indices` to ``[b gh gw c]``; and where that is."""
     longer, done = list(nodes), {}
-    for place, how in zip(places, arrangements, strict=True):
-        if (place, how) not in done:
-            last = place
+    for index, how in zip(indices, arrangements, strict=True):
+        if (index, how) not in done:
+            last = index
             for op, args in _steps(how):
                 longer.append(Node(op, (Ref(last), *args)))
                 last = len(longer) - 1
-            done[place, how] = last
-    return tuple(longer), [done[key] for key in zip(places, arrangements, strict=True)]
+            done[index, how] = last
+    return tuple(longer), [done[key] for key in zip(indices, arrangements, strict=True)]
 
 
 def _steps(how: Arrangement) -> list[tuple[str, tuple]]:

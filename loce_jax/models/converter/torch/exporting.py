@@ -36,7 +36,7 @@ def export(module: Any, size: Size, names: Sequence[str], after_inplace: bool) -
     except Exception as error:
         raise InputError(
             f"`module` must be a network that `torch.export` can record, but {type(module).__name__} is not: {error}. "
-            "Its computation may depend on the picture's numbers: convert the part that does not, e.g. its backbone."
+            "Its computation may depend on the image's numbers: convert the part that does not, e.g. its backbone."
         ) from error
 
 

@@ -11,18 +11,18 @@ from typing import Any
 from loce_jax.checks import InputError
 from loce_jax.models.converter.grids import Change, Output, Shape, Size
 
-SPOTS = ((0.3, 0.7), (0.7, 0.2), (0.15, 0.4))  # where pictures are changed, (y, x) from 0 to 1
-PICTURES = 2 + len(SPOTS)
-BLIND = 1e-4  # a token that changes less than this share of what the others change sees nothing
+SPOTS = ((0.3, 0.7), (0.7, 0.2), (0.15, 0.4))  # where images are changed, (y, x) from 0 to 1
+IMAGES_SHOWN = 2 + len(SPOTS)
+CONSTANT_BELOW = 1e-4  # a token is constant that changes less than this share of the largest change
 
 
 def probe(module: Any, size: Size) -> tuple[Output, ...]:
-    """What every module inside `module` returns for pictures of `size`, in the order in which they finish."""
+    """What every module inside `module` returns for images of `size`, in the order in which they finish."""
     import torch  # noqa: PLC0415 - only who converts needs it
 
     with frozen(module):
         try:
-            outputs = _run(module, _pictures(size), _describe)
+            outputs = _run(module, _images(size), _describe)
         except Exception as error:  # whatever a network says to an input that it does not take
             raise InputError(
                 f"`module` must take one batch of images [b 3 {size[0]} {size[1]}] as its only argument, but "
@@ -97,37 +97,39 @@ def _run(module: Any, images: Any, note: Callable[[str, Any], Output | None]) ->
 
 
 def _shapes(module: Any, images: Any) -> dict[str, Shape]:
-    """The shapes for other pictures; none at all if the network does not take them."""
+    """The shapes for other images; none at all if the network does not take them."""
     try:
-        found = _run(module, images, lambda name, x: Output(name, tuple(x.shape), sees=True))
+        found = _run(module, images, lambda name, x: Output(name, tuple(x.shape), varies=True))
     except Exception:  # noqa: BLE001 - a network made for one size, in its own words
         return {}
     return {name: output.shape[1:] for name, output in found.items() if output.shape[:1] == (1,)}
 
 
-def _pictures(size: Size) -> Any:
-    """Two different pictures, and the first one with a spot changed, once for each of `SPOTS`."""
+def _images(size: Size) -> Any:
+    """Two different images, and the first one with a spot changed, once for each of `SPOTS`."""
     import torch  # noqa: PLC0415 - only who converts needs it
 
     noise = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
     changed = noise[:1].repeat(len(SPOTS), 1, 1, 1)
-    for picture, (y, x) in zip(changed, SPOTS, strict=True):
+    for image, (y, x) in zip(changed, SPOTS, strict=True):
         rows, columns = (
             slice(int(n * (at - 1 / 16)), int(n * (at + 1 / 16)) + 1) for n, at in ((size[0], y), (size[1], x))
         )
-        picture[:, rows, columns] = 3 * noise[1, :, rows, columns]
+        image[:, rows, columns] = 3 * noise[1, :, rows, columns]
     return torch.cat([noise, changed])
 
 
 def _describe(name: str, x: Any) -> Output | None:
-    """What `find_layers` asks about the tensor that a module returned."""
-    if not x.is_floating_point() or x.ndim not in (3, 4) or len(x) != PICTURES:
+    """The tensor that a module returned, as `find_layers` needs it."""
+    if not x.is_floating_point() or x.ndim not in (3, 4) or len(x) != IMAGES_SHOWN:
         return None
     x = x.detach().float()
     shape, differences = tuple(x.shape[1:]), (x[1] - x[0]).abs()
-    sees = bool(differences.max() > 0)
+    varies = bool(differences.max() > 0)
     if x.ndim == 4:
-        return Output(name, shape, sees)
+        return Output(name, shape, varies)
     shares = (x[2:] - x[:1]).norm(dim=2) / x[:1].norm(dim=2).clamp_min(1e-30)
     changes = tuple(Change(*spot, tuple(share.tolist())) for spot, share in zip(SPOTS, shares, strict=True))
-    return Output(name, shape, sees, tuple((differences.amax(1) <= BLIND * differences.max()).tolist()), changes)
+    return Output(
+        name, shape, varies, tuple((differences.amax(1) <= CONSTANT_BELOW * differences.max()).tolist()), changes
+    )

@@ -50,7 +50,7 @@ def convert_source(
 
     Args:
         source: a folder or hub id of transformers, ``timm:NAME`` or ``torchvision:NAME``, or an ``.onnx`` file; its
-            pictures are numbers from 0 to 1, red first, unless `convert_onnx` is told otherwise.
+            images are numbers from 0 to 1, red first, unless `convert_onnx` is told otherwise.
         out: where the converted network goes.
         size: ``(h, w)`` of the network's input; without it, the checkpoint's own.
         weights: safetensors file with the state dict, for ``timm:`` and ``torchvision:``.

@@ -21,7 +21,7 @@ MEANINGLESS = ("layout", "device", "pin_memory", "memory_format", "non_blocking"
 NARROW = {"int64": np.int32, "float64": np.float32}  # JAX computes in 32 bits
 
 Tensors = dict[str, np.ndarray]
-Places = dict[Any, Any]  # PyTorch's nodes as ours, or as the number that they are known to be
+Values = dict[Any, Any]  # PyTorch's nodes as ours, or as the number that they are known to be
 
 
 def translate(program: Any) -> tuple[tuple[Node, ...], tuple[int, ...], Tensors]:
@@ -32,18 +32,18 @@ def translate(program: Any) -> tuple[tuple[Node, ...], tuple[int, ...], Tensors]
     """
     tensors = _Inputs(program)
     nodes: list[Node] = []
-    places: Places = {}
+    values: Values = {}
     needed = _needed(program.graph)
     for node in (node for node in program.graph.nodes if node in needed):
         if node.op == "call_function" and _name(node.target) in COPIES:
-            places[node] = places[node.args[0]]
+            values[node] = values[node.args[0]]
         elif node.op == "call_function" and _name(node.target) in ITEMS:
-            places[node] = tensors.constant(node.args[0]).item()
+            values[node] = tensors.constant(node.args[0]).item()
         else:
-            places[node] = Ref(len(nodes))
-            nodes.append(_call(node, places) if node.op == "call_function" else tensors.node(node))
+            values[node] = Ref(len(nodes))
+            nodes.append(_call(node, values) if node.op == "call_function" else tensors.node(node))
     _check_known(nodes)
-    return tuple(nodes), tuple(places[node].index for node in _results(program.graph)), tensors.kept
+    return tuple(nodes), tuple(values[node].index for node in _results(program.graph)), tensors.kept
 
 
 class _Inputs:
@@ -75,7 +75,7 @@ class _Inputs:
             return node.target(*args, **node.kwargs)
         target = self.targets.get(node.name) if node.op == "placeholder" else node.target
         if target is None:
-            raise InputError("`module` must not decide by the picture's numbers, but calls `.item()` on some of them.")
+            raise InputError("`module` must not decide by the image's numbers, but calls `.item()` on some of them.")
         return self.stored[target]
 
 
@@ -113,14 +113,14 @@ def _results(graph: Any) -> Sequence[Any]:
     return results
 
 
-def _call(node: Any, places: Places) -> Node:
+def _call(node: Any, values: Values) -> Node:
     args, kwargs = _in_order(node)
     kwargs = {key: value for key, value in kwargs.items() if key not in MEANINGLESS and value is not None}
     if "dtype" in _keywords(node):  # said or not, it is known
         kwargs["dtype"] = node.meta["val"].dtype
     name, module = _name(node.target), _module(node)
-    translated = {key: _literal(value, places, name) for key, value in kwargs.items()}
-    return Node(name, tuple(_literal(value, places, name) for value in args), translated, module)
+    translated = {key: _literal(value, values, name) for key, value in kwargs.items()}
+    return Node(name, tuple(_literal(value, values, name) for value in args), translated, module)
 
 
 def _in_order(node: Any) -> tuple[list[Any], dict[str, Any]]:
@@ -139,14 +139,14 @@ def _keywords(node: Any) -> set[str]:
     return {argument.name for argument in declared if argument.kwarg_only}
 
 
-def _literal(value: Any, places: Places, op: str) -> Any:
+def _literal(value: Any, values: Values, op: str) -> Any:
     """An argument in our words."""
     import torch  # noqa: PLC0415 - only who converts needs it
 
     if isinstance(value, torch.fx.Node):
-        return places[value]
+        return values[value]
     if isinstance(value, (list, tuple)):
-        return tuple(_literal(item, places, op) for item in value)
+        return tuple(_literal(item, values, op) for item in value)
     if isinstance(value, torch.dtype):
         return DType(str(value).removeprefix("torch."))
     if isinstance(value, torch.device | torch.layout | torch.memory_format):

@@ -110,7 +110,7 @@ def bottleneck(channels: int, *, adds: bool) -> Any:
 
 
 def pyramid(c_in: int, c_out: int) -> Any:
-    """The map beside itself pooled once, twice and thrice ("SPPF")."""
+    """Spatial pyramid pooling: the map joined with itself pooled once, twice and three times ("SPPF")."""
 
     def forward(module, x):
         maps = [module.cv1(x)]

@@ -25,7 +25,7 @@ class Names:
 
     def under(self, prefix: str) -> "Names":
         """The same names behind a task's prefix."""
-        return Names(**{place: name and prefix + name for place, name in asdict(self).items()})
+        return Names(**{part: name and prefix + name for part, name in asdict(self).items()})
 
     @property
     def rules(self) -> Rules:

@@ -198,11 +198,11 @@ def vit_family(
     def describe(config: Any, name: str) -> tuple[Kind, tuple[str, ...]]:
         number = name.rpartition(".")[2]
         names = asdict(architecture(config).names).items()
-        place = next(place for place, pattern in names if pattern.format(number) == name)
-        spellings = [getattr(spelling, place).format(number) for spelling in others]
+        part = next(part for part, pattern in names if pattern.format(number) == name)
+        spellings = [getattr(spelling, part).format(number) for spelling in others]
         common = {"embeddings": "stem", "block": f"stage{int(number) + 1 if number.isdigit() else 0}"}
-        aliases = dict.fromkeys(alias for alias in (common.get(place), *spellings) if alias and alias != name)
-        return "grid" if place == "patches" else "tokens", tuple(aliases)
+        aliases = dict.fromkeys(alias for alias in (common.get(part), *spellings) if alias and alias != name)
+        return "grid" if part == "patches" else "tokens", tuple(aliases)
 
     return Family(
         title=title,
@@ -212,6 +212,6 @@ def vit_family(
         keys=keys,
         choices={"hidden_act": tuple(ACTIVATIONS)},
         faults=lambda config: architecture(config).faults(),
-        granule=lambda config: config.patch_size,
+        size_multiple=lambda config: config.patch_size,
         **more,
     )

@@ -1,4 +1,4 @@
-"""The one input of an ONNX network: the picture."""
+"""The one input of an ONNX network: the image."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,8 @@ TYPES = ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "UINT8")
 
 
 @dataclass(frozen=True)
-class Picture:
-    """How the network takes its picture.
+class ImageInput:
+    """Layout of the network's one input.
 
     Attributes:
         name: of the input.
@@ -27,11 +27,11 @@ class Picture:
     channels_last: bool
 
     def fitting(self, preprocess: Preprocess | None) -> Preprocess:
-        """The preprocessing given, or one of the picture's size, if that is known."""
+        """The preprocessing given, if it has the input's size; without one, one of that size."""
         if preprocess is None:
             if 0 in self.size:
                 raise InputError(
-                    f"`preprocess` must say how large the pictures are, as the network leaves it free: its input "
+                    f"`preprocess` must say how large the images are, as the network leaves it free: its input "
                     f"{self.name!r} has the size {self.size}, 0 being free. Try `Preprocess(size=(224, 224))`."
                 )
             return Preprocess(self.size)
@@ -43,7 +43,7 @@ class Picture:
         return preprocess
 
     def record(self, recorder: Recorder, bgr: bool) -> Value:
-        """The picture as the network wants it."""
+        """The images in the network's layout."""
         images = recorder.images
         if bgr:
             images = recorder.emit(self.name, "aten.flip.default", (images, (3,)), {})
@@ -52,8 +52,8 @@ class Picture:
         return images
 
 
-def read_input(model: Any, path: str | Path) -> Picture:
-    """The model's input; an `InputError` if it is no picture, or there are more inputs."""
+def read_input(model: Any, path: str | Path) -> ImageInput:
+    """The model's input; `InputError` if it is not one batch of images."""
     kinds = need_onnx().TensorProto.DataType
     stored = {tensor.name for tensor in model.graph.initializer}
     inputs = [entry for entry in model.graph.input if entry.name not in stored]
@@ -66,11 +66,11 @@ def read_input(model: Any, path: str | Path) -> Picture:
         ((name, kind, shape),) = described
         if kind in TYPES and len(shape) == 4 and shape[0] in (0, 1):
             if shape[1] in (0, 3) and shape[3] != 3:
-                return Picture(name, shape[2:], channels_last=False)
+                return ImageInput(name, shape[2:], channels_last=False)
             if shape[3] == 3:
-                return Picture(name, shape[1:3], channels_last=True)
+                return ImageInput(name, shape[1:3], channels_last=True)
     listed = "; ".join(f"{name!r} {kind} {list(shape)}" for name, kind, shape in described)
     raise InputError(
-        f"`path` must be a network with one input, one picture [1 3 h w] or [1 h w 3] (0 being free), but "
-        f"{str(path)!r} has: {listed}. Export it with the picture as its only input, and one or any number of pictures."
+        f"`path` must be a network with one input, an image [1 3 h w] or [1 h w 3] (0 being free), but "
+        f"{str(path)!r} has: {listed}. Export it with the image as its only input, and a batch of 1 or a free one."
     )
