@@ -39,15 +39,13 @@ def assert_same(found, solution):
 @pytest.mark.parametrize(
     ("objective", "shape", "target", "start", "dtype"),
     [
-        pytest.param(
-            "bce", (5, 7, 50), (23, 40), "zeros", "bfloat16", marks=pytest.mark.slow
-        ),  # channels in three parts, strips and bands not full
+        # channels in three parts, strips and bands not full
+        pytest.param("bce", (5, 7, 50), (23, 40), "zeros", "bfloat16", marks=pytest.mark.slow),
         pytest.param("mse", (5, 7, 50), (23, 40), "zeros", "float32", marks=pytest.mark.slow),
         pytest.param("mae", (5, 7, 50), (23, 40), "normal", "bfloat16", marks=pytest.mark.slow),
         ("bce", (4, 4, 16), (16, 16), "ones", "float32"),  # one strip, full
-        pytest.param(
-            "mae", (1, 3, 1), (5, 2), "normal", "float32", marks=pytest.mark.slow
-        ),  # smaller than anything Triton multiplies
+        # smaller than anything Triton multiplies
+        pytest.param("mae", (1, 3, 1), (5, 2), "normal", "float32", marks=pytest.mark.slow),
         pytest.param("mse", (20, 3, 33), (40, 7), "uniform", "float16", marks=pytest.mark.slow),
     ],
     ids=str,
