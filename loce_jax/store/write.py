@@ -76,7 +76,7 @@ class RunWriter:
         _refuse_foreign(storage)
         self._leave = storage.lock(shared=shared)
         try:
-            _settle_plan(storage, plan)
+            _check_plan(storage, plan)
             self.done = frozenset(finished_chunks(storage, plan["chunks"]))
         except BaseException:
             self.close()
@@ -134,11 +134,12 @@ def _refuse_foreign(storage):
         )
 
 
-def _settle_plan(storage, plan):
+def _check_plan(storage, plan):
     """Write the plan, or make sure that the one that is there asks for the same work."""
     if storage.create_exclusive(PLAN, _json(plan)):
         return
-    old, new = (_flat(json.loads(text)) for text in (storage.read(PLAN), _json(plan)))
+    plans = (json.loads(text) for text in (storage.read(PLAN), _json(plan)))
+    old, new = (_flat({**one, "layers": list(one["layers"])}) for one in plans)  # aliases may be added to layers
     if old.get("format") != new.get("format"):
         raise InputError(
             f"`out` must be new or a run of format {new.get('format')}, but {str(storage)!r} is of format "
@@ -146,7 +147,7 @@ def _settle_plan(storage, plan):
         )
     changes = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     if changes:
-        listed = "; ".join(f"{key}: {_told(old, key)} there, {_told(new, key)} now" for key in changes[:8])
+        listed = "; ".join(f"{key}: {_shown(old, key)} there, {_shown(new, key)} now" for key in changes[:8])
         more = f"; and {len(changes) - 8} more" if len(changes) > 8 else ""
         raise InputError(
             f"`out` must be continued with the options it was started with, but {str(storage)!r} differs in "
@@ -154,7 +155,7 @@ def _settle_plan(storage, plan):
         )
 
 
-def _told(plan, key):
+def _shown(plan, key):
     return repr(plan[key]) if key in plan else "none"
 
 

@@ -1,13 +1,8 @@
-"""The ridge recipe's first pass: statistics true to a slow twin, and the same bytes whoever gathers which part."""
+"""The ridge recipe's first pass: statistics true to a slow twin, and the same bytes whoever computes which part."""
 
 import json
-import random
-import signal
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -159,7 +154,7 @@ def test_progress_counts_both_passes(plan, tmp_path):
     assert seen == [(270, 270)]
 
 
-def test_shares_gather_their_parts_first_and_then_whatever_is_missing(plan, run, tmp_path):
+def test_shards_compute_their_parts_first_and_then_whatever_is_missing(plan, run, tmp_path):
     out = tmp_path / "run"
     first = run_plan(plan, out, shard=Shard(1, 3))
     assert first.finished == ("00001", "00004")
@@ -180,7 +175,7 @@ def test_how_many_images_go_together_changes_no_byte(plan, run, tmp_path, monkey
     }
 
 
-def test_lost_and_damaged_statistics_are_gathered_again(plan, run, tmp_path):
+def test_lost_and_damaged_statistics_are_computed_again(plan, run, tmp_path):
     out = tmp_path / "run"
     run_plan(plan, out)
     (out / "statistics" / "parts" / "02.safetensors").write_bytes(b"")
@@ -191,30 +186,6 @@ def test_lost_and_damaged_statistics_are_gathered_again(plan, run, tmp_path):
     (out / "statistics" / "parts" / "02.safetensors").unlink()
     run_plan(plan, out)
     assert contents(out) == contents(run.path)
-
-
-CHILD = """
-import sys
-from tests.support.deadly import die_at
-from tests.pipeline.test_first_pass import Path, make, run_plan
-
-die_at(int(sys.argv[3]))
-run_plan(make(Path(sys.argv[1])), sys.argv[2])
-"""
-# Calls of the first pass: for the plan two fsync and a link, then fsync, replace, fsync of the folder for each file.
-PASS = 3 + 3 * (CHUNKS + len(LAYERS) + 1)
-
-
-@pytest.mark.slow
-def test_killed_in_the_first_pass_it_ends_with_the_same_bytes(folder, plan, run, tmp_path):
-    rng = random.Random(0)
-    for point in (rng.randint(4, 9), 3 + 3 * CHUNKS + 1):
-        command = [sys.executable, "-c", CHILD, str(folder), str(tmp_path / "killed"), str(point)]
-        code = subprocess.run(command, cwd=Path(__file__).parents[2], check=False).returncode
-        assert point < PASS and code == -signal.SIGKILL
-        assert not (tmp_path / "killed" / "chunks").exists()
-    run_plan(plan, tmp_path / "killed")
-    assert contents(tmp_path / "killed") == contents(run.path)
 
 
 def test_strict_stops_before_the_second_pass(plan, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 import loce_jax
 from loce_jax import InputError, PaperRecipe, open_run
 from loce_jax.cli import main
-from loce_jax.data.samples import Fault, Item, Pair, Reading, check_dataset
+from loce_jax.data.samples import Item, Pair, check_dataset
 from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.run import run_plan
 from loce_jax.pipeline.sources import CocoSource, ScenesSource, source_from
@@ -19,30 +19,9 @@ from loce_jax.study.options import Selection, StudyOptions
 from loce_jax.study.selection.layer_analysis import analyze_layers
 from loce_jax.study.selection.photos import Photos
 from tests.support.small_coco import contents, draw
-from tests.support.tiny import tiny_network
+from tests.support.tiny import Boxes, tiny_network
 
 FEW_STEPS = PaperRecipe(num_steps=20)
-
-
-class Boxes:
-    """Two concepts in each of some images, lists instead of tuples, and no name."""
-
-    fingerprint = "boxes 1"
-
-    def __init__(self, count=8):
-        self.concepts = ["left", "right"]
-        self.items = [Item(f"{i}", i, (48, 64), (Pair("left"), Pair("right"))) for i in range(count)]
-
-    def read(self, item):
-        if item.image_id == 3:
-            raise Fault("image_missing", "it was never taken")
-        rng = np.random.default_rng(item.image_id)
-        photo = rng.integers(0, 60, (48, 64, 3), np.uint8)
-        masks = np.zeros((2, 48, 64), bool)
-        masks[0, 10:30, 2:24], masks[1, 20:40, 36:60] = True, True
-        photo[masks[0]] += np.array([150, 0, 0], np.uint8)
-        photo[masks[1]] += np.array([0, 0, 150], np.uint8)
-        return Reading(photo, tuple(masks))
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,10 @@ import pytest
 
 from loce_jax import InputError, RidgeRecipe, open_run
 from loce_jax.cli import main
-from loce_jax.models.loading import Loading
 from loce_jax.pipeline.ray_engine import RayOptions, RunSpec, do_chunk_on_ray, run_on_ray
 from loce_jax.pipeline.run import run_plan
 from loce_jax.pipeline.sources import CocoSource
-from tests.support.small_coco import ROOT, arguments, contents, draw
-
-SIZE, LAYERS = (64, 64), ("blocks.4", "blocks.10")
+from tests.support.small_coco import LAYERS, ROOT, arguments, contents, draw
 
 
 def test_without_ray_it_says_what_to_install(tmp_path, monkeypatch, capsys):
@@ -65,7 +62,7 @@ def spec(tmp_path_factory):
     folder = tmp_path_factory.mktemp("coco")
     draw(folder)
     source = CocoSource(str(folder / "coco.json"), str(folder / "images"))
-    return RunSpec("efficientnet-lite0", LAYERS, source, Loading(size=SIZE))
+    return RunSpec(str(folder / "network"), LAYERS, source)
 
 
 def busy_workers():

@@ -164,8 +164,19 @@ def test_other_options_are_refused_and_listed(tmp_path):
     other["recipe"]["learning_rate"] = 0.2
     with pytest.raises(InputError, match=r"recipe.learning_rate: 0.1 there, 0.2 now"):
         RunWriter(open_storage(tmp_path / "run"), other)
-    with RunWriter(open_storage(tmp_path / "run"), PLAN) as writer:
+    other = {**PLAN, "layers": {layer: {"aliases": ["new"]} for layer in LAYERS}}
+    with RunWriter(open_storage(tmp_path / "run"), other) as writer:
         assert writer.done == {"00000", "00001"}
+    with pytest.raises(InputError, match=r"layers: \['early', '../late'\] there, \['early'\] now"):
+        RunWriter(open_storage(tmp_path / "run"), {**PLAN, "layers": {"early": {}}})
+    with pytest.raises(InputError, match="is of format None, of another version of this library"):
+        RunWriter(open_storage(tmp_path / "run"), {**PLAN, "format": 2})
+
+
+def test_a_run_of_an_earlier_version_is_refused(tmp_path):
+    (tmp_path / "plan.json").write_text(json.dumps({**PLAN, "layers": list(LAYERS)}))
+    with pytest.raises(InputError, match="is of an earlier one. Make it anew, in another folder"):
+        open_run(tmp_path)
 
 
 def test_one_writer_at_a_time(tmp_path):

@@ -1,4 +1,4 @@
-"""A COCO data set of five chunks that is quickly drawn, and the command line that fits it, for many processes."""
+"""A COCO data set of five chunks and a network of two layers, quickly made, and the command line that fits them."""
 
 import json
 import os
@@ -9,15 +9,40 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from loce_jax.models.base import Layer, Preprocess
+from loce_jax.models.converter import folder as converter
+from loce_jax.models.converter.graph import Graph, Node, Ref
 from loce_jax.pipeline.plan import IMAGES_PER_CHUNK
 
 CHUNKS = 5
 ROOT = Path(__file__).parents[2]
-FLAGS = "--model", "efficientnet-lite0", "--size", "64", "64", "--layers", "blocks.4", "blocks.10"
+LAYERS = "early", "late"
+GRAPH = Graph(
+    name="small",
+    preprocess=Preprocess(size=(48, 64)),
+    any_batch=True,
+    nodes=(
+        Node("images"),
+        Node("weight", ("early.weight",)),
+        Node("weight", ("late.weight",)),
+        Node("aten.permute.default", (Ref(0), (0, 3, 1, 2))),
+        Node("aten.conv2d.default", (Ref(3), Ref(1), None, (4, 4)), module="early"),
+        Node("aten.clamp.default", (Ref(4), 0.0, float("inf")), module="early"),
+        Node("aten.permute.default", (Ref(5), (0, 2, 3, 1))),
+        Node("aten.conv2d.default", (Ref(5), Ref(2), None, (2, 2)), module="late"),
+        Node("aten.permute.default", (Ref(7), (0, 2, 3, 1))),
+    ),
+    layers=(Layer("early", 8, (12, 16), 4.0, "grid"), Layer("late", 12, (6, 8), 8.0, "grid")),
+    taps={"early": 6, "late": 8},
+)
 
 
 def draw(folder, images=IMAGES_PER_CHUNK * (CHUNKS - 1) + 7):
-    """Noise with a bright box, a new one in every photo."""
+    """Noise with a bright box, a new one in every photo; and the network, with random weights."""
+    rng = np.random.default_rng(1)
+    shapes = {"early.weight": (8, 3, 4, 4), "late.weight": (12, 8, 2, 2)}
+    weights = {name: rng.normal(size=shape).astype("float32") for name, shape in shapes.items()}
+    converter.write(folder / "network", GRAPH, weights)
     rng = np.random.default_rng(0)
     (folder / "images").mkdir()
     photos, annotations = [], []
@@ -35,7 +60,7 @@ def draw(folder, images=IMAGES_PER_CHUNK * (CHUNKS - 1) + 7):
 
 def arguments(folder, out):
     files = "--coco", str(folder / "coco.json"), "--images", str(folder / "images")
-    return ["fit", *FLAGS, *files, "--out", str(out)]
+    return ["fit", "--model", str(folder / "network"), "--layers", *LAYERS, *files, "--out", str(out)]
 
 
 def start(folder, out, *more, **variables):
