@@ -4,14 +4,13 @@ NumPy, on the host: every photo has its own size.
 Letters: h x w the projection's grid, H x W pixels of the photo.
 """
 
-import functools as ft
-
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from loce_jax.resampling import antialias_matrix, two_taps
+from loce_jax.resampling import antialias_matrix
+from loce_jax.solver.cpu.dispatch import counts_supported
 
-HALF = 0.5  # the threshold that `count_enlarged` has
+HALF = 0.5  # the threshold that `count_overlap` has
 
 
 def quantize(logits: Float[np.ndarray, "*rows h w"]) -> UInt8[np.ndarray, "*rows h w"]:
@@ -45,21 +44,13 @@ def mask_iou(
     values = projection / 255 if projection.dtype == np.uint8 else projection.astype(np.float64)
     if threshold != HALF:
         values = values + (HALF - threshold)
-    if all(n_out >= n_in for n_in, n_out in zip(values.shape, mask.shape, strict=True)):
-        from loce_jax.solver.cpu.overlap_counts import count_enlarged  # noqa: PLC0415 - Numba
+    if all(n_out >= n_in for n_in, n_out in zip(values.shape, mask.shape, strict=True)) and counts_supported():
+        from loce_jax.solver.cpu.overlap_counts import count_overlap  # noqa: PLC0415 - Numba
 
-        axes = [_taps(*lengths) for lengths in zip(values.shape, mask.shape, strict=True)]
-        both, drawn = count_enlarged(values, np.ascontiguousarray(mask), *zip(*axes, strict=True))
+        both, drawn = count_overlap(values, mask)
         either = drawn + np.count_nonzero(mask) - both
     else:
         rows, columns = (antialias_matrix(*lengths) for lengths in zip(values.shape, mask.shape, strict=True))
         drawn = rows @ values @ columns.T > HALF
         both, either = np.count_nonzero(drawn & mask), np.count_nonzero(drawn | mask)
     return float(both / either) if either else 0.0
-
-
-@ft.lru_cache(maxsize=1024)
-def _taps(n_in, n_out):
-    """The resize of an axis, and from which pixel on the first tap is a value, or one after it."""
-    taps = two_taps(antialias_matrix(n_in, n_out), np.float64)
-    return taps, np.searchsorted(taps.first, np.arange(n_in + 1))

@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Num
 from loce_jax.checks import InputError, check_shape
 from loce_jax.recipes import PaperRecipe, Recipe, RidgeRecipe
 from loce_jax.solver.backend import uses_cpu_threads
+from loce_jax.solver.cpu.dispatch import cpu_supports
 from loce_jax.solver.paper.init import initial_vector
 from loce_jax.solver.ridge.cpu_threads import solve_rows
 from loce_jax.solver.ridge.newton import Setting
@@ -165,11 +166,10 @@ def _solve_paper(samples, options):
     """The samples by the shortest way: compiled for the cores of a CPU, or by XLA on the devices there are."""
     if _is_traced(samples):
         return solve_by_xla(samples, options)
-    if uses_cpu_threads():
-        from loce_jax.solver.cpu.solve import serves, solve_on_cores  # noqa: PLC0415 - Numba, half a second
+    if uses_cpu_threads() and cpu_supports(options, samples[0].dtype):
+        from loce_jax.solver.cpu.solve import solve_on_cpu  # noqa: PLC0415 - Numba
 
-        if serves(options):
-            return solve_on_cores(samples, options)
+        return solve_on_cpu(samples, options)
     if jax.default_backend() == "gpu" and jax.local_device_count() == 1 and not options.couples_batch:
         from loce_jax.solver.gpu.dispatch import kernel_serves, solve_by_kernel  # noqa: PLC0415 - Pallas, a quarter of a second
 

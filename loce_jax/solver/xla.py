@@ -56,7 +56,7 @@ def _ridge_together(samples, options, setting):
 
 
 def map_in_batches(function, arrays, size):
-    """Apply `function` to batches of `size` rows of `arrays`, in a loop, then to the rows that are left; join the results.
+    """Apply `function` to batches of `size` rows of `arrays`, in a loop, then to the rows left; join the results.
 
     `jax.lax.map` maps a function of one row, but batched Newton with active-set compaction is a function of a batch.
     """

@@ -8,25 +8,25 @@ import numpy as np
 import pytest
 
 from loce_jax import PaperRecipe, solve
-from loce_jax.solver.cpu.compiling import has_feature, kept
+from loce_jax.solver.cpu.compiling import cached_njit, has_feature
 from loce_jax.solver.cpu.simd import (
     LANES,
-    add_product,
-    every,
+    aligned_zeros,
+    broadcast,
+    clip,
+    fma,
     load,
-    on_lines,
+    padded_length,
     power_of_two,
     store,
-    store_sums,
-    sum_of,
-    whole,
-    within,
+    store_lane_sums,
+    sum_lanes,
 )
 
 TWO = np.float32(2)
 
 
-@kept
+@cached_njit
 def combine(a, b, out):
     one, other = load(a, 0), load(b, 0)
     store(out[0], 0, one + other)
@@ -36,25 +36,25 @@ def combine(a, b, out):
     store(out[4], 0, one > other)
     store(out[5], 0, one >= other)
     store(out[6], 0, one < TWO)
-    store(out[7], 0, add_product(one, other, TWO))
-    store(out[8], 0, within(one, -TWO, TWO))
-    store(out[9], 0, every(TWO))
+    store(out[7], 0, fma(one, other, TWO))
+    store(out[8], 0, clip(one, -TWO, TWO))
+    store(out[9], 0, broadcast(TWO))
 
 
-@kept
+@cached_njit
 def sums(a, b, out):
     one, other = load(a, 0), load(b, 0)
-    store_sums(out, 1, (one, other, other - one, one))
-    return sum_of(one)
+    store_lane_sums(out, 1, (one, other, other - one, one))
+    return sum_lanes(one)
 
 
-@kept
+@cached_njit
 def widened(a, out):
     for i in range(0, a.size, LANES):
         store(out, i, load(a, i))
 
 
-@kept
+@cached_njit
 def powers(a, out):
     store(out, 0, power_of_two(load(a, 0)))
 
@@ -107,9 +107,9 @@ def test_powers_of_two_come_from_the_lowest_bits():
 
 
 def test_space_is_of_whole_registers_on_cache_lines():
-    assert [whole(count) for count in (0, 1, LANES, LANES + 1)] == [0, LANES, LANES, 2 * LANES]
+    assert [padded_length(count) for count in (0, 1, LANES, LANES + 1)] == [0, LANES, LANES, 2 * LANES]
     for size in (1, 17, 1000):
-        room = on_lines(3, size)
+        room = aligned_zeros(3, size)
         assert (room.shape, room.ctypes.data % 64, room.any()) == ((3, size), 0, False)
 
 

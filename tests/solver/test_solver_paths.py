@@ -13,12 +13,14 @@ import pytest
 
 from loce_jax import PaperRecipe, Statistics, solve
 from loce_jax.recipes import RECIPES
+from loce_jax.solver.cpu import loss_and_grad
 from loce_jax.solver.cpu import matvec as cells
 from loce_jax.solver.cpu import solve as cpu
-from loce_jax.solver.cpu.compiling import kept
-from loce_jax.solver.cpu.loss_and_grad import make_room, sigmoid
-from loce_jax.solver.cpu.simd import LANES, load, store, whole
-from loce_jax.solver.cpu.solve import solve_on_cores
+from loce_jax.solver.cpu.compiling import cached_njit
+from loce_jax.solver.cpu.loss_and_grad import sigmoid
+from loce_jax.solver.cpu.resize_buffers import make_resize_buffers
+from loce_jax.solver.cpu.simd import LANES, load, padded_length, store
+from loce_jax.solver.cpu.solve import solve_on_cpu
 from loce_jax.solver.gpu import dispatch as gpu
 from loce_jax.solver.gpu.dispatch import agrees_with_xla, solve_by_kernel
 from loce_jax.solver.losses import OBJECTIVES
@@ -46,7 +48,7 @@ def test_compiled_code_is_the_twin_of_xlas(objective, grid):
     """Ten steps: afterwards the L1 penalty flips signs on rounding, see test_solve."""
     options = PaperRecipe(objective, num_steps=10, penalty="sample")
     given = samples(grid)
-    one, other = solve_on_cores(given, options), solve_by_xla(tuple(map(jnp.asarray, given)), options)
+    one, other = solve_on_cpu(given, options), solve_by_xla(tuple(map(jnp.asarray, given)), options)
     np.testing.assert_array_equal(one.status, other.status)
     for name, tolerance in (("vectors", 1e-4), ("losses", 1e-5), ("responses", 1e-4)):  # float32, ten steps of AdamW
         np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=tolerance, atol=tolerance)
@@ -55,7 +57,7 @@ def test_compiled_code_is_the_twin_of_xlas(objective, grid):
 
 def test_fifty_steps_of_the_paper_agree():
     given = samples((12, 9, 64))
-    one, other = (f(given, PaperRecipe()) for f in (solve_on_cores, solve_by_xla))
+    one, other = (f(given, PaperRecipe()) for f in (solve_on_cpu, solve_by_xla))
     np.testing.assert_allclose(one.vectors, other.vectors, rtol=1e-3, atol=2e-4)
     np.testing.assert_allclose(one.losses, other.losses, rtol=1e-5)
 
@@ -68,14 +70,14 @@ def test_slopes_are_the_values_derivatives(objective):
     np.testing.assert_allclose(slope(p, target, np.float32(0.3)), by_jax, rtol=1e-5, atol=1e-6)
 
 
-@kept
+@cached_njit
 def fill_with_sigmoids(x, out):
     for i in range(0, x.size, LANES):
         store(out, i, sigmoid(load(x, i)))
 
 
 def sigmoids(x):
-    padded, out = np.zeros((2, whole(x.size)), np.float32)
+    padded, out = np.zeros((2, padded_length(x.size)), np.float32)
     padded[: x.size] = x
     fill_with_sigmoids(padded, out)
     return out[: x.size]
@@ -83,15 +85,15 @@ def sigmoids(x):
 
 @pytest.mark.slow
 def test_code_read_from_disk_gives_the_same_bits_as_code_compiled_now(tmp_path):
-    """Two processes and an empty cache: the first compiles, the second reads what the first has kept."""
+    """Two processes and an empty cache: the first compiles, the second reads what the first has stored."""
     code = """
 import hashlib
 import numpy as np
 from loce_jax import solve
-from loce_jax.solver.cpu import solve as cpu
+from loce_jax.solver.cpu import kernel
 rng = np.random.default_rng(0)
 found = solve(rng.normal(size=(2, 13, 9, 37)).astype("float32"), rng.random((2, 50, 60), dtype=np.float32))
-hits = sum(cpu.solve_images.stats.cache_hits.values())
+hits = sum(kernel.solve_images.stats.cache_hits.values())
 print(hits, hashlib.sha256(np.asarray(found.vectors).tobytes() + np.asarray(found.iou).tobytes()).hexdigest())
 """
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
@@ -115,27 +117,27 @@ def test_sigmoid_is_exact_to_rounding_and_keeps_nan():
 
 
 @pytest.mark.parametrize(("n_in", "n_out"), [(1, 4), (2, 4), (7, 100), (100, 100), (130, 100), (1000, 9)])
-def test_the_room_resizes_both_axes_and_knows_which_rows_lie_where(n_in, n_out):
+def test_buffers_resize_both_axes_and_know_which_rows_lie_where(n_in, n_out):
     values = np.random.default_rng(0).random(n_in + 1).astype("float32")
-    room = make_room((n_in, n_in), (n_out, n_out))
+    buffers = make_resize_buffers((n_in, n_in), (n_out, n_out))
     position = np.clip((np.arange(n_out) + 0.5) * n_in / n_out - 0.5, 0, n_in - 1)
     expected = np.interp(position, np.arange(n_in), values[:n_in])
-    first, near, far = room.down
+    first, near, far = buffers.rows
     np.testing.assert_allclose(near * values[first] + far * values[first + 1], expected, rtol=1e-6)
-    np.testing.assert_array_equal(np.repeat(np.arange(n_in), np.diff(room.starts)), first)
-    np.testing.assert_allclose((values[:n_in] @ room.across.matrix)[:n_out], expected, rtol=1e-6)
-    np.testing.assert_array_equal(room.back.matrix[:, :n_in], room.across.matrix[:, :n_out].T)
-    for matrix, begin, end in (room.across, room.back):
+    np.testing.assert_array_equal(np.repeat(np.arange(n_in), np.diff(buffers.row_starts)), first)
+    np.testing.assert_allclose((values[:n_in] @ buffers.columns.matrix)[:n_out], expected, rtol=1e-6)
+    np.testing.assert_array_equal(buffers.columns_transposed.matrix[:, :n_in], buffers.columns.matrix[:, :n_out].T)
+    for matrix, begin, end in (buffers.columns, buffers.columns_transposed):
         for register, columns in enumerate(np.split(matrix, len(begin), axis=1)):
             assert not columns[: begin[register]].any()
             assert not columns[end[register] :].any()
-    np.testing.assert_array_equal(room.inside, np.arange(whole(n_out)) < n_out)
+    np.testing.assert_array_equal(buffers.column_mask, np.arange(padded_length(n_out)) < n_out)
 
 
 def test_an_objective_that_is_not_compiled_is_solved_by_xla(monkeypatch):
     activations, masks, *_ = samples((3, 4, 5), n=1, k=1)
     expected = solve(activations, masks, PaperRecipe("mse", penalty="sample", num_steps=5)).vectors
-    monkeypatch.setattr(cpu, "COMPILED", ("bce",))
+    monkeypatch.setattr(loss_and_grad, "COMPILED_OBJECTIVES", ("bce",))
     found = solve(activations, masks, PaperRecipe("mse", penalty="sample", num_steps=5)).vectors
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
@@ -143,17 +145,17 @@ def test_an_objective_that_is_not_compiled_is_solved_by_xla(monkeypatch):
 def test_padding_costs_nothing_and_changes_nothing():
     activations, masks, valid, start = samples((5, 7, 13), n=2, k=3)
     valid[0, 1] = valid[1, 0] = False
-    found = solve_on_cores((activations, masks, valid, start), PaperRecipe())
-    alone = solve_on_cores((activations, masks[:, 2:], valid[:, 2:], start[:, 2:]), PaperRecipe())
+    found = solve_on_cpu((activations, masks, valid, start), PaperRecipe())
+    alone = solve_on_cpu((activations, masks[:, 2:], valid[:, 2:], start[:, 2:]), PaperRecipe())
     np.testing.assert_array_equal(found.vectors[:, 2:], alone.vectors)
     assert np.isnan(found.vectors[0, 1]).all()
 
 
-def test_what_fills_up_the_channels_needs_no_epsilon():
+def test_padding_lanes_need_no_epsilon():
     """There AdamW would divide 0 by 0."""
     activations, masks, valid, start = samples((3, 4, 5), n=1, k=1)
     given, options = (activations, masks, valid, start + 1), PaperRecipe(num_steps=3, epsilon=0.0)
-    one, other = solve_on_cores(given, options), solve_by_xla(tuple(map(jnp.asarray, given)), options)
+    one, other = solve_on_cpu(given, options), solve_by_xla(tuple(map(jnp.asarray, given)), options)
     np.testing.assert_allclose(one.vectors, other.vectors, rtol=1e-4)
     assert np.isfinite(one.vectors).all()
 
@@ -163,8 +165,8 @@ def test_what_fills_up_the_channels_needs_no_epsilon():
 def test_a_loce_does_not_depend_on_how_many_others_its_image_has(grid, k):
     """To the last bit, although two concepts share registers."""
     activations, masks, valid, start = samples(grid, n=2, k=5)
-    whole_set = solve_on_cores((activations, masks, valid, start), PaperRecipe(num_steps=5))
-    part = solve_on_cores((activations, masks[:, :k], valid[:, :k], start[:, :k]), PaperRecipe(num_steps=5))
+    whole_set = solve_on_cpu((activations, masks, valid, start), PaperRecipe(num_steps=5))
+    part = solve_on_cpu((activations, masks[:, :k], valid[:, :k], start[:, :k]), PaperRecipe(num_steps=5))
     for name in ("vectors", "losses", "responses", "iou"):
         np.testing.assert_array_equal(getattr(part, name), getattr(whole_set, name)[:, :k])
 
@@ -179,7 +181,7 @@ def test_an_interrupted_run_ends_with_the_images_at_hand(monkeypatch):
 
     monkeypatch.setattr(cpu, "solve_images", fail)
     with pytest.raises(KeyboardInterrupt):
-        solve_on_cores(samples((5, 7, 13), n=7), PaperRecipe())
+        solve_on_cpu(samples((5, 7, 13), n=7), PaperRecipe())
     assert queues[0][1].tolist() == [7]
 
 
@@ -198,7 +200,7 @@ def test_cores_read_half_precision_and_count_in_single(dtype, processor, monkeyp
     activations, masks, valid, start = samples((5, 7, 37), n=5)
     activations[0, 0, 0, :3], activations[1, 0, 0, 0], activations[2, 3, 1, 2] = (6e-8, -6e-8, 0), np.inf, np.nan
     half = np.asarray(jnp.asarray(activations).astype(dtype))
-    one, other = (solve_on_cores((a, masks, valid, start), PaperRecipe()) for a in (half, half.astype("float32")))
+    one, other = (solve_on_cpu((a, masks, valid, start), PaperRecipe()) for a in (half, half.astype("float32")))
     assert other.status[:, 0].tolist() == [Status.OK, Status.NONFINITE, Status.NONFINITE, Status.OK, Status.OK]
     for name in ("vectors", "losses", "responses", "iou", "status"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
@@ -242,7 +244,7 @@ jax.config.update("jax_num_cpu_devices", 8)
 import jax.numpy as jnp
 import numpy as np
 from loce_jax import Statistics, solve
-from loce_jax.mesh import divided
+from loce_jax.mesh import image_sharding
 from loce_jax.recipes import RECIPES
 from loce_jax.solver import xla as devices
 from loce_jax.solver.ridge.newton import Setting

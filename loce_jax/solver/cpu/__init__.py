@@ -1,4 +1,4 @@
-"""The paper's recipe on CPU cores, compiled by Numba: one image's activations stay in cache for all steps.
+"""The paper's recipe compiled by Numba, a thread a CPU core: one image's activations stay in cache for all steps.
 
-`solve` is the entry; the other files are its inner loops.  Held to `solver/paper/sample.py` by tests.
+`dispatch` says whether it can be used, `solve` is called by Python, `kernel` and the other files are compiled.
 """

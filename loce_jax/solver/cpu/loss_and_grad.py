@@ -1,33 +1,29 @@
-"""One concept's pixels on a CPU core, compiled by Numba: from its response to the objective and back.
+"""One concept's objective and its gradient on a CPU core, from the response on the layer's grid and back to it.
 
-Columns are resized by a small product, forth and back; between two rows of its outcome the target's rows are
-interpolated, squashed, compared and their slopes dealt back without leaving the registers.
+Between two rows of the column-resized response, the target's rows are interpolated, passed through the sigmoid and
+compared, and their gradients added to both rows, all in registers.
 Letters: h x w grid cells of the layer, H x W the target's grid.
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
 
-from loce_jax.resampling import Taps, bilinear_matrix, two_taps
-from loce_jax.solver.cpu.compiling import clear, compiled
+from loce_jax.solver.cpu.compiling import inline_njit, set_zero
+from loce_jax.solver.cpu.resize_buffers import multiply_band
 from loce_jax.solver.cpu.simd import (
     HALF,
     LANES,
     ONE,
     ZERO,
-    add_product,
-    compiled_lanes,
-    every,
+    broadcast,
+    clip,
+    fma,
+    inline_simd,
     load,
-    on_lines,
     power_of_two,
     store,
-    sum_of,
-    whole,
-    within,
+    sum_lanes,
 )
 from loce_jax.solver.losses import OBJECTIVES
 
@@ -36,166 +32,87 @@ SERIES = tuple(np.float32(math.log(2) ** power / math.factorial(power)) for powe
 LOG2_E, HIGHEST_POWER = np.float32(1 / math.log(2)), np.float32(126)
 ROUNDER = np.float32(1.5 * 2**23)  # adding it rounds a float32 to an integer, which its lowest bits then hold
 
-COMPILED = ("bce", "mse", "mae")  # the objectives of `descend`; XLA solves for others
-BCE, MSE, MAE = range(len(COMPILED))
+COMPILED_OBJECTIVES = ("bce", "mse", "mae")  # those of `loss_and_grad`; XLA solves for others
+BCE, MSE, MAE = range(len(COMPILED_OBJECTIVES))
 (bce_value, bce_slope), (mse_value, mse_slope), (mae_value, mae_slope) = (
-    (compiled_lanes(OBJECTIVES[name].value), compiled_lanes(OBJECTIVES[name].slope)) for name in COMPILED
+    (inline_simd(OBJECTIVES[name].value), inline_simd(OBJECTIVES[name].slope)) for name in COMPILED_OBJECTIVES
 )
 
 
-class Band(NamedTuple):
-    """A matrix to multiply with, its columns filled up to whole registers; beyond its band it is 0.
-
-    Attributes:
-        matrix: the numbers.
-        begin, end: for each register of columns, the rows that are not all 0 there.
-    """
-
-    matrix: Float[np.ndarray, "a b"]
-    begin: Int[np.ndarray, " r"]
-    end: Int[np.ndarray, " r"]
-
-
-class Room(NamedTuple):
-    """Where one concept's response is enlarged and its slopes are brought back: both resizes, and space.
-
-    Attributes:
-        across, back: the resize of the columns, and its transpose.
-        down: the two taps of the resize of the rows.
-        starts: the target's rows from ``starts[i]`` to ``starts[i + 1]`` have row i as their first tap.
-        inside: 1 for the target's columns, 0 for those that fill up a register.
-        rows: the response, its columns resized; the last row's second tap may lie beyond, with weight 0.
-        pulled: the slopes of `rows`.
-    """
-
-    across: Band
-    back: Band
-    down: Taps
-    starts: Int[np.ndarray, " h_plus_1"]
-    inside: Float[np.ndarray, " whole_W"]
-    rows: Float[np.ndarray, "h_plus_1 whole_W"]
-    pulled: Float[np.ndarray, "h_plus_1 whole_W"]
-
-
-def make_room(grid: tuple[int, int], size: tuple[int, int]) -> Room:
-    """`Room` to enlarge responses on `grid` to `size`."""
-    (h, w), (H, W) = grid, size
-    down, across = two_taps(bilinear_matrix(h, H)), bilinear_matrix(w, W)
-    return Room(
-        across=band(across.T),
-        back=band(across),
-        down=down,
-        starts=np.searchsorted(down.first, np.arange(h + 1)),
-        inside=(np.arange(whole(W)) < W).astype(np.float32),
-        rows=on_lines(h + 1, whole(W)),
-        pulled=on_lines(h + 1, whole(W)),
-    )
-
-
-def band(matrix: Float[np.ndarray, "a b"]) -> Band:
-    """Where `matrix` is not 0."""
-    rows, columns = matrix.shape
-    padded = on_lines(rows, whole(columns))
-    padded[:, :columns] = matrix
-    present = np.any(padded.reshape(rows, -1, LANES), axis=2)
-    return Band(padded, present.argmax(axis=0), rows - present[::-1].argmax(axis=0))
-
-
-@compiled_lanes
-def redraw(response, target, background, room, objective, out):
-    """The objective of one concept's response; its derivatives with respect to the response go to `out`."""
-    multiply(response, room.across, room.rows)
-    clear(room.pulled[:1])
-    total = descend(target, background, room, objective)
-    multiply(room.pulled[: len(response)], room.back, out)
+@inline_simd
+def forward_backward(response, target, background, buffers, objective, out):
+    """The objective of one concept's response; its gradient with respect to the response goes to `out`."""
+    multiply_band(response, buffers.columns, buffers.resized)
+    set_zero(buffers.resized_grad[:1])
+    total = loss_and_grad(target, background, buffers, objective)
+    multiply_band(buffers.resized_grad[: len(response)], buffers.columns_transposed, out)
     return total
 
 
-@compiled_lanes
-def multiply(source, by, out):
-    """``out = source @ by.matrix``; four rows of `source` share a reading of the matrix."""
-    fours = len(source) - len(source) % 4
-    for register in range(by.begin.size):
-        x, begin, end = register * LANES, by.begin[register], by.end[register]
-        for i in range(0, fours, 4):
-            a, b, c, d = every(ZERO), every(ZERO), every(ZERO), every(ZERO)
-            for j in range(begin, end):
-                line = load(by.matrix[j], x)
-                a, b = add_product(a, source[i, j], line), add_product(b, source[i + 1, j], line)
-                c, d = add_product(c, source[i + 2, j], line), add_product(d, source[i + 3, j], line)
-            store(out[i], x, a)
-            store(out[i + 1], x, b)
-            store(out[i + 2], x, c)
-            store(out[i + 3], x, d)
-        for i in range(fours, len(source)):
-            a = every(ZERO)
-            for j in range(begin, end):
-                a = add_product(a, source[i, j], load(by.matrix[j], x))
-            store(out[i], x, a)
-
-
-@compiled_lanes
-def descend(target, background, room, objective):
-    """The objective's sum over the enlarged response; its derivatives with respect to `rows` go to `pulled`."""
+@inline_simd
+def loss_and_grad(target, background, buffers, objective):
+    """The objective, summed over the target's pixels; its gradient goes to ``buffers.resized_grad``."""
     if objective == BCE:
-        return descend_by(bce_value, bce_slope, target, background, room)
+        return loss_and_grad_of(bce_value, bce_slope, target, background, buffers)
     if objective == MSE:
-        return descend_by(mse_value, mse_slope, target, background, room)
-    return descend_by(mae_value, mae_slope, target, background, room)
+        return loss_and_grad_of(mse_value, mse_slope, target, background, buffers)
+    return loss_and_grad_of(mae_value, mae_slope, target, background, buffers)
 
 
-@compiled_lanes
-def descend_by(value, slope, target, background, room):
-    """`descend` by one objective's functions; all that lies between two rows stays in registers."""
-    total = every(ZERO)
-    for i in range(room.starts.size - 1):
+@inline_simd
+def loss_and_grad_of(value, slope, target, background, buffers):
+    """`loss_and_grad` by one objective's functions."""
+    total = broadcast(ZERO)
+    for i in range(buffers.row_starts.size - 1):
         for x in range(0, target.shape[1], LANES):
-            one, other, inside = load(room.rows[i], x), load(room.rows[i + 1], x), load(room.inside, x)
-            on_one, on_other, here = load(room.pulled[i], x), every(ZERO), every(ZERO)
-            for y in range(room.starts[i], room.starts[i + 1]):
-                near, far, wanted = room.down.near[y], room.down.far[y], load(target[y], x)
-                p = sigmoid(add_product(far * other, near, one))
+            upper, lower = load(buffers.resized[i], x), load(buffers.resized[i + 1], x)
+            column_mask, here = load(buffers.column_mask, x), broadcast(ZERO)
+            upper_grad, lower_grad = load(buffers.resized_grad[i], x), broadcast(ZERO)
+            for y in range(buffers.row_starts[i], buffers.row_starts[i + 1]):
+                near, far, wanted = buffers.rows.near[y], buffers.rows.far[y], load(target[y], x)
+                p = sigmoid(fma(far * lower, near, upper))
                 here = here + value(p, wanted, background)
-                pull = slope(p, wanted, background) * (p * (ONE - p))
-                on_one, on_other = add_product(on_one, near, pull), add_product(on_other, far, pull)
-            store(room.pulled[i], x, on_one)
-            store(room.pulled[i + 1], x, on_other)
-            total = add_product(total, inside, here)
-    return sum_of(total)
+                grad = slope(p, wanted, background) * (p * (ONE - p))
+                upper_grad, lower_grad = fma(upper_grad, near, grad), fma(lower_grad, far, grad)
+            store(buffers.resized_grad[i], x, upper_grad)
+            store(buffers.resized_grad[i + 1], x, lower_grad)
+            total = fma(total, column_mask, here)
+    return sum_lanes(total)
 
 
-@compiled_lanes
-def overlap(response, target, room, drawn_from):
-    """IoU of the projection, "on" from `drawn_from`, and the target, on above one half."""
-    multiply(response, room.across, room.rows)
-    both, either = every(ZERO), every(ZERO)
-    for i in range(room.starts.size - 1):
+@inline_simd
+def response_iou(response, target, buffers, threshold):
+    """IoU of the projection, 1 from `threshold` on, and the target, 1 above one half."""
+    multiply_band(response, buffers.columns, buffers.resized)
+    both, either = broadcast(ZERO), broadcast(ZERO)
+    for i in range(buffers.row_starts.size - 1):
         for x in range(0, target.shape[1], LANES):
-            one, other, inside = load(room.rows[i], x), load(room.rows[i + 1], x), load(room.inside, x)
-            for y in range(room.starts[i], room.starts[i + 1]):
-                p = sigmoid(add_product(room.down.far[y] * other, room.down.near[y], one))
-                drawn, wanted = p >= drawn_from, load(target[y], x) > HALF
-                shared = drawn * wanted * inside
+            upper, lower = load(buffers.resized[i], x), load(buffers.resized[i + 1], x)
+            column_mask = load(buffers.column_mask, x)
+            for y in range(buffers.row_starts[i], buffers.row_starts[i + 1]):
+                p = sigmoid(fma(buffers.rows.far[y] * lower, buffers.rows.near[y], upper))
+                drawn, wanted = p >= threshold, load(target[y], x) > HALF
+                shared = drawn * wanted * column_mask
                 both = both + shared
-                either = either + (drawn + wanted) * inside - shared
-    return sum_of(both) / max(sum_of(either), ONE)
+                either = either + (drawn + wanted) * column_mask - shared
+    return sum_lanes(both) / max(sum_lanes(either), ONE)
 
 
-@compiled_lanes
+@inline_simd
 def sigmoid(x):
     """``1 / (1 + exp(-x))``, relative error 3e-7 near 0 and below 1e-5 anywhere; a NaN stays one."""
-    power = within(x * -LOG2_E, -HIGHEST_POWER, HIGHEST_POWER)
+    power = clip(x * -LOG2_E, -HIGHEST_POWER, HIGHEST_POWER)
     rounded = power + ROUNDER
     f = power - (rounded - ROUNDER)
     _, a, b, c, d, e, g = SERIES
-    series = add_product(c, f, add_product(d, f, add_product(e, f, g)))
-    series = add_product(ONE, f, add_product(a, f, add_product(b, f, series)))
-    return ONE / add_product(ONE, power_of_two(rounded), series)
+    series = fma(c, f, fma(d, f, fma(e, f, g)))
+    series = fma(ONE, f, fma(a, f, fma(b, f, series)))
+    return ONE / fma(ONE, power_of_two(rounded), series)
 
 
-@compiled
+@inline_njit
 def copy_target(target, out, extremes):
-    """Copy a target; the share of its pixels that are 0, and to `extremes` its lowest and highest number."""
+    """Copy a target, its lowest and highest number to `extremes`; returns the share of its pixels that are 0."""
     count, lowest, highest = 0, target[0, 0], target[0, 0]
     for y in range(target.shape[0]):
         for x in range(target.shape[1]):

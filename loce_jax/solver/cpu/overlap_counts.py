@@ -1,26 +1,48 @@
-"""Enlarge, threshold and count in one pass, compiled: a photo has many more pixels than its projection.
+"""The pixels that a projection, resized to a photo's size and thresholded, shares with a mask, in one pass by Numba.
 
+A photo has many more pixels than the projection, so only pixels that may be above the threshold are computed.
 Letters: h x w the projection's grid, H x W pixels of the photo.
 """
 
+import functools as ft
+
 import numpy as np
+from jaxtyping import Bool, Float
 
-from loce_jax.solver.cpu.compiling import kept
+from loce_jax.resampling import antialias_matrix, two_taps
+from loce_jax.solver.cpu.compiling import cached_njit, read_only
 
-NEARLY_HALF = 0.5 - 1e-9  # of values up to here, no two are enlarged to more than one half, whatever is rounded
+NEARLY_HALF = 0.5 - 1e-9  # interpolating values up to here gives none above one half, whatever is rounded
 
 
-@kept
-def count_enlarged(values, mask, resize, starts):
-    """Pixels of the enlarged projection, above one half, and those of them that the mask has too.
+def count_overlap(values: Float[np.ndarray, "h w"], mask: Bool[np.ndarray, "H W"]) -> tuple[int, int]:
+    """Pixels of the resized projection above one half that the mask has too, and all that are above one half.
 
-    Only where a row has such values, or one of its neighbors, is anything enlarged.
+    Args:
+        values: the projection, float64; no side is longer than the mask's.
+        mask: the mask.
+    """
+    axes = [_taps(*lengths) for lengths in zip(values.shape, mask.shape, strict=True)]
+    resize, starts = zip(*axes, strict=True)
+    return count_pixels(read_only(values), read_only(mask), resize, starts)
+
+
+@ft.lru_cache(maxsize=1024)
+def _taps(n_in, n_out):
+    """The resize of an axis, and for each value the first pixel whose first tap is that value or a later one."""
+    taps = two_taps(antialias_matrix(n_in, n_out), np.float64)
+    return taps, np.searchsorted(taps.first, np.arange(n_in + 1))
+
+
+@cached_njit
+def count_pixels(values, mask, resize, starts):
+    """See `count_overlap`; a row is interpolated only where it or a neighbor has a value above one half.
 
     Args:
         values: the projection, [h w] float64.
-        mask: [H W] bool, C-contiguous.
+        mask: [H W] bool.
         resize: `loce_jax.resampling.Taps` of both axes, float64.
-        starts: of both axes, from where on the first tap is a value, or one after it, [h + 1] and [w + 1].
+        starts: `_taps`'s of both axes, [h + 1] and [w + 1].
     """
     (down, across), (h, w) = resize, values.shape
     rows, columns = starts

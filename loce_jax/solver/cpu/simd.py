@@ -1,8 +1,9 @@
-"""Several float32 numbers in one register, a type for Numba whose arithmetic is done as written.
+"""A Numba type for several float32 numbers in one SIMD register, whose arithmetic is done as written.
 
-LLVM turns plain loops into such registers too, but for the short rows at hand half of the time goes into what it puts
-around them.  `Lanes` know ``+ - * /`` and comparisons, which give 1 where they hold and 0 elsewhere; a float32 scalar
-beside them stands for itself in every lane.  Arrays that are read and written hold whole registers.
+LLVM vectorizes plain loops too, but spends half of the time of short rows on the code around the loop.  `Lanes` have
+``+ - * /`` and comparisons, which give 1 where they hold and 0 elsewhere; a float32 scalar is broadcast to all lanes.
+Arrays that are loaded from and stored to have rows of a multiple of `LANES`; the elements beyond the data are padding
+lanes.
 """
 
 import functools as ft
@@ -20,17 +21,17 @@ from numba.core.typeconv.castgraph import Conversion
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, models, register_model
 
-from loce_jax.solver.cpu.compiling import compiled, has_feature
+from loce_jax.solver.cpu.compiling import has_feature, inline_njit
 
 ZERO, ONE, HALF = np.float32(0), np.float32(1), np.float32(0.5)
-LINE = 16  # float32 numbers of a cache line
-LANES = 16 if has_feature("avx512f") else 8  # AVX2 holds 8; LLVM makes two registers of them for SSE and ARM
+CACHE_LINE = 16  # float32 numbers of a cache line
+LANES = 16 if has_feature("avx512f") else 8  # a register of AVX2 holds 8; LLVM uses two registers for SSE and ARM
 INT = ir.IntType(32)
-FLOATS, WHOLES, SHORTS, HALVES = (ir.VectorType(t, LANES) for t in (ir.FloatType(), INT, ir.IntType(16), ir.HalfType()))
+FLOATS, INTS, SHORTS, HALVES = (ir.VectorType(t, LANES) for t in (ir.FloatType(), INT, ir.IntType(16), ir.HalfType()))
 FUSED = ("contract",)  # a product and the sum after it may be rounded once
 
-compiled_lanes = ft.partial(compiled, reorder=False)
-_lowered, _known_as = cast("tuple[Any, Any]", (intrinsic, infer_global))  # they lack types
+inline_simd = ft.partial(inline_njit, reorder=False)
+_lowered, _infer_global = cast("tuple[Any, Any]", (intrinsic, infer_global))  # they lack types
 
 
 class Lanes(types.Type):
@@ -40,7 +41,7 @@ class Lanes(types.Type):
         super().__init__("lanes")
 
     def can_convert_from(self, typingctx, other):  # noqa: ARG002
-        """Numba asks: a scalar is one number for all lanes."""
+        """Whether Numba may convert `other`: a float32 scalar may be broadcast."""
         return Conversion.promote if other == types.float32 else None
 
 
@@ -54,20 +55,20 @@ class _Register(models.PrimitiveModel):
 
 
 @lower_cast(types.float32, Lanes)
-def _everywhere(context, builder, source, target, number):  # noqa: ARG001 - how Numba calls it
+def _broadcast_scalar(context, builder, source, target, number):  # noqa: ARG001 - how Numba calls it
     one = builder.insert_element(ir.Constant(FLOATS, ir.Undefined), number, ir.Constant(INT, 0))
-    return builder.shuffle_vector(one, one, _whole(0))
+    return builder.shuffle_vector(one, one, _int_vector(0))
 
 
-def _whole(number, size=LANES):
-    """The same whole number, or those given, in every lane."""
+def _int_vector(number, size=LANES):
+    """A constant vector of an integer, or of those given."""
     return ir.Constant(ir.VectorType(INT, size), number if isinstance(number, list) else [number] * size)
 
 
-def _teach(function, build):
-    """Make Numba compile an operator between lanes, or lanes and a scalar."""
+def _lower_operator(function, build):
+    """Register with Numba an operator between lanes, or between lanes and a scalar."""
 
-    @_known_as(function)
+    @_infer_global(function)
     class _Template(AbstractTemplate):
         def generic(self, args, _):
             known = lanes in args and all(kind in (lanes, types.float32) for kind in args)
@@ -78,37 +79,37 @@ def _teach(function, build):
         return build(builder, *numbers)
 
 
-def _teach_comparison(function, sign):
-    _teach(function, lambda builder, a, b: builder.uitofp(builder.fcmp_ordered(sign, a, b), FLOATS))
+def _lower_comparison(function, sign):
+    _lower_operator(function, lambda builder, a, b: builder.uitofp(builder.fcmp_ordered(sign, a, b), FLOATS))
 
 
-_teach(operator.add, lambda builder, a, b: builder.fadd(a, b, flags=FUSED))
-_teach(operator.sub, lambda builder, a, b: builder.fsub(a, b, flags=FUSED))
-_teach(operator.mul, lambda builder, a, b: builder.fmul(a, b, flags=FUSED))
-_teach(operator.truediv, lambda builder, a, b: builder.fdiv(a, b))
-_teach_comparison(operator.gt, ">")
-_teach_comparison(operator.ge, ">=")
-_teach_comparison(operator.lt, "<")
+_lower_operator(operator.add, lambda builder, a, b: builder.fadd(a, b, flags=FUSED))
+_lower_operator(operator.sub, lambda builder, a, b: builder.fsub(a, b, flags=FUSED))
+_lower_operator(operator.mul, lambda builder, a, b: builder.fmul(a, b, flags=FUSED))
+_lower_operator(operator.truediv, lambda builder, a, b: builder.fdiv(a, b))
+_lower_comparison(operator.gt, ">")
+_lower_comparison(operator.ge, ">=")
+_lower_comparison(operator.lt, "<")
 
 
 @_lowered
-def every(typing_context, number):  # noqa: ARG001
-    """`number` in every lane."""
+def broadcast(typing_context, number):  # noqa: ARG001
+    """A scalar in every lane."""
     return lanes(lanes), lambda context, builder, signature, numbers: numbers[0]
 
 
 @_lowered
 def load(typing_context, array, i):  # noqa: ARG001
-    """``array[i : i + LANES]``; whole numbers of 16 bits are those of a float16, without a sign those of a bfloat16."""
+    """``array[i : i + LANES]``; int16 holds the bits of float16, uint16 those of bfloat16."""
 
     def build(context, builder, signature, arguments):
         kind = {types.int16: SHORTS, types.uint16: SHORTS}.get(array.dtype, FLOATS)
-        place = _place(context, builder, signature.args[0], arguments, kind)
-        bits = builder.load(place, align=array.dtype.bitwidth // 8)
+        pointer = _element_pointer(context, builder, signature.args[0], arguments, kind)
+        bits = builder.load(pointer, align=array.dtype.bitwidth // 8)
         if array.dtype == types.int16:
             return builder.fpext(builder.bitcast(bits, HALVES), FLOATS)
         if array.dtype == types.uint16:
-            return builder.bitcast(builder.shl(builder.zext(bits, WHOLES), _whole(16)), FLOATS)
+            return builder.bitcast(builder.shl(builder.zext(bits, INTS), _int_vector(16)), FLOATS)
         return bits
 
     return lanes(array, types.intp), build
@@ -120,12 +121,12 @@ def store(typing_context, array, i, numbers):  # noqa: ARG001
 
     def build(context, builder, signature, arguments):
         *where, numbers = arguments
-        builder.store(numbers, _place(context, builder, signature.args[0], where, FLOATS), align=4)
+        builder.store(numbers, _element_pointer(context, builder, signature.args[0], where, FLOATS), align=4)
 
     return types.void(array, types.intp, lanes), build
 
 
-def _place(context, builder, array_type, where, kind):
+def _element_pointer(context, builder, array_type, where, kind):
     """The address of ``array[i]``, to read or write a `kind`."""
     array, i = where
     data = context.make_array(array_type)(context, builder, array).data
@@ -133,10 +134,12 @@ def _place(context, builder, array_type, where, kind):
 
 
 @_lowered
-def store_sums(typing_context, array, i, four):  # noqa: ARG001
+def store_lane_sums(typing_context, array, i, four):  # noqa: ARG001
     """``array[i : i + 4]`` become the sums of four lanes."""
     even, odd = (
-        _whole([4 * four + place for four in range(LANES // 4) for place in (at, at + 2, at + LANES, at + LANES + 2)])
+        _int_vector(
+            [4 * four + place for four in range(LANES // 4) for place in (at, at + 2, at + LANES, at + LANES + 2)]
+        )
         for at in (0, 1)
     )
 
@@ -145,21 +148,21 @@ def store_sums(typing_context, array, i, four):  # noqa: ARG001
         a, b, c, d = unpack_tuple(builder, four, 4)
 
         def fold(one, other):
-            """Of each four lanes, two sums of neighbors of `one` and two of `other`."""
+            """For each four lanes, two sums of adjacent lanes of `one` and two of `other`."""
             return builder.fadd(builder.shuffle_vector(one, other, even), builder.shuffle_vector(one, other, odd))
 
         sums, size = fold(fold(a, b), fold(c, d)), LANES
         while size > 4:
             size //= 2
-            low, high = (_whole(list(range(start, start + size)), size) for start in (0, size))
+            low, high = (_int_vector(list(range(start, start + size)), size) for start in (0, size))
             sums = builder.fadd(builder.shuffle_vector(sums, sums, low), builder.shuffle_vector(sums, sums, high))
-        builder.store(sums, _place(context, builder, signature.args[0], where, sums.type), align=4)
+        builder.store(sums, _element_pointer(context, builder, signature.args[0], where, sums.type), align=4)
 
     return types.void(array, types.intp, types.UniTuple(lanes, 4)), build
 
 
 @_lowered
-def sum_of(typing_context, numbers):  # noqa: ARG001
+def sum_lanes(typing_context, numbers):  # noqa: ARG001
     """The sum of all lanes, a float32."""
 
     def build(context, builder, signature, numbers):  # noqa: ARG001
@@ -171,7 +174,7 @@ def sum_of(typing_context, numbers):  # noqa: ARG001
 
 
 @_lowered
-def add_product(typing_context, total, a, b):  # noqa: ARG001
+def fma(typing_context, total, a, b):  # noqa: ARG001
     """``total + a * b``, rounded once where the processor can."""
 
     def build(context, builder, signature, numbers):  # noqa: ARG001
@@ -183,8 +186,8 @@ def add_product(typing_context, total, a, b):  # noqa: ARG001
 
 
 @_lowered
-def within(typing_context, numbers, low, high):  # noqa: ARG001
-    """The numbers, but not below `low` nor above `high`; a NaN stays one."""
+def clip(typing_context, numbers, low, high):  # noqa: ARG001
+    """The numbers, limited to [low, high]; a NaN stays one."""
 
     def build(context, builder, signature, arguments):  # noqa: ARG001
         numbers, low, high = arguments
@@ -196,23 +199,23 @@ def within(typing_context, numbers, low, high):  # noqa: ARG001
 
 @_lowered
 def power_of_two(typing_context, numbers):  # noqa: ARG001
-    """``2**n`` of lanes whose lowest bits are a whole number n from -126 to 127."""
+    """``2**n`` for the integer n, from -126 to 127, in the lowest bits of each lane."""
 
     def build(context, builder, signature, numbers):  # noqa: ARG001
-        exponents = builder.shl(builder.bitcast(numbers[0], WHOLES), _whole(23))
-        return builder.bitcast(builder.add(exponents, _whole(127 << 23)), FLOATS)
+        exponents = builder.shl(builder.bitcast(numbers[0], INTS), _int_vector(23))
+        return builder.bitcast(builder.add(exponents, _int_vector(127 << 23)), FLOATS)
 
     return lanes(lanes), build
 
 
-def whole(count: int) -> int:
-    """`count`, rounded up to whole registers."""
+def padded_length(count: int) -> int:
+    """`count`, rounded up to a multiple of `LANES`."""
     return -(-count // LANES) * LANES
 
 
-def on_lines(*shape: int) -> Float[np.ndarray, "..."]:
-    """Zeros that begin with a cache line; no register of them then lies on two."""
+def aligned_zeros(*shape: int) -> Float[np.ndarray, "..."]:
+    """Zeros that begin with a cache line, so that no load of `LANES` numbers touches two lines."""
     size = math.prod(shape)
-    room = np.zeros(size + LINE, np.float32)
-    skip = -(room.ctypes.data // room.itemsize) % LINE
-    return room[skip : skip + size].reshape(shape)
+    buffer = np.zeros(size + CACHE_LINE, np.float32)
+    skip = -(buffer.ctypes.data // buffer.itemsize) % CACHE_LINE
+    return buffer[skip : skip + size].reshape(shape)
