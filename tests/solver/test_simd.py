@@ -106,11 +106,11 @@ def test_powers_of_two_come_from_the_lowest_bits():
     np.testing.assert_array_equal(out, 2.0 ** whole_numbers.astype("float64"))
 
 
-def test_space_is_of_whole_registers_on_cache_lines():
+def test_buffers_begin_with_a_cache_line():
     assert [padded_length(count) for count in (0, 1, LANES, LANES + 1)] == [0, LANES, LANES, 2 * LANES]
     for size in (1, 17, 1000):
-        room = aligned_zeros(3, size)
-        assert (room.shape, room.ctypes.data % 64, room.any()) == ((3, size), 0, False)
+        buffer = aligned_zeros(3, size)
+        assert (buffer.shape, buffer.ctypes.data % 64, buffer.any()) == ((3, size), 0, False)
 
 
 ANYWHERE = """
@@ -127,15 +127,11 @@ np.savez(sys.argv[2], lanes=LANES, vectors=found.vectors, iou=found.iou)
 @pytest.mark.slow
 @pytest.mark.parametrize(("processor", "features"), [("haswell", "+avx,+avx2,+fma,+f16c"), ("x86-64", "+sse2")])
 def test_other_processors_find_the_same(processor, features, tmp_path):
-    """Registers of eight numbers, whole ones and such as LLVM makes of two halves; products rounded once or twice."""
+    """Eight lanes, in one register and in two; products and sums rounded together, and each by itself."""
     rng = np.random.default_rng(0)
     given = {"activations": rng.normal(size=(2, 5, 6, 24)).astype("float32"), "masks": rng.random((2, 3, 20, 20)) > 0.7}
     np.savez(tmp_path / "in.npz", **given)
-    environment = os.environ | {
-        "NUMBA_CPU_NAME": processor,
-        "NUMBA_CPU_FEATURES": features,
-        "NUMBA_CACHE_DIR": str(tmp_path),
-    }
+    environment = os.environ | {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": features}
     command = [sys.executable, "-c", ANYWHERE, str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]
     subprocess.run(command, env=environment, check=True)
     there, here = (
