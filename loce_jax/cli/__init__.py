@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib.metadata import version
 
 import tyro
 
@@ -34,10 +35,14 @@ COMMANDS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the `loce` command; 0 if all went well, 2 if the input cannot be used, 1 for a failing disk."""
+    if (sys.argv[1:] if arguments is None else arguments) == ["--version"]:
+        print(f"loce {version('loce_jax')}")
+        return 0
     command = tyro.extras.subcommand_cli_from_dict(
         COMMANDS,
         prog="loce",
-        description="Local concept embeddings: where and how does a vision network hold a concept, picture by picture?",
+        description="Local concept embeddings: how a vision network represents a concept, image by image. "
+        "`loce --version` prints the version.",
         args=arguments,
         config=(tyro.conf.FlagCreatePairsOff,),
     )

@@ -26,32 +26,36 @@ from loce_jax.study.options import (
 )
 
 RunFlag = Annotated[str, tyro.conf.Positional]
-Plain = tyro.conf.OmitArgPrefixes
-Looking = Annotated[Selection, tyro.conf.OmitArgPrefixes]
+Unprefixed = tyro.conf.OmitArgPrefixes
+SelectionFlags = Annotated[Selection, tyro.conf.OmitArgPrefixes]
 
 
 @dataclass(frozen=True)
 class Analyze:
-    """Do all steps: statistics, clusters, map, separation, confusion, retrieval, outliers, sub-concepts, label errors.
+    """Analyze a run: all steps, or those that `--steps` names, at every layer.
 
-    Writes metrics.json, tables (CSV, Markdown, LaTeX) and pictures, a folder a layer.
+    Prints each step's headline numbers, and writes metrics.json, tables (CSV, Markdown, LaTeX) and pictures into one
+    folder per layer. Steps: stats, clusters, map, separation, confusion, retrieval, outliers, subconcepts,
+    label_errors, quality, compare.
     """
 
     run: RunFlag
-    """The run: a folder or a URL."""
+    """Folder or URL of the run."""
     out: Path
-    """The folder to write to."""
-    selection: Looking = field(default_factory=Selection)
-    """Which LoCEs."""
-    steps: StudyOptions = field(default_factory=StudyOptions)
-    """What each step does."""
+    """Folder that is written to."""
+    steps: tuple[str, ...] = ()
+    """Names of the steps to do, such as `stats map`; all if left out."""
+    selection: SelectionFlags = field(default_factory=Selection)
+    options: Annotated[StudyOptions, tyro.conf.arg(name="")] = field(default_factory=StudyOptions)
 
     def __call__(self) -> None:
         """Run it."""
-        from loce_jax.study.analyze import analyze  # noqa: PLC0415 - fast --help
+        from loce_jax.study.analyze import analyze, check_steps  # noqa: PLC0415 - fast --help
 
-        path = analyze(open_analyses(self.run, self.selection, self.steps), self.out, report_progress=report_progress)
-        print(f"The numbers: {path}")
+        steps = check_steps(self.steps)
+        analyses = open_analyses(self.run, self.selection, self.options)
+        path = analyze(analyses, self.out, steps=steps, report_progress=report_progress)
+        print(f"Numbers: {path}")
 
 
 @dataclass(frozen=True)
@@ -61,11 +65,10 @@ class Step:
     step: ClassVar[str]
 
     run: RunFlag
-    """The run: a folder or a URL."""
+    """Folder or URL of the run."""
     out: Path | None = None
     """Folder for tables and pictures; the tables are only printed if left out."""
-    selection: Looking = field(default_factory=Selection)
-    """Which LoCEs."""
+    selection: SelectionFlags = field(default_factory=Selection)
 
     def __call__(self) -> None:
         """Run it."""
@@ -79,13 +82,13 @@ class Stats:
     """IoU and failures of every concept at every layer, and the best layer."""
 
     run: RunFlag
-    """The run: a folder or a URL."""
+    """Folder or URL of the run."""
     layers: tuple[str, ...] = ()
-    """Layers; all if left out."""
+    """Names of the layers; all if left out."""
     concepts: tuple[str, ...] = ()
-    """Concepts; all if left out."""
+    """Names of the concepts; all if left out."""
     out: Path | None = None
-    """Folder for tables and pictures; only printed if left out."""
+    """Folder for tables and pictures; the tables are only printed if left out."""
 
     def __call__(self) -> None:
         """Run it."""
@@ -104,8 +107,7 @@ class Clusters(Step):
 
     step = "clusters"
 
-    options: Plain[ClusterOptions] = field(default_factory=ClusterOptions)
-    """What this step does."""
+    options: Unprefixed[ClusterOptions] = field(default_factory=ClusterOptions)
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,7 @@ class Map(Step):
 
     step = "map"
 
-    options: Plain[MapOptions] = field(default_factory=MapOptions)
-    """What this step does."""
+    options: Unprefixed[MapOptions] = field(default_factory=MapOptions)
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,7 @@ class Separation(Step):
 
     step = "separation"
 
-    options: Plain[SeparationOptions] = field(default_factory=SeparationOptions)
-    """What this step does."""
+    options: Unprefixed[SeparationOptions] = field(default_factory=SeparationOptions)
 
 
 @dataclass(frozen=True)
@@ -134,12 +134,9 @@ class Confusion(Step):
 
     step = "confusion"
 
-    options: Plain[ConfusionOptions] = field(default_factory=ConfusionOptions)
-    """What this step does."""
+    options: Unprefixed[ConfusionOptions] = field(default_factory=ConfusionOptions)
     clusters: Clustering = field(default_factory=Clustering)
-    """How the LoCEs are clustered."""
     map: LayoutOptions = field(default_factory=LayoutOptions)
-    """The map."""
 
 
 @dataclass(frozen=True)
@@ -148,8 +145,7 @@ class Outliers(Step):
 
     step = "outliers"
 
-    options: Plain[OutlierOptions] = field(default_factory=OutlierOptions)
-    """What this step does."""
+    options: Unprefixed[OutlierOptions] = field(default_factory=OutlierOptions)
 
 
 @dataclass(frozen=True)
@@ -158,10 +154,8 @@ class Subconcepts(Step):
 
     step = "subconcepts"
 
-    options: Plain[SubconceptOptions] = field(default_factory=SubconceptOptions)
-    """What this step does."""
+    options: Unprefixed[SubconceptOptions] = field(default_factory=SubconceptOptions)
     map: MixtureOptions = field(default_factory=MixtureOptions)
-    """The map."""
 
 
 @dataclass(frozen=True)
@@ -170,8 +164,7 @@ class LabelErrors(Step):
 
     step = "label_errors"
 
-    options: Plain[LabelErrorOptions] = field(default_factory=LabelErrorOptions)
-    """What this step does."""
+    options: Unprefixed[LabelErrorOptions] = field(default_factory=LabelErrorOptions)
 
 
 @dataclass(frozen=True)
@@ -180,10 +173,8 @@ class Quality(Step):
 
     step = "quality"
 
-    options: Plain[QualityOptions] = field(default_factory=QualityOptions)
-    """What this step does."""
+    options: Unprefixed[QualityOptions] = field(default_factory=QualityOptions)
     map: LayoutOptions = field(default_factory=LayoutOptions)
-    """The map."""
 
 
 @dataclass(frozen=True)
@@ -193,17 +184,15 @@ class Retrieval:
     step: ClassVar[str] = "retrieval"
 
     run: RunFlag
-    """The run: a folder or a URL."""
+    """Folder or URL of the run."""
     query: str | None = None
-    """A LoCE: its row in the run's table, or IMAGE:CONCEPT."""
+    """LoCE to search for: its row in the run's table, or IMAGE:CONCEPT."""
     shown: int = 6
-    """With `--query`: how many at each end."""
+    """Number of nearest and of farthest LoCEs, with `--query`."""
     out: Path | None = None
     """Folder for tables and pictures; the tables are only printed if left out."""
-    selection: Looking = field(default_factory=Selection)
-    """Which LoCEs."""
-    options: Plain[RetrievalOptions] = field(default_factory=RetrievalOptions)
-    """What is judged."""
+    selection: SelectionFlags = field(default_factory=Selection)
+    options: Unprefixed[RetrievalOptions] = field(default_factory=RetrievalOptions)
 
     def __call__(self) -> None:
         """Run it."""
@@ -221,15 +210,13 @@ class Compare:
     """Set layers and runs side by side, on the (image, concept) pairs that all have: numbers and agreement."""
 
     runs: Annotated[tuple[str, ...], tyro.conf.Positional]
-    """Runs: folders or URLs. A layer that is asked for need not be in every run, but in one."""
+    """Folders or URLs of the runs. Every layer named must be in at least one of them."""
     out: Path | None = None
     """Folder for tables and pictures; the tables are only printed if left out."""
     repeats: int = 50
-    """How often purity is measured, each time on other LoCEs, the same ones of every view."""
-    selection: Looking = field(default_factory=Selection)
-    """Which LoCEs."""
-    clusters: Plain[Clustering] = field(default_factory=Clustering)
-    """How the LoCEs are clustered."""
+    """Number of random draws of LoCEs that purity is averaged over; the draws are the same for all layers and runs."""
+    selection: SelectionFlags = field(default_factory=Selection)
+    clusters: Unprefixed[Clustering] = field(default_factory=Clustering)
 
     def __call__(self) -> None:
         """Run it."""

@@ -55,8 +55,10 @@ def row_of(run: Run, query: str) -> int:
 
 
 def report_progress(title, result):
-    """A line for each step that is done, or for why it is not."""
+    """Print the title of a step that has ended, and its headline numbers, or why it could not be done."""
     print(f"{title}: not done, {result}" if isinstance(result, str) else title, flush=True)
+    for line in () if isinstance(result, str) else result.summary():
+        print(f"  {line}", flush=True)
 
 
 def emit(result, name: str, out: Path | None, layer: str, origin: Mapping[str, Any]) -> None:

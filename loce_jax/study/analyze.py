@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from loce_jax.checks import InputError
+from loce_jax.checks import InputError, check_known
 from loce_jax.study.results.provenance import describe_origin
 from loce_jax.study.results.step_result import METRICS, StepResult, safe_file_name, write_metrics, write_result
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
@@ -21,6 +21,12 @@ from loce_jax.study.steps.stats import study_stats
 from loce_jax.study.steps.subconcepts import study_subconcepts
 
 ProgressCallback = Callable[[str, StepResult | str], None]
+
+
+def _ignore(title: str, result: StepResult | str) -> None:
+    """Report no progress."""
+
+
 STEPS: dict[str, Callable[[LayerAnalysis], StepResult]] = {
     "clusters": study_clusters,
     "map": study_map,
@@ -34,18 +40,32 @@ STEPS: dict[str, Callable[[LayerAnalysis], StepResult]] = {
 }
 
 
+ALL_STEPS = ("stats", *STEPS, "compare")
+"""Names of all steps: "stats" looks at all layers together, "compare" at every two, the others at one layer each."""
+
+
+def check_steps(names: Sequence[str]) -> tuple[str, ...]:
+    """The steps called `names`, or all if empty.
+
+    Raises:
+        InputError: a name that is none of `ALL_STEPS`.
+
+    >>> check_steps(["map", "stats"])
+    ('map', 'stats')
+    """
+    check_known("step", names, ALL_STEPS)
+    return tuple(names) or ALL_STEPS
+
+
 def run_steps(
-    analyses: Sequence[LayerAnalysis],
-    steps: Iterable[str],
-    *,
-    report_progress: ProgressCallback = lambda title, found: None,
+    analyses: Sequence[LayerAnalysis], steps: Iterable[str], *, report_progress: ProgressCallback = _ignore
 ) -> dict[str, dict[str, StepResult | str]]:
-    """What each step found of each analysis, or why it could not be done, by layer and step.
+    """The result of each step for each analysis, or the message why it could not be done, by layer and step.
 
     Args:
-        analyses: one per layer, or one for the joined layers.
-        steps: names of those to do.
-        report_progress: is told after each step.
+        analyses: one per layer, or one of the joined layers.
+        steps: names in `STEPS`.
+        report_progress: called after each step with its title and its result.
     """
     found: dict[str, dict[str, StepResult | str]] = {}
     for analysis in analyses:
@@ -63,35 +83,46 @@ def analyze(
     analyses: Sequence[LayerAnalysis],
     out: Path,
     *,
-    steps: Iterable[str] = tuple(STEPS),
-    report_progress: ProgressCallback = lambda title, found: None,
+    steps: Sequence[str] = (),
+    report_progress: ProgressCallback = _ignore,
 ) -> Path:
-    """The whole study of one run into the folder `out`: ``metrics.json``, tables and pictures, a folder a layer.
+    """Do steps for one run, and write ``metrics.json``, tables and pictures into `out`, in one folder per layer.
 
-    A step that cannot be done says why in the metrics; the others are done all the same.
+    A step that cannot be done is listed in the metrics with the reason; the others are done all the same.
+
+    Args:
+        analyses: one per layer, or one of the joined layers.
+        out: the folder.
+        steps: names in `ALL_STEPS`; all of them if empty.
+        report_progress: called after each step with its title and its result.
+
+    Raises:
+        InputError: an unknown step, before anything is computed.
     """
+    steps = check_steps(steps)
     first = analyses[0]
-    layers = tuple(dict.fromkeys(layer for analysis in analyses for layer in analysis.embeddings.layers))
-    stats = study_stats(first.run, layers, first.selection.concepts)
-    write_result(stats, out)
-    report_progress("stats", stats)
+    origin = describe_origin([first.run], first.selection, vars(first.options))
+    loces = {
+        each.embeddings.name: {"looked_at": len(each.embeddings.rows), "below_min_iou": each.embeddings.below_min_iou}
+        for each in analyses
+    }
+    metrics: dict[str, Any] = {**origin, "loces": loces}
+    if "stats" in steps:
+        layers = tuple(dict.fromkeys(layer for each in analyses for layer in each.embeddings.layers))
+        stats = study_stats(first.run, layers, first.selection.concepts)
+        write_result(stats, out)
+        report_progress("stats", stats)
+        metrics |= stats.metrics
     found: dict[str, dict[str, Any]] = {}
-    for layer, results in run_steps(analyses, steps, report_progress=report_progress).items():
+    of_one_layer = [step for step in steps if step in STEPS]
+    for layer, results in run_steps(analyses, of_one_layer, report_progress=report_progress).items():
         found[layer] = {}
         for step, result in results.items():
             found[layer][step] = {"not done": result} if isinstance(result, str) else result.metrics
             if isinstance(result, StepResult):
                 write_result(result, out / safe_file_name(layer))
-    loces = {
-        analysis.embeddings.name: {
-            "looked_at": len(analysis.embeddings.rows),
-            "below_min_iou": analysis.embeddings.below_min_iou,
-        }
-        for analysis in analyses
-    }
-    origin = describe_origin([first.run], first.selection, vars(first.options))
-    metrics = {**origin, "loces": loces, **stats.metrics, "steps": found}
-    if len(analyses) > 1:
+    metrics["steps"] = found
+    if "compare" in steps and len(analyses) > 1:
         metrics["compare"] = _compare(analyses, out, report_progress)
     return write_metrics(metrics, out / METRICS)
 

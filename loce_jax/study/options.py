@@ -1,4 +1,4 @@
-"""What can be chosen at each step of a study.  Light to import: the command line reads its flags from here."""
+"""Options of every step of a study.  The module is light to import: the command line reads its flags from here."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -6,18 +6,18 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Selection:
-    """Which LoCEs are looked at."""
+    """Which LoCEs are analyzed."""
 
     layers: tuple[str, ...] = ()
-    """Layers, each by itself: whole names, ends of names, or globs; all if left out."""
+    """Names of the layers, each analyzed by itself; globs work; all if left out."""
     joined: Literal["raw", "normalized"] | None = None
     """Join the layers' vectors to multi-layer LoCEs, as they are or each scaled to length 1."""
     concepts: tuple[str, ...] = ()
-    """Concepts; all if left out."""
+    """Names of the concepts; all if left out."""
     min_iou: float = 0.0
-    """Leave LoCEs out that redraw their mask worse than this (of joined layers, at any); `stats` counts all."""
+    """Minimum IoU of the LoCEs, 0 to 1 (of joined layers, at each of them); `stats` counts all."""
     seed: int = 0
-    """Of everything random."""
+    """Random seed."""
 
 
 @dataclass(frozen=True)
@@ -25,53 +25,53 @@ class Clustering:
     """Adaptive hierarchical clustering, as the paper's; the tree may be cut in other ways."""
 
     method: str = "ward"
-    """SciPy's name of the linkage."""
+    """Linkage, by SciPy's name."""
     metric: str = "euclidean"
-    """SciPy's name of the distance; "cosine" for instance."""
+    """Distance, by SciPy's name; "cosine" for instance."""
     cut: Literal["adaptive", "size", "height"] = "adaptive"
-    """By size and purity, by size alone, or by the height of the merges."""
+    """Where the tree is cut: by size and purity, by size alone, or by the height of the merges."""
     preset: Literal["relaxed", "strict"] = "relaxed"
     """Share of all LoCEs below which a cluster is not divided, and its purity: 0.05 and 0.8, or 0.025 and 0.9."""
     height: float = 4.0
-    """Where `cut` is "height": merges up to it stay together."""
+    """Greatest height of a merge inside a cluster, where `cut` is "height"."""
     max_per_concept: int = 100
-    """LoCEs drawn of each concept, as in the paper."""
+    """Maximum number of LoCEs drawn of each concept; the paper's is the default."""
     precluster: int | None = None
-    """Merge the LoCEs drawn to at most so many means first, where a tree of all takes too much memory."""
+    """Maximum number of means that the drawn LoCEs are merged to first, where a tree of all takes too much memory."""
 
 
 @dataclass(frozen=True)
 class ClusterOptions(Clustering):
-    """Hierarchical clusters, how stable they are, and dense regions beside them."""
+    """Hierarchical clusters, their stability over random draws, and dense regions."""
 
     repeats: int = 50
-    """How often purity and number of clusters are measured, each time on other LoCEs, the same ones of all layers."""
+    """Number of random draws that purity and number of clusters are averaged over; all layers share the draws."""
     dense_size: int = 5
-    """Least LoCEs of a dense region (HDBSCAN)."""
+    """Minimum number of LoCEs of a dense region (HDBSCAN)."""
 
 
 @dataclass(frozen=True)
 class LayoutOptions:
-    """A two-dimensional map."""
+    """Two-dimensional map (UMAP)."""
 
     neighbors: int | None = None
-    """Of UMAP; 15 if left out."""
+    """Number of neighbors in UMAP; 15 if left out."""
 
 
 @dataclass(frozen=True)
 class MixtureOptions(LayoutOptions):
-    """A two-dimensional map with a Gaussian mixture of each concept."""
+    """Two-dimensional map (UMAP) with a Gaussian mixture of each concept."""
 
     components: int = 5
-    """At most so many for each concept; without labels twice as many as concepts, and at most 40."""
+    """Maximum number of components for each concept; without labels it is twice the number of concepts, at most 40."""
 
 
 @dataclass(frozen=True)
 class MapOptions(MixtureOptions):
-    """A two-dimensional map with Gaussian mixtures, of each concept and of all without labels."""
+    """Two-dimensional map (UMAP) with Gaussian mixtures, of each concept and of all LoCEs without labels."""
 
     paper: bool = False
-    """As the released code: keep collapsed components; weights of a concept that lost outliers stay below 1."""
+    """Fit as the released code does: keep collapsed components; do not rescale weights when outliers are dropped."""
 
 
 @dataclass(frozen=True)
@@ -79,37 +79,37 @@ class SeparationOptions:
     """How far apart concepts lie: separation, overlap, and separation without the influence of outliers."""
 
     percentile: float = 5.0
-    """The robust separation compares this percentile of the distances between with its mirror of all distances."""
+    """Percentile of the distances between concepts that the robust separation takes in place of the minimum."""
 
 
 @dataclass(frozen=True)
 class ConfusionOptions:
-    """What each concept is taken for: by neighbors, by class means, in clusters, in mixture components."""
+    """Confusion matrices of the concepts: by neighbors, by class means, in clusters, in mixture components."""
 
     k: int = 10
-    """Neighbors."""
+    """Number of neighbors."""
     other_images: bool = True
-    """Do not count neighbors in the same image."""
+    """Leave neighbors in the same image out."""
 
 
 @dataclass(frozen=True)
 class RetrievalOptions:
-    """Concept against context: does a LoCE find those of its concept?"""
+    """Retrieval: the share of LoCEs of the same concept among the nearest ones."""
 
     ks: tuple[int, ...] = (1, 5, 10, 20, 30, 40)
-    """Lengths of the lists that are judged."""
+    """Numbers of nearest LoCEs that precision is measured at."""
     other_images: bool = False
     """Leave LoCEs of the query's own image out; the paper keeps them."""
 
 
 @dataclass(frozen=True)
 class OutlierOptions:
-    """The strangest LoCEs of each concept."""
+    """Outliers: the most abnormal LoCEs of each concept."""
 
     method: Literal["distance", "lof", "isolation"] = "distance"
-    """Mean cosine distance to the others, local outlier factor, or isolation forest."""
+    """Outlier score: mean cosine distance to the others, local outlier factor, or isolation forest."""
     shown: int = 7
-    """How many of each concept."""
+    """Number of LoCEs that are listed and shown for each concept."""
 
 
 @dataclass(frozen=True)
@@ -117,37 +117,37 @@ class SubconceptOptions:
     """Sub-concepts: whether a concept has one group of LoCEs or several, and which attributes differ between them."""
 
     concept: str | None = None
-    """The concept to take apart; each of them if left out."""
+    """Concept that is split; each of them if left out."""
     by: Literal["cut", "components"] = "cut"
-    """Cut the concept's tree, or take the components of its mixture on the map."""
+    """Kind of groups: parts of the concept's tree, or components of its mixture on the map."""
     groups: int | None = None
-    """Where to cut: into so many groups; chosen from the data if left out."""
+    """Number of groups that the tree is cut into; chosen from the data if left out."""
     height: float | None = None
-    """Where to cut instead: at this height of the tree (Ward), in the unit of the vectors."""
+    """Height at which the tree (Ward) is cut instead, in the unit of the vectors."""
     max_per_concept: int = 400
-    """LoCEs drawn of a concept that has more."""
+    """Maximum number of LoCEs drawn of each concept."""
     shown: int = 6
-    """Nearest examples of each group."""
+    """Number of central examples that are shown of each group."""
 
 
 @dataclass(frozen=True)
 class LabelErrorOptions:
-    """LoCEs whose neighbors nearly all carry one other concept: wrong labels, wrong masks, or true confusions."""
+    """Likely label errors: LoCEs whose neighbors nearly all carry one other concept."""
 
     k: int = 10
-    """Neighbors, none of them in the same image."""
+    """Number of neighbors, none of them in the same image."""
     share: float = 0.9
-    """Of the neighbors that must agree."""
+    """Minimum share of the neighbors that must agree, 0 to 1."""
 
 
 @dataclass(frozen=True)
 class QualityOptions:
-    """Distances within and between concepts, silhouette, and how clusters agree with concepts."""
+    """Cluster quality: distances within and between concepts, silhouette, agreement of clusters with concepts."""
 
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """All steps, in their order."""
+    """Options of all steps."""
 
     clusters: ClusterOptions = field(default_factory=ClusterOptions)
     map: MapOptions = field(default_factory=MapOptions)

@@ -163,7 +163,7 @@ def test_layers_without_a_row_in_common_lose_only_what_compares_them(run, tmp_pa
     apart = early.take(np.arange(40)), late.take(np.arange(40, N))
     nothing = np.zeros(0, int)
     analysis = [LayerAnalysis(run, embeddings, Photos(run, None), common_rows=nothing) for embeddings in apart]
-    found = json.loads(analyze(analysis, tmp_path, steps=("clusters", "label_errors")).read_text())
+    found = json.loads(analyze(analysis, tmp_path, steps=("clusters", "label_errors", "compare")).read_text())
     for layer in run.layers:
         assert "no row is good at all of them" in found["steps"][layer]["clusters"]["not done"]
         assert "label_errors" in found["steps"][layer]["label_errors"]
@@ -366,7 +366,7 @@ def test_stats_are_of_the_layers_and_concepts_asked_for(run, tmp_path):
     assert found["layers"]["late"]["all"] == found["layers"]["late"]["cat"]
     with pytest.raises(InputError, match="unknown concept 'cats'"):
         study_stats(run, ["late"], ["cats"])
-    flags = ["--layers", "early", "--concepts", "cat", "dog", "--steps.clusters.repeats", "1"]
+    flags = ["--layers", "early", "--concepts", "cat", "dog", "--clusters.repeats", "1"]
     assert main(["analyze", str(run.path), "--out", str(tmp_path), *flags]) == 0
     written = json.loads((tmp_path / "metrics.json").read_text())
     assert list(written["layers"]) == ["early"] and list(written["layers"]["early"]) == ["cat", "dog", "all"]

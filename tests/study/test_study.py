@@ -43,7 +43,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def analyzed(folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("study") / "analysis"
-    assert main(["analyze", str(folder), "--out", str(out), "--steps.clusters.repeats", "3"]) == 0
+    assert main(["analyze", str(folder), "--out", str(out), "--clusters.repeats", "3"]) == 0
     return out
 
 
@@ -318,7 +318,7 @@ def test_hostile_names_stay_names(hostile, capsys):
     out = hostile / "out"
     out.mkdir()
     (out / "mine.txt").write_text("the released code deletes such folders with all that is in them")
-    assert main(["analyze", str(hostile / "run"), "--out", str(out), "--steps.clusters.repeats", "1"]) == 0
+    assert main(["analyze", str(hostile / "run"), "--out", str(out), "--clusters.repeats", "1"]) == 0
     assert set(hostile.parent.iterdir()) - before <= {hostile.parent / "cache0"}
     assert {path.name for path in hostile.iterdir()} == {"run", "out"}
     assert (out / "mine.txt").exists()

@@ -9,13 +9,13 @@ from loce_jax.analysis.metrics.iou_summary import CRITERIA, best_layer, summariz
 from loce_jax.analysis.tables import Table, iou_table
 from loce_jax.checks import check_known
 from loce_jax.plots.figures import plot_iou
-from loce_jax.store import Run
 from loce_jax.study.results.step_result import StepResult
+from loce_jax.study.selection.sources import RunLike
 
 _NUMBERS = ("pairs", "loces", "skipped", "mean_iou", "std_iou", "median_iou", "min_iou", "max_iou", "failures")
 
 
-def study_stats(run: Run, layers: Sequence[str], concepts: Sequence[str] = ()) -> StepResult:
+def study_stats(run: RunLike, layers: Sequence[str], concepts: Sequence[str] = ()) -> StepResult:
     """IoU and failures of every one of `concepts`, or of all, at each of `layers`; the best layer by three criteria."""
     check_known("concept", concepts, run.concepts)
     concept = run.table["concept"]

@@ -1,0 +1,93 @@
+"""The commands that analyze a run: their steps, what they print, and the help of every option of every command."""
+
+import ast
+import inspect
+import json
+import re
+import textwrap
+import typing
+from dataclasses import fields, is_dataclass
+
+import pytest
+
+from loce_jax.checks import InputError
+from loce_jax.cli import COMMANDS, main
+from loce_jax.study.analyze import ALL_STEPS, check_steps
+from tests.support.planted_run import write_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("commands") / "run")
+
+
+def test_steps_can_be_chosen_and_print_their_headlines(run, tmp_path, capsys):
+    flags = ["--steps", "stats", "separation", "--layers", "late", "--out", str(tmp_path)]
+    assert main(["analyze", str(run.path), *flags]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "stats" and lines[1].startswith("  best_layer: mean_iou late")
+    assert "late: separation" in lines
+    assert [line for line in lines if line.startswith("  mean separation: 0.")]
+    found = json.loads((tmp_path / "metrics.json").read_text())
+    assert set(found["steps"]["late"]) == {"separation"} and "compare" not in found
+
+
+def test_an_unknown_step_is_refused_before_the_work(run, tmp_path, capsys):
+    flags = ["--steps", "stats", "separatoin", "--out", str(tmp_path / "out")]
+    assert main(["analyze", str(run.path), *flags]) == 2
+    assert "unknown step 'separatoin'. Did you mean 'separation'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(InputError, match="unknown step 'suspects'"):
+        check_steps(["suspects"])
+    assert check_steps([]) == ALL_STEPS
+
+
+def test_the_version_is_printed(capsys):
+    assert main(["--version"]) == 0
+    assert re.fullmatch(r"loce \d+\.\d+\S*\n", capsys.readouterr().out)
+
+
+def option_classes():
+    """Every dataclass whose fields are options of a command, once."""
+    found, waiting = {}, list(COMMANDS.values())
+    while waiting:
+        cls = waiting.pop()
+        if cls in found:
+            continue
+        found[cls] = True
+        waiting += [kind for hint in typing.get_type_hints(cls).values() if is_dataclass(kind := hint)]
+    return sorted(found, key=lambda cls: cls.__name__)
+
+
+def helps(cls):
+    """By field the string under it, or its entry in the class docstring, in any base class."""
+    found = {}
+    for base in reversed(cls.__mro__):
+        if not is_dataclass(base):
+            continue
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+        for line, following in zip(tree.body, [*tree.body[1:], None], strict=True):
+            if isinstance(line, ast.AnnAssign) and isinstance(following, ast.Expr):
+                found[line.target.id] = ast.literal_eval(following.value)
+        entries = re.findall(r"^    (\w+): (.*(?:\n {6,}.*)*)", inspect.getdoc(base) or "", re.M)
+        found |= {name: text[:1].upper() + text[1:] for name, text in entries if name not in found}
+    return found
+
+
+@pytest.mark.parametrize("cls", option_classes(), ids=lambda cls: cls.__name__)
+def test_every_option_says_what_it_is(cls):
+    texts, hints = helps(cls), typing.get_type_hints(cls)
+    for option in fields(cls):
+        kind = hints[option.name]
+        text = texts.get(option.name) or (inspect.getdoc(kind) if is_dataclass(kind) else None)
+        assert text, f"{cls.__name__}.{option.name} has no help"
+        first = text.split("\n\n")[0].strip()
+        assert first[0].isupper() or first[0] in "`'\"", f"{cls.__name__}.{option.name}: {first}"
+        assert first.endswith("."), f"{cls.__name__}.{option.name}: {first}"
+        assert not first.startswith("Of "), f"{cls.__name__}.{option.name}: {first}"
+
+
+def test_a_step_shows_what_its_options_are_for(capsys):
+    with pytest.raises(SystemExit):
+        main(["separation", "--help"])
+    assert "How far apart concepts lie: separation, overlap" in capsys.readouterr().out
