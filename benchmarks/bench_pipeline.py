@@ -34,7 +34,7 @@ def compare(model: str, source, runs: int) -> dict:
     import jax  # noqa: PLC0415 - one process a network, started by `main`
 
     from loce_jax import PaperRecipe, load_network, make_extractor, solve  # noqa: PLC0415
-    from loce_jax.pipeline.memory import IMAGES_PER_BATCH  # noqa: PLC0415
+    from loce_jax.batch_sizes import IMAGES_PER_BATCH  # noqa: PLC0415
     from loce_jax.pipeline.plan import make_plan  # noqa: PLC0415
     from loce_jax.pipeline.reading import SampleReader  # noqa: PLC0415
     from loce_jax.pipeline.run import compute_chunks  # noqa: PLC0415

@@ -19,7 +19,8 @@ from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image
 from scipy import ndimage
 
-from loce_jax.activations import BATCH, make_extractor
+from loce_jax.activations import make_extractor
+from loce_jax.batch_sizes import IMAGES_PER_FORWARD
 from loce_jax.data.coco import CocoDataset
 from loce_jax.data.images import read_photo
 from loce_jax.data.noise import add_gaussian_noise
@@ -217,8 +218,8 @@ def activations_of(
         alter = CHANGED_PHOTOS.get(change, lambda photo, _: photo)
         extract = make_extractor(network, names)
         batches: dict[str, list[np.ndarray]] = {name: [] for name in names}
-        for start in range(0, len(part.items), BATCH):
-            items = part.items[start : start + BATCH]
+        for start in range(0, len(part.items), IMAGES_PER_FORWARD):
+            items = part.items[start : start + IMAGES_PER_FORWARD]
             photos = [alter(part.dataset.read(item).photo, item.image_id) for item in items]
             found = extract(np.stack([network.preprocess.resize(photo) for photo in photos]))
             for name in names:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 
+from loce_jax.batch_sizes import IMAGES_PER_FORWARD
 from loce_jax.checks import InputError
 from loce_jax.layer_names import resolve_layers
 from loce_jax.mesh import shard_over_images
@@ -18,7 +19,6 @@ from loce_jax.models.base import Layer, Network
 
 # XLA's CPU fusion "YNN" writes out broadcasts: without it ResNet-50 took 7 % less time, ConvNeXt-T 22 % less CPU time.
 WITHOUT_YNN = {"xla_cpu_experimental_ynn_fusion_type": ""}
-BATCH = 8  # photos in one pass
 Extract = Callable[[UInt8[np.ndarray, "m h w 3"]], "Activations"]
 
 
@@ -56,7 +56,7 @@ jax.tree_util.register_pytree_with_keys(
 )
 
 
-def make_extractor(network: Network, layers: Sequence[str], *, batch_size: int = BATCH) -> Extract:
+def make_extractor(network: Network, layers: Sequence[str], *, batch_size: int = IMAGES_PER_FORWARD) -> Extract:
     """A function from resized photos to activations at `layers` (any names `Network.resolve` knows), compiled once.
 
     The activations come under the layers' canonical names, and are found by any name that means one of these layers.

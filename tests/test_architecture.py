@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "loce_jax"
 ALLOWED = {
     "checks": set(),
     "atomic": set(),
+    "batch_sizes": set(),
     "layer_names": set(),
     "recipes": set(),
     "resampling": set(),
@@ -30,9 +31,10 @@ ALLOWED = {
     "pipeline": {"data", "models", "activations", "solver", "store"},
     "cli": {"analysis", "models", "pipeline", "report", "solver", "store", "study"},
 }
-EVERYONES = {"atomic", "checks", "layer_names", "recipes", "resampling", "statistics"}
+EVERYONES = {"atomic", "batch_sizes", "checks", "layer_names", "recipes", "resampling", "statistics"}
 WITHOUT_JAX = (
     "atomic",
+    "batch_sizes",
     "checks",
     "layer_names",
     "recipes",

@@ -12,9 +12,11 @@ from loce_jax.checks import InputError
 from loce_jax.cli.networks import LoadingFlags
 from loce_jax.models.loading import Loading
 from loce_jax.pipeline.grain_reading import read_in_processes
-from loce_jax.pipeline.ray_engine import RayOptions, RunSpec, run_on_ray
+from loce_jax.pipeline.ray_cluster import RayOptions
+from loce_jax.pipeline.ray_engine import run_on_ray
 from loce_jax.pipeline.reading import read_in_threads
 from loce_jax.pipeline.run import run_plan
+from loce_jax.pipeline.run_spec import RunSpec
 from loce_jax.pipeline.shards import Shard, join_cluster, shard_from_environment
 from loce_jax.pipeline.sources import CocoSource, ScenesSource, source_from
 from loce_jax.recipes import RECIPES, PaperRecipe, Recipe, RidgeRecipe
@@ -147,7 +149,7 @@ class Fit:
             return None
         if self.worker is None or self.num_workers is None:
             raise InputError("`--worker` and `--num-workers` go together: worker 0 to 3 of 4, for example.")
-        return Shard(self.worker, self.num_workers)
+        return Shard(self.worker, self.num_workers, "--worker, --num-workers")
 
     def _source(self):
         if self.scenes == (self.coco is not None):

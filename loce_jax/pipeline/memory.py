@@ -1,4 +1,4 @@
-"""How many images a run may work on together within a limit of main memory."""
+"""How many images a batch may have within a limit of main memory; `loce_jax.batch_sizes` has the usual numbers."""
 
 import math
 import os
@@ -7,25 +7,24 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from loce_jax.activations import BATCH, compile_forward
+from loce_jax.activations import compile_forward
+from loce_jax.batch_sizes import CHUNKS_OPEN, IMAGES_PER_BATCH, IMAGES_PER_FORWARD
 from loce_jax.checks import InputError
 from loce_jax.pipeline.plan import Plan
-from loce_jax.pipeline.reading import CHUNKS_OPEN
 
-IMAGES_PER_BATCH = 32
 GIGABYTE = 1e9
 COPIES = 3  # of the activations: the batches', theirs in one array, and the one that the solver reads
 # Of c x c numbers in float64, what whitening keeps of every layer, and takes for the one that is being worked on; for
 # one layer of 2048 channels 9 were seen in all.
 SQUARES, SQUARES_AT_WORK = 4, 6
 LOADED_LATER = 300_000_000  # compilers and libraries that the work begins with; 0.25 gigabytes were seen
-ROOM = 1.1  # what allocators keep back
+ALLOCATOR_OVERHEAD = 1.1  # what allocators keep back, as a factor
 
 
 def images_per_batch(plan: Plan, memory: float | None) -> int:
-    """The most images, 32 or fewer, that fit `memory` gigabytes together.
+    """The largest number of images a batch, 32 or fewer, that fits `memory` gigabytes.
 
-    On a GPU or TPU the activations lie in its own memory, of which the device itself tells when it is full.
+    On a GPU or TPU the activations are in its own memory; `solve_chunk` halves a batch that does not fit there.
 
     Raises:
         InputError: not even one batch of images fits.
@@ -33,13 +32,14 @@ def images_per_batch(plan: Plan, memory: float | None) -> int:
     if memory is None:
         return IMAGES_PER_BATCH
     fixed = _resident() + _reading(plan) + _forward(plan) + _statistics(plan)
-    for batch_size in (IMAGES_PER_BATCH, IMAGES_PER_BATCH // 2, BATCH):
-        needed = ROOM * (fixed + batch_size * _image(plan))
+    for batch_size in (IMAGES_PER_BATCH, IMAGES_PER_BATCH // 2, IMAGES_PER_FORWARD):
+        needed = ALLOCATOR_OVERHEAD * (fixed + batch_size * _image(plan))
         if needed <= memory * GIGABYTE:
             return batch_size
     raise InputError(
-        f"`memory` must hold the network, the photos of {CHUNKS_OPEN} chunks and {BATCH} images' activations, for "
-        f"this plan {needed / GIGABYTE:.1f} gigabytes, but got {memory:g}. Allow more, or ask for fewer layers."
+        f"`memory` must hold the network, the photos of {CHUNKS_OPEN} chunks and {IMAGES_PER_FORWARD} images' "
+        f"activations, for this plan {needed / GIGABYTE:.1f} gigabytes, but got {memory:g}. Allow more, or ask for "
+        "fewer layers."
     )
 
 
@@ -61,7 +61,7 @@ def _reading(plan: Plan) -> int:
 
 def _forward(plan: Plan) -> int:
     """Bytes that a pass through the network takes for a while, as its compiler says."""
-    images = jax.ShapeDtypeStruct((BATCH, *plan.network.preprocess.size, 3), np.uint8)
+    images = jax.ShapeDtypeStruct((IMAGES_PER_FORWARD, *plan.network.preprocess.size, 3), np.uint8)
     compiled = compile_forward(plan.network, plan.layers).lower(plan.network.params, images).compile()
     analysis = compiled.memory_analysis()
     return analysis.temp_size_in_bytes if analysis else 0

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+from loce_jax.batch_sizes import IMAGES_PER_CHUNK
 from loce_jax.checks import InputError, check_known
 from loce_jax.data.samples import Dataset, Item, check_dataset, name_of
 from loce_jax.models.base import Network
@@ -11,7 +12,6 @@ from loce_jax.pipeline.sources import CocoSource, ScenesSource, Source
 from loce_jax.recipes import Projection, Recipe, recipe_record
 
 FORMAT = 3  # raise it whenever plans or files of a run change their form
-IMAGES_PER_CHUNK = 32
 
 
 @dataclass(frozen=True)

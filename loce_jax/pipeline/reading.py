@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from loce_jax.batch_sizes import CHUNKS_OPEN
 from loce_jax.data.samples import Dataset, Fault, Item, Pair, check_reading
 from loce_jax.models.base import Preprocess
 from loce_jax.pipeline.plan import Plan
 from loce_jax.resampling import resize_mask
-
-CHUNKS_OPEN = 2  # one being worked on, one being read
 
 
 @dataclass(frozen=True)

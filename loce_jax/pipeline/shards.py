@@ -23,7 +23,7 @@ class Shard:
 
     index: int
     count: int
-    origin: str = "--worker, --num-workers"
+    origin: str = "given as numbers"
 
     def __post_init__(self):
         if self.count < 1:
@@ -70,13 +70,13 @@ def shard_from_environment(count: int | None, environment: Mapping[str, str]) ->
         if count is None:
             raise InputError(
                 "`num_workers` must be given in a Kubernetes indexed job, which tells a worker its index "
-                "(JOB_COMPLETION_INDEX) but not how many there are. Add `--num-workers` with the job's `completions`."
+                "(JOB_COMPLETION_INDEX) but not how many there are. Give it the job's `completions`."
             )
         return Shard(_number(environment, "JOB_COMPLETION_INDEX"), count, "JOB_COMPLETION_INDEX")
     raise InputError(
         "`worker` can be 'auto' in a SLURM array, under `srun` or `mpirun` with several tasks, or in a Kubernetes "
         "indexed job, but none of SLURM_ARRAY_TASK_ID, SLURM_NTASKS above 1, OMPI_COMM_WORLD_SIZE above 1 and "
-        "JOB_COMPLETION_INDEX is set. Give `--worker` and `--num-workers` as numbers."
+        "JOB_COMPLETION_INDEX is set. Give `worker` and `num_workers` as numbers."
     )
 
 
@@ -112,9 +112,7 @@ def _several(environment, index, count):
 def _number(environment, name):
     text = environment.get(name, "")
     if not text.isascii() or not text.isdigit():
-        raise InputError(
-            f"{name} must be a whole number, but is {text!r}. Give `--worker` and `--num-workers` instead."
-        )
+        raise InputError(f"{name} must be a whole number, but is {text!r}. Give `worker` and `num_workers` instead.")
     return int(text)
 
 
@@ -137,8 +135,8 @@ def join_cluster(shard: Shard | None) -> Iterator[Shard]:
         jax.distributed.initialize(num_processes=count, process_id=index)
     except (ValueError, RuntimeError) as error:
         raise InputError(
-            f"`--distributed` must find its cluster, but jax.distributed says: {' '.join(str(error).split())} Where "
-            "it cannot find out itself, set JAX_COORDINATOR_ADDRESS=HOST:PORT and give `--worker` and `--num-workers`."
+            f"`distributed` must find its cluster, but jax.distributed says: {' '.join(str(error).split())} Where "
+            "it cannot find out itself, set JAX_COORDINATOR_ADDRESS=HOST:PORT and give `worker` and `num_workers`."
         ) from error
     try:
         yield Shard(jax.process_index(), jax.process_count(), "jax.distributed")

@@ -1,8 +1,8 @@
 """The first pass of a run whose recipe whitens: the statistics of every layer over the images that the run uses.
 
 The images are divided into parts that the plan alone decides.  A part's statistics are one file of the run, and the
-whole is the parts added in their order, so its bytes depend neither on who gathered which part nor on interruptions.
-Workers do not wait for each other: whoever finds a part missing gathers it.
+whole is the parts added in their order, so its bytes depend neither on who computed which part nor on interruptions.
+Workers do not wait for each other: whoever finds a part missing computes it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import UInt8
 from threadpoolctl import threadpool_limits
 
-from loce_jax.activations import BATCH, Extract
+from loce_jax.activations import Extract
+from loce_jax.batch_sizes import IMAGES_PER_FORWARD, MAX_PARTS
 from loce_jax.pipeline.measure_chunk import refuse_unread
 from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.progress import Progress, report_chunks
@@ -23,13 +24,11 @@ from loce_jax.statistics import Statistics
 from loce_jax.store import statistics as files
 from loce_jax.store.storage import Storage
 
-MOST_PARTS = 32  # each is a file of 8 c^2 bytes for every layer of c channels
-
 
 def parts_of(plan: Plan) -> dict[str, list[str]]:
     """The parts and their chunks, by name."""
     chunks = list(plan.chunks)
-    count = min(len(chunks), MOST_PARTS)
+    count = min(len(chunks), MAX_PARTS)
     return {f"{number:02d}": chunks[number::count] for number in range(count)}
 
 
@@ -45,7 +44,7 @@ def compute_statistics(
 
     Args:
         plan: the work.
-        storage: where the run lies.
+        storage: where the run is.
         do: what `compute_parts` does, of the parts that it is given the names of.
         shard: which parts to begin with, beside others in the same run.
         progress: called with the number of images whose part is done, by whomever, and of all images.
@@ -71,7 +70,7 @@ def compute_parts(
     strict: bool = False,
     read: Read = read_in_threads,
 ) -> Iterator[str]:
-    """Gather and store the parts called `names`; yields the name of each of their chunks when it is counted."""
+    """Compute and store the parts called `names`; yields the name of each of their chunks when it is counted."""
     parts = {name: parts_of(plan)[name] for name in names}
     chunks = plan.chunks
     wanted = {chunk: chunks[chunk] for mine in parts.values() for chunk in mine}
@@ -91,7 +90,7 @@ def compute_parts(
 
 def _count(plan: Plan, extract: Extract, images: Sequence[UInt8[np.ndarray, "h w 3"]]) -> dict[str, Statistics]:
     """Each layer's statistics over `images`, in batches of one fixed size."""
-    size = BATCH * jax.local_device_count()
+    size = IMAGES_PER_FORWARD * jax.local_device_count()
     found: dict[str, Statistics] = {}
     for start in range(0, max(len(images), 1), size):
         some = images[start : start + size]
@@ -117,7 +116,7 @@ def merge_parts(plan: Plan, storage: Storage) -> None:
 
 
 def read_statistics(plan: Plan, storage: Storage) -> dict[str, Statistics]:
-    """Each layer's statistics, as they were gathered.
+    """Each layer's statistics, as they are stored.
 
     A layer whose every pixel is non-finite is given one of zeros: all its rows will fail, whatever the coordinates.
     """

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import jax
 
-CONCEPTS_PER_CALL = 4  # of an image, where XLA compiles a program for each number of concepts
+from loce_jax.batch_sizes import CONCEPTS_PER_CALL
 
 
 def uses_cpu_threads() -> bool:

@@ -90,7 +90,7 @@ class Writing:
                 whose = "a single process" if shared else "another process"
                 raise InputError(
                     f"`out` must be a folder that nobody else writes, but {whose} is writing {str(root)!r}. Wait for "
-                    "it, choose another folder, or start all processes with `--worker` and `--num-workers`."
+                    "it, choose another folder, or give each process a shard of the run."
                 )
             time.sleep(0.05)
         if not shared:

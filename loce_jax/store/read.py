@@ -158,7 +158,7 @@ class Run:
         """
         check_known("column", [name], self._columns)
         if name != "status":
-            return self._gather(layer, name).astype(np.float64)
+            return self._read_tensor(layer, name).astype(np.float64)
         layer = self.layers[self._one_layer(layer)]
         return np.array([word for record in self._records for word in record["status"][layer]], dtype=str)
 
@@ -184,9 +184,9 @@ class Run:
 
         `layer` is any name that `resolve` knows, here and in the other methods.
         Those of the ridge recipe weigh the layer's whitened activations; `raw_filters` gives filters on raw ones.
-        Memory-mapped and read-only when the run is one chunk without failures, else gathered into memory.
+        Memory-mapped and read-only when the run is one chunk without failures, else a copy in memory.
         """
-        return self._gather(layer, "vectors")
+        return self._read_tensor(layer, "vectors")
 
     def responses(self, layer: str) -> Float[np.ndarray, "n h w"]:
         """The response maps ``activations @ vector`` at `layer`, float16; NaN where the row failed.
@@ -194,7 +194,7 @@ class Run:
         Those of the ridge recipe are ``whitened activations @ vector + bias``.
         The projection is their sigmoid after bilinear resizing; positive means "concept".
         """
-        return self._gather(layer, "responses")
+        return self._read_tensor(layer, "responses")
 
     def biases(self, layer: str) -> Float[np.ndarray, " n"]:
         """What each row's responses at `layer` have added, float32; NaN where the row failed.
@@ -203,7 +203,7 @@ class Run:
             InputError: the paper's recipe has none.
         """
         self._check_ridge("biases")
-        return self._gather(layer, "bias")
+        return self._read_tensor(layer, "bias")
 
     def raw_filters(self, layer: str) -> tuple[Float[np.ndarray, "n c"], Float[np.ndarray, " n"]]:
         """Filters and offsets on the layer's raw activations: ``activations @ filter + offset`` is the response.
@@ -224,13 +224,13 @@ class Run:
         """The layer's statistics over all images that the run uses.
 
         Raises:
-            InputError: the paper's recipe has none; they are not gathered yet, or cannot be read.
+            InputError: the paper's recipe has none; they are not computed yet, or cannot be read.
         """
         self._check_ridge("statistics")
         index = self._one_layer(layer)
         if not has_whole(self.storage):
             raise InputError(
-                f"`run` must have its layers' statistics, but {str(self.storage)!r} has not gathered them yet. Run the "
+                f"`run` must have its layers' statistics, but {str(self.storage)!r} has none yet. Run the "
                 "same `loce fit` again."
             )
         return read_whole(self.storage, self.layers[index], index)
@@ -280,7 +280,7 @@ class Run:
             )
         return [json.loads(self.storage.read(rows_file(chunk))) for chunk in self.finished]
 
-    def _gather(self, layer, name):
+    def _read_tensor(self, layer, name):
         """The tensor `name` of every chunk, spread to all rows."""
         index = self._one_layer(layer)
         layer = self.layers[index]

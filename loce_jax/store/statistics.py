@@ -103,5 +103,5 @@ def _open(storage, name, wanted):
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"`run` must be whole, but {f'{storage}/{name}'!r} cannot be read: {error}. Delete it and {WHOLE}, and run "
-            "the same `loce fit` again: it gathers those statistics anew."
+            "the same `loce fit` again: it computes those statistics again."
         ) from error

@@ -10,6 +10,7 @@ from PIL import Image
 
 from loce_jax import InputError, PaperRecipe, RidgeRecipe, Statistics, open_run, resize_mask, solve
 from loce_jax.activations import make_extractor
+from loce_jax.batch_sizes import MAX_PARTS
 from loce_jax.pipeline import memory
 from loce_jax.pipeline.measure_chunk import measure_chunk
 from loce_jax.pipeline.plan import make_plan
@@ -18,7 +19,7 @@ from loce_jax.pipeline.run import run_plan
 from loce_jax.pipeline.shards import Shard
 from loce_jax.pipeline.solve_chunk import solve_chunk
 from loce_jax.pipeline.sources import CocoSource
-from loce_jax.pipeline.statistics import MOST_PARTS, parts_of
+from loce_jax.pipeline.statistics import parts_of
 from loce_jax.resampling import antialias_matrix, resize_bilinear
 from tests.support.small_coco import CHUNKS, contents, draw
 from tests.support.tiny import tiny_network
@@ -140,7 +141,7 @@ def test_parts_are_at_most_32_and_hold_every_chunk_once(plan):
     assert list(parts_of(plan).values()) == [[f"{number:05d}"] for number in range(CHUNKS)]
     many = replace(plan, dataset=replace(plan.dataset, items=plan.dataset.items * 17))
     parts = parts_of(many)
-    assert len(parts) == MOST_PARTS and sorted(sum(parts.values(), [])) == list(many.chunks)
+    assert len(parts) == MAX_PARTS and sorted(sum(parts.values(), [])) == list(many.chunks)
     assert parts["05"] == ["00005", "00037", "00069"]
 
 

@@ -12,8 +12,10 @@ import pytest
 
 from loce_jax import InputError, RidgeRecipe, open_run
 from loce_jax.cli import main
-from loce_jax.pipeline.ray_engine import RayOptions, RunSpec, do_chunk_on_ray, run_on_ray
+from loce_jax.pipeline.ray_cluster import RayOptions
+from loce_jax.pipeline.ray_engine import do_chunk_on_ray, run_on_ray
 from loce_jax.pipeline.run import run_plan
+from loce_jax.pipeline.run_spec import RunSpec
 from loce_jax.pipeline.sources import CocoSource
 from tests.support.small_coco import LAYERS, ROOT, arguments, contents, draw
 

@@ -73,7 +73,7 @@ def test_clusters_tell_which_shard(variables, count, expected):
 @pytest.mark.parametrize(
     ("variables", "count", "message"),
     [
-        ({}, None, "none of .* is set. Give `--worker`"),
+        ({}, None, "none of .* is set. Give `worker`"),
         ({"SLURM_PROCID": "0", "SLURM_NTASKS": "1"}, None, "none of .* is set"),
         (KUBERNETES, None, "`num_workers` must be given in a Kubernetes indexed job"),
         (KUBERNETES, 2, "a number from 0 to 1 for 2 workers, but got 2"),

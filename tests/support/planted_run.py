@@ -34,7 +34,7 @@ def write_run(folder, layers=("early", "late"), *, failed=(), labels=None, vecto
             responses=np.zeros((len(good), 2, 2), "float16"),
             iou=iou[good],
             loss=np.zeros(len(good), "float32"),
-            status=["ok" if row in good else "not_finite" for row in range(n)],
+            status=["ok" if row in good else f"nonfinite:{layer}" for row in range(n)],
         )
     columns = {
         "image": [f"{i}.jpg" for i in range(n)],

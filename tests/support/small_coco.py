@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from loce_jax.batch_sizes import IMAGES_PER_CHUNK
 from loce_jax.models.base import Layer, Preprocess
 from loce_jax.models.converter import folder as converter
 from loce_jax.models.converter.graph import Graph, Node, Ref
-from loce_jax.pipeline.plan import IMAGES_PER_CHUNK
 
 CHUNKS = 5
 ROOT = Path(__file__).parents[2]
