@@ -1,4 +1,4 @@
-"""Several layers' embeddings of the same pairs, side by side as one cloud.
+"""Several layers' embeddings of the same pairs as one vector each.
 
 Letters: n embeddings, c channels of all layers together.
 """
@@ -28,35 +28,35 @@ class Concatenation:
     vectors: Float[np.ndarray, "n c"]
 
 
-def concatenate(parts: Mapping[str, Float[np.ndarray, "n _"]], *, normalized: bool = False) -> Concatenation:
+def concatenate(layers: Mapping[str, Float[np.ndarray, "n _"]], *, normalized: bool = False) -> Concatenation:
     """One long vector a pair from its vectors at several layers.
 
-    Distances between raw concatenations are ruled by the layers with the longest vectors; `normalized` divides each
+    Distances between raw concatenations depend most on the layers with the longest vectors; `normalized` divides each
     layer's vectors by their L2 norms first, so that every layer counts alike: squared Euclidean distances are then
     the sum over the layers of ``2 (1 - cos)``.  A vector of zeros stays zero.
 
     Source: Mikriukov et al., "Local Concept Embeddings", IJCV 2025, multi-layer LoCEs (raw).
 
     Args:
-        parts: the vectors by layer; row i belongs to the same (image, concept) pair in each, finite.
+        layers: the vectors by layer; row i belongs to the same (image, concept) pair in each, finite.
         normalized: whether every layer's vectors get length 1.
 
-    >>> parts = {"early": np.array([[3.0, 4.0]]), "late": np.array([[0.5]])}
-    >>> concatenate(parts).vectors.tolist(), concatenate(parts, normalized=True).vectors.tolist()
+    >>> layers = {"early": np.array([[3.0, 4.0]]), "late": np.array([[0.5]])}
+    >>> concatenate(layers).vectors.tolist(), concatenate(layers, normalized=True).vectors.tolist()
     ([[3.0, 4.0, 0.5]], [[0.6, 0.8, 1.0]])
     """
-    if not parts:
-        raise InputError("`parts` must hold the vectors of at least one layer, but got none. Name the layers to join.")
-    n = len(next(iter(parts.values())))
+    if not layers:
+        raise InputError("`layers` must hold the vectors of at least one layer, but got none. Name the layers to join.")
+    n = len(next(iter(layers.values())))
     blocks = []
-    for layer, vectors in parts.items():
+    for layer, vectors in layers.items():
         check_shape(
-            f"parts[{layer!r}]",
+            f"layers[{layer!r}]",
             vectors,
             (n, vectors.shape[1]),
             meaning="as many rows as the first layer",
             fix="Keep the pairs that have a vector at every layer.",
         )
-        check_vectors(vectors, name=f"parts[{layer!r}]")
+        check_vectors(vectors, name=f"layers[{layer!r}]")
         blocks.append(unit_rows(vectors) if normalized else vectors.astype(np.float64))
-    return Concatenation(tuple(parts), tuple(block.shape[1] for block in blocks), np.concatenate(blocks, axis=1))
+    return Concatenation(tuple(layers), tuple(block.shape[1] for block in blocks), np.concatenate(blocks, axis=1))

@@ -1,4 +1,4 @@
-"""A flat picture of many embeddings: two numbers for each, neighbors kept near.
+"""A two-dimensional map of embeddings: two coordinates for each, neighbors kept near.
 
 Letters: n embeddings, c channels.
 """
@@ -29,19 +29,20 @@ class Embedding2D:
 
 
 def embed_2d(vectors: Float[np.ndarray, "n c"], *, seed: int = 0, neighbors: int | None = None) -> Embedding2D:
-    """Lay the embeddings out in two dimensions.
+    """Map the embeddings to two dimensions.
 
     UMAP on Euclidean distances of the raw vectors, as the paper does; with fewer than 30 distinct vectors, a
     principal component analysis, because UMAP then has no neighborhoods to keep.  UMAP is started from the principal
-    components instead of a spectral layout: they keep the large-scale picture and cannot fail on separate islands.
+    components instead of a spectral layout: they keep the large-scale arrangement, and disconnected neighborhoods
+    are no failure.
     The same vectors and seed give the same points in one installation; versions and machines may differ.
 
     Args:
         vectors: finite.
-        seed: of UMAP's own random choices.
+        seed: random seed of UMAP.
         neighbors: size of the neighborhoods that UMAP keeps, the vector itself included; None is 15.  The paper
-            asks for a share of the data, ``int(0.05 * n)``.  At least 2 and at most ``n - 1`` are used, whatever is
-            asked; a principal component analysis uses none.
+            uses a share of the data, ``int(0.05 * n)``.  The number is clipped to 2 and ``n - 1``; a principal
+            component analysis uses none.
 
     Sources: McInnes, Healy & Melville, "UMAP", 2018; start: Kobak & Linderman, Nature Biotechnology 39, 2021.
 
@@ -81,5 +82,5 @@ def _umap(vectors, seed, neighbors):
     indices, distances = np.hstack([itself, indices]), np.hstack([0 * itself, distances]).astype(np.float32)
     model = UMAP(n_neighbors=neighbors, init="pca", random_state=seed, n_jobs=1, precomputed_knn=(indices, distances))
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*transforming new data")  # never asked of this model
+        warnings.filterwarnings("ignore", message=".*transforming new data")  # this model never does
         return _principal_plane(np.asarray(model.fit_transform(vectors), np.float64))  # longest side horizontal

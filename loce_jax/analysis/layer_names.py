@@ -1,4 +1,4 @@
-"""Short names of layers, for pictures and tables that have no room for the long ones."""
+"""Short names of layers, for figures and tables."""
 
 from collections.abc import Sequence
 from os.path import commonprefix

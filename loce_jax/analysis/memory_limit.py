@@ -1,4 +1,4 @@
-"""What the machine, or the container that we are given of it, can hold."""
+"""The main memory that this process may use: the machine's, or less in a container or a batch job."""
 
 import math
 import os
@@ -9,13 +9,13 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _OURS = Path("/proc/self/cgroup")
 
 
-def memory() -> float:
-    """Bytes of main memory that this process may use; infinite where the system does not tell.
+def memory_limit() -> float:
+    """Bytes of main memory that this process may use; infinite where the system does not report it.
 
-    The least of what the machine has and what a limit on us, or on a group that we belong to, allows: a container's, a
-    batch system's.  Not the free ones: the system's file cache gives way when asked.
+    The least of what the machine has and the limits of the process's control groups: a container's, a batch
+    system's.  Not the free memory: the system gives up its file cache when needed.
 
-    >>> memory() > 1e6
+    >>> memory_limit() > 1e6
     True
     """
     known = hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names
@@ -24,7 +24,7 @@ def memory() -> float:
 
 
 def _limits() -> Iterator[int]:
-    """The limits of our control groups, of the second version ("max" where there is none) or of the first."""
+    """The limits of the process's control groups, of the second version ("max" where there is none) or of the first."""
     try:
         lines = _OURS.read_text().splitlines()
     except OSError:

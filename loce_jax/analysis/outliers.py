@@ -1,4 +1,4 @@
-"""Which embeddings are strange among those of their concept?
+"""Outliers among the embeddings of each concept.
 
 Letters: n embeddings, c channels.
 """
@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 
 from loce_jax.analysis.neighbors.nearest import nearest_neighbors
 from loce_jax.analysis.paper_forms import paper_outlier_scores
-from loce_jax.analysis.vectors import check_cloud, unit_rows
+from loce_jax.analysis.vectors import check_labeled_vectors, unit_rows
 from loce_jax.checks import InputError, check_known
 
 METHODS = ("distance", "lof", "isolation")
@@ -25,10 +25,10 @@ class Outliers:
 
     Attributes:
         concepts: the distinct labels, ascending.
-        scores: row i belongs to vector i; higher is stranger; NaN where the concept has one vector only.
+        scores: row i belongs to vector i; higher is more unusual; NaN where the concept has one vector only.
         flagged: True where the score is above the quantile ``1 - contamination`` of its concept.  That share is set,
-            not found: also a perfect concept has a strangest twentieth.
-        rankings: for each concept its rows, the strangest first, of equal ones the first come first.
+            not found: every concept has a highest twentieth.
+        rankings: for each concept its rows, the highest score first, of equal ones the first come first.
     """
 
     concepts: tuple
@@ -46,23 +46,23 @@ def find_outliers(
     seed: int = 0,
     paper: bool = False,
 ) -> Outliers:
-    """Score each embedding among those of its concept; concepts do not know of each other.
+    """Score each embedding among those of its concept; each concept by itself.
 
     ``"distance"``: mean cosine distance ``1 - cos`` to the others of the concept, 0 to 2, comparable between concepts.
     ``"lof"``: local outlier factor on cosine distances with 20 neighbors (or all others, where they are fewer): the
-    neighbors' density over the vector's own, about 1 inside a cloud of any density, above 1 outside.
+    neighbors' density over the vector's own, about 1 in a region of even density, above 1 outside.
     ``"isolation"``: isolation forest on the raw vectors, ``2 ** -(mean depth / expected depth)``: 0 to 1, the higher
     the fewer random cuts set the vector apart; it depends on the seed and on the version of scikit-learn.
 
     A vector of zeros, which has no direction, is at cosine distance 1 from all others.  Identical vectors score alike
-    and none is flagged.  Memory grows with n; time too, but for "lof", which looks at all pairs of a concept.
+    and none is flagged.  Memory grows with n; time too, but for "lof", which compares all pairs of a concept.
 
     Args:
         vectors: finite.
         labels: one per vector.
         method: "distance", "lof" or "isolation".
         contamination: share of each concept to flag, above 0 and below 1.
-        seed: of the forest; nothing else is random.
+        seed: random seed of the forest.
         paper: with "distance", see `loce_jax.analysis.paper_forms.paper_outlier_scores`; the order is the same.
 
     Sources: Breunig et al., "LOF", SIGMOD 2000; Liu, Ting & Zhou, "Isolation Forest", ICDM 2008; their use: Mikriukov
@@ -72,7 +72,7 @@ def find_outliers(
     >>> found.scores.round(3).tolist(), found.rankings[0].tolist()
     ([0.333, 0.333, 1.0, 0.333], [2, 0, 1, 3])
     """
-    labels = check_cloud(vectors, labels)
+    labels = check_labeled_vectors(vectors, labels)
     check_known("method", [method], METHODS)
     if not 0 < contamination < 1:
         raise InputError(

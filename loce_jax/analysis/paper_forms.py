@@ -38,7 +38,7 @@ def paper_overlap(interclass: InterclassDistances) -> Float[np.ndarray, "k k"]:
     >>> paper_overlap(interclass_distances(np.array([[0.0], [7.0], [8.0]]), ["cat", "dog", "dog"])).tolist()
     [[0.0, 1.0], [0.0, 0.0]]
     """
-    return interclass.nearer / interclass.counts[:, None]
+    return interclass.overlap_counts / interclass.counts[:, None]
 
 
 def paper_outlier_scores(distance_sums: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

@@ -1,4 +1,4 @@
-"""What every analysis asks of a cloud of vectors and its labels: checks, and directions.
+"""Checks of vectors and labels that every analysis makes, and vectors scaled to length 1.
 
 Letters: n embeddings, c channels.
 """
@@ -21,10 +21,10 @@ def check_vectors(vectors: Num[np.ndarray, "n c"], *, name: str = "vectors") -> 
         )
 
 
-def check_cloud(vectors: Num[np.ndarray, "n c"], labels: Sequence | np.ndarray) -> Shaped[np.ndarray, " n"]:
+def check_labeled_vectors(vectors: Num[np.ndarray, "n c"], labels: Sequence | np.ndarray) -> Shaped[np.ndarray, " n"]:
     """The labels as an array; `InputError` unless every row of `vectors` is finite and has one label.
 
-    >>> check_cloud(np.zeros((2, 3)), ["cat", "dog"]).tolist()
+    >>> check_labeled_vectors(np.zeros((2, 3)), ["cat", "dog"]).tolist()
     ['cat', 'dog']
     """
     labels = np.asarray(labels)

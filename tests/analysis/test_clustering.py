@@ -264,10 +264,10 @@ def test_bad_calls_say_what_to_do(monkeypatch):
         cut_adaptive(link(vectors), labels[:-1], size=3, purity=0.9)
     with pytest.raises(InputError, match=r"`widths` must sum to the 4 channels.*got \[1, 2\]"):
         normalize(vectors, widths=[1, 2])
-    monkeypatch.setattr("loce_jax.analysis.clustering.linkage.memory", lambda: 16 * 40 * 39 // 2 - 1)
+    monkeypatch.setattr("loce_jax.analysis.clustering.linkage.memory_limit", lambda: 16 * 40 * 39 // 2 - 1)
     with pytest.raises(InputError, match=r"40 need 0.0 GB .* Take fewer \(`max_per_concept`\), or merge"):
         link(vectors)
-    monkeypatch.setattr("loce_jax.analysis.clustering.linkage.memory", lambda: 16 * 40 * 39 // 2)
+    monkeypatch.setattr("loce_jax.analysis.clustering.linkage.memory_limit", lambda: 16 * 40 * 39 // 2)
     assert len(link(vectors)) == 39
 
 

@@ -47,8 +47,8 @@ def test_nothing_in_common_and_nothing_at_all():
     assert align_rows([], []).first.shape == (0,)
 
 
-def test_a_key_that_stands_twice_is_refused():
-    with pytest.raises(InputError, match=r"`second` must hold every key once.*\('a.jpg', 'cat'\) stands at several"):
+def test_a_key_that_occurs_twice_is_refused():
+    with pytest.raises(InputError, match=r"`second` must hold every key once.*\('a.jpg', 'cat'\) occurs in several"):
         align_rows([("a.jpg", "cat")], [("b.jpg", "cat"), ("a.jpg", "cat"), ("a.jpg", "cat")])
 
 

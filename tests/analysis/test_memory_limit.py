@@ -48,9 +48,9 @@ FIRST = "9:name=systemd:/job/step\n4:cpu,memory:/job/step\n"
 )
 def test_the_least_limit_holds(groups, ours, limits, expected):
     groups(ours, limits)
-    assert machine.memory() == expected
+    assert machine.memory_limit() == expected
 
 
 def test_a_system_without_groups(tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "_OURS", tmp_path / "nothing")
-    assert machine.memory() > 0
+    assert machine.memory_limit() > 0

@@ -130,10 +130,12 @@ def test_bounds_hold_and_are_close():
         bounds = blocked.concept_bounds(points, concepts)
         for concept in range(3):
             to_concept = squares[:, concepts == concept]
-            assert (np.abs(bounds.farthest[:, concept] - to_concept.max(axis=1)) <= bounds.doubt[:, concept]).all()
+            assert (
+                np.abs(bounds.farthest[:, concept] - to_concept.max(axis=1)) <= bounds.error_bound[:, concept]
+            ).all()
             to_concept = np.where(np.eye(len(points), dtype=bool), np.inf, squares)[:, concepts == concept]
-            assert (np.abs(bounds.nearest[:, concept] - to_concept.min(axis=1)) <= bounds.doubt[:, concept]).all()
-        assert (bounds.doubt <= 1e-5 * (points**2).sum(axis=1).max() + 1e-30).all()
+            assert (np.abs(bounds.nearest[:, concept] - to_concept.min(axis=1)) <= bounds.error_bound[:, concept]).all()
+        assert (bounds.error_bound <= 1e-5 * (points**2).sum(axis=1).max() + 1e-30).all()
 
         np.fill_diagonal(squares, np.inf)
         chosen, limits = blocked.candidates(points, (points**2).sum(axis=1), np.arange(len(points)), 9)

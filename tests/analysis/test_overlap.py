@@ -59,7 +59,7 @@ def test_many_vectors_overlap_like_few_where_float32_cannot_tell(far, monkeypatc
     expected = interclass_distances(vectors, labels)
     use_blocks(monkeypatch)
     found = interclass_distances(vectors, labels)
-    for name in ("nearest", "farthest", "nearer"):
+    for name in ("nearest", "farthest", "overlap_counts"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
 
 
@@ -102,5 +102,5 @@ def test_concepts_of_very_different_size_in_blocks(monkeypatch):
     expected = interclass_distances(vectors, labels)
     use_blocks(monkeypatch, tile=64)
     found = interclass_distances(vectors, labels)
-    for name in ("nearest", "farthest", "nearer"):
+    for name in ("nearest", "farthest", "overlap_counts"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))

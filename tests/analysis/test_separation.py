@@ -74,7 +74,7 @@ def test_many_vectors_are_separated_like_few(seed, monkeypatch):
     monkeypatch.setattr("loce_jax.analysis.neighbors.interclass._FEW", 0)
     monkeypatch.setattr("loce_jax.analysis.neighbors.blocked._TILE", 128)
     found = interclass_distances(vectors, labels)
-    for name in ("counts", "nearest", "farthest", "nearer"):
+    for name in ("counts", "nearest", "farthest", "overlap_counts"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
 
 

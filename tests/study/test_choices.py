@@ -405,7 +405,7 @@ def test_predictions_have_the_group_size_of_all(run, monkeypatch):
 
 
 def test_the_message_for_too_many_names_options_that_are_flags(run, monkeypatch, capsys):
-    monkeypatch.setattr("loce_jax.analysis.clustering.linkage.memory", lambda: 16 * 40 * 39 // 2)
+    monkeypatch.setattr("loce_jax.analysis.clustering.linkage.memory_limit", lambda: 16 * 40 * 39 // 2)
     assert main(["clusters", str(run.path), "--layers", "late", "--repeats", "1"]) == 2
     message = capsys.readouterr().err
     for option in ("max_per_concept", "precluster"):

@@ -1,4 +1,4 @@
-"""What lies in each cluster: how many of which concept, and what its mean looks like.
+"""The members of each cluster by concept, and its mean vector.
 
 Letters: n embeddings, c channels, k clusters, p concepts, t channels shown.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from loce_jax.analysis.vectors import check_cloud, check_vectors, unit_rows
+from loce_jax.analysis.vectors import check_labeled_vectors, check_vectors, unit_rows
 from loce_jax.checks import InputError, check_shape
 
 
@@ -56,7 +56,7 @@ def tabulate_clusters(
     >>> table.concepts, table.counts.tolist(), table.raw.tolist(), table.normalized.tolist()
     (('cat', 'dog'), [[1, 1]], [[1.0, 2.0]], [[0.5, 0.5]])
     """
-    labels = check_cloud(vectors, labels)
+    labels = check_labeled_vectors(vectors, labels)
     check_shape("clusters", clusters, labels.shape, meaning="one per vector", fix="")
     concepts, columns = np.unique(labels, return_inverse=True)
     kept = clusters >= 0

@@ -1,7 +1,7 @@
 """Cut a tree of embeddings into clusters.
 
-A cut asks every node of the tree, from the root down and left before right, whether it is a cluster; who says yes is
-not looked into any further.  Clusters are numbered in the order in which they are met.
+A cut visits the nodes of the tree from the root down, left before right; below a node that is a cluster it visits none.
+Clusters are numbered in the order of the visits.
 Letters: n embeddings (leaves), c channels, m = n - 1 merges, k clusters, p concepts.
 """
 
@@ -25,16 +25,16 @@ def _check_share(name, share):
 
 @dataclass(frozen=True)
 class ClusteringOptions:
-    """How embeddings are merged into groups, and when a group is a cluster.
+    """How embeddings are merged, and which nodes of the tree are clusters.
 
     Attributes:
-        share: of all embeddings; a group of at most so many is a cluster, see `max_cluster_size`.
-        purity: above 0, at most 1; a group whose most common concept has at least this share is a cluster.
+        share: a node of at most this share of all embeddings is a cluster, above 0, at most 1; see `max_cluster_size`.
+        purity: a node whose most common concept has at least this share of it is a cluster, above 0, at most 1.
         method: see `link`.
         metric: see `link`.
         cut: "adaptive" by `share` and `purity`, "size" by `share` alone, "height" by neither.
-        height: for the cut of this name: groups merged at most there are clusters, in the unit of the tree.
-        precluster: merge embeddings into at most so many parts by this function first, if a tree of all is too large.
+        height: for the cut of this name; nodes merged at most there are clusters, in the unit of the tree.
+        precluster: number of clusters that `precluster` merges the embeddings into first; None for a tree of all.
     """
 
     share: float = 0.025
@@ -54,7 +54,7 @@ class ClusteringOptions:
             check_height(self.height, self.metric)
         if self.precluster is not None and self.precluster < 2:
             raise InputError(
-                f"`precluster` must be at least 2 parts, as a tree merges pairs, but got {self.precluster}. Try 5000."
+                f"`precluster` must be at least 2, as a tree merges pairs, but got {self.precluster}. Try 5000."
             )
 
 
@@ -64,7 +64,7 @@ RELAXED = ClusteringOptions(0.05, 0.80)
 
 @dataclass(frozen=True)
 class Clusters:
-    """A tree and its cut.  Its leaves are the embeddings, or the parts that these were merged into first.
+    """A tree and its cut.  Its leaves are the embeddings, or the clusters of `precluster`.
 
     Attributes:
         labels: the cluster of each embedding, from 0.
@@ -82,7 +82,7 @@ class Clusters:
 
 
 def max_cluster_size(share: float, n_total: int) -> int:
-    """The largest group that counts as small: ``max(2, int(share * n_total))``.
+    """The largest node that is a cluster whatever its purity: ``max(2, int(share * n_total))``.
 
     The paper takes ``int(share * n_total)``, which is 0 or 1 for few embeddings and then stops at single ones only.
 
@@ -100,9 +100,9 @@ def cluster(
     n_total: int | None = None,
     seed: int = 0,
 ) -> Clusters:
-    """Clusters as `options` says: `link` the raw vectors, then cut the tree.
+    """Clusters by `options`: `link` the raw vectors, then cut the tree.
 
-    The adaptive cut looks at `labels`, so the purity of its clusters is no evidence by itself: few clusters at high
+    The adaptive cut uses `labels`, so the purity of its clusters is no evidence by itself: few clusters at high
     purity are.
 
     Args:
@@ -110,7 +110,7 @@ def cluster(
         labels: the concept of each.
         options: `STRICT` and `RELAXED` are the paper's.
         n_total: what the share is a share of, for a sample of a larger set; the number of vectors if left out.
-        seed: of `precluster`, where the options asks for it.
+        seed: random seed of `precluster`.
 
     Source: Mikriukov et al., "Local Concept Embeddings", IJCV 2025, adaptive hierarchical clustering.
 
@@ -118,20 +118,20 @@ def cluster(
     >>> found.labels.tolist()
     [0, 0, 0, 1, 1, 1]
     """
-    parts = precluster(vectors, labels, options.precluster or max(1, len(vectors)), seed=seed)
-    tree = link(parts.centroids, method=options.method, metric=options.metric)
+    first = precluster(vectors, labels, options.precluster or max(1, len(vectors)), seed=seed)
+    tree = link(first.centroids, method=options.method, metric=options.metric)
     if options.cut == "height":
         found = cut_height(tree, options.height)
     else:
         size = max_cluster_size(options.share, len(vectors) if n_total is None else n_total)
-        found = cut_counts(tree, parts.counts, size=size, purity=options.purity if options.cut == "adaptive" else None)
-    return replace(found, labels=found.labels[parts.labels], leaves=parts.labels)
+        found = cut_counts(tree, first.counts, size=size, purity=options.purity if options.cut == "adaptive" else None)
+    return replace(found, labels=found.labels[first.labels], leaves=first.labels)
 
 
 def cut_adaptive(
     tree: Float[np.ndarray, "m 4"], labels: Sequence | np.ndarray, *, size: int, purity: float
 ) -> Clusters:
-    """Clusters are groups of at most `size` embeddings, or whose most common label has at least the share `purity`.
+    """Clusters are nodes of at most `size` embeddings, or whose most common label has at least the share `purity`.
 
     >>> cut_adaptive(link(np.array([[0.0], [1.0], [5.0], [6.0]])), list("aaab"), size=1, purity=0.9).labels.tolist()
     [0, 0, 1, 2]
@@ -147,7 +147,7 @@ def cut_counts(
 ) -> Clusters:
     """`cut_adaptive` where leaf i stands for ``counts[i, j]`` embeddings of concept j: members are counted, not leaves.
 
-    A lone leaf is a cluster however many it stands for.  Without a `purity` the cut is by size alone.
+    A single leaf is a cluster however many embeddings it stands for.  Without a `purity` the cut is by size alone.
     """
     _check_size(size)
     if purity is not None:
@@ -162,7 +162,7 @@ def cut_counts(
 
 
 def cut_size(tree: Float[np.ndarray, "m 4"], size: int) -> Clusters:
-    """Clusters are groups of at most `size` embeddings.
+    """Clusters are nodes of at most `size` embeddings.
 
     >>> cut_size(link(np.array([[0.0], [1.0], [5.0]])), 2).labels.tolist()
     [1, 1, 0]
@@ -172,7 +172,7 @@ def cut_size(tree: Float[np.ndarray, "m 4"], size: int) -> Clusters:
 
 
 def cut_height(tree: Float[np.ndarray, "m 4"], height: float) -> Clusters:
-    """Clusters are groups merged at most at `height`, in the unit of the tree; a lone embedding is one always.
+    """Clusters are nodes merged at most at `height`, in the unit of the tree; a single embedding is always one.
 
     >>> cut_height(link(np.array([[0.0], [1.0], [5.0]]), method="single"), 1.0).labels.tolist()
     [1, 1, 0]
@@ -196,9 +196,9 @@ def _cut(tree: Float[np.ndarray, "m 4"], stops: Bool[np.ndarray, " nodes"]) -> C
 
 
 def _layout(tree):
-    """Of every node the place of its first leaf and the number of its leaves, and the leaves from left to right.
+    """Of every node the position of its first leaf and the number of its leaves, and the leaves from left to right.
 
-    A node has a larger number than its children, so counting down meets parents first, without recursion.
+    A node has a larger number than its children, so counting down visits parents first, without recursion.
     """
     n = len(tree) + 1
     sizes = np.concatenate([np.ones(n, int), tree[:, 3].astype(int)])
@@ -216,5 +216,5 @@ def _children(tree, node):
 def _check_size(size):
     if size < 1:
         raise InputError(
-            f"`size` must be at least 1, the size of a lone embedding, but got {size}. Use `max_cluster_size`."
+            f"`size` must be at least 1, the size of a single embedding, but got {size}. Use `max_cluster_size`."
         )

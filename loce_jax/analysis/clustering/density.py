@@ -31,10 +31,10 @@ class DensityClusters:
 def density_clusters(
     vectors: Float[np.ndarray, "n c"], min_size: int = 5, *, metric: str = "euclidean"
 ) -> DensityClusters:
-    """HDBSCAN of the raw vectors: the clusters that last longest as the density asked for grows.
+    """HDBSCAN of the raw vectors: the clusters that persist over the widest range of densities.
 
-    A cloud without gaps has no clusters: one blob, identical vectors, or fewer vectors than `min_size` are noise
-    throughout.  Memory grows with n for "euclidean", with n^2 for "cosine".
+    Without gaps there are no clusters: one Gaussian, identical vectors, or fewer vectors than `min_size` are all
+    noise.  Memory grows with n for "euclidean", with n^2 for "cosine".
 
     Args:
         vectors: finite.

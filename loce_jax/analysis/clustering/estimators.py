@@ -24,7 +24,7 @@ _validate: Any = validate_data  # returns an array or a pair of them, which its 
 
 
 class AdaptiveClusterer(BaseEstimator):
-    """`cluster` as an estimator.  It needs `y`, since the cut looks at the concepts.
+    """`cluster` as an estimator.  It needs `y`, since the cut uses the concepts.
 
     Args:
         share: see `ClusteringOptions`.
@@ -116,7 +116,7 @@ class CentroidClassifier(ClassifierMixin, BaseEstimator):
 
 
 class Whitener(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """Level out the variances of all directions, so that no channel that merely varies a lot rules the distances.
+    """Equalize the variances of all directions, so that channels of large variance do not dominate the distances.
 
         x -> C^(-power / 2) (x - mean),   C = (1 - shrinkage) S + shrinkage * trace(S) / c * I,
 

@@ -1,4 +1,4 @@
-"""The tree of all clusterings: merge the two nearest groups of embeddings until one is left.
+"""Hierarchical clustering: the two nearest clusters are merged until one is left.
 
 Letters: n embeddings, c channels, m = n - 1 merges.
 """
@@ -6,7 +6,7 @@ Letters: n embeddings, c channels, m = n - 1 merges.
 import numpy as np
 from jaxtyping import Float
 
-from loce_jax.analysis.memory_limit import memory
+from loce_jax.analysis.memory_limit import memory_limit
 from loce_jax.analysis.vectors import check_vectors
 from loce_jax.checks import InputError, check_known
 
@@ -26,7 +26,7 @@ METRICS = (
     "jensenshannon",
 )
 """SciPy's distances between vectors of real numbers."""
-_OF_POINTS = ("ward", "centroid", "median")  # they speak of means, which only Euclidean space has
+_OF_POINTS = ("ward", "centroid", "median")  # they merge by means, which only Euclidean space has
 _GREATEST = {"cosine": 2.0, "correlation": 2.0, "jensenshannon": np.log(2) ** 0.5}
 
 
@@ -38,7 +38,7 @@ def link(
     Row i merges the nodes ``tree[i, 0]`` (left) and ``tree[i, 1]`` (right) at height ``tree[i, 2]`` into node
     ``n + i`` of ``tree[i, 3]`` vectors; nodes below n are the vectors.  With "ward" the height is the root of twice
     the sum of squares that the merge adds, in the unit of the vectors; with "complete", "average" and "single" it is
-    the largest, mean and smallest distance between the two groups, in the unit of `metric`.
+    the largest, mean and smallest distance between the two clusters, in the unit of `metric`.
 
     Time grows as n^2 c.  Memory: the n (n - 1) / 2 distances in float64, and a copy of them that SciPy works in.
 
@@ -46,12 +46,12 @@ def link(
         vectors: at least two, finite.
         method: "ward" (the default of the paper's analyses), "complete", "average", "single", "weighted", "centroid"
             or "median".
-        metric: one of `METRICS`; "ward", "centroid" and "median" ask for "euclidean".
+        metric: one of `METRICS`; "ward", "centroid" and "median" need "euclidean".
 
     Raises:
         InputError: unknown names, fewer than two vectors, vectors without a direction for "cosine" (all 0) or
             "correlation" (all channels equal), vectors between which `metric` is not defined ("jensenshannon" of
-            negative numbers), or more distances than the memory that is ours can hold.
+            negative numbers), or more distances than the available memory can hold.
 
     Sources: Ward, Journal of the American Statistical Association 58, 1963; Muellner, "Modern hierarchical,
     agglomerative clustering algorithms", 2011.
@@ -116,18 +116,20 @@ def check_height(height: float, metric: str) -> None:
     loce_jax.checks.InputError: `height` must be above 0 and below 2, the greatest distance by 'cosine' (from there \
 on all is one cluster), but got 4.0. Try 0.5.
     """
-    most = _GREATEST.get(metric)
-    if height > 0 and (most is None or height < most):
+    greatest = _GREATEST.get(metric)
+    if height > 0 and (greatest is None or height < greatest):
         return
     limits, example = "above 0 (the unit of the tree)", 4
-    if most:
-        limits = f"above 0 and below {most:.3g}, the greatest distance by {metric!r} (from there on all is one cluster)"
+    if greatest:
+        limits = (
+            f"above 0 and below {greatest:.3g}, the greatest distance by {metric!r} (from there on all is one cluster)"
+        )
         example = 0.5
     raise InputError(f"`height` must be {limits}, but got {height}. Try {example}.")
 
 
 def _check_memory(n):
-    needed, there = 2 * 8 * n * (n - 1) // 2, memory()
+    needed, there = 2 * 8 * n * (n - 1) // 2, memory_limit()
     if needed > there:
         raise InputError(
             f"`vectors` must be few enough that all distances fit into memory, but {n} need {needed / 1e9:.1f} GB and "

@@ -1,4 +1,4 @@
-"""Is a clustering luck?  The same clustering on many random subsets, the same ones for every layer.
+"""The same clustering on many random subsets, the same ones for every layer: how much do purity and number vary?
 
 Letters: n embeddings, l layers (or runs), s seeds.
 """
@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from loce_jax.analysis.clustering.cut import STRICT, ClusteringOptions, cluster
 from loce_jax.analysis.metrics.purity import cluster_purity
 from loce_jax.analysis.sampling import subsample
-from loce_jax.analysis.vectors import check_cloud
+from loce_jax.analysis.vectors import check_labeled_vectors
 from loce_jax.checks import InputError
 
 
@@ -52,7 +52,7 @@ def repeat_clustering(
     """Clusters of each layer on the rows ``subsample(labels, max_per_concept, seed)``, for seeds 0, 1, ...
 
     Row i of every layer must be the same (image, concept) pair: the layers then differ in nothing but their vectors.
-    (The original code draws another subset for each layer.)  As in the paper, group sizes are shares of all n.
+    (The original code draws another subset for each layer.)  As in the paper, cluster sizes are shares of all n.
 
     Args:
         layers: name to vectors.
@@ -69,7 +69,7 @@ def repeat_clustering(
     if seeds < 1:
         raise InputError(f"`seeds` must be at least 1, to repeat anything, but got {seeds}. The paper has 50.")
     for vectors in layers.values():
-        labels = check_cloud(vectors, labels)
+        labels = check_labeled_vectors(vectors, labels)
     labels = np.asarray(labels)
     purity, clusters = np.zeros((len(layers), seeds)), np.zeros((len(layers), seeds), int)
     for j in range(seeds):

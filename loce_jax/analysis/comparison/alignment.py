@@ -29,22 +29,22 @@ class Alignment:
 
 
 def align_rows(first: Sequence[Hashable], second: Sequence[Hashable]) -> Alignment:
-    """Match rows by their keys, such as (image, concept); a key may stand only once on each side.
+    """Match rows by their keys, such as (image, concept); a key may occur once on each side.
 
     >>> match = align_rows([("a.jpg", "cat"), ("a.jpg", "dog")], [("b.jpg", "cat"), ("a.jpg", "dog")])
     >>> match.first.tolist(), match.second.tolist(), match.only_first, match.only_second
     ([1], [1], (('a.jpg', 'cat'),), (('b.jpg', 'cat'),))
     """
-    places = []
+    rows_of = []
     for name, keys in (("first", first), ("second", second)):
-        places.append({key: row for row, key in enumerate(keys)})
-        if len(places[-1]) < len(keys):
-            key = next(key for row, key in enumerate(keys) if places[-1][key] != row)
+        rows_of.append({key: row for row, key in enumerate(keys)})
+        if len(rows_of[-1]) < len(keys):
+            key = next(key for row, key in enumerate(keys) if rows_of[-1][key] != row)
             raise InputError(
-                f"`{name}` must hold every key once, so that rows can be matched, but {key!r} stands at several "
+                f"`{name}` must hold every key once, so that rows can be matched, but {key!r} occurs in several "
                 "rows. Keep one row per image and concept."
             )
-    here, there = places
+    here, there = rows_of
     both = [key for key in first if key in there]
     return Alignment(
         np.array([here[key] for key in both], dtype=int),

@@ -9,19 +9,19 @@ from jaxtyping import Float
 
 from loce_jax.analysis.comparison.alignment import check_same_rows
 
-_ROUNDING = 1e-13  # of sums of squares of clouds of norm 1, from which an estimated norm is left by subtraction
+_ROUNDING = 1e-13  # of differences of sums of squares, of vectors scaled to norm 1 together
 
 
 def linear_cka(first: Float[np.ndarray, "n c"], second: Float[np.ndarray, "m d"], *, unbiased: bool = False) -> float:
-    """Centered kernel alignment with linear kernels: how alike are two clouds up to rotation, scale and shift?
+    """Centered kernel alignment with linear kernels: similarity of two sets of vectors up to rotation, scale and shift.
 
-    With A and B the clouds less their means:
+    With A and B the centered vectors:
 
         CKA = ||A^T B||^2 / (||A^T A|| ||B^T B||)    (Frobenius norms)
 
-    from 0 to 1, 1 for equal up to rotation and scale; other invertible maps do change it.  Between clouds that have
-    nothing in common it grows with c and d over n; `unbiased` replaces each product by the estimator HSIC_1 of Song et
-    al., whose mean is then 0, so that values may be negative.  NaN for a cloud of equal points, for n < 2, and
+    from 0 to 1, 1 for equal up to rotation and scale; other invertible maps do change it.  Between independent
+    vectors it grows with c and d over n; `unbiased` replaces each product by the estimator HSIC_1 of Song et
+    al., whose mean is then 0, so that values may be negative.  NaN for equal vectors, for n < 2, and
     `unbiased` also for n < 4 or where an estimated norm is not above 0.
 
     The products are taken between channels where there are fewer of them than rows, else between rows.
@@ -30,12 +30,12 @@ def linear_cka(first: Float[np.ndarray, "n c"], second: Float[np.ndarray, "m d"]
     al., "Feature Selection via Dependence Maximization", JMLR 13, 2012, eq. 5; Nguyen, Raghu & Kornblith, "Do Wide and
     Deep Networks Learn the Same Things?", ICLR 2021.
 
-    >>> cloud = np.array([[0.0, 1.0], [1.0, 1.0], [1.0, 0.0], [3.0, 1.0]])
-    >>> round(linear_cka(cloud, 7 * cloud[:, ::-1] + 2), 6)
+    >>> vectors = np.array([[0.0, 1.0], [1.0, 1.0], [1.0, 0.0], [3.0, 1.0]])
+    >>> round(linear_cka(vectors, 7 * vectors[:, ::-1] + 2), 6)
     1.0
     """
     check_same_rows(first, second)
-    if len(first) < (4 if unbiased else 2) or any((cloud == cloud[0]).all() for cloud in (first, second)):
+    if len(first) < (4 if unbiased else 2) or any((part == part[0]).all() for part in (first, second)):
         return np.nan
     a, b = _centered(first), _centered(second)
     alike = _hsic if unbiased else _squared_product
@@ -45,12 +45,12 @@ def linear_cka(first: Float[np.ndarray, "n c"], second: Float[np.ndarray, "m d"]
     return float(alike(a, b) / np.sqrt(norms[0] * norms[1]))
 
 
-def _centered(cloud):
+def _centered(vectors):
     """Less its mean, at a common scale, so that no square overflows."""
-    cloud = cloud.astype(np.float64)
-    cloud = cloud / np.abs(cloud).max()
-    cloud = cloud - cloud.mean(axis=0)
-    return cloud / np.linalg.norm(cloud)
+    vectors = vectors.astype(np.float64)
+    vectors = vectors / np.abs(vectors).max()
+    vectors = vectors - vectors.mean(axis=0)
+    return vectors / np.linalg.norm(vectors)
 
 
 def _squared_product(a, b):
@@ -61,9 +61,9 @@ def _squared_product(a, b):
 
 
 def _hsic(a, b):
-    """HSIC_1 of linear kernels K and L without their diagonals k and l, for centered clouds.
+    """HSIC_1 of linear kernels K and L without their diagonals k and l, for centered vectors.
 
-    Of centered clouds every row of a whole kernel sums to 0, so that without its diagonal row i sums to ``-k_i``.
+    Of centered vectors every row of a whole kernel sums to 0, so that without its diagonal row i sums to ``-k_i``.
     """
     n, k, l = len(a), (a**2).sum(axis=1), (b**2).sum(axis=1)  # noqa: E741
     trace = _squared_product(a, b) - k @ l

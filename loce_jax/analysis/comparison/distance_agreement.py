@@ -38,11 +38,11 @@ class DistanceAgreement:
 def distance_agreement(
     first: Float[np.ndarray, "n c"], second: Float[np.ndarray, "m d"], *, metric: str = "cosine", seed: int = 0
 ) -> DistanceAgreement:
-    """Representational similarity analysis: are the same embeddings far apart in both clouds?
+    """Representational similarity analysis: whether the same embeddings are far apart in both.
 
-    The distances between all n (n - 1) / 2 pairs of one cloud are correlated with those of the other.  Of more than
+    The distances between all n (n - 1) / 2 pairs of one set are correlated with those of the other.  Of more than
     1000 embeddings, half a million pairs are drawn with replacement.  The distances are those of
-    `loce_jax.analysis.neighbors.nearest`.  NaN with fewer than three embeddings or where all distances of a cloud are
+    `loce_jax.analysis.neighbors.nearest`.  NaN with fewer than three embeddings or where all distances of a set are
     equal.
 
     Source: Kriegeskorte, Mur & Bandettini, "Representational similarity analysis", Front. Syst. Neurosci. 2, 2008.
@@ -51,10 +51,10 @@ def distance_agreement(
         first: finite.
         second: of the same pairs in the same order, of any width.
         metric: "cosine" or "euclidean".
-        seed: of the draw.
+        seed: random seed of the pairs drawn.
 
-    >>> cloud = np.array([[0.0, 1.0], [1.0, 1.0], [1.0, 0.0], [3.0, 1.0]])
-    >>> round(distance_agreement(cloud, 7 * cloud[:, ::-1]).spearman, 6)
+    >>> vectors = np.array([[0.0, 1.0], [1.0, 1.0], [1.0, 0.0], [3.0, 1.0]])
+    >>> round(distance_agreement(vectors, 7 * vectors[:, ::-1]).spearman, 6)
     1.0
     """
     check_known("metric", [metric], METRICS)
@@ -64,12 +64,12 @@ def distance_agreement(
     if total > _MAX_PAIRS:
         rng = np.random.default_rng(seed)
         left = rng.integers(n, size=_MAX_PAIRS)
-        right = (left + rng.integers(1, n, size=_MAX_PAIRS)) % n  # anyone but itself
+        right = (left + rng.integers(1, n, size=_MAX_PAIRS)) % n  # any row but itself
     else:
         left, right = np.triu_indices(n, 1)
     from scipy.stats import rankdata  # noqa: PLC0415 - a third of a second
 
-    a, b = (_distances(cloud, left, right, metric) for cloud in (first, second))
+    a, b = (_distances(vectors, left, right, metric) for vectors in (first, second))
     spearman, pearson = np.nan, np.nan
     if len(left) > 1 and all(np.ptp(distances) > 1e-12 * distances.max() for distances in (a, b)):
         pearson = float(np.corrcoef(a, b)[0, 1])

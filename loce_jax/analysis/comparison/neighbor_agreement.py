@@ -21,7 +21,7 @@ def neighbor_agreement(
     metric: str = "cosine",
     groups: Sequence | np.ndarray | None = None,
 ) -> float:
-    """Mean share of common neighbors: the Jaccard index of an embedding's `k` nearest in either cloud.
+    """Mean share of common neighbors: the Jaccard index of an embedding's `k` nearest in either set.
 
         mean over i of |N_i and M_i| / |N_i or M_i|
 
@@ -40,7 +40,7 @@ def neighbor_agreement(
     1.0
     """
     check_same_rows(first, second)
-    found = [nearest_neighbors(cloud, k, metric=metric, groups=groups).indices for cloud in (first, second)]
+    found = [nearest_neighbors(vectors, k, metric=metric, groups=groups).indices for vectors in (first, second)]
     sizes = (found[0] >= 0).sum(axis=1)  # the same in both: groups alone decide it
     common = ((found[0][:, :, None] == found[1][:, None, :]) & (found[0][:, :, None] >= 0)).sum(axis=(1, 2))
     there = sizes > 0

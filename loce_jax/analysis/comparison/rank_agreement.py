@@ -28,7 +28,7 @@ class RankAgreement:
 
 
 def rank_agreement(first: Float[np.ndarray, " n"], second: Float[np.ndarray, " m"]) -> RankAgreement:
-    """Do both put the pairs into the same order, by IoU for instance?
+    """Rank correlation of two numbers of the same pairs, such as the IoU at two layers.
 
     Rows where either is not finite are left out.  NaN where fewer than two are left or one side is constant.
 

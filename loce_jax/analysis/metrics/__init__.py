@@ -1,1 +1,1 @@
-"""One file a metric: IoU, purity, separation, overlap, confusion, retrieval, cluster agreement, comparison."""
+"""One file a metric: IoU, purity, cluster agreement, spread, quality, separation, overlap, confusion, retrieval."""

@@ -1,4 +1,4 @@
-"""Which concepts do the embeddings mix up?  Four looks at one question, each a matrix whose rows are distributions.
+"""Which concepts are confused, in four matrices whose rows are distributions.
 
 Letters: n embeddings, c channels, k concepts, m clusters or components.
 """
@@ -10,16 +10,16 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from loce_jax.analysis.neighbors.nearest import nearest_neighbors
-from loce_jax.analysis.vectors import check_cloud, check_vectors, unit_rows
+from loce_jax.analysis.vectors import check_labeled_vectors, check_vectors, unit_rows
 from loce_jax.checks import InputError, check_shape
 
 _TIE = 1e-12  # cosines this close differ by rounding
-_NOBODY = 1e-9  # members, below which a component holds nobody else
+_NO_MEMBERS = 1e-9  # members, below which a component has no other members
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """How often an embedding of one concept is met by, or taken for, another.
+    """How often embeddings of one concept are taken for another.
 
     Attributes:
         concepts: the distinct labels, ascending; they name the rows and the columns of `matrix`.
@@ -79,7 +79,7 @@ def neighbor_confusion(
     >>> found.matrix.round(3).tolist(), found.pairs
     ([[0.667, 0.333], [0.0, 1.0]], (('cat', 'dog', 0.3333333333333333),))
     """
-    labels = check_cloud(vectors, labels)
+    labels = check_labeled_vectors(vectors, labels)
     concepts, own = np.unique(labels, return_inverse=True)
     indices = nearest_neighbors(vectors, k, groups=groups).indices
     shares = np.zeros((len(labels), len(concepts)))
@@ -103,7 +103,7 @@ def centroid_confusion(vectors: Float[np.ndarray, "n c"], labels: Sequence | np.
     >>> centroid_confusion(vectors, ["cat", "cat", "dog", "dog", "cat"]).matrix.round(3).tolist()
     [[0.667, 0.333], [0.0, 1.0]]
     """
-    labels = check_cloud(vectors, labels)
+    labels = check_labeled_vectors(vectors, labels)
     concepts, own = np.unique(labels, return_inverse=True)
     directions = unit_rows(vectors)
     members = np.eye(len(concepts))[own]
@@ -122,7 +122,7 @@ def _unit(vectors):
 
 
 def cluster_confusion(clusters: Int[np.ndarray, " n"], labels: Sequence | np.ndarray) -> Confusion:
-    """Whom an embedding meets in its cluster.
+    """Concepts of the other members of an embedding's cluster.
 
         M_ij = chance that a random other member of the cluster of a random embedding of i carries j
 
@@ -134,15 +134,15 @@ def cluster_confusion(clusters: Int[np.ndarray, " n"], labels: Sequence | np.nda
     """
     names, cluster = np.unique(clusters, return_inverse=True)
     members = np.eye(len(names))[cluster] * (names >= 0)
-    return _meetings(members, labels, "clusters")
+    return _same_cluster_confusion(members, labels, "clusters")
 
 
 def component_confusion(responsibilities: Float[np.ndarray, "n m"], labels: Sequence | np.ndarray) -> Confusion:
-    """`cluster_confusion` with soft members: how the components of a mixture mix the concepts.
+    """`cluster_confusion` with soft members: which concepts share the components of a mixture.
 
         M_ij = mean over a in i of  sum_k r_ak * (sum_{b in j, b != a} r_bk) / (sum_{b != a} r_bk)
 
-    with ``r`` each embedding's probability of each component, scaled to what lies in components that hold anybody else.
+    with ``r`` each embedding's probability of each component, scaled to the components that have other members.
 
     Args:
         responsibilities: not negative, such as `mixtures.responsibilities` of one mixture fitted to all concepts.
@@ -158,18 +158,18 @@ def component_confusion(responsibilities: Float[np.ndarray, "n m"], labels: Sequ
             "`responsibilities` must not be negative, because they are probabilities, but the lowest is "
             f"{responsibilities.min()}. Use `mixtures.responsibilities`."
         )
-    return _meetings(responsibilities.astype(np.float64), labels, "components")
+    return _same_cluster_confusion(responsibilities.astype(np.float64), labels, "components")
 
 
-def _meetings(members, labels, kind):
+def _same_cluster_confusion(members, labels, kind):
     labels = np.asarray(labels)
     check_shape("labels", labels, (len(members),), meaning="one per embedding", fix="")
     concepts, own = np.unique(labels, return_inverse=True)
     others = members.sum(axis=0) - members
-    weights = np.divide(members, others, out=np.zeros_like(members), where=others > _NOBODY)
-    meetings = weights @ (np.eye(len(concepts))[own].T @ members).T
-    meetings[np.arange(len(own)), own] -= (weights * members).sum(axis=1)
-    return _average(np.maximum(meetings, 0), own, concepts, kind)
+    weights = np.divide(members, others, out=np.zeros_like(members), where=others > _NO_MEMBERS)
+    evidence = weights @ (np.eye(len(concepts))[own].T @ members).T
+    evidence[np.arange(len(own)), own] -= (weights * members).sum(axis=1)
+    return _average(np.maximum(evidence, 0), own, concepts, kind)
 
 
 def _average(evidence, own, concepts, kind):

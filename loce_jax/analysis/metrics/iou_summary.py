@@ -1,4 +1,4 @@
-"""How well do the embeddings redraw their masks?  Counts, IoU and failures, concept by concept.
+"""How well the embeddings segment their masks: counts, IoU and failures of each concept.
 
 Letters: n rows of a run's table, one per (image, concept) pair.
 """
@@ -64,7 +64,7 @@ def summarize_iou(
 
 
 def best_layer(layers: Mapping[str, Sequence[Summary]], by: str = "mean_iou") -> str:
-    """The layer whose LoCEs redraw their masks best; the first of equally good ones.
+    """The layer whose LoCEs segment their masks best; the first of equally good ones.
 
     Every row counts once, whatever its number of LoCEs: give the rows of the concepts for a mean over concepts
     ("macro"), or only the pooled row.  Rows without a LoCE are left out; a layer without any is the worst.

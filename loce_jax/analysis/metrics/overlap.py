@@ -1,4 +1,4 @@
-"""How much of a concept's cloud lies within another's?
+"""The share of a concept's embeddings that lie nearer to another concept than to their own.
 
 Letters: n embeddings, c channels, k concepts.
 """
@@ -41,8 +41,8 @@ def overlap_ratio(
 
         O_ij = |{a in i: min_{b in j} d(a, b) < min_{b in i, b != a} d(a, b)}| / n_i
 
-    0 is best.  A wide cloud overlaps a dense one inside it more than the other way round.  Equally near is not nearer,
-    so a cloud of copies of one vector overlaps nothing.
+    0 is best.  A concept of large spread overlaps a dense one inside it more than conversely.  Equally near is
+    not nearer, so copies of one vector overlap nothing.
 
     Args:
         vectors: finite.

@@ -1,4 +1,4 @@
-"""How well do embeddings keep concepts apart, and do clusters find the concepts again?
+"""How well concepts are separated, and how well clusters agree with them.
 
 Numbers that compare encoders, after Paulke et al., "Local Concept Embeddings in the Context of Self-Supervised
 Learning", which names them and leaves most formulas open; each is given here in every likely meaning.  Distances are
@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from loce_jax.analysis.metrics.cluster_agreement import ClusterAgreement, cluster_agreement
 from loce_jax.analysis.metrics.spread import Spread, centroid_spread, distance_sums, pair_spread
-from loce_jax.analysis.vectors import check_cloud
+from loce_jax.analysis.vectors import check_labeled_vectors
 from loce_jax.checks import InputError
 
 _MAX_VECTORS = 5000  # between which all distances are taken, the same share of it for every concept
@@ -68,13 +68,13 @@ def describe_quality(
         labels: the concepts.
         clusters: one value a vector.  If left out, a Gaussian mixture with a component per concept is fitted, with
             full covariances where each component has more than c vectors on average and with diagonal ones elsewhere.
-        seed: of the mixture and of the draw.
+        seed: random seed of the mixture and of the vectors drawn.
 
     >>> found = describe_quality(np.array([[0.0], [1.0], [10.0], [11.0]]), ["cat", "cat", "dog", "dog"])
     >>> found.pairs.within.tolist(), found.centroids.between, found.agreement.error
     ([1.0, 1.0], 10.0, 0.0)
     """
-    labels = check_cloud(vectors, labels)
+    labels = check_labeled_vectors(vectors, labels)
     if not len(vectors):
         raise InputError("`vectors` must hold at least one embedding to describe, but got none. Fit some first.")
     vectors = vectors.astype(np.float64)

@@ -1,4 +1,4 @@
-"""Does an embedding find its own concept among all others?  Ranking and precision.
+"""Retrieval: the order of all others by distance, and the precision of the nearest for the query's own concept.
 
 Letters: n embeddings, c channels, k concepts, q cut-offs.
 """
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from loce_jax.analysis.neighbors.nearest import METRICS, measure_distances, nearest_neighbors, prepare_points
-from loce_jax.analysis.vectors import check_cloud, check_vectors
+from loce_jax.analysis.vectors import check_labeled_vectors, check_vectors
 from loce_jax.checks import InputError, check_known, check_shape
 
 
@@ -108,7 +108,7 @@ def precision_at(
     metric: str = "cosine",
     groups: Sequence | np.ndarray | None = None,
 ) -> Retrieval:
-    """Every vector asks for its concept: how many of its nearest neighbors carry its label, and how early?
+    """Precision and average precision of the k nearest neighbors with every vector as the query.
 
     With ``rel_r = 1`` where the r-th nearest other vector carries the query's label, ``m`` other vectors in all and
     ``R`` relevant ones among them:
@@ -134,7 +134,7 @@ def precision_at(
     >>> result.precision.per_query.tolist(), result.average_precision.per_query.tolist()
     ([[0.0, 0.5], [0.0, 0.0], [0.0, 0.5], [0.0, 0.5]], [[0.0, 0.5], [0.0, 0.0], [0.0, 0.5], [0.0, 0.5]])
     """
-    labels = check_cloud(vectors, labels)
+    labels = check_labeled_vectors(vectors, labels)
     ks = tuple(int(k) for k in ks)
     if not ks or min(ks) < 1:
         raise InputError(f"`ks` must be cut-offs of at least 1, the ranks to look at, but got {ks}. Try (1, 5, 10).")

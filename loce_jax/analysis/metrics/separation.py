@@ -1,4 +1,4 @@
-"""How far apart are concepts' embeddings?  Distances between clouds, pair by pair and one against all others.
+"""How far apart concepts' embeddings are: every two concepts, and each against all others.
 
 Letters: n embeddings, c channels, k concepts.
 """
@@ -11,7 +11,7 @@ from jaxtyping import Float
 from scipy.spatial.distance import cdist, pdist
 
 from loce_jax.analysis.neighbors.interclass import InterclassDistances, interclass_distances
-from loce_jax.analysis.vectors import check_cloud
+from loce_jax.analysis.vectors import check_labeled_vectors
 from loce_jax.checks import InputError
 
 _ROWS = 512  # rows whose distances are summed at a time
@@ -23,7 +23,7 @@ class Separation:
 
     Attributes:
         concepts: the distinct labels, ascending; they name the rows and the columns of `matrix`.
-        matrix: symmetric, 0 on the diagonal, from 0 (the clouds touch) to below 1 (far apart for their size).
+        matrix: symmetric, 0 on the diagonal, from 0 (a vector in common) to below 1 (far apart for their size).
     """
 
     concepts: tuple
@@ -44,8 +44,8 @@ def pairwise_separation(
         S_ij = min_{a in i, b in j} d(a, b) / (max_{a, b in i or j} d(a, b) + 1e-6)
 
     0 where two vectors coincide (also when all of them do), below 1 always; low means easily confused.  One pair
-    decides the numerator and one pair the denominator, so two outliers can move a value: look at the map beside it,
-    or at the robust variant.  The 1e-6 keeps the division defined; but for it, a common scale, shift or rotation of
+    decides the numerator and one pair the denominator, so two outliers can move a value: compare the map,
+    or the robust variant.  The 1e-6 keeps the division defined; but for it, a common scale, shift or rotation of
     all vectors changes nothing.
 
     Args:
@@ -55,7 +55,7 @@ def pairwise_separation(
         percentile: None for the paper's formula.  A number p, 0 to 50, takes the p-th percentile of the distances
             between the two concepts over the (100 - p)-th of those between any two different vectors of both, so
             that up to about p percent of the distances may be outliers; 0 is the paper's, and only there the value is
-            below 1 by construction.  It measures and sorts every distance: about 24 bytes for each pair of vectors of
+            below 1 by construction.  It computes and sorts every distance: about 24 bytes for each pair of vectors of
             two concepts, and minutes at some 10,000 vectors.
 
     Source: Mikriukov et al., "Local Concept Embeddings", IJCV 2025, pairwise concept separation; the robust variant
@@ -86,14 +86,14 @@ def _check_percentile(percentile):
 
 def _robust_separation(vectors, labels, percentile):
     _check_percentile(percentile)
-    labels = check_cloud(vectors, labels)
+    labels = check_labeled_vectors(vectors, labels)
     concepts = np.unique(labels)
-    clouds = [vectors[labels == concept].astype(np.float64) for concept in concepts]
-    within = [pdist(cloud) for cloud in clouds]
-    matrix = np.zeros((len(clouds), len(clouds)))
-    for i, cloud in enumerate(clouds):
+    members = [vectors[labels == concept].astype(np.float64) for concept in concepts]
+    within = [pdist(points) for points in members]
+    matrix = np.zeros((len(members), len(members)))
+    for i, points in enumerate(members):
         for j in range(i):
-            between = cdist(cloud, clouds[j]).ravel()
+            between = cdist(points, members[j]).ravel()
             size = np.percentile(np.concatenate([within[i], within[j], between]), 100 - percentile)
             matrix[i, j] = matrix[j, i] = np.percentile(between, percentile) / (size + 1e-6)
     return Separation(tuple(concepts.tolist()), matrix)
@@ -131,8 +131,8 @@ def category_separation(
         intra_i = sum_{a, b in i} d(a, b) / (n_i (n_i - 1)),  inter_i = min_{a in i, b not in i} d(a, b)
 
     and ``index_i = inter_i / intra_i``.  Not bounded by 1; a common scale, shift or rotation changes no index.  One
-    pair decides `inter`.  Where the released code says that a concept of copies is infinitely well separated from
-    a copy in another concept (0 / 0), this says NaN.
+    pair decides `inter`.  Where 0 / 0 is infinite in the released code (copies of a vector that another
+    concept has too), this is NaN.
 
     Args:
         vectors: finite.
@@ -140,7 +140,7 @@ def category_separation(
         interclass: `interclass_distances` of the same vectors and labels, if at hand; not for the robust variant.
         percentile: None for the paper's formula.  A number p, 0 to 50, takes the p-th percentile of the distances
             between the concept and all others in place of the least, so that no single pair decides; 0 is the paper's.
-            It measures every distance: 8 bytes for each pair of a concept's vectors with others.
+            It computes every distance: 8 bytes for each pair of a concept's vectors with others.
 
     Source: the released code of Mikriukov et al., "Local Concept Embeddings", IJCV 2025, category separation; the
     robust variant is ours.
@@ -149,7 +149,7 @@ def category_separation(
     >>> result.intra.tolist(), result.inter.tolist(), result.index.tolist()
     ([1.0, 2.0], [2.0, 2.0], [2.0, 1.0])
     """
-    labels = check_cloud(vectors, labels)
+    labels = check_labeled_vectors(vectors, labels)
     concepts = np.unique(labels)
     intra = np.array([_mean_distance(vectors[labels == each].astype(np.float64)) for each in concepts], np.float64)
     if len(concepts) < 2:
@@ -168,9 +168,9 @@ def category_separation(
         return CategorySeparation(tuple(concepts.tolist()), intra, inter, inter / intra)
 
 
-def _mean_distance(cloud):
-    n = len(cloud)
-    total = sum(float(cdist(cloud[i : i + _ROWS], cloud).sum()) for i in range(0, n, _ROWS))
+def _mean_distance(points):
+    n = len(points)
+    total = sum(float(cdist(points[i : i + _ROWS], points).sum()) for i in range(0, n, _ROWS))
     return total / (n * (n - 1)) if n > 1 else np.nan
 
 
@@ -178,7 +178,7 @@ def check_interclass(
     interclass: InterclassDistances, vectors: Float[np.ndarray, "n c"], labels: Sequence | np.ndarray
 ) -> InterclassDistances:
     """Return `interclass`, or raise `InputError` if it is of other labels."""
-    concepts, counts = np.unique(check_cloud(vectors, labels), return_counts=True)
+    concepts, counts = np.unique(check_labeled_vectors(vectors, labels), return_counts=True)
     if interclass.concepts != tuple(concepts.tolist()) or interclass.counts.tolist() != counts.tolist():
         raise InputError(
             f"`interclass` must be of these vectors and labels, with concepts {concepts.tolist()} of {counts.tolist()} "

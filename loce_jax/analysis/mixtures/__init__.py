@@ -1,1 +1,1 @@
-"""Gaussian mixtures of a cloud of points: fits, densities, decision regions, ellipses."""
+"""Gaussian mixtures of points: fits, densities, decision regions, ellipses."""

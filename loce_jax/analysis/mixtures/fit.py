@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from loce_jax.analysis.mixtures.density import Gaussians, likeliest_component
 from loce_jax.analysis.paper_forms import paper_min_points, paper_weights
-from loce_jax.analysis.vectors import check_cloud, check_vectors
+from loce_jax.analysis.vectors import check_labeled_vectors, check_vectors
 from loce_jax.checks import InputError
 
 _ADDED = 1e-6  # by scikit-learn, to every variance
@@ -120,7 +120,7 @@ def fit_mixtures(
     >>> list(fit_mixtures(np.zeros((3, 2)), ["dog", "cat", "dog"]))
     ['cat', 'dog']
     """
-    labels = check_cloud(points, labels)
+    labels = check_labeled_vectors(points, labels)
     concepts = np.unique(labels)
     return {
         concept: fit_mixture(points[labels == concept], max_components, seed=seed, paper=paper)

@@ -21,8 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-_TILE = 2048  # rows and columns of a tile: 16 MB of distances, as long in the making as hundreds of dispatches
-_GROUP = 16  # neighboring rows or columns that are looked through only if their least distance matters
+_TILE = 2048  # rows and columns of a tile: 16 MB of distances, which take as long as hundreds of dispatches
+_BLOCK = 16  # adjacent rows or columns, compared one by one only if their least distance matters
 _TINY = 1e-30  # more than float32 loses below its range; the longest vector has length 1
 
 
@@ -42,22 +42,22 @@ def candidates(
         distance of at least that; infinite if nothing is left.
     """
     n = len(points)
-    scale, doubt = _scale(squares), _doubt(points)
+    scale, error_bound = _scale(squares), _relative_error(points)
     rest = -n % _TILE
     vectors = np.pad(points / np.sqrt(scale), ((0, rest), (0, 0))).astype(np.float32)
-    low = np.pad(squares / scale * (1 - doubt) - _TINY, (0, rest), constant_values=np.inf).astype(np.float32)
+    low = np.pad(squares / scale * (1 - error_bound) - _TINY, (0, rest), constant_values=np.inf).astype(np.float32)
     groups = np.pad(groups, (0, rest), mode="edge").astype(np.int32)
-    pools = [_Pool(k) for _ in range(len(groups) // _TILE)]
+    best = [_BestCandidates(k) for _ in range(len(groups) // _TILE)]
     for i, j, (distances, by_row, by_column) in _tiles(_lower_bounds, vectors, low, groups):
-        pools[i].offer(by_row, distances.reshape(_TILE, -1, _GROUP), j * _TILE)
+        best[i].update(by_row, distances.reshape(_TILE, -1, _BLOCK), j * _TILE)
         if i != j:
-            pools[j].offer(by_column.T, distances.reshape(-1, _GROUP, _TILE).transpose(2, 0, 1), i * _TILE)
-    limits = np.concatenate([pool.limits for pool in pools])[:n].astype(np.float64)
-    return np.concatenate([pool.indices for pool in pools])[:n], limits * scale
+            best[j].update(by_column.T, distances.reshape(-1, _BLOCK, _TILE).transpose(2, 0, 1), i * _TILE)
+    limits = np.concatenate([some.limits for some in best])[:n].astype(np.float64)
+    return np.concatenate([some.indices for some in best])[:n], limits * scale
 
 
-class _Pool:
-    """The best candidates so far for the rows of one tile, each one integer: bits of its distance above its index."""
+class _BestCandidates:
+    """The best candidates so far for the rows of one tile, an integer each: bits of its distance above its index."""
 
     def __init__(self, k):
         self._best = np.full((_TILE, k), _pack(np.float32(np.inf), -1))
@@ -71,15 +71,15 @@ class _Pool:
         """The k-th distance of each row."""
         return (self._best[:, -1] >> 32).astype(np.int32).view(np.float32)
 
-    def offer(self, least, distances, first):
-        """Take what is among the best of a tile: `distances` [row, group, place], `least` of each group."""
+    def update(self, least, distances, first):
+        """Take what is among the best of a tile: `distances` [row, block, slot], `least` of each block."""
         k, limits = self._best.shape[1], self.limits
         if k <= least.shape[1] and np.isinf(limits).any():  # k groups hold k candidates
             limits = np.minimum(limits, np.nextafter(np.partition(least, k - 1)[:, k - 1], np.float32(np.inf)))
         row, group = np.nonzero(least < limits[:, None])
         found = distances[row, group]
-        at, place = np.nonzero(found < limits[row, None])
-        row, found = row[at], _pack(found[at, place], first + group[at] * _GROUP + place)
+        at, slot = np.nonzero(found < limits[row, None])
+        row, found = row[at], _pack(found[at, slot], first + group[at] * _BLOCK + slot)
         counts = np.bincount(row, minlength=_TILE)
         both = np.full((_TILE, k + counts.max()), _pack(np.float32(np.inf), -1))
         both[:, :k] = self._best
@@ -97,69 +97,71 @@ class Bounds:
     """What `concept_bounds` found, squared; row i belongs to vector i, column j to concept j.
 
     Attributes:
-        nearest: about the distance to the nearest other vector of the concept; infinite where there is none.
-        farthest: about the distance to the farthest vector of the concept.
-        doubt: neither is off by more.
+        nearest: approximate distance to the nearest other vector of the concept; infinite where there is none.
+        farthest: approximate distance to the farthest vector of the concept.
+        error_bound: the largest error of either.
     """
 
     nearest: Float[np.ndarray, "n g"]
     farthest: Float[np.ndarray, "n g"]
-    doubt: Float[np.ndarray, "n g"]
+    error_bound: Float[np.ndarray, "n g"]
 
 
 def concept_bounds(points: Float[np.ndarray, "n c"], concepts: Int[np.ndarray, " n"]) -> Bounds:
-    """How near and how far is each vector from each concept, about?
+    """Approximate distances of each vector to the nearest and the farthest vector of each concept.
 
     Args:
-        points: finite; the nearer to the origin, the less doubt.
+        points: finite; the nearer to the origin, the smaller the error bound.
         concepts: numbers from 0; each occurs.
     """
     counts = np.bincount(concepts)
-    rooms = -(-counts // _GROUP) * _GROUP  # a group belongs to one concept
-    rooms[-1] += -rooms.sum() % _TILE
-    offsets = np.repeat(np.cumsum(rooms) - rooms, rooms)
-    starts = np.repeat(np.cumsum(counts) - counts, rooms)
-    within = (np.arange(len(offsets)) - offsets) % np.repeat(counts, rooms)  # room that is left holds copies
-    places = starts + within
-    own = np.argsort(concepts, kind="stable")[places]
-    owners = np.repeat(np.arange(len(counts)), rooms // _GROUP)
+    padded = -(-counts // _BLOCK) * _BLOCK  # a block belongs to one concept
+    padded[-1] += -padded.sum() % _TILE
+    offsets = np.repeat(np.cumsum(padded) - padded, padded)
+    starts = np.repeat(np.cumsum(counts) - counts, padded)
+    within = (np.arange(len(offsets)) - offsets) % np.repeat(counts, padded)  # padding repeats vectors
+    positions = starts + within
+    own = np.argsort(concepts, kind="stable")[positions]
+    owners = np.repeat(np.arange(len(counts)), padded // _BLOCK)
 
     squares = np.einsum("nc,nc->n", points, points)
     scale = _scale(squares)
     vectors, lengths = (points / np.sqrt(scale)).astype(np.float32)[own], (squares / scale).astype(np.float32)[own]
     nearest = np.full((len(own), len(counts)), np.inf, np.float32)
     farthest = np.zeros_like(nearest)
-    for i, j, found in _tiles(_extremes, vectors, lengths, places.astype(np.int32)):
-        for tile, other, least, most in ((i, j, found[0], found[2]), (j, i, found[1].T, found[3].T))[: 1 + (i != j)]:
+    for i, j, found in _tiles(_extremes, vectors, lengths, positions.astype(np.int32)):
+        for tile, other, least, greatest in ((i, j, found[0], found[2]), (j, i, found[1].T, found[3].T))[
+            : 1 + (i != j)
+        ]:
             rows = slice(tile * _TILE, (tile + 1) * _TILE)
-            columns = owners[other * _TILE // _GROUP : (other + 1) * _TILE // _GROUP]
+            columns = owners[other * _TILE // _BLOCK : (other + 1) * _TILE // _BLOCK]
             firsts = np.flatnonzero(np.diff(columns, prepend=-1))
             there = slice(columns[0], columns[-1] + 1)
-            least, most = np.minimum.reduceat(least, firsts, axis=1), np.maximum.reduceat(most, firsts, axis=1)
+            least, greatest = np.minimum.reduceat(least, firsts, axis=1), np.maximum.reduceat(greatest, firsts, axis=1)
             nearest[rows, there] = np.minimum(nearest[rows, there], least)
-            farthest[rows, there] = np.maximum(farthest[rows, there], most)
+            farthest[rows, there] = np.maximum(farthest[rows, there], greatest)
 
     longest = np.zeros(len(counts))
     np.maximum.at(longest, concepts, squares)
-    doubt = _doubt(points) * (squares[:, None] + longest) + _TINY * scale
+    error_bound = _relative_error(points) * (squares[:, None] + longest) + _TINY * scale
     back = np.empty(len(points), int)
     back[own] = np.arange(len(own))
-    return Bounds(nearest[back].astype(np.float64) * scale, farthest[back].astype(np.float64) * scale, doubt)
+    return Bounds(nearest[back].astype(np.float64) * scale, farthest[back].astype(np.float64) * scale, error_bound)
 
 
 def _scale(squares):
     return float(squares.max(initial=0)) or 1.0
 
 
-def _doubt(points):
-    """What float32 may lose of a squared distance, as a share of the two squared lengths; see above."""
+def _relative_error(points):
+    """Bound on the error of a squared distance in float32, as a share of the two squared lengths; see above."""
     return (1.01 * points.shape[1] + 16) * 2.0**-24
 
 
-def _tiles(digest, vectors, squares, groups) -> Iterator[tuple[int, int, list[np.ndarray]]]:
-    """What `digest` makes of every two tiles of rows, near pairs first; the device is one pair ahead of us.
+def _tiles(reduce_tile, vectors, squares, groups) -> Iterator[tuple[int, int, list[np.ndarray]]]:
+    """What `reduce_tile` makes of every two tiles of rows, near pairs first; the device computes one pair ahead.
 
-    It is given the squared distances, and the same with infinity between rows of one group.
+    It takes the squared distances, and the same with infinity between rows of one group.
     """
     starts = range(0, len(vectors), _TILE)
     tiles = [[jax.device_put(array[i : i + _TILE]) for array in (vectors, squares, groups)] for i in starts]
@@ -170,7 +172,7 @@ def _tiles(digest, vectors, squares, groups) -> Iterator[tuple[int, int, list[np
         apart = _squares(x, x_square, y, y_square)
         disjoint = last[i] < first[j] or last[j] < first[i]
         others = apart if disjoint else _others(apart, x_group, y_group)
-        started = i, j, digest(apart, others)
+        started = i, j, reduce_tile(apart, others)
         if waiting:
             yield *waiting[:2], [np.asarray(array) for array in waiting[2]]
         waiting = started
@@ -179,12 +181,12 @@ def _tiles(digest, vectors, squares, groups) -> Iterator[tuple[int, int, list[np
 
 
 def _lower_bounds(_, others):
-    """Lower bounds on squared distances, and the least of each group of columns and of rows."""
+    """Lower bounds on squared distances, and the least of each block of columns and of rows."""
     return others, *_least(others)
 
 
 def _extremes(squares, others):
-    """Least and greatest squared distances of each group of columns and of rows."""
+    """Least and greatest squared distances of each block of columns and of rows."""
     return *_least(others), *_greatest(squares)
 
 
@@ -205,9 +207,9 @@ def _others(squares, x_group, y_group):
 
 @jax.jit
 def _least(tile):
-    return tile.reshape(len(tile), -1, _GROUP).min(2), tile.reshape(-1, _GROUP, tile.shape[1]).min(1)
+    return tile.reshape(len(tile), -1, _BLOCK).min(2), tile.reshape(-1, _BLOCK, tile.shape[1]).min(1)
 
 
 @jax.jit
 def _greatest(tile):
-    return tile.reshape(len(tile), -1, _GROUP).max(2), tile.reshape(-1, _GROUP, tile.shape[1]).max(1)
+    return tile.reshape(len(tile), -1, _BLOCK).max(2), tile.reshape(-1, _BLOCK, tile.shape[1]).max(1)

@@ -1,4 +1,4 @@
-"""Which embeddings lie nearest to each?
+"""The nearest other embeddings of each embedding.
 
 Letters: n embeddings, c channels, k neighbors.
 """
@@ -19,7 +19,7 @@ METRICS = ("cosine", "euclidean")
 
 _FEW = 2000  # vectors up to which all distances are there before JAX would have compiled
 _SPARE = 16  # candidates more than neighbors, so that rounding seldom leaves a row open
-_ROOM = 1 << 22  # distances held at a time: 32 MB
+_MAX_DISTANCES = 1 << 22  # distances held at a time: 32 MB
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,10 @@ def measure_distances(
 
 
 def _search(points, rows, groups, k, metric):
-    """The neighbors of some rows, all vectors looked through."""
+    """The neighbors of some rows, compared with all vectors."""
     n = len(points)
     indices, nearest = np.full((len(rows), k), -1), np.full((len(rows), k), np.inf)
-    step = max(1, _ROOM // max(n, 1))
+    step = max(1, _MAX_DISTANCES // max(n, 1))
     for start in range(0, len(rows), step):
         some = rows[start : start + step]
         distances = measure_distances(points[some], points, metric)

@@ -1,1 +1,1 @@
-"""Sub-concepts: splitting one concept's embeddings, and the attributes in which the parts differ."""
+"""Sub-concepts: splitting one concept's embeddings, and the attributes in which they differ."""
