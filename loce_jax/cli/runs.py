@@ -11,13 +11,13 @@ import tyro
 from loce_jax.checks import InputError
 from loce_jax.cli.networks import LoadingFlags
 from loce_jax.models.loading import Loading
+from loce_jax.pipeline.distributed.ray_cluster import RayOptions
+from loce_jax.pipeline.distributed.ray_engine import run_on_ray
+from loce_jax.pipeline.distributed.run_spec import RunSpec
+from loce_jax.pipeline.distributed.shards import Shard, join_cluster, shard_from_environment
 from loce_jax.pipeline.grain_reading import read_in_processes
-from loce_jax.pipeline.ray_cluster import RayOptions
-from loce_jax.pipeline.ray_engine import run_on_ray
 from loce_jax.pipeline.reading import read_in_threads
 from loce_jax.pipeline.run import run_plan
-from loce_jax.pipeline.run_spec import RunSpec
-from loce_jax.pipeline.shards import Shard, join_cluster, shard_from_environment
 from loce_jax.pipeline.sources import CocoSource, ScenesSource, source_from
 from loce_jax.recipes import RECIPES, PaperRecipe, Recipe, RidgeRecipe
 from loce_jax.store import open_run

@@ -1,1 +1,1 @@
-"""From a plan to a finished run: which work there is, and how one chunk of it is done."""
+"""From a plan to a finished run: what work there is, how one chunk is read, solved, measured and stored."""

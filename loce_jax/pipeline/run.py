@@ -18,12 +18,12 @@ from threadpoolctl import threadpool_limits
 from loce_jax.activations import Extract, make_extractor
 from loce_jax.batch_sizes import IMAGES_PER_BATCH
 from loce_jax.checks import InputError
+from loce_jax.pipeline.distributed.shards import Shard
 from loce_jax.pipeline.measure_chunk import measure_chunk, refuse_faults
 from loce_jax.pipeline.memory import images_per_batch
 from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.progress import Progress, offset_progress, report_chunks
 from loce_jax.pipeline.reading import Read, SampleReader, read_in_threads
-from loce_jax.pipeline.shards import Shard
 from loce_jax.pipeline.solve_chunk import solve_chunk
 from loce_jax.pipeline.statistics import compute_parts, compute_statistics, read_statistics
 from loce_jax.statistics import Statistics

@@ -15,11 +15,11 @@ from threadpoolctl import threadpool_limits
 
 from loce_jax.activations import Extract
 from loce_jax.batch_sizes import IMAGES_PER_FORWARD, MAX_PARTS
+from loce_jax.pipeline.distributed.shards import Shard
 from loce_jax.pipeline.measure_chunk import refuse_unread
 from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.progress import Progress, report_chunks
 from loce_jax.pipeline.reading import Read, SampleReader, read_in_threads, readable
-from loce_jax.pipeline.shards import Shard
 from loce_jax.statistics import Statistics
 from loce_jax.store import statistics as files
 from loce_jax.store.storage import Storage

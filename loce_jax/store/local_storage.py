@@ -69,13 +69,13 @@ class LocalStorage:
                 f"`out` must be a folder that can be written, but {str(self)!r} is not: {error.strerror}. "
                 "Choose another one."
             ) from error
-        return Writing(self.root, lock, shared=shared).leave
+        return FolderLock(self.root, lock, shared=shared).leave
 
     def _temporary(self):
         return self.root / TMP / uuid4().hex
 
 
-class Writing:
+class FolderLock:
     """A lock on a run folder, which the system frees when the process ends, however it ends.
 
     Where the file system has no locks, nobody is kept out and nothing is cleared away: chunks are idempotent.

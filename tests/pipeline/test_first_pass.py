@@ -12,11 +12,11 @@ from loce_jax import InputError, PaperRecipe, RidgeRecipe, Statistics, open_run,
 from loce_jax.activations import make_extractor
 from loce_jax.batch_sizes import MAX_PARTS
 from loce_jax.pipeline import memory
+from loce_jax.pipeline.distributed.shards import Shard
 from loce_jax.pipeline.measure_chunk import measure_chunk
 from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.reading import SampleReader
 from loce_jax.pipeline.run import run_plan
-from loce_jax.pipeline.shards import Shard
 from loce_jax.pipeline.solve_chunk import solve_chunk
 from loce_jax.pipeline.sources import CocoSource
 from loce_jax.pipeline.statistics import parts_of

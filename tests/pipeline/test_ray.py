@@ -12,10 +12,10 @@ import pytest
 
 from loce_jax import InputError, RidgeRecipe, open_run
 from loce_jax.cli import main
-from loce_jax.pipeline.ray_cluster import RayOptions
-from loce_jax.pipeline.ray_engine import do_chunk_on_ray, run_on_ray
+from loce_jax.pipeline.distributed.ray_cluster import RayOptions
+from loce_jax.pipeline.distributed.ray_engine import do_chunk_on_ray, run_on_ray
+from loce_jax.pipeline.distributed.run_spec import RunSpec
 from loce_jax.pipeline.run import run_plan
-from loce_jax.pipeline.run_spec import RunSpec
 from loce_jax.pipeline.sources import CocoSource
 from tests.support.small_coco import LAYERS, ROOT, arguments, contents, draw
 
@@ -128,7 +128,7 @@ def test_an_interrupt_does_not_stop_a_task_in_the_middle(spec, tmp_path, monkeyp
         after.append(1)
         return iter(())
 
-    monkeypatch.setattr("loce_jax.pipeline.ray_engine.compute_chunks", interrupted)
+    monkeypatch.setattr("loce_jax.pipeline.distributed.ray_engine.compute_chunks", interrupted)
     monkeypatch.chdir(tmp_path)  # undone at the end; the task goes there itself
     before = signal.getsignal(signal.SIGINT)
     do_chunk_on_ray("00000", spec, str(tmp_path / "run"), str(tmp_path), False)

@@ -7,9 +7,9 @@ import pytest
 
 from loce_jax import InputError, PaperRecipe, RidgeRecipe, open_run
 from loce_jax.cli import main
+from loce_jax.pipeline.distributed.shards import Shard, shard_from_environment
 from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.run import run_plan
-from loce_jax.pipeline.shards import Shard, shard_from_environment
 from loce_jax.pipeline.sources import CocoSource
 from tests.support.small_coco import CHUNKS, arguments, contents, draw, start
 from tests.support.tiny import tiny_network

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from loce_jax.activations import Extract, make_extractor
+from loce_jax.pipeline.distributed.ray_cluster import RayOptions, check_ray, connected, finished
+from loce_jax.pipeline.distributed.run_spec import RunSpec
 from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.progress import Progress, offset_progress, report_chunks
-from loce_jax.pipeline.ray_cluster import RayOptions, check_ray, connected, finished
 from loce_jax.pipeline.run import compute_chunks, open_checked
-from loce_jax.pipeline.run_spec import RunSpec
 from loce_jax.pipeline.statistics import compute_parts, compute_statistics, parts_of, read_statistics
 from loce_jax.statistics import Statistics
 from loce_jax.store import Run, RunWriter, open_storage
