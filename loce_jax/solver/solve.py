@@ -171,8 +171,8 @@ def _solve_paper(samples, options):
 
         return solve_on_cpu(samples, options)
     if jax.default_backend() == "gpu" and jax.local_device_count() == 1 and not options.couples_batch:
-        from loce_jax.solver.gpu.dispatch import kernel_serves, solve_by_kernel  # noqa: PLC0415 - Pallas, a quarter of a second
+        from loce_jax.solver.gpu.dispatch import kernel_supports, solve_by_kernel  # noqa: PLC0415 - Pallas, a quarter of a second
 
-        if kernel_serves(samples, options):
+        if kernel_supports(samples, options):
             return solve_by_kernel(samples, options)
     return solve_on_all_devices(samples, options)

@@ -9,6 +9,9 @@ import pytest
 
 from loce_jax import InputError, PaperRecipe, solve
 from loce_jax.solver.gpu.resident import Chip, chip_of, fits_on_chip, solve_resident
+from loce_jax.solver.losses import OBJECTIVES, Objective
+from loce_jax.solver.paper.init import initial_vector
+from loce_jax.solver.xla import solve_by_xla
 
 H200 = Chip(cores=132, cache=50 * 2**20)
 
@@ -23,7 +26,7 @@ def make_batch(shape, target, *, n=2, k=2, dtype="float32"):
 
 def resident(activations, targets, options):
     shape = (*targets.shape[:2], activations.shape[-1])
-    start = jnp.broadcast_to(options.start_vector(shape[-1]), shape)
+    start = jnp.broadcast_to(initial_vector(options, shape[-1]), shape)
     return solve_resident(activations, targets, start, options, interpret=True)
 
 
@@ -103,6 +106,16 @@ def test_padding_stays_0_without_an_epsilon(objective):
     found = resident(activations, targets, options)
     assert np.isfinite(found[0]).all()
     assert_same(found, solve(activations, targets, options))
+
+
+def test_an_objective_is_what_the_table_of_objectives_says(monkeypatch):
+    """No objective is taken for another one."""
+    cubed = Objective(lambda p, target, _: (p - target) ** 3, lambda p, target, _: 3 * (p - target) ** 2, averaged=True)
+    monkeypatch.setitem(OBJECTIVES, "mae", cubed)
+    activations, targets = make_batch((3, 4, 6), (9, 8))
+    options = PaperRecipe("mae", penalty="sample", num_steps=7)  # a number of steps that no other test compiles
+    samples = activations, targets, np.ones(targets.shape[:2], bool), np.zeros(6, np.float32)
+    assert_same(resident(activations, targets, options), solve_by_xla(samples, options))
 
 
 def test_coupled_samples_are_refused():

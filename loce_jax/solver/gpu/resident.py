@@ -1,11 +1,11 @@
-"""`solve` for GPUs with the samples in work kept on chip: one kernel takes every step, not kernels for each step.
+"""`solve` for GPUs with the samples being solved kept on chip: one kernel for all steps, not kernels for each step.
 
 XLA runs each step as kernels of their own over many samples, so activations cross the memory bus twice a step: once
-for the response, once for the slope; the maps on the target's grid cross it too.  Here one program
+for the response, once for the gradient; the maps on the target's grid cross it too.  Here one program
 (`loce_jax.solver.gpu.kernel`) has one (sample, concept) for all steps: its vector, moments and maps stay in
-registers, and its activations are read from memory in the first step only.  In the later ones the caches answer, the
-multiprocessor's own L1 first, then the GPU's L2, because only as many samples are in work as fit there together.
-Registers would hold 64 KB of a sample besides, not all of it; whether that is worth its code, a GPU must say.
+registers, and its activations are read from memory in the first step only.  Later steps read them from the caches, the
+multiprocessor's L1 or the GPU's L2, because only as many samples are solved at a time as fit there together.
+Registers could hold 64 KB of a sample, not all of it; whether that pays has not been measured.
 
 Written with Pallas for its Triton backend.  Seen in Pallas's interpreter, and compiled for compute capability 9.0 by
 JAX 0.10.2, where no shape that was tried and fits on chip spills a register (7x7x2048, 14x14x768 and 24x24x80 in
@@ -25,7 +25,7 @@ from jaxtyping import Array, Float
 from loce_jax.checks import InputError
 from loce_jax.recipes import PaperRecipe
 from loce_jax.resampling import bilinear_matrix
-from loce_jax.solver.gpu.kernel import CHANNELS, Recipe, solve_one
+from loce_jax.solver.gpu.kernel import CHANNELS, KernelConfig, solve_one
 from loce_jax.solver.paper.adamw import corrections
 
 WARPS = 8
@@ -81,19 +81,19 @@ def solve_resident(
     activations: Float[Array, "n h w c"],
     targets: Float[Array, "n k H W"],
     start: Float[Array, "n k c"],
-    options: PaperRecipe,
+    recipe: PaperRecipe,
     *,
     interpret: bool = False,
 ) -> tuple[Float[Array, "n k c"], Float[Array, "n k t"]]:
     """Vectors and losses as `loce_jax.solve` finds them, all steps in one kernel.
 
-    Rows are not judged: numbers that are not finite give rows that are not finite, and touch no other row.
+    Rows get no status: numbers that are not finite give rows that are not finite, and change no other row.
 
     Args:
         activations: float32, bfloat16 or float16; all arithmetic is float32.
         targets: in [0, 1], float32.
         start: first vectors, float32.
-        options: the recipe; `init` and `seed` do not matter here.
+        recipe: the recipe; `init` and `seed` do not matter here.
         interpret: compute on any device what the kernel would, slowly.
 
     Returns:
@@ -108,30 +108,30 @@ def solve_resident(
     >>> bool(vectors[0, 0, 0] > 0), losses.tolist()
     (True, [[[-1.0]]])
     """
-    if options.couples_batch:
+    if recipe.couples_batch:
         raise InputError(
-            f"`options` must have penalty='sample' with the objective {options.objective!r}, because here each sample "
+            f"`recipe` must have penalty='sample' with the objective {recipe.objective!r}, because here each sample "
             "is solved by itself, but got penalty='batch'. Use `loce_jax.solve`."
         )
-    return _solve(activations, targets, start, options=options, interpret=interpret)
+    return _solve(activations, targets, start, recipe=recipe, interpret=interpret)
 
 
-@ft.partial(jax.jit, static_argnames=("options", "interpret"))
-def _solve(activations, targets, start, *, options, interpret):
+@ft.partial(jax.jit, static_argnames=("recipe", "interpret"))
+def _solve(activations, targets, start, *, recipe, interpret):
     n, h, w, c = activations.shape
     k, *size = targets.shape[1:]
     rows, columns = (jnp.asarray(bilinear_matrix(*ab), jnp.float32) for ab in zip((h, w), size, strict=True))
-    steps = options.num_steps
+    steps = recipe.num_steps
     vectors, losses = pl.pallas_call(
-        ft.partial(solve_one, Recipe((h, w), options)),
+        ft.partial(solve_one, KernelConfig((h, w), recipe)),
         grid=(n * k,),
         in_specs=[
             pl.BlockSpec((None, h * w, c), lambda i: (i // k, 0, 0)),
-            *(_own(*size), _own(), _own(c)),
-            *(_everyones(matrix.shape) for matrix in (rows, columns)),
-            _everyones((steps, 2)),
+            *(_per_program(*size), _per_program(), _per_program(c)),
+            *(_shared(matrix.shape) for matrix in (rows, columns)),
+            _shared((steps, 2)),
         ],
-        out_specs=[_own(c), _own(steps)],
+        out_specs=[_per_program(c), _per_program(steps)],
         out_shape=[jax.ShapeDtypeStruct((n * k, length), jnp.float32) for length in (c, steps)],
         compiler_params=triton.CompilerParams(num_warps=WARPS, num_stages=1),
         interpret=interpret,
@@ -148,10 +148,10 @@ def _solve(activations, targets, start, *, options, interpret):
     return vectors.reshape(n, k, c), losses.reshape(n, k, steps)
 
 
-def _own(*shape):
-    """Each program's own row."""
+def _per_program(*shape):
+    """One row for each program."""
     return pl.BlockSpec((None, *shape), lambda i: (i, *[0] * len(shape)))
 
 
-def _everyones(shape):
+def _shared(shape):
     return pl.BlockSpec(shape, lambda i: (0,) * len(shape))
