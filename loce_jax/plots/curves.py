@@ -1,6 +1,6 @@
-"""Numbers over numbers, and numbers side by side: curves, points and bars with the palette's colors.
+"""Curves over numbers, points and bars over categories, in the palette's colors.
 
-Letters: x places.
+Letters: x positions along the horizontal axis.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,66 +14,66 @@ from loce_jax.plots.legends import list_names
 from loce_jax.plots.names import plain
 from loce_jax.plots.palette import concept_style
 
-_TOGETHER = 0.8  # of the room of a place that is taken
+_WIDTH = 0.8  # of a category, for all its points or bars together
 
 
-def draw_curves(axes: Axes, places: Num[np.ndarray, " x"], curves: Mapping[str, Num[np.ndarray, " _"]]) -> Axes:
-    """A line over `places`, which are numbers, for each name in `curves`.
+def draw_curves(axes: Axes, xs: Num[np.ndarray, " x"], curves: Mapping[str, Num[np.ndarray, " _"]]) -> Axes:
+    """A line over `xs` for each name in `curves`.
 
-    Where the names are the concepts of a map, in its order, each looks as it does there.
+    If the names are the concepts of a map, in its order, each has the same color and marker as there.
     """
     for index, (name, values) in enumerate(curves.items()):
-        check_shape(name, values, (len(places),), meaning="one value a place", fix="")
+        check_shape(name, values, (len(xs),), meaning="one value per position", fix="Give as many values.")
         color, marker = concept_style(index)
-        axes.plot(places, values, color=color, marker=marker, markersize=4, linewidth=1.4, label=plain(name))
+        axes.plot(xs, values, color=color, marker=marker, markersize=4, linewidth=1.4, label=plain(name))
     return _tidy(axes)
 
 
 def draw_points(
     axes: Axes,
-    places: Sequence[str],
+    categories: Sequence[str],
     points: Mapping[str, Num[np.ndarray, " _"]],
     *,
     spreads: Mapping[str, Num[np.ndarray, " _"]] | None = None,
 ) -> Axes:
-    """At each of `places`, which have no order, a point for each name in `points`, side by side.
+    """At each of `categories` a point for each name in `points`, side by side.
 
-    `spreads` hold, for some of the names, how far a thin line reaches to both sides of each point.
+    `spreads` gives, for some of the names, the half length of the line through each point.
     """
-    for index, (name, offsets) in enumerate(_side_by_side(places, points)):
+    for index, (name, offsets) in enumerate(_side_by_side(categories, points)):
         color, marker = concept_style(index)
         axes.errorbar(
             *(offsets, points[name], (spreads or {}).get(name)),
             **{"color": color, "marker": marker, "markersize": 4, "linestyle": "", "elinewidth": 0.7},
             label=plain(name),
         )
-    return _name_places(axes, places)
+    return _name_categories(axes, categories)
 
 
-def draw_bars(axes: Axes, places: Sequence[str], bars: Mapping[str, Num[np.ndarray, " _"]]) -> Axes:
-    """At each of `places` a bar for each name in `bars`, side by side."""
-    width = _TOGETHER / max(len(bars), 1)
-    for index, (name, offsets) in enumerate(_side_by_side(places, bars)):
+def draw_bars(axes: Axes, categories: Sequence[str], bars: Mapping[str, Num[np.ndarray, " _"]]) -> Axes:
+    """At each of `categories` a bar for each name in `bars`, side by side."""
+    width = _WIDTH / max(len(bars), 1)
+    for index, (name, offsets) in enumerate(_side_by_side(categories, bars)):
         axes.bar(offsets, bars[name], width, color=concept_style(index)[0], label=plain(name))
-    return _name_places(axes, places)
+    return _name_categories(axes, categories)
 
 
-def _side_by_side(places, named):
+def _side_by_side(categories, named):
     """Each name and where its values stand."""
     for index, (name, values) in enumerate(named.items()):
-        check_shape(name, values, (len(places),), meaning="one value a place", fix="")
-        yield name, np.arange(len(places)) + ((index + 0.5) / len(named) - 0.5) * _TOGETHER
+        check_shape(name, values, (len(categories),), meaning="one value per position", fix="Give as many values.")
+        yield name, np.arange(len(categories)) + ((index + 0.5) / len(named) - 0.5) * _WIDTH
 
 
-def _name_places(axes, places):
-    many = len(places) > 24
+def _name_categories(axes, categories):
+    many = len(categories) > 24
     axes.set_xticks(
-        range(len(places)),
-        [plain(place) for place in places],
-        rotation=90 if len(places) > 4 else 0,
+        range(len(categories)),
+        [plain(category) for category in categories],
+        rotation=90 if len(categories) > 4 else 0,
         fontsize=7 if many else 10,
     )
-    axes.set_xlim(-0.6, len(places) - 0.4)
+    axes.set_xlim(-0.6, len(categories) - 0.4)
     return _tidy(axes)
 
 

@@ -20,7 +20,7 @@ def project(response: Float[np.ndarray, "h w"], size: tuple[int, int]) -> Float[
     """Projection on ``size = (H, W)`` pixels: sigmoid of the bilinearly resized response, 0 to 1.
 
     Samples sit at cell centers and edges repeat ("align_corners=False").  Where `size` is smaller than the grid the
-    resize averages, which is right for looking and not for measuring.
+    resize averages, which suits pictures but not measurements.
 
     >>> project(np.array([[-1.0, 1.0]]), (1, 4)).round(2)
     array([[0.27, 0.38, 0.62, 0.73]], dtype=float32)
@@ -35,7 +35,7 @@ def border(region: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
 
 
 def draw_mask(photo: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "_ _"]) -> UInt8[np.ndarray, "H W 3"]:
-    """A copy of `photo` with the border of `mask`, of its size, in white between dark lines: seen on any ground."""
+    """A copy of `photo` with the border of `mask`, of its size, in white between dark lines, visible on any photo."""
     check_shape("mask", mask, photo.shape[:2], meaning="the photo's", fix="Resize the mask with the photo.")
     line, drawn = border(mask), photo.copy()
     drawn[binary_dilation(line).astype(bool)] = 20

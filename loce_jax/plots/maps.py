@@ -20,9 +20,9 @@ def draw_map(
 ) -> Axes:
     """Scatter `points` (see `loce_jax.analysis.embedding`), one collection per concept that occurs.
 
-    `concepts` are those to name: color and marker follow their order, so that with the same ones a concept looks the
-    same in every picture.  Points of others are pale and behind.  The axes carry no ticks, because coordinates of such
-    maps have no unit.
+    `concepts` are named; their order decides color and marker, which are therefore the same in all pictures of the
+    same concepts.  Points of other concepts are pale and behind.  The axes have no ticks, because the coordinates have
+    no unit.
     """
     labels = np.asarray(labels)
     check_shape("labels", labels, (len(points),), meaning="one per point", fix="")

@@ -16,8 +16,8 @@ from loce_jax.analysis.metrics.separation import Separation
 from loce_jax.plots.names import plain
 from loce_jax.plots.palette import SEQUENTIAL
 
-_MOST_NUMBERS = 24  # concepts up to which the numbers in the cells can be read
-_WIDEST = 17.0  # inches
+_MAX_NUMBERED = 24  # concepts up to which the numbers in the cells can be read
+_MAX_WIDTH = 17.0  # inches
 
 
 def draw_matrix(
@@ -36,15 +36,15 @@ def draw_matrix(
     scale = LinearSegmentedColormap.from_list("matrix", SEQUENTIAL) if low >= 0 else colormaps["PuOr"]
     image = axes.imshow(matrix, cmap=scale, vmin=low, vmax=high)
     axes.figure.colorbar(image, ax=axes, fraction=0.046, pad=0.02).ax.tick_params(labelsize=7)
-    few = max(matrix.shape) <= _MOST_NUMBERS
+    few = max(matrix.shape) <= _MAX_NUMBERED
     size = 9 if few else 5
     axes.set_xticks(range(len(columns)), [plain(name) for name in columns], rotation=90, fontsize=size)
     axes.set_yticks(range(len(rows)), [plain(name) for name in rows], fontsize=size)
     if few:
         for (i, j), value in np.ndenumerate(matrix):
             if np.isfinite(value):
-                ink = "black" if _lightness(image.to_rgba(value)) > 0.5 else "white"
-                axes.text(j, i, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=7)
+                color = "black" if _lightness(image.to_rgba(value)) > 0.5 else "white"
+                axes.text(j, i, f"{value:.2f}", ha="center", va="center", color=color, fontsize=7)
     return axes
 
 
@@ -54,18 +54,18 @@ def _lightness(color):
 
 
 def lay_out(count: int, names: int, *, letters: int = 12) -> tuple[Figure, list[Axes]]:
-    """A figure for `count` matrices of so many names of so many letters: in as few rows as fit, of two or more.
+    """A figure with Axes for `count` matrices, in as few rows as fit, with at least two Axes per row.
 
-    It grows with the names as little as they can still be read, the small ones of many enlarged.
+    Its size grows with the number of names and with the letters of the longest.
     """
-    side = max(3.2, (0.31 if names <= _MOST_NUMBERS else 0.085) * names) + 1.2 + 0.05 * letters
-    rows = -(-count // max(2, int(_WIDEST / side)))
+    side = max(3.2, (0.31 if names <= _MAX_NUMBERED else 0.085) * names) + 1.2 + 0.05 * letters
+    rows = -(-count // max(2, int(_MAX_WIDTH / side)))
     columns = -(-count // rows)
     figure = Figure(figsize=(columns * side, rows * side), layout="constrained")
-    places = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes in places[count:]:
+    every = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in every[count:]:
         axes.set_axis_off()
-    return figure, list(places[:count])
+    return figure, list(every[:count])
 
 
 def draw_separation(axes: Axes, separation: Separation) -> Axes:

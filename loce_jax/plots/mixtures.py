@@ -1,4 +1,4 @@
-"""A mixture over a map: who is likeliest where, and each component's ellipse with its number.
+"""Gaussian mixtures on a map: decision regions, and each component's ellipse with its number.
 
 Letters: n points, g steps of a grid.
 """
@@ -18,36 +18,36 @@ from loce_jax.analysis.mixtures.ellipses import find_ellipses
 from loce_jax.analysis.mixtures.fit import Mixture
 from loce_jax.plots.palette import OTHERS, concept_style
 
-_SEEN_ON_ANY_GROUND = withStroke(linewidth=3, foreground="white")
+_WHITE_OUTLINE = withStroke(linewidth=3, foreground="white")
 _FADED = 0.3
 _STEPS = 200
-_MOST_ELLIPSES = 12  # concepts
+_MAX_ELLIPSES = 12  # concepts
 _MARGIN = 0.05  # of the longer side
 
 
 def draw_concept_regions(
     axes: Axes, points: Float[np.ndarray, "n 2"], mixtures: Mapping[str, Mixture], *, concepts: Sequence[str]
 ) -> Axes:
-    """Behind a map of `points`: the concept that is densest at each place, and the ellipses of all kept components.
+    """Behind a map of `points`: decision regions of the concepts, and the ellipses of all kept components.
 
-    `concepts` are those named on the map; where another is densest, the ground is pale.  Ellipses are at one standard
+    `concepts` are those named on the map; the region of another is pale.  Ellipses are at one standard
     deviation, in their concept's color; their numbers are the components' in `Mixture.full`, counted from 1.  With
     more than 12 concepts they would hide the map, and are left out.
     """
-    named = {concept: concept_style(place)[0] for place, concept in enumerate(concepts)}
+    named = {concept: concept_style(index)[0] for index, concept in enumerate(concepts)}
     colors = [named.get(concept, OTHERS) for concept in mixtures]
     _draw_regions(axes, points, lambda where: decision_map(mixtures, where), colors)
-    for mixture, color in zip(mixtures.values(), colors, strict=True) if len(mixtures) <= _MOST_ELLIPSES else ():
+    for mixture, color in zip(mixtures.values(), colors, strict=True) if len(mixtures) <= _MAX_ELLIPSES else ():
         _draw_ellipses(axes, mixture.kept, mixture.components, [color] * len(mixture.components))
     return axes
 
 
 def draw_component_regions(axes: Axes, points: Float[np.ndarray, "n 2"], mixture: Mixture) -> Axes:
-    """The same for one mixture fitted without labels: colors are components."""
-    everyone = np.arange(len(mixture.full.weights))
-    colors = [concept_style(int(component))[0] for component in everyone]
+    """Behind a map of `points`: the likeliest component of one mixture fitted without labels, and all ellipses."""
+    components = np.arange(len(mixture.full.weights))
+    colors = [concept_style(int(component))[0] for component in components]
     _draw_regions(axes, points, lambda where: likeliest_component(mixture.full, where), colors)
-    _draw_ellipses(axes, mixture.full, everyone, colors)
+    _draw_ellipses(axes, mixture.full, components, colors)
     return axes
 
 
@@ -73,4 +73,4 @@ def _draw_ellipses(axes: Axes, gaussians: Gaussians, numbers: Int[np.ndarray, " 
         style = {"ha": "center", "va": "center", "fontsize": 10, "weight": "bold", "color": color, "zorder": 4}
         word = axes.annotate(str(number + 1), center, **style)
         for drawn in (axes.add_patch(shape), word):
-            drawn.set_path_effects([_SEEN_ON_ANY_GROUND])
+            drawn.set_path_effects([_WHITE_OUTLINE])

@@ -29,25 +29,25 @@ def draw_tree(
 ) -> Axes:
     """Draw SciPy's linkage matrix: merges inside a cluster dark, above the cut pale, concepts as a colored row.
 
-    `concepts` are those to name, as on the map; others are pale.
+    `concepts` are named, with the same colors as on the map; other concepts are pale.
 
-    Trees of any depth can be drawn: nothing here is recursive.
+    Trees of any depth can be drawn, because nothing here is recursive.
     """
     labels = np.asarray(labels)
     check_shape("labels", labels, (len(links) + 1,), meaning="one per leaf", fix="")
     check_shape("clusters", clusters, (len(links) + 1,), meaning="one per leaf", fix="")
     order = _leaves(links)
-    place, height, owner = _places(links, order, clusters)
+    position, height, owner = _positions(links, order, clusters)
     rank = {cluster: number for number, cluster in enumerate(dict.fromkeys(clusters[order].tolist()))}
     segments, colors = [], []
     for node, (left, right, top, _) in enumerate(links, start=len(labels)):
         a, b = int(left), int(right)
-        segments.append([(place[a], height[a]), (place[a], top), (place[b], top), (place[b], height[b])])
+        segments.append([(position[a], height[a]), (position[a], top), (position[b], top), (position[b], height[b])])
         colors.append(_ABOVE if owner[node] is None else _CLUSTERS[rank[owner[node]] % len(_CLUSTERS)])
     axes.add_collection(LineCollection(segments, colors=colors, linewidths=0.9))
     tallest = max(float(links[:, 2].max()), 1e-12) if len(links) else 1.0
     unnamed = ~np.isin(labels, list(concepts))
-    bands = [(labels == concept, plain(concept), concept_style(place)[0]) for place, concept in enumerate(concepts)]
+    bands = [(labels == concept, plain(concept), concept_style(index)[0]) for index, concept in enumerate(concepts)]
     for members, name, color in [*bands, (unnamed, count_others(labels[unnamed]), OTHERS)]:
         mine = np.flatnonzero(members[order])
         if len(mine):
@@ -60,25 +60,25 @@ def draw_tree(
 
 
 def _leaves(links):
-    """Rows from left to right: each merge's first branch stands left."""
+    """Leaves from left to right; the first branch of each merge is on the left."""
     n = len(links) + 1
-    found, waiting = [], [2 * n - 2]
-    while waiting:
-        node = waiting.pop()
+    found, stack = [], [2 * n - 2]
+    while stack:
+        node = stack.pop()
         if node < n:
             found.append(node)
         else:
-            waiting += [int(links[node - n, 1]), int(links[node - n, 0])]
+            stack += [int(links[node - n, 1]), int(links[node - n, 0])]
     return np.array(found)
 
 
-def _places(links, order, clusters):
-    """Of every node of the tree: where it stands, how high, and the one cluster it lies in, if any."""
-    place, height = np.empty(len(order) + len(links)), np.zeros(len(order) + len(links))
-    place[order] = np.arange(len(order))
+def _positions(links, order, clusters):
+    """Of every node of the tree: its horizontal position, its height, and the one cluster that it lies in, if any."""
+    position, height = np.empty(len(order) + len(links)), np.zeros(len(order) + len(links))
+    position[order] = np.arange(len(order))
     owner: list[int | None] = [int(cluster) for cluster in clusters]
     for node, (left, right, top, _) in enumerate(links, start=len(order)):
         a, b = int(left), int(right)
-        place[node], height[node] = (place[a] + place[b]) / 2, top
+        position[node], height[node] = (position[a] + position[b]) / 2, top
         owner.append(owner[a] if owner[a] == owner[b] else None)
-    return place, height, owner
+    return position, height, owner

@@ -9,8 +9,8 @@ import numpy as np
 from loce_jax.analysis.metrics.iou_summary import Summary
 from loce_jax.study.selection.sources import RunLike
 
-_MOST_SKIPPED = 200
-_MOST_LISTED = 8
+_MAX_SKIPPED = 200
+_MAX_LISTED = 8
 
 
 def settings(plan: Mapping[str, Any]) -> str:
@@ -59,9 +59,9 @@ def skipped(run: RunLike) -> str:
     names = ("image", "concept", "status", "reason")
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(str(run.table[name][row]))}</td>" for name in names) + "</tr>"
-        for row in rows[:_MOST_SKIPPED]
+        for row in rows[:_MAX_SKIPPED]
     )
-    more = f"<p>And {len(rows) - _MOST_SKIPPED} more.</p>" if len(rows) > _MOST_SKIPPED else ""
+    more = f"<p>And {len(rows) - _MAX_SKIPPED} more.</p>" if len(rows) > _MAX_SKIPPED else ""
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
     return (
         f'<div class="scroll tall" tabindex="0"><table class="words"><thead><tr>{head}</tr></thead>'
@@ -91,7 +91,7 @@ def _flatten(values, prefix=""):
         if isinstance(value, Mapping):
             yield from _flatten(value, f"{prefix}{key} ")
         elif isinstance(value, list | tuple):
-            more = f", … ({len(value)} in all)" if len(value) > _MOST_LISTED else ""
-            yield f"{prefix}{key}", ", ".join(map(str, value[:_MOST_LISTED])) + more
+            more = f", … ({len(value)} in all)" if len(value) > _MAX_LISTED else ""
+            yield f"{prefix}{key}", ", ".join(map(str, value[:_MAX_LISTED])) + more
         else:
             yield f"{prefix}{key}", str(value)

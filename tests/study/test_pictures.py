@@ -1,5 +1,6 @@
 """The pictures of a study as a user meets them: of many concepts they stay small and say who is who."""
 
+import functools as ft
 import io
 from typing import Any
 
@@ -82,10 +83,17 @@ def voc(tmp_path_factory):
     return write_run(tmp_path_factory.mktemp("pictures") / "voc", VOC)
 
 
-def pixels(figure):
+@pytest.fixture(scope="module")
+def result(many):
+    """The result of a step on `many`, computed once."""
+    return ft.cache(lambda study: study(many))
+
+
+def pixels(figure, shrink=5):
+    """Width and height as `write_result` saves the figure; drawn `shrink` times smaller, which takes less time."""
     with io.BytesIO() as file:
-        figure.savefig(file, format="png", dpi=130, bbox_inches="tight")
-        return Image.open(file).size
+        figure.savefig(file, format="png", dpi=130 / shrink, bbox_inches="tight")
+        return shrink * np.array(Image.open(file).size)
 
 
 def words(axes):
@@ -96,20 +104,20 @@ def words(axes):
 @pytest.mark.parametrize(
     "study", [study_clusters, study_map, study_separation, study_confusion, study_retrieval, study_outliers]
 )
-def test_pictures_of_77_concepts_fit_a_screen(many, study):
-    for figure in study(many).figures.values():
+def test_pictures_of_77_concepts_fit_a_screen(result, study):
+    for figure in result(study).figures.values():
         assert max(pixels(figure)) < 2400
 
 
-def test_the_largest_concepts_are_named_and_the_others_counted(many):
+def test_the_largest_concepts_are_named_and_the_others_counted(result):
     named = [*MANY[:24], "53 other concepts"]
-    (tree,) = study_clusters(many).figures["tree"].axes
-    *_, names = study_map(many).figures["map"].axes
+    (tree,) = result(study_clusters).figures["tree"].axes
+    *_, names = result(study_map).figures["map"].axes
     assert words(tree) == words(names) == named
 
 
-def test_retrieval_has_one_list_of_names_and_room_for_its_curves(many):
-    figure = study_retrieval(many).figures["retrieval"]
+def test_retrieval_has_one_list_of_names_and_room_for_its_curves(result):
+    figure = result(study_retrieval).figures["retrieval"]
     first, second = figure.axes
     figure.draw_without_rendering()
     assert first.get_legend() is None and words(second) == ["mean over concepts", *MANY[:24]]
