@@ -1,4 +1,4 @@
-"""The only place where image meets network: resized photos in, activations of the asked layers out.
+"""The only place where image meets network: resized photos in, activations of the requested layers out.
 
 Letters: m photos, b photos a batch, h x w pixels, gh x gw grid cells, c channels.
 """

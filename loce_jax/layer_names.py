@@ -58,7 +58,7 @@ class LayerRecord:
 def resolve_layers(
     names: Sequence[str], layers: Sequence[L], *, owner: str, indices: Sequence[int | None] | None = None
 ) -> tuple[L, ...]:
-    """Those of `layers` that `names` mean, each once, in the order asked for.
+    """Those of `layers` that `names` mean, each once, in the requested order.
 
     Args:
         names: names, aliases, ends of either, indices from the end, or globs.

@@ -61,7 +61,7 @@ class Fit:
     out: str
     """The run: a new folder, or one that the same command began; or a URL such as s3://bucket/run."""
     layers: tuple[str, ...]
-    """Layers to read, as `loce layers` lists them; globs such as 'blocks.*' work."""
+    """Layers to read: names or aliases that `loce layers` lists, indices such as -1, or globs such as 'blocks.*'."""
     model: str = "efficientnet-lite0"
     """Name of an embedded network, a checkpoint folder, one that `loce convert` wrote, `paper:NAME`, or a hub's id."""
     coco: Path | None = None
@@ -71,7 +71,7 @@ class Fit:
     concepts: tuple[str, ...] = ()
     """Category names to use; all of them if left out."""
     scenes: bool = False
-    """Use the embedded scenes instead of a COCO file."""
+    """The embedded scenes as the data set, instead of a COCO file."""
     loading: LoadingFlags = field(default_factory=Loading)
     """How the network is loaded."""
     solver: SolverFlags = field(default_factory=SolverFlags)
@@ -81,19 +81,19 @@ class Fit:
     iou: Literal["recipe", "uint8", "probability", "logit"] = "recipe"
     """Map that the IoU is measured on, at the photo's own size; "recipe" is uint8 for paper and logit for ridge."""
     strict: bool = False
-    """Stop at the first image or mask that cannot be used, instead of keeping it as a row with a status."""
+    """Whether to stop at the first image or mask that cannot be used, instead of keeping it as a row with a status."""
     memory: float | None = None
     """Gigabytes of main memory that the process may take, without `--engine`; 32 images together if left out."""
     readers: int | None = None
     """Processes that read photos and masks; threads of this process if left out.  Needs `loce_jax[grain]`."""
     worker: int | Literal["auto"] | None = None
-    """Do only one worker's shard: its number from 0, or 'auto' to read it from SLURM, Open MPI or Kubernetes."""
+    """Number of this worker, from 0, which does its shard only; 'auto' reads it from SLURM, Open MPI or Kubernetes."""
     num_workers: int | None = None
-    """How many workers share the run."""
+    """Number of workers that share the run."""
     distributed: bool = False
-    """Join the processes of a TPU pod or of several hosts through jax.distributed, and share the run with them."""
+    """Whether to join the processes of a TPU pod or of several hosts through jax.distributed, and share the run."""
     engine: Literal["local", "ray"] = "local"
-    """Where chunks are done: in this process, or as tasks of a Ray cluster; needs `loce_jax[ray]`."""
+    """Engine that does the chunks: this process, or tasks of a Ray cluster, which need `loce_jax[ray]`."""
     ray: RayOptions = field(default_factory=RayOptions)
     """The Ray cluster."""
 

@@ -60,7 +60,7 @@ def _was_turned(image: Image.Image, name: str, expected_size: tuple[int, int]) -
         raise Fault(
             "size_mismatch",
             f"{name} has EXIF orientation {orientation}, and {_times(stored)} pixels (H x W) either way: "
-            f"the annotated size cannot tell whether the masks follow it. Save the photo upright, without the tag.",
+            f"the annotated size does not say whether the masks follow it. Save the photo upright, without the tag.",
         )
     return expected_size != stored
 

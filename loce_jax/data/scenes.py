@@ -1,9 +1,9 @@
 """The data set that needs no download: street and room scenes put together from photographs, with exact masks.
 
-Every scene is planned from ``(seed, index)`` alone and drawn again whenever it is read, so that it is the same in
+Every scene is specified by ``(seed, index)`` alone and drawn again whenever it is read, so that it is the same in
 any order and on any thread.  Objects stand on the ground, in front of each other; a mask holds the pixels of which
-its object makes up more than half, after everything in front has hidden its share.  Scale and light are drawn by
-lot, independent of the concept: sub-concepts whose truth is known.
+its object makes up more than half, after everything in front has hidden its share.  Scale and light are sampled at
+random, independent of the concept: sub-concepts whose truth is known.
 Letters: H x W pixels of a scene.
 """
 
@@ -48,7 +48,7 @@ class Placement:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SceneSpec:
     """One scene before it is drawn; `placements` from the back to the front, `left` columns of the backdrop cut off."""
 
     backdrop: str
@@ -111,39 +111,39 @@ class Scenes:
     @property
     def items(self) -> tuple[Item, ...]:
         """Every scene, by index."""
-        return tuple(item for _, item in self._planned)
+        return tuple(item for _, item in self._specs)
 
     def read(self, item: Item) -> Reading:
         """Draw one scene."""
-        plan, _ = self._planned[item.image_id]
-        photo, masks = draw(plan, self.size)
+        spec, _ = self._specs[item.image_id]
+        photo, masks = draw(spec, self.size)
         return Reading(photo, tuple(masks[pair.concept] for pair in item.pairs))
 
     @ft.cached_property
-    def _planned(self) -> tuple[tuple[Plan, Item], ...]:
-        return tuple(self._plan(index) for index in range(self.count))
+    def _specs(self) -> tuple[tuple[SceneSpec, Item], ...]:
+        return tuple(self._sample_spec(index) for index in range(self.count))
 
-    def _plan(self, index: int) -> tuple[Plan, Item]:
-        """Draw plans by lot until one shows enough of every object."""
+    def _sample_spec(self, index: int) -> tuple[SceneSpec, Item]:
+        """Sample specifications until one shows enough of every object."""
         rng = np.random.default_rng([self.seed, index])
         while True:
-            plan = draft(rng, self.size)
-            masks, hidden = outline(plan, self.size)
+            spec = sample_spec(rng, self.size)
+            masks, hidden = outline(spec, self.size)
             if max(hidden.values()) <= MOST_HIDDEN and min(m.mean() for m in masks.values()) >= SMALLEST_SHARE:
-                return plan, Item(f"scene_{index:04d}.png", index, self.size, _pairs(plan, hidden))
+                return spec, Item(f"scene_{index:04d}.png", index, self.size, _pairs(spec, hidden))
 
 
-def _pairs(plan: Plan, hidden: dict[str, float]) -> tuple[Pair, ...]:
-    scales = {placement.concept: placement.scale for placement in plan.placements}
-    setting = (("light", plan.light), ("background", plan.backdrop))
+def _pairs(spec: SceneSpec, hidden: dict[str, float]) -> tuple[Pair, ...]:
+    scales = {placement.concept: placement.scale for placement in spec.placements}
+    setting = (("light", spec.light), ("background", spec.backdrop))
     return tuple(
         Pair(concept, attributes=(("scale", scales[concept]), *setting, ("occluded", round(hidden[concept], 3))))
         for concept in sorted(scales)
     )
 
 
-def draft(rng: np.random.Generator, size: tuple[int, int]) -> Plan:
-    """Draw one plan by lot; it may hide too much of an object."""
+def sample_spec(rng: np.random.Generator, size: tuple[int, int]) -> SceneSpec:
+    """Sample one specification; it may hide too much of an object."""
     height, width = size
     horizon = round(height * rng.uniform(*HORIZONS))
     number = int(rng.integers(2, 5))
@@ -153,7 +153,7 @@ def draft(rng: np.random.Generator, size: tuple[int, int]) -> Plan:
         _place(rng, str(concept), "near" if i < near else "far", horizon, (int(slots[i]), number), size)
         for i, concept in enumerate(rng.permutation(CONCEPTS)[:number])
     ]
-    return Plan(
+    return SceneSpec(
         backdrop=str(rng.choice(sorted(BACKDROPS))),
         light=str(rng.choice(LIGHTS)),
         horizon=horizon,
@@ -185,10 +185,10 @@ def _place(rng, concept: str, scale: str, horizon: int, slot: tuple[int, int], s
     )
 
 
-def outline(plan: Plan, size: tuple[int, int]) -> tuple[dict[str, Bool[np.ndarray, "H W"]], dict[str, float]]:
+def outline(spec: SceneSpec, size: tuple[int, int]) -> tuple[dict[str, Bool[np.ndarray, "H W"]], dict[str, float]]:
     """Mask of every concept, and the share of its own pixels in the frame that is hidden by those in front."""
     masks, hidden, free = {}, {}, np.ones(size, np.float32)
-    for placement in reversed(plan.placements):
+    for placement in reversed(spec.placements):
         box, alpha = _projected(placement, size, "alpha")
         masks[placement.concept] = _mask(box, alpha * free[box], size)
         hidden[placement.concept] = 1 - masks[placement.concept].sum() / max((alpha > 0.5).sum(), 1)
@@ -196,18 +196,20 @@ def outline(plan: Plan, size: tuple[int, int]) -> tuple[dict[str, Bool[np.ndarra
     return masks, hidden
 
 
-def draw(plan: Plan, size: tuple[int, int]) -> tuple[UInt8[np.ndarray, "H W 3"], dict[str, Bool[np.ndarray, "H W"]]]:
+def draw(
+    spec: SceneSpec, size: tuple[int, int]
+) -> tuple[UInt8[np.ndarray, "H W 3"], dict[str, Bool[np.ndarray, "H W"]]]:
     """Photo of the scene and mask of every concept."""
     masks, free = {}, np.ones(size, np.float32)
     photo = np.zeros((*size, 3), np.float32)
-    for placement in reversed(plan.placements):
+    for placement in reversed(spec.placements):
         box, alpha = _projected(placement, size, "alpha")
         _, colors = _projected(placement, size, "colors")
         masks[placement.concept] = _mask(box, alpha * free[box], size)
         photo[box] += free[box][..., None] * colors * placement.brightness
         free[box] *= 1 - alpha
-    photo += free[..., None] * _ground(plan, size)
-    if plan.light == "dusk":
+    photo += free[..., None] * _ground(spec, size)
+    if spec.light == "dusk":
         glow = photo @ np.full((3, 1), 1 / 3, np.float32)
         photo *= DARK + glow * (BRIGHT - DARK)
     return (255 * photo + 0.5).clip(0, 255).astype(np.uint8), masks
@@ -252,14 +254,14 @@ def _projected(placement: Placement, size: tuple[int, int], part: str):
     return (slice(top, bottom), slice(left, right)), np.asarray(image, np.float32) / 255
 
 
-def _ground(plan: Plan, size: tuple[int, int]) -> Float32[np.ndarray, "H W 3"]:
+def _ground(spec: SceneSpec, size: tuple[int, int]) -> Float32[np.ndarray, "H W 3"]:
     """The empty backdrop, with a soft shadow under each object."""
     height, width = size
     above, below = round(HORIZONS[1] * height), height - round(HORIZONS[0] * height)
-    whole = draw_backdrop(plan.backdrop, above, below + 1, round(WIDER * width) + 1)
-    scene = whole[above - plan.horizon :, plan.left :][:height, :width]
-    scene = scene[:, :: -1 if plan.mirrored else 1].astype(np.float32) / 255
-    for placement in plan.placements:
+    whole = draw_backdrop(spec.backdrop, above, below + 1, round(WIDER * width) + 1)
+    scene = whole[above - spec.horizon :, spec.left :][:height, :width]
+    scene = scene[:, :: -1 if spec.mirrored else 1].astype(np.float32) / 255
+    for placement in spec.placements:
         across = (np.arange(width) - placement.center) / (0.42 * placement.width)
         down = (np.arange(height) - placement.base) / (0.06 * placement.height)
         scene *= 1 - np.multiply.outer(np.exp(-(down**2)), 0.6 * np.exp(-(across**4)), dtype=np.float32)[..., None]

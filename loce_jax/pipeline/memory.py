@@ -44,7 +44,7 @@ def images_per_batch(plan: Plan, memory: float | None) -> int:
 
 
 def _resident() -> int:
-    """Bytes that the process has in memory before its work begins, 0 where the system does not tell, and will add."""
+    """Bytes that the process has in memory now, 0 where the system does not say, and that libraries add later."""
     status = Path("/proc/self/statm")
     now = int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if status.exists() else 0
     return now + LOADED_LATER

@@ -20,7 +20,7 @@ class Plan:
 
     Attributes:
         network: the frozen network.
-        layers: canonical names of the layers, in the order asked for.
+        layers: canonical names of the layers, in the requested order.
         dataset: the images and masks.
         recipe: the solver's recipe.
         target: height and width of the grid that masks are resized to.

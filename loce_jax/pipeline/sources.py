@@ -24,7 +24,7 @@ class CocoSource:
 
     def open(self) -> Dataset:
         """Read and check the annotations."""
-        from loce_jax.data.coco import CocoDataset  # noqa: PLC0415 - pycocotools, only when asked for
+        from loce_jax.data.coco import CocoDataset  # noqa: PLC0415 - pycocotools, only when needed
 
         return CocoDataset.open(self.annotations, self.images, list(self.concepts) or None)
 
@@ -43,7 +43,7 @@ class ScenesSource:
 
     def open(self) -> Dataset:
         """Plan the scenes."""
-        from loce_jax.data.scenes import Scenes  # noqa: PLC0415 - scikit-image, only when asked for
+        from loce_jax.data.scenes import Scenes  # noqa: PLC0415 - scikit-image, only when needed
 
         return Scenes(count=self.count, seed=self.seed)
 

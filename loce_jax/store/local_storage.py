@@ -49,7 +49,7 @@ class LocalStorage:
         return atomic.create_durably(self.root / name, content, self._temporary())
 
     def names(self, folder: str = "") -> set[str]:
-        """Names of what lies in a folder of the run; none if it does not exist."""
+        """Names of the files and folders in a folder of the run; none if it does not exist."""
         path = self.root / folder
         return set(os.listdir(path)) - {LOCK, TMP} if path.is_dir() else set()
 

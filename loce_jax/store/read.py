@@ -243,7 +243,7 @@ class Run:
     def _check_ridge(self, what):
         if not self.recipe.needs_statistics:
             raise InputError(
-                f"`{what}` must be asked of a run of the ridge recipe, but {str(self.storage)!r} is one of the "
+                f"`{what}` needs a run of the ridge recipe, but {str(self.storage)!r} is one of the "
                 f"{self.recipe.name} recipe. `loce fit --recipe ridge` makes one."
             )
 

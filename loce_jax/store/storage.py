@@ -1,4 +1,4 @@
-"""Where a run lies: a local folder, or a URL of an object store that fsspec reaches.
+"""What holds a run's files: a local folder, or an object store that fsspec reaches by a URL.
 
 A storage reads, writes and lists files by their names in `loce_jax.store.files`, and knows nothing of what they hold.
 """
@@ -102,7 +102,7 @@ class RemoteStorage:
         return True
 
     def names(self, folder: str = "") -> set[str]:
-        """Names of what lies in a folder of the run; none if there is nothing."""
+        """Names of the files and folders in a folder of the run; none if there is nothing."""
         self._files.invalidate_cache()  # others write too
         try:
             found = self._files.ls(f"{self._root}/{folder}".rstrip("/"), detail=False)

@@ -135,7 +135,7 @@ def _refuse_foreign(storage):
 
 
 def _check_plan(storage, plan):
-    """Write the plan, or make sure that the one that is there asks for the same work."""
+    """Write the plan, or raise `InputError` unless the one that is there describes the same work."""
     if storage.create_exclusive(PLAN, _json(plan)):
         return
     plans = (json.loads(text) for text in (storage.read(PLAN), _json(plan)))

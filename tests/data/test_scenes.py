@@ -63,11 +63,11 @@ def test_masks_are_disjoint_and_neither_empty_nor_full(index):
 @pytest.mark.parametrize("index", range(0, 160, 8))
 def test_a_mask_is_where_its_object_makes_up_more_than_half_of_the_pixel(index, monkeypatch):
     """Paint one object white and everything else black: the photo is then the share of that object."""
-    plan, item = SCENES._planned[index]
+    spec, item = SCENES._specs[index]
     masks = dict(zip((pair.concept for pair in item.pairs), masks_of(item), strict=True))
-    placements = tuple(replace(placement, brightness=1.0) for placement in plan.placements)
+    placements = tuple(replace(placement, brightness=1.0) for placement in spec.placements)
     reduced = scenes._reduced
-    monkeypatch.setattr(scenes, "_ground", lambda plan, size: np.zeros((*size, 3), np.float32))
+    monkeypatch.setattr(scenes, "_ground", lambda spec, size: np.zeros((*size, 3), np.float32))
     for painted in masks:
 
         def paint(concept, level, part, painted=painted):
@@ -76,18 +76,18 @@ def test_a_mask_is_where_its_object_makes_up_more_than_half_of_the_pixel(index, 
             return alpha if part == "alpha" else Image.merge("RGB", [white] * 3)
 
         monkeypatch.setattr(scenes, "_reduced", paint)
-        share = draw(replace(plan, light="day", placements=placements), SCENES.size)[0][..., 0]
+        share = draw(replace(spec, light="day", placements=placements), SCENES.size)[0][..., 0]
         sure = abs(share - 127.5) > 1
         np.testing.assert_array_equal(masks[painted][sure], (share > 127.5)[sure])
 
 
 @pytest.mark.parametrize("index", range(0, 160, 8))
 def test_hidden_share_is_what_the_object_loses_to_the_others(index):
-    plan, item = SCENES._planned[index]
-    masks, _ = outline(plan, SCENES.size)
+    spec, item = SCENES._specs[index]
+    masks, _ = outline(spec, SCENES.size)
     for pair in item.pairs:
-        (alone,) = (p for p in plan.placements if p.concept == pair.concept)
-        whole, hidden = outline(replace(plan, placements=(alone,)), SCENES.size)
+        (alone,) = (p for p in spec.placements if p.concept == pair.concept)
+        whole, hidden = outline(replace(spec, placements=(alone,)), SCENES.size)
         assert hidden[pair.concept] == 0 and not (masks[pair.concept] & ~whole[pair.concept]).any()
         lost = 1 - masks[pair.concept].sum() / whole[pair.concept].sum()
         assert attributes(pair)["occluded"] == pytest.approx(lost, abs=6e-4)

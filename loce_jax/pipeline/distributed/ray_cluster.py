@@ -14,7 +14,7 @@ from loce_jax.checks import InputError
 
 @dataclass(frozen=True)
 class RayOptions:
-    """Which cluster, and what a task asks of it."""
+    """The cluster, and what Ray reserves for a task."""
 
     address: str | None = None
     """Address of the cluster; if left out, RAY_ADDRESS, else a cluster on this machine, started if need be."""

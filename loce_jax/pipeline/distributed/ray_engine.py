@@ -3,7 +3,7 @@
 Ray places the tasks, and starts them again when a worker dies.
 
 What travels is a `RunSpec`, a few plain values, and the names of chunks; every Ray worker loads the network and opens
-the data set itself, once, and writes what it finds where the run lies.  So `loce_jax`, the images, the network's folder
+the data set itself, once, and writes its results into the run.  So `loce_jax`, the images, the network's folder
 and the run must be found under the same names on every machine.
 """
 

@@ -69,7 +69,7 @@ def shard_from_environment(count: int | None, environment: Mapping[str, str]) ->
     if "JOB_COMPLETION_INDEX" in environment:
         if count is None:
             raise InputError(
-                "`num_workers` must be given in a Kubernetes indexed job, which tells a worker its index "
+                "`num_workers` must be given in a Kubernetes indexed job, which gives a worker its index "
                 "(JOB_COMPLETION_INDEX) but not how many there are. Give it the job's `completions`."
             )
         return Shard(_number(environment, "JOB_COMPLETION_INDEX"), count, "JOB_COMPLETION_INDEX")
