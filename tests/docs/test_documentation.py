@@ -66,10 +66,3 @@ def test_files_named_exist(page):
     """A path in backticks that begins with a folder of ours names something that is there."""
     named = re.findall(r"`((?:loce_jax|tests|benchmarks|docs|notebooks)/[\w./]+)`", text(page))
     assert [name for name in named if not (ROOT / name).exists()] == []
-
-
-@all_pages
-def test_lines_fit_a_screen(page):
-    """120 columns, but for tables, commands and addresses, which cannot be broken."""
-    long = [line for line in text(page).splitlines() if len(line) > 120]
-    assert [line for line in long if not line.startswith(("|", "loce ")) and "](" not in line] == []
