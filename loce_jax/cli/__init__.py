@@ -1,4 +1,4 @@
-"""The command line: flags become frozen options, options go to the rooms; no maths here."""
+"""The command line: flags become frozen options of the packages that do the work; no computation here."""
 
 import os
 import sys

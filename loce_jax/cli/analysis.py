@@ -103,7 +103,7 @@ class Stats:
 
 @dataclass(frozen=True)
 class Clusters(Step):
-    """Cluster the LoCEs, adaptively as in the paper: purity, number of clusters, what lies in each, the tree."""
+    """Cluster the LoCEs, adaptively as in the paper: purity, number of clusters, their concepts, the tree."""
 
     step = "clusters"
 
@@ -130,7 +130,7 @@ class Separation(Step):
 
 @dataclass(frozen=True)
 class Confusion(Step):
-    """Say in numbers what each concept is taken for."""
+    """Measure which concepts are confused with which."""
 
     step = "confusion"
 
@@ -141,7 +141,7 @@ class Confusion(Step):
 
 @dataclass(frozen=True)
 class Outliers(Step):
-    """Show the strangest LoCEs of each concept."""
+    """List the most abnormal LoCEs of each concept."""
 
     step = "outliers"
 
@@ -179,7 +179,7 @@ class Quality(Step):
 
 @dataclass(frozen=True)
 class Retrieval:
-    """Judge how well LoCEs find their concept; with `--query`, show one's nearest and farthest."""
+    """Measure how well LoCEs retrieve others of their concept; with `--query`, list one's nearest and farthest."""
 
     step: ClassVar[str] = "retrieval"
 
@@ -207,7 +207,7 @@ class Retrieval:
 
 @dataclass(frozen=True)
 class Compare:
-    """Set layers and runs side by side, on the (image, concept) pairs that all have: numbers and agreement."""
+    """Compare layers and runs on the (image, concept) pairs that all of them have: measures and agreement."""
 
     runs: Annotated[tuple[str, ...], tyro.conf.Positional]
     """Folders or URLs of the runs. Every layer named must be in at least one of them."""

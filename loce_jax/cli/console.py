@@ -23,7 +23,7 @@ SECONDS_BETWEEN_LINES = 2.0
 
 @contextmanager
 def progress(unit: str) -> Iterator[Callable[[int, int], None]]:
-    """A function ``tell(done, total)`` that draws a bar on a terminal and prints a line now and then elsewhere."""
+    """A function ``update(done, total)`` that draws a bar on a terminal, and elsewhere prints a line every two seconds."""
     if not sys.stderr.isatty():
         yield _plain_lines(unit)
         return
@@ -36,13 +36,13 @@ def progress(unit: str) -> Iterator[Callable[[int, int], None]]:
 def _plain_lines(unit):
     last = -SECONDS_BETWEEN_LINES
 
-    def tell(done, total):
+    def update(done, total):
         nonlocal last
         if time.monotonic() - last >= SECONDS_BETWEEN_LINES or done == total:
             last = time.monotonic()
             print(f"{done}/{total} {unit}", file=sys.stderr, flush=True)
 
-    return tell
+    return update
 
 
 def print_layers(rows: list[dict]) -> None:
@@ -84,8 +84,8 @@ def print_table(table: Values) -> None:
     console = _console()
     console.print(Text(table.title, "italic"), soft_wrap=True)  # as a title of the table it is broken at its width
     shown = Table(box=None, pad_edge=False)
-    for place, name in enumerate(table.columns):
-        is_text = all(isinstance(row[place], str) for row in table.rows)
+    for column, name in enumerate(table.columns):
+        is_text = all(isinstance(row[column], str) for row in table.rows)
         shown.add_column(escape(name), justify="left" if is_text else "right")
     for row in table.rows:
         shown.add_row(*(escape(cell) if isinstance(cell, str) else show_number(cell, table.digits) for cell in row))

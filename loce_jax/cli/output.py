@@ -12,7 +12,7 @@ from loce_jax.study.options import Selection, StudyOptions
 
 
 def open_analyses(name: str, selection: Selection, options: StudyOptions) -> list:
-    """The analyses that `selection` asks for of the run called `name`; says how many LoCEs they hold."""
+    """Open the run called `name` and select its LoCEs: one `LayerAnalysis` per layer; prints how many are left out."""
     from loce_jax.study.selection.layer_analysis import analyze_layers  # noqa: PLC0415 - fast --help
 
     run = open_run(name)
@@ -23,14 +23,14 @@ def open_analyses(name: str, selection: Selection, options: StudyOptions) -> lis
 
 
 def announce_selection(name, embeddings, selection):
-    """How many LoCEs are looked at, where some are left out."""
+    """Print how many LoCEs are analyzed, if some are left out."""
     if selection.min_iou > 0:
         left_out = f"{embeddings.below_min_iou} with an IoU below {selection.min_iou:g} are left out"
         print(f"{name}: {len(embeddings.rows)} LoCEs, {left_out}", flush=True)
 
 
 def photos_of(run: Run):
-    """The run's photographs; none, with a word of warning, if its data set cannot be opened any more."""
+    """The run's photographs; none, with a warning, if its data set cannot be opened any more."""
     from loce_jax.study.selection.photos import Photos  # noqa: PLC0415 - fast --help
 
     try:

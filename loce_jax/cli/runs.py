@@ -167,7 +167,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Demo:
-    """See it work: embedded photographs, an ImageNet network, three layers, and a page to look at."""
+    """Run an example: embedded scenes, an ImageNet network, three layers, and the page."""
 
     out: Path = Path("loce_demo")
     """The run folder."""

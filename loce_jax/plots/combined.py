@@ -43,7 +43,7 @@ def combine_as_paper(projections: Sequence[UInt8[np.ndarray, "_ _"]]) -> UInt8[n
 
 
 def color_projection(projection: Float[np.ndarray, "h w"], *, stretched: bool = False) -> UInt8[np.ndarray, "h w 3"]:
-    """Blue for 0, white for one half, which says neither, red for 1.
+    """Blue for 0, white for one half, red for 1.
 
     Args:
         projection: 0 to 1.

@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML page that asks the network for nothing.
+"""The report: one self-contained HTML page that makes no network request.
 
 Numbers come from `content`, photographs from `images`, tables from `tables`; `static/` holds the page's frame, its
 look and its script.  The script writes texts as text, never as markup, and a content security policy lets no other run.

@@ -1,1 +1,1 @@
-"""From a run to what it says: each step takes LoCEs of one layer and gives numbers, tables, pictures."""
+"""From a run to results: each step takes the LoCEs of one layer and returns numbers, tables and figures."""

@@ -1,1 +1,1 @@
-"""What a step gives, how it is written to disk, and a record of how it was made."""
+"""The result of a step, how it is written to disk, and the record of how it was computed."""

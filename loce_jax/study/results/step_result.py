@@ -27,7 +27,7 @@ class StepResult:
     """The result of one step.
 
     Attributes:
-        metrics: numbers, words and lists of them by name; NaN where nothing can be said.
+        metrics: numbers, texts and lists of them by name; NaN where a number is undefined.
         tables: by file name without ending.
         figures: by file name without ending.
         data: long tables for programs, by file name without ending: as CSV only, never printed.
@@ -82,7 +82,7 @@ def write_result(result: StepResult, folder: Path) -> list[Path]:
 
 
 def write_metrics(metrics: Mapping[str, Any], path: Path) -> Path:
-    """Write numbers as JSON; what is not finite becomes null, as JSON has no word for it."""
+    """Write numbers as JSON; what is not finite becomes null, because JSON has no NaN."""
     return write_file(path, json.dumps(plain_values(metrics), indent=1, allow_nan=False).encode("utf-8", "replace"))
 
 

@@ -1,1 +1,1 @@
-"""What an analysis looks at: which rows of a run, at which layers, with which photographs."""
+"""The input of an analysis: which rows of a run, at which layers, with the map and the photographs."""

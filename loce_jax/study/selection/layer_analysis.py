@@ -33,7 +33,7 @@ class LayerAnalysis:
         run: the run; maps are kept beside it.
         embeddings: the LoCEs.
         photos: for pictures; without a data set, they show empty tiles.
-        selection: what was asked for; with the random seed of all steps.
+        selection: which LoCEs were selected, and the random seed of all steps.
         options: options of all steps.
         common_rows: rows of the run that clusters are drawn from, such as those good at every layer of a study; all of
             them if left out.
@@ -61,7 +61,7 @@ class LayerAnalysis:
         if not len(positions):
             raise InputError(
                 "`layers` must have good LoCEs of the same rows, because clusters are drawn from these, but no row is "
-                "good at all of them. Ask for fewer layers."
+                "good at all of them. Select fewer layers."
             )
         return positions
 
@@ -114,6 +114,6 @@ def analyze_layers(run: Run, selection: Selection, photos: Photos, options: Stud
 
 
 def clustering_options(options: Clustering) -> ClusteringOptions:
-    """The options of the clustering: a preset, changed where `options` say so."""
+    """The options of the clustering: a preset, with all else from `options`."""
     preset, chosen = _PRESETS[options.preset], (options.method, options.metric, options.cut, options.height)
     return ClusteringOptions(preset.share, preset.purity, *chosen, options.precluster)

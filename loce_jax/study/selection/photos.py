@@ -42,7 +42,7 @@ class Photos:
         return {row: _tile(photo, mask, projections.get(row)) for row, photo, mask in self._read(rows)}
 
     def attributes(self, rows: Iterable[int]) -> dict[int, Mapping[str, float]]:
-        """By row what its photo and mask say; rows that cannot be read are left out."""
+        """Attributes of photo and mask, by row; rows that cannot be read are left out."""
         return {row: mask_attributes(mask, photo) for row, photo, mask in self._read(rows)}
 
     def _read(self, rows):

@@ -1,4 +1,4 @@
-"""Which LoCEs are looked at: every step of a study and the page take their rows from here.
+"""Which LoCEs are analyzed: every step of a study and the page select their rows here.
 
 A row is an (image, concept) pair.  It is good at a layer if its status there is "ok".  Letters: n rows, l layers.
 """

@@ -17,7 +17,7 @@ _OWN = ("image", "image_id", "concept", "annotations", "status", "reason", "loss
 _MAX_EFFECTS = 5
 _MAX_STRIPS = 8
 _LEVEL = 0.05  # of the adjusted p-value, above which an attribute may be chance
-_MAX_WORDS = 24  # distinct values up to which an attribute in words says something of a group
+_MAX_WORDS = 24  # distinct texts up to which an attribute is compared between groups
 
 
 def study_subconcepts(analysis: LayerAnalysis) -> StepResult:
@@ -76,7 +76,7 @@ def _title(options):
 
 
 def _split(analysis, concept):
-    """Places of the concept's LoCEs that are looked at, and their groups."""
+    """Positions of the concept's LoCEs that are drawn, and their groups."""
     options, mine = analysis.options.subconcepts, analysis.embeddings.positions_of(concept)
     chosen = _sample(len(mine), options.max_per_concept, analysis.seed)
     positions = mine[chosen]
