@@ -23,7 +23,7 @@ SECONDS_BETWEEN_LINES = 2.0
 
 @contextmanager
 def progress(unit: str) -> Iterator[Callable[[int, int], None]]:
-    """A function ``update(done, total)`` that draws a bar on a terminal, and elsewhere prints a line every two seconds."""
+    """A function ``update(done, total)`` that draws a bar on a terminal, else prints a line every two seconds."""
     if not sys.stderr.isatty():
         yield _plain_lines(unit)
         return

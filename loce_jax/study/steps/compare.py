@@ -179,7 +179,7 @@ def _named(matrices, names):
 
 
 def _labels(names):
-    """Short names of views for a figure; of "run: layer" each part is shortened by itself, a run to the end of its path."""
+    """Short names of views for a figure; of "run: layer" each part is shortened, a run to the end of its path."""
     runs, layers = zip(*(name.rpartition(": ")[::2] for name in names), strict=True)
     ends = {run: run.rpartition("/")[2] for run in runs}
     if len(set(ends.values())) < len(ends):
