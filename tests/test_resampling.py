@@ -10,6 +10,14 @@ LENGTHS = [(7, 100), (14, 100), (25, 100), (34, 100), (56, 100), (100, 100), (16
 
 
 @pytest.mark.parametrize(("n_in", "n_out"), LENGTHS)
+def test_bilinear_interpolates_between_pixel_centers(n_in, n_out):
+    image = np.random.default_rng(0).normal(size=n_in)
+    positions = (np.arange(n_out) + 0.5) / n_out * n_in
+    expected = np.interp(positions, np.arange(n_in) + 0.5, image)
+    np.testing.assert_allclose(bilinear_matrix(n_in, n_out) @ image, expected, rtol=0, atol=1e-12)  # float64 rounding
+
+
+@pytest.mark.parametrize(("n_in", "n_out"), LENGTHS)
 def test_bilinear_agrees_with_torch(torch, n_in, n_out):
     image = np.random.default_rng(0).normal(size=(n_in, 6))
     expected = torch.nn.functional.interpolate(
