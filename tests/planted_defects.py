@@ -114,7 +114,7 @@ DEFECTS = (
 
 
 def run(folder: Path, tests) -> tuple[int, str]:
-    """The exit code and the last line of pytest's fast selection of `tests` in the copy at `folder`."""
+    """The exit code and what pytest says of the fast selection of `tests` in the copy at `folder`."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-n0", "-p", "no:cacheprovider", "-p", "no:randomly"]
     compiled = os.environ.get("NUMBA_CACHE_DIR") or str(ROOT / ".cache" / "compiled")
     environment = os.environ | {"PYTHONPATH": str(folder), "NUMBA_CACHE_DIR": compiled}
@@ -122,7 +122,9 @@ def run(folder: Path, tests) -> tuple[int, str]:
     environment.setdefault("LOCE_SHARED", str(ROOT.parent / "shared"))
     files = [f"tests/{test}" for test in tests]
     done = subprocess.run([*command, *files], cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    return done.returncode, (done.stdout.strip().splitlines() or [done.stderr.strip()])[-1]
+    lines = done.stdout.strip().splitlines() or [done.stderr.strip()]
+    failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+    return done.returncode, "; ".join([*failed, lines[-1]])
 
 
 def copy(folder: Path) -> None:
