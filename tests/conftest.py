@@ -11,7 +11,11 @@ from pathlib import Path
 import pytest
 
 # Not tests, but searched for examples, and of use only beside these libraries.
-NEEDS = {"support/converter_cases.py": "torch", "support/onnx_models.py": "onnx"}
+NEEDS = {
+    "support/converted.py": "torch",
+    "support/converter_cases.py": "torch",
+    "support/onnx_models.py": "onnx",
+}
 collect_ignore = [file for file, library in NEEDS.items() if importlib.util.find_spec(library) is None]
 
 
