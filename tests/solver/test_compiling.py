@@ -81,7 +81,7 @@ def test_where_the_solver_cannot_be_compiled_one_warning_is_given_and_xla_solves
     monkeypatch.setattr(threads, "solve_images", fail)
     monkeypatch.setattr(overlap_counts, "count_pixels", fail)
     with caplog.at_level(logging.WARNING):
-        for activations in (ACTIVATIONS, ACTIVATIONS.astype("float16"), ACTIVATIONS):
+        for activations in (ACTIVATIONS, jnp.asarray(ACTIVATIONS, "bfloat16"), ACTIVATIONS):
             found = solve(activations, MASKS, OPTIONS)
         iou = mask_iou(np.array([[0.9, 0.2]]), np.array([[True, True, False, False]]))
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]

@@ -16,7 +16,7 @@ from loce_jax.recipes import RECIPES
 from loce_jax.solver.cpu import loss_and_grad
 from loce_jax.solver.cpu import matvec as cells
 from loce_jax.solver.cpu import solve as cpu
-from loce_jax.solver.cpu.compiling import cached_njit
+from loce_jax.solver.cpu.compiling import cached_njit, widens_half
 from loce_jax.solver.cpu.loss_and_grad import sigmoid
 from loce_jax.solver.cpu.resize_buffers import make_resize_buffers
 from loce_jax.solver.cpu.simd import LANES, load, padded_length, store
@@ -208,6 +208,8 @@ def test_cores_read_half_precision_and_count_in_single(dtype, processor, monkeyp
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_xla_widens_half_precision_exactly(dtype):
+    if dtype == "float16" and not widens_half():
+        pytest.skip("this processor cannot widen float16, and XLA then compiles nothing")
     activations, *rest = samples((5, 7, 13))
     half = jnp.asarray(activations).astype(dtype)
     one, other = (solve_by_xla((a, *rest), PaperRecipe()) for a in (half, half.astype("float32")))
