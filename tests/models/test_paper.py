@@ -25,7 +25,7 @@ BUILT_BY_TORCH = [name for name, row in PAPER_NETWORKS.items() if not row.source
 
 
 @pytest.fixture(scope="module")
-def build(torch):
+def build(torchvision):
     """``build(name)``: the PyTorch network with random weights."""
     from loce_jax.models.converter.torch.paper_modules import build
 
@@ -60,7 +60,7 @@ def test_the_table_s_shapes_are_pytorch_s(torch, build, name):
 
 
 @pytest.fixture
-def tiny_vit(monkeypatch, torch):
+def tiny_vit(monkeypatch, torchvision):
     """ViT-B/16 without its width."""
     from torchvision.models import vision_transformer
     from torchvision.models._api import BUILTIN_MODELS
@@ -152,7 +152,7 @@ def own_cache_folder(monkeypatch, tmp_path):
     return tmp_path / "cache"
 
 
-def test_the_second_start_needs_no_pytorch_and_survives_damage(torch, monkeypatch, own_cache_folder):
+def test_the_second_start_needs_no_pytorch_and_survives_damage(torchvision, monkeypatch, own_cache_folder):
     first = load_network("paper:squeezenet", size=(64, 64), random_weights=True)
     built = []
     monkeypatch.setattr(paper, "build", lambda *given, build=paper.build: built.append(given) or build(*given))
@@ -167,7 +167,7 @@ def test_the_second_start_needs_no_pytorch_and_survives_damage(torch, monkeypatc
     assert len(built) == 1
 
 
-def test_what_weights_were_looked_for_is_said(torch, monkeypatch, own_cache_folder, tmp_path):
+def test_what_weights_were_looked_for_is_said(torch, torchvision, monkeypatch, own_cache_folder, tmp_path):
     def offline(url, **options):
         raise OSError("no connection")
 
