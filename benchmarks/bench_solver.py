@@ -105,13 +105,13 @@ def four(contender: Callable[[np.ndarray, np.ndarray], Contender]) -> Callable[[
     return make
 
 
-def setting_of(activations: np.ndarray):
+def config_of(activations: np.ndarray):
     """The ridge recipe's numbers, for these images."""
     from loce_jax import RidgeRecipe, Statistics  # noqa: PLC0415
-    from loce_jax.solver.ridge.newton import Setting  # noqa: PLC0415
+    from loce_jax.solver.ridge.objective import Config  # noqa: PLC0415
 
     options = RidgeRecipe()
-    return Setting.of(Statistics.of(activations), options), options.tolerance
+    return Config.of(Statistics.of(activations), options), options.tolerance
 
 
 def on_cores(work: Callable, count: int) -> list:
@@ -125,12 +125,12 @@ def rows(activations: np.ndarray, masks: np.ndarray) -> Contender:
 
     from loce_jax.solver.ridge.cpu_threads import prepare_image, solve_row  # noqa: PLC0415
 
-    setting, tolerance = setting_of(activations)
-    features = [prepare_image(cells, setting) for cells in activations]
+    config, tolerance = config_of(activations)
+    features = [prepare_image(cells, config) for cells in activations]
     concepts = masks if masks.ndim == 4 else masks[:, None]
 
     def solve_image(i):
-        found = [solve_row(features[i], mask, setting, tolerance).losses[-1] for mask in concepts[i]]
+        found = [solve_row(features[i], mask, config, tolerance).losses[-1] for mask in concepts[i]]
         return np.array(jax.block_until_ready(found))
 
     return lambda: np.stack(on_cores(solve_image, len(masks))).reshape(masks.shape[:-2])
@@ -141,10 +141,10 @@ def whitening(activations: np.ndarray, masks: np.ndarray) -> Contender:
 
     from loce_jax.solver.ridge.cpu_threads import prepare_image  # noqa: PLC0415
 
-    setting, _ = setting_of(activations)
+    config, _ = config_of(activations)
 
     def run():
-        on_cores(lambda i: jax.block_until_ready(prepare_image(activations[i], setting)), len(activations))
+        on_cores(lambda i: jax.block_until_ready(prepare_image(activations[i], config)), len(activations))
         return np.zeros(len(masks))
 
     return run

@@ -21,7 +21,7 @@ from loce_jax.solver.backend import uses_cpu_threads
 from loce_jax.solver.cpu.dispatch import cpu_supports
 from loce_jax.solver.paper.init import initial_vector
 from loce_jax.solver.ridge.cpu_threads import solve_rows
-from loce_jax.solver.ridge.newton import Setting
+from loce_jax.solver.ridge.objective import Config
 from loce_jax.solver.solution import Solution
 from loce_jax.solver.xla import solve_by_xla, solve_on_all_devices
 from loce_jax.statistics import Statistics
@@ -151,14 +151,14 @@ def _is_traced(arrays):
 
 def _solve_ridge(samples, recipe, statistics):
     """By the ridge recipe; one program serves all its numbers but the tolerance."""
-    setting, program = Setting.of(statistics, recipe), RidgeRecipe(tolerance=recipe.tolerance)
+    config, program = Config.of(statistics, recipe), RidgeRecipe(tolerance=recipe.tolerance)
     samples = *samples, np.zeros(samples[0].shape[-1], np.float32)  # an initial vector, which is not read
     if _is_traced(samples):
-        solution = solve_by_xla(samples, program, setting)
+        solution = solve_by_xla(samples, program, config)
     elif uses_cpu_threads():
-        solution = solve_rows(samples, recipe.tolerance, setting)
+        solution = solve_rows(samples, recipe.tolerance, config)
     else:
-        solution = solve_on_all_devices(samples, program, setting)
+        solution = solve_on_all_devices(samples, program, config)
     return replace(solution, whitening=statistics.whitening(recipe.whitening))
 
 

@@ -14,8 +14,9 @@ from loce_jax.mesh import image_sharding, shard_over_images
 from loce_jax.recipes import Recipe
 from loce_jax.resampling import bilinear_matrix
 from loce_jax.solver.paper.sample import Resize, solve_one
-from loce_jax.solver.ridge.compaction import solve_in_rounds
-from loce_jax.solver.ridge.newton import Ridge, Setting, prepare
+from loce_jax.solver.ridge.compaction import solve_compacted
+from loce_jax.solver.ridge.objective import Config, image_features
+from loce_jax.solver.ridge.row import RowSolver
 from loce_jax.solver.solution import Solution
 
 Samples = tuple[  # activations, targets, which of them are not padding, and start vectors, or one for all
@@ -27,11 +28,11 @@ Samples = tuple[  # activations, targets, which of them are not padding, and sta
 
 
 @ft.partial(jax.jit, static_argnames="options")
-def solve_by_xla(samples: Samples, options: Recipe, setting: Setting | None = None) -> Solution:
+def solve_by_xla(samples: Samples, options: Recipe, config: Config | None = None) -> Solution:
     """All samples in one program on one device; only here is the function of one sample mapped over the batch."""
-    if setting is not None:
-        with jax.default_matmul_precision("highest"):  # on GPUs, TF32 would end the descent at 1e-3
-            return _ridge_together(samples, options, setting)
+    if config is not None:
+        with jax.default_matmul_precision("highest"):  # on GPUs, TF32 would stop convergence at 1e-3
+            return _solve_ridge(samples, options, config)
     activations, targets, valid, start = (jnp.asarray(part) for part in samples)
     n, k = targets.shape[:2]
     resize = resize_matrices(activations.shape[1:3], targets.shape[2:])
@@ -43,14 +44,14 @@ def solve_by_xla(samples: Samples, options: Recipe, setting: Setting | None = No
     return jax.lax.map(lambda sample: image(*sample), mapped, batch_size=_images_per_iteration())
 
 
-def _ridge_together(samples, options, setting):
-    """The same for the ridge recipe."""
+def _solve_ridge(samples, options, config):
+    """`solve_by_xla` for the ridge recipe."""
     activations, targets, valid = (jnp.asarray(part) for part in samples[:3])
-    ridge = Ridge(setting, resize_matrices(activations.shape[1:3], targets.shape[2:]), options.tolerance)
+    solver = RowSolver(config, resize_matrices(activations.shape[1:3], targets.shape[2:]), options.tolerance)
 
     def solve_some(images):
         cells, *concepts = images
-        return solve_in_rounds(ridge, jax.vmap(lambda one: prepare(setting.whitening(one)))(cells), *concepts)
+        return solve_compacted(solver, jax.vmap(lambda one: image_features(config.whitening(one)))(cells), *concepts)
 
     return map_in_batches(solve_some, (activations, targets, valid), _images_per_iteration())
 
@@ -81,23 +82,23 @@ def _images_per_iteration():
     return 1 if jax.default_backend() == "cpu" else 256
 
 
-def solve_on_all_devices(samples: Samples, options: Recipe, setting: Setting | None = None) -> Solution:
+def solve_on_all_devices(samples: Samples, options: Recipe, config: Config | None = None) -> Solution:
     """`solve_by_xla`, sharded over the images; the devices do not communicate.
 
     The last image is repeated until every device has equally many.
     """
     count = jax.local_device_count()
     if count == 1 or options.couples_batch:
-        return solve_by_xla(samples, options, setting)
+        return solve_by_xla(samples, options, config)
     n, k = samples[1].shape[:2]
     index = np.minimum(np.arange(n + -n % count), n - 1)
     *parts, start = samples
     parts.append(np.broadcast_to(np.asarray(start), (n, k, start.shape[-1])))
     sharded = jax.device_put([part if len(index) == n else part[index] for part in parts], image_sharding())
-    return jax.tree.map(lambda leaf: leaf[:n], sharded_solver(options)(setting, *sharded))
+    return jax.tree.map(lambda leaf: leaf[:n], sharded_solver(options)(config, *sharded))
 
 
 @ft.cache
 def sharded_solver(options: Recipe):
-    """The program of all local devices, of a `Setting` or None, and `Samples` whose images divide by the devices."""
-    return shard_over_images(lambda setting, *samples: solve_by_xla(samples, options, setting), replicated=1)
+    """The program of all local devices, of a `Config` or None, and `Samples` whose images divide by the devices."""
+    return shard_over_images(lambda config, *samples: solve_by_xla(samples, options, config), replicated=1)

@@ -11,7 +11,7 @@ from loce_jax.analysis.neighbors.interclass import interclass_distances
 from loce_jax.analysis.neighbors.nearest import nearest_neighbors
 from loce_jax.recipes import PaperRecipe, RidgeRecipe
 from loce_jax.solver import project
-from loce_jax.solver.ridge.newton import Setting
+from loce_jax.solver.ridge.objective import Config
 from loce_jax.solver.whitening import DeviceWhitening
 from loce_jax.solver.xla import solve_by_xla
 
@@ -79,8 +79,8 @@ def test_bounds_on_distances_are_multiplied_in_all_digits(calls):
 def test_solvers_multiply_in_all_digits(grid, options):
     cells, targets = jnp.zeros((2, *grid, 16)), jnp.zeros((2, 3, 20, 20))
     samples = cells, targets, jnp.ones((2, 3), bool), jnp.zeros(16)
-    setting = Setting(WHITENING, jnp.array(0.1), jnp.array(0.5)) if options.needs_statistics else None
-    assert in_all_digits(products(lambda *arrays: solve_by_xla(arrays[0], options, arrays[1]), samples, setting))
+    config = Config(WHITENING, jnp.array(0.1), jnp.array(0.5)) if options.needs_statistics else None
+    assert in_all_digits(products(lambda *arrays: solve_by_xla(arrays[0], options, arrays[1]), samples, config))
 
 
 @pytest.mark.parametrize(

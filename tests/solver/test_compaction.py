@@ -1,4 +1,4 @@
-"""The ridge recipe as accelerators run it, rows side by side: the same answers, and what is finished costs no more."""
+"""Batched Newton with active-set compaction: the solutions of single rows, and finished rows cost nothing."""
 
 from collections import Counter
 
@@ -8,7 +8,8 @@ import pytest
 
 from loce_jax import RidgeRecipe, Statistics, Status, solve
 from loce_jax.solver import xla as devices
-from loce_jax.solver.ridge.newton import Ridge, Setting
+from loce_jax.solver.ridge.objective import Config
+from loce_jax.solver.ridge.row import RowSolver
 from loce_jax.solver.xla import solve_by_xla
 
 IMAGES, CONCEPTS, TARGET = 40, 3, (20, 20)
@@ -32,14 +33,14 @@ def batch(request, monkeypatch):
     jax.clear_caches()
 
 
-def solve_in_rounds(activations, masks, statistics, valid):
-    setting = Setting.of(statistics, RIDGE)
+def solve_compacted(activations, masks, statistics, valid):
+    config = Config.of(statistics, RIDGE)
     nothing = np.zeros(activations.shape[-1], "float32")
-    return solve_by_xla((activations, masks, valid, nothing), RidgeRecipe(), setting)
+    return solve_by_xla((activations, masks, valid, nothing), RidgeRecipe(), config)
 
 
 @pytest.mark.slow
-def test_rounds_give_each_row_the_answer_that_it_has_alone(batch):
+def test_compacted_rows_have_the_solutions_that_they_have_alone(batch):
     activations, masks, statistics = batch
     activations[3, 1, 1, 1] = np.nan
     activations[4] *= 1e30
@@ -47,36 +48,36 @@ def test_rounds_give_each_row_the_answer_that_it_has_alone(batch):
     valid = np.ones((IMAGES, CONCEPTS), bool)
     valid[9, 1:] = False
     alone = solve(activations, masks, RIDGE, statistics=statistics, valid=valid)
-    rounds = solve_in_rounds(activations, masks, statistics, valid)
-    assert rounds.status.tolist() == alone.status.tolist()
-    assert Counter(np.asarray(rounds.status).ravel().tolist()) == {
+    compacted = solve_compacted(activations, masks, statistics, valid)
+    assert compacted.status.tolist() == alone.status.tolist()
+    assert Counter(np.asarray(compacted.status).ravel().tolist()) == {
         Status.OK: IMAGES * CONCEPTS - 10,
         Status.NONFINITE: 6,
         Status.MASK_EMPTY: 1,
         Status.MASK_FULL: 1,
         Status.PADDING: 2,
     }
-    assert rounds.convergence is not None and alone.convergence is not None
-    assert np.array_equal(rounds.convergence.converged, alone.convergence.converged)
+    assert compacted.convergence is not None and alone.convergence is not None
+    assert np.array_equal(compacted.convergence.converged, alone.convergence.converged)
     lengths = np.linalg.norm(alone.vectors, axis=-1)
-    apart = np.linalg.norm(rounds.vectors - alone.vectors, axis=-1)
+    apart = np.linalg.norm(compacted.vectors - alone.vectors, axis=-1)
     assert np.array_equal(np.isnan(apart), ~alone.ok)
     assert (apart <= 1e-4 * lengths)[np.asarray(alone.convergence.converged)].all()  # ten times the tolerance
-    assert (np.isnan(rounds.vectors).all(axis=-1) == ~rounds.ok).all()
+    assert (np.isnan(compacted.vectors).all(axis=-1) == ~compacted.ok).all()
 
 
 @pytest.mark.slow
 def test_rows_that_are_finished_stop_costing(batch, monkeypatch):
     activations, masks, statistics = batch
     computed = []
-    advance = Ridge.advance
+    step = RowSolver.step
 
-    def counted(self, features, row, progress):
-        jax.debug.callback(lambda _: computed.append(1), progress.steps)
-        return advance(self, features, row, progress)
+    def counted(self, features, row, state):
+        jax.debug.callback(lambda _: computed.append(1), state.steps)
+        return step(self, features, row, state)
 
-    monkeypatch.setattr(Ridge, "advance", counted)
-    found = solve_in_rounds(activations, masks, statistics, np.ones((IMAGES, CONCEPTS), bool))
+    monkeypatch.setattr(RowSolver, "step", counted)
+    found = solve_compacted(activations, masks, statistics, np.ones((IMAGES, CONCEPTS), bool))
     jax.effects_barrier()
     assert found.convergence is not None
     steps = np.asarray(found.convergence.steps)

@@ -12,7 +12,9 @@ from sklearn.linear_model import LogisticRegression
 from loce_jax import InputError, RidgeRecipe, Statistics, Status, project, solve
 from loce_jax.resampling import bilinear_matrix
 from loce_jax.solver.ridge.curvature import apply_bands, couple
-from loce_jax.solver.ridge.newton import Point, Ridge, Setting, descend, prepare, start
+from loce_jax.solver.ridge.newton import initial_state, minimize
+from loce_jax.solver.ridge.objective import Config, Params, image_features
+from loce_jax.solver.ridge.row import RowSolver
 from loce_jax.solver.whitening import on_device
 from loce_jax.solver.xla import resize_matrices
 
@@ -144,23 +146,23 @@ def test_bands_are_the_dense_product():
 
 @pytest.mark.slow
 @SHAPES
-def test_any_start_ends_at_the_same_place(shape):
+def test_any_initialization_ends_at_the_same_minimum(shape):
     activations, masks = make_batch(shape, n=1)
     options, (grid, target, _) = RidgeRecipe(0.3), shape
     resize = resize_matrices(grid, target)
-    setting, tolerance = Setting.of(Statistics.of(activations), options), options.tolerance
-    features, target = prepare(setting.whitening(activations[0])), jnp.asarray(masks[0])
-    ridge, valid = Ridge(setting, resize, tolerance), jnp.asarray(True)
-    found = ridge.solve(features, target, valid)
-    problem = ridge.problem(features, ridge.pose(features, target, valid))
-    space = problem.space
+    config, tolerance = Config.of(Statistics.of(activations), options), options.tolerance
+    features, target = image_features(config.whitening(activations[0])), jnp.asarray(masks[0])
+    solver, valid = RowSolver(config, resize, tolerance), jnp.asarray(True)
+    found = solver.solve(features, target, valid)
+    objective = solver.objective(features, solver.prepare(features, target, valid))
+    parametrization = objective.parametrization
     for seed in range(3):
         rng = np.random.default_rng(seed)
-        unknowns = jnp.asarray(rng.normal(size=space.unknowns), jnp.float32)
-        there = Point(unknowns, space.respond(unknowns), jnp.float32(rng.normal()))
-        place, last, steps = descend(problem, start(problem, there))
+        unknowns = jnp.asarray(rng.normal(size=parametrization.size), jnp.float32)
+        there = Params(unknowns, parametrization.matvec(unknowns), jnp.float32(rng.normal()))
+        iterate, last, steps = minimize(objective, initial_state(objective, there))
         assert last.converged and steps > 0
-        vector = space.vector(place.point.unknowns)
+        vector = parametrization.vector(iterate.params.unknowns)
         assert np.linalg.norm(vector - found.vectors) < 2 * tolerance * np.linalg.norm(found.vectors)
 
 
@@ -173,11 +175,11 @@ def test_float32_is_as_good_as_float64(shape):
     with jax.enable_x64():
         features = jnp.asarray(whiten_slowly(activations, 0.5))
         whitening = on_device(Statistics.of(activations).whitening(0.5))
-        setting = Setting(whitening, jnp.asarray(0.05), jnp.asarray(0.5))
+        config = Config(whitening, jnp.asarray(0.05), jnp.asarray(0.5))
         rows, columns = (jnp.asarray(bilinear_matrix(*lengths)) for lengths in zip(*shape[:2], strict=True))
         for row in range(3):
-            sample = prepare(features[row]), jnp.asarray(masks[row], float), jnp.asarray(True)
-            double = Ridge(setting, (rows, columns), options.tolerance).solve(*sample)
+            sample = image_features(features[row]), jnp.asarray(masks[row], float), jnp.asarray(True)
+            double = RowSolver(config, (rows, columns), options.tolerance).solve(*sample)
             assert double.vectors.dtype == np.float64
             apart = np.linalg.norm(single.vectors[row] - double.vectors)
             assert apart < 1e-4 * np.linalg.norm(double.vectors)

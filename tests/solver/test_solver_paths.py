@@ -24,7 +24,7 @@ from loce_jax.solver.cpu.solve import solve_on_cpu
 from loce_jax.solver.gpu import dispatch as gpu
 from loce_jax.solver.gpu.dispatch import agrees_with_xla, solve_by_kernel
 from loce_jax.solver.losses import OBJECTIVES
-from loce_jax.solver.ridge.newton import Setting
+from loce_jax.solver.ridge.objective import Config
 from loce_jax.solver.solution import Status
 from loce_jax.solver.xla import solve_by_xla
 
@@ -249,17 +249,17 @@ from loce_jax import Statistics, solve
 from loce_jax.mesh import image_sharding
 from loce_jax.recipes import RECIPES
 from loce_jax.solver import xla as devices
-from loce_jax.solver.ridge.newton import Setting
+from loce_jax.solver.ridge.objective import Config
 given = dict(np.load(sys.argv[1]))
 options = RECIPES[sys.argv[3]]()
 statistics = Statistics.of(given["activations"]) if options.needs_statistics else None
-setting = Setting.of(statistics, options) if statistics else None
+config = Config.of(statistics, options) if statistics else None
 found = solve(given["activations"], given["masks"], options, statistics=statistics)
 assert len(jax.devices()) == 8
 eleven = [np.asarray(part) for part in (given["activations"], given["masks"], given["valid"], given["start"])]
 eight = [part[:8] for part in eleven]
-program = devices.sharded_solver(options).lower(setting, *eight).compile()
-shards = devices.sharded_solver(options)(setting, *jax.device_put(eight, image_sharding())).vectors.addressable_shards
+program = devices.sharded_solver(options).lower(config, *eight).compile()
+shards = devices.sharded_solver(options)(config, *jax.device_put(eight, image_sharding())).vectors.addressable_shards
 print(sorted({shard.data.shape[0] for shard in shards}), len({shard.device for shard in shards}), file=sys.stderr)
 print(program.as_text())
 np.savez(sys.argv[2], vectors=found.vectors, losses=found.losses, iou=found.iou)
@@ -280,8 +280,8 @@ def test_eight_devices_give_the_vectors_of_one_and_do_not_talk(tmp_path, recipe)
     there = np.load(tmp_path / "out.npz")
     still = np.zeros_like(start)
     options = RECIPES[recipe]()
-    setting = None if not options.needs_statistics else Setting.of(Statistics.of(activations), options)
-    here = solve_by_xla((activations, masks, valid, still), options, setting)
+    config = None if not options.needs_statistics else Config.of(Statistics.of(activations), options)
+    here = solve_by_xla((activations, masks, valid, still), options, config)
     # one program for a share of two images, one for eleven: the same arithmetic, fused differently
     np.testing.assert_allclose(there["vectors"], here.vectors, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(there["losses"], here.losses, rtol=1e-5)

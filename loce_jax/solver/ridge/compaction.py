@@ -1,32 +1,34 @@
-"""The ridge recipe on an accelerator: rows side by side, in rounds with fewer and fewer of them.
+"""The ridge recipe on an accelerator: batched Newton with active-set compaction.
 
-Rows in one program step together, so the last would make all others step on.  Each round ends when no more rows are
-unfinished than the next has places for; these are gathered there, and what is finished costs no more.
-Letters: n images, k concepts an image, r places in a round.
+The rows of a batch step together until at most a quarter of them is unfinished; these are gathered into a smaller
+batch, which goes on alone, and so on.  So a row that needs many steps does not make all others wait.
+Letters: n images, k concepts an image.
 """
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from loce_jax.solver.ridge.newton import Features, Progress, Ridge, Row
+from loce_jax.solver.ridge.newton import State
+from loce_jax.solver.ridge.objective import Features
+from loce_jax.solver.ridge.row import Row, RowSolver
 from loce_jax.solver.solution import Solution
 
-SHRINK = 4  # rows of a round for each of the next
-LEAST = 16  # rows that are not worth another round
+SHRINK = 4  # rows of a batch for each of the next
+MIN_ROWS = 16  # a batch of fewer is not worth its program
 
 
-def solve_in_rounds(
-    ridge: Ridge, features: Features, targets: Float[Array, "n k H W"], valid: Bool[Array, "n k"]
+def solve_compacted(
+    solver: RowSolver, features: Features, targets: Float[Array, "n k H W"], valid: Bool[Array, "n k"]
 ) -> Solution:
     """Solve for every target; the features have a leading axis of images."""
-    rows = _each(ridge.pose)(features, targets, valid)
-    done = _finish(ridge, features, rows, _each(ridge.begin)(features, rows))
-    return _each(ridge.conclude)(features, rows, done)
+    rows = _map_rows(solver.prepare)(features, targets, valid)
+    state = _minimize(solver, features, rows, _map_rows(solver.init)(features, rows))
+    return _map_rows(solver.finalize)(features, rows, state)
 
 
-def _each(function):
-    """`function` of features and of one row's things, mapped over images and over concepts that share an image's."""
+def _map_rows(function):
+    """`function` of an image's features and of one row's values, mapped over images and their concepts."""
 
     def image(features, *rows):
         return jax.vmap(lambda *row: function(features, *row))(*rows)
@@ -34,24 +36,22 @@ def _each(function):
     return jax.vmap(image)
 
 
-def _finish(ridge: Ridge, features: Features, rows: Row, progress: Progress) -> Progress:
-    """Step on until all rows are finished, the last of them in rounds of their own."""
+def _minimize(solver: RowSolver, features: Features, rows: Row, state: State) -> State:
+    """Steps until all rows are finished, the last of them in smaller batches."""
     n, k = rows.status.shape
-    places = n * k // SHRINK if n * k >= SHRINK * LEAST else 0
+    capacity = n * k // SHRINK if n * k >= SHRINK * MIN_ROWS else 0
 
-    def advance(features, row, now):
-        return jax.tree.map(
-            lambda old, new: jnp.where(now.unfinished, new, old), now, ridge.advance(features, row, now)
-        )
+    def step(features, row, now):
+        return jax.tree.map(lambda old, new: jnp.where(now.unfinished, new, old), now, solver.step(features, row, now))
 
     def too_many(now):
-        return jnp.sum(now.unfinished) > places
+        return jnp.sum(now.unfinished) > capacity
 
-    progress = jax.lax.while_loop(too_many, lambda now: _each(advance)(features, rows, now), progress)
-    if not places:
-        return progress
-    image, concept = jnp.divmod(jnp.argsort(~progress.unfinished.ravel())[:places], k)
+    state = jax.lax.while_loop(too_many, lambda now: _map_rows(step)(features, rows, now), state)
+    if not capacity:
+        return state
+    image, concept = jnp.divmod(jnp.argsort(~state.unfinished.ravel())[:capacity], k)
     part = jax.tree.map(lambda leaf: leaf[image], features)
-    few = jax.tree.map(lambda leaf: leaf[image, concept][:, None], (rows, progress))
-    finished = _finish(ridge, part, *few)
-    return jax.tree.map(lambda whole, few: whole.at[image, concept].set(few[:, 0]), progress, finished)
+    active = jax.tree.map(lambda leaf: leaf[image, concept][:, None], (rows, state))
+    finished = _minimize(solver, part, *active)
+    return jax.tree.map(lambda whole, some: whole.at[image, concept].set(some[:, 0]), state, finished)

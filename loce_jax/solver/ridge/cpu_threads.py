@@ -1,7 +1,7 @@
-"""The ridge recipe on a CPU: a program for one row, called from a thread a core.
+"""The ridge recipe on a CPU: a program for one row, called from one thread a core.
 
-Rows end when they are done, however long others take, and the same two programs serve any number of images and
-concepts; JAX lets go of Python's lock while they run.
+No row waits for others, and the same two programs serve any number of images and concepts; JAX releases Python's
+global interpreter lock while they run.
 Letters: n images, k concepts an image, h x w grid cells of the layer, c channels, H x W the target's grid.
 """
 
@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 import numpy as np
 
-from loce_jax.solver.ridge.newton import Features, Ridge, Setting, prepare
+from loce_jax.solver.ridge.objective import Config, Features, image_features
+from loce_jax.solver.ridge.row import RowSolver
 from loce_jax.solver.solution import Convergence, Solution, Status
 from loce_jax.solver.xla import Samples, resize_matrices
 
 
-def solve_rows(samples: Samples, tolerance: float, setting: Setting) -> Solution:
+def solve_rows(samples: Samples, tolerance: float, config: Config) -> Solution:
     """Solve for every target that is real."""
     activations, targets, valid = (np.asarray(part) for part in samples[:3])
     (n, h, w, c), k = activations.shape, targets.shape[1]
@@ -34,28 +35,28 @@ def solve_rows(samples: Samples, tolerance: float, setting: Setting) -> Solution
     )
 
     def solve_image(image):
-        features = prepare_image(activations[image], setting)
+        features = prepare_image(activations[image], config)
         for j in np.flatnonzero(valid[image]):
-            row = solve_row(features, targets[image, j], setting, tolerance)
+            row = solve_row(features, targets[image, j], config, tolerance)
             for leaf, value in zip(jax.tree.leaves(found), jax.tree.leaves(row), strict=True):
                 leaf[image, j] = value
 
-    wanted = np.count_nonzero(valid, axis=1)
-    most_first = [image for image in np.argsort(-wanted, kind="stable") if wanted[image]]
+    counts = np.count_nonzero(valid, axis=1)
+    longest_first = [image for image in np.argsort(-counts, kind="stable") if counts[image]]
     with ThreadPoolExecutor(min(max(n, 1), os.cpu_count() or 1)) as cores:
-        for _ in cores.map(solve_image, most_first):
+        for _ in cores.map(solve_image, longest_first):
             pass
     return jax.device_put(found)
 
 
 @jax.jit
-def prepare_image(cells, setting: Setting) -> Features:
+def prepare_image(cells, config: Config) -> Features:
     """What the concepts of an image share."""
-    return prepare(setting.whitening(cells))
+    return image_features(config.whitening(cells))
 
 
 @ft.partial(jax.jit, static_argnames="tolerance")
-def solve_row(features: Features, target, setting: Setting, tolerance: float) -> Solution:
+def solve_row(features: Features, target, config: Config, tolerance: float) -> Solution:
     """One concept of an image."""
     resize = resize_matrices(features.cells.shape[:2], target.shape)
-    return Ridge(setting, resize, tolerance).solve(features, target, np.True_)
+    return RowSolver(config, resize, tolerance).solve(features, target, np.True_)
