@@ -115,7 +115,7 @@ def test_concepts_are_cut_at_a_height_or_follow_their_mixture(run):
 def test_a_concept_that_is_one_cloud_is_said_to_be_one(run, capsys):
     assert main(["subconcepts", str(run.path), "--layers", "late", "--concept", "cat"]) == 0
     shown = capsys.readouterr().out
-    assert "cat         30       1" in shown and "What tells sub-concepts apart: nothing" in shown
+    assert "cat         30       1" in shown and "Attributes that differ between sub-concepts: nothing" in shown
 
 
 @pytest.fixture(scope="module")
@@ -377,7 +377,7 @@ def test_stats_are_of_the_layers_and_concepts_asked_for(run, tmp_path):
 def test_lone_loces_are_counted_where_the_tables_differ_by_them(tmp_path):
     lone = write_run(tmp_path, labels=[*(["cat", "dog"] * 20), "emu"])
     found = study_retrieval(one(lone))
-    assert found.metrics["without_a_fellow"] == 1
+    assert found.metrics["only_of_their_concept"] == 1
     assert "(1 without another of their concept count 0, as in the paper)" in found.tables["precision"].title
     assert "(1 without another of their concept are left out)" in found.tables["average_precision"].title
     assert "without" not in study_retrieval(one(lone, concepts=("cat", "dog"))).tables["precision"].title
@@ -385,7 +385,7 @@ def test_lone_loces_are_counted_where_the_tables_differ_by_them(tmp_path):
 
 def test_a_robust_separation_that_is_left_out_says_so(run, monkeypatch):
     assert study_separation(one(run, separation=SeparationOptions(percentile=10.0))).metrics["trimmed"] == "10 %"
-    monkeypatch.setattr("loce_jax.study.steps.separation._MOST", N - 1)
+    monkeypatch.setattr("loce_jax.study.steps.separation._MAX_SORTED", N - 1)
     found = study_separation(one(run))
     assert "90 LoCEs are more than 89" in found.metrics["trimmed"]
     assert "90 LoCEs are more than 89" in found.tables["separation"].title
