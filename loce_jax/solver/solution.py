@@ -95,5 +95,5 @@ class Solution:
         return self.whitening.raw_filters(vectors, np.asarray(self.bias))
 
     def project(self, size: tuple[int, int] = (100, 100)) -> Float[Array, "*rows H W"]:
-        """``sigmoid(response)`` resized to `size`, in [0, 1]: the mask as the vector redraws it; NaN where not `ok`."""
+        """``sigmoid(response)`` resized to `size`, in [0, 1]: the mask that the vector segments; NaN where not `ok`."""
         return jax.nn.sigmoid(enlarge(self.responses, size))

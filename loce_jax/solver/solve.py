@@ -1,8 +1,9 @@
 """Solve for local concept embeddings: one vector per (activations, mask).
 
-We look for the 1x1 filter whose response on a layer's activations, resized to the mask's grid, best redraws the mask.
+`solve` optimizes a 1x1-convolution filter whose response on a layer's activations, resized to the mask's grid, segments
+the concept.
 Bilinear resizing commutes with the sum over channels, so only the one response map is resized, never the
-activations.  Samples do not know of each other: the maths is written for one sample (`loce_jax.solver.paper.sample`)
+activations.  Samples are independent: the maths is written for one sample (`loce_jax.solver.paper.sample`)
 and mapped over concepts and images in one place (`loce_jax.solver.xla`); a CPU has a twin of it
 (`loce_jax.solver.cpu.solve`).
 Letters: n images, k concepts an image, h x w grid cells of the layer, c channels, H x W the target's grid.
