@@ -1,11 +1,13 @@
 """`embed_2d`: planted groups stay together, a seed repeats itself, and thin data is no error."""
 
+import sys
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from loce_jax.analysis import embedding as reduce
+from loce_jax.analysis import embedding
 from loce_jax.analysis.embedding import embed_2d
 from loce_jax.checks import InputError
 
@@ -17,6 +19,39 @@ def make_groups(seed, groups=3, each=25, channels=20):
     return (centers[labels] + rng.normal(size=(len(labels), channels))).astype("float32"), labels
 
 
+class RecordingUMAP:
+    """Keeps what it is called with; its map is the first two channels.  The real one compiles for half a minute."""
+
+    calls: list[dict]
+
+    def __init__(self, **options):
+        self.options = options
+
+    def fit_transform(self, vectors):
+        self.calls.append({**self.options, "vectors": vectors})
+        return vectors[:, :2]
+
+
+@pytest.mark.parametrize(("asked", "size"), [(None, 15), (6, 6)])
+def test_umap_is_given_the_seed_and_exact_neighbors(asked, size, monkeypatch):
+    monkeypatch.setattr(RecordingUMAP, "calls", [], raising=False)
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=RecordingUMAP))
+    vectors, _ = make_groups(0, groups=2, each=20)
+    found = embed_2d(vectors.astype(float), seed=3, neighbors=asked)
+    (call,) = RecordingUMAP.calls
+    assert (call["n_neighbors"], call["init"], call["random_state"], call["n_jobs"]) == (size, "pca", 3, 1)
+    assert call["vectors"].dtype == np.float32
+    indices, distances = call["precomputed_knn"]
+    apart = np.linalg.norm(vectors[:, None].astype(float) - vectors[None], axis=-1)
+    np.testing.assert_array_equal(indices, np.argsort(apart, axis=1)[:, :size])  # the vector itself comes first
+    np.testing.assert_allclose(distances, np.sort(apart, axis=1)[:, :size], rtol=1e-5, atol=1e-5)
+    assert found.method == "umap" and np.ptp(found.points[:, 0]) >= np.ptp(found.points[:, 1])
+    mine = np.linalg.norm(found.points[:, None] - found.points[None], axis=-1)
+    flat = vectors[:, :2].astype(float)
+    np.testing.assert_allclose(mine, np.linalg.norm(flat[:, None] - flat[None], axis=-1), atol=1e-5)  # turned only
+
+
+@pytest.mark.slow
 def test_umap_keeps_planted_groups_together_repeats_itself_and_is_silent():
     vectors, labels = make_groups(0)
     with warnings.catch_warnings():
@@ -41,11 +76,12 @@ def test_few_vectors_get_principal_components():
 @pytest.mark.parametrize(("asked", "used"), [(None, 15), (15, 15), (6, 6), (0, 2), (1, 2), (10**6, 39)])
 def test_asked_neighborhoods_are_clipped_to_what_the_data_has(asked, used, monkeypatch):
     seen = []
-    monkeypatch.setattr(reduce, "_umap", lambda vectors, seed, neighbors: seen.append(neighbors) or vectors[:, :2])
+    monkeypatch.setattr(embedding, "_umap", lambda vectors, seed, neighbors: seen.append(neighbors) or vectors[:, :2])
     embed_2d(np.random.default_rng(0).normal(size=(40, 5)), neighbors=asked)
     assert seen == [used]
 
 
+@pytest.mark.slow
 def test_larger_neighborhoods_lay_the_points_out_otherwise():
     vectors, _ = make_groups(0, groups=2, each=20)
     small, large = (embed_2d(vectors, neighbors=size).points for size in (0, 10**6))
@@ -66,6 +102,7 @@ def test_constant_and_repeated_vectors():
     assert np.isfinite(embed_2d(repeated).points).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["collinear", "mostly repeated"])
 def test_poor_data_for_umap(kind):
     line = np.linspace(0, 1, 60, dtype="float32")[:, None] * np.ones((1, 5), "float32")
