@@ -61,6 +61,7 @@ def test_finds_planted_parts_the_largest_first(seed):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_one_gaussian_is_one_concept():
     # The test's level is 5 %; of 15 clouds of each kind, more than 3 are split with a probability of 0.5 %.
     for shape in ([1.0, 1.0], [9.0, 3.0, 1.0, 1.0, 1.0, 1.0]):

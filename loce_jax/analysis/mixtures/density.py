@@ -4,6 +4,7 @@ Letters: n points, c coordinates, k components.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -75,6 +76,8 @@ def _log_densities(gaussians, points):
 
     densities = np.zeros((len(points), len(gaussians.weights)))
     for k, (mean, covariance) in enumerate(zip(gaussians.means, gaussians.covariances, strict=True)):
-        root = Covariance.from_cholesky(np.linalg.cholesky(covariance))  # thin ones too, which SciPy takes for singular
+        root: Any = Covariance.from_cholesky(
+            np.linalg.cholesky(covariance)
+        )  # thin ones too, which SciPy takes for singular
         densities[:, k] = multivariate_normal.logpdf(points, mean, root)
     return densities
