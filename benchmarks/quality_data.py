@@ -99,7 +99,7 @@ class Part:
 
     def group(self, item: Item) -> str:
         """What near copies share: a sequence of a video, elsewhere the photo itself."""
-        found = re.match(r"\w+/([^_]+)_", item.image) if self.dataset.name == "camvid" else None
+        found = re.match(r"\w+/([^_]+)_", item.image) if isinstance(self.dataset, CamVid) else None
         return found[1] if found else f"{self.name}/{item.image}"
 
 

@@ -36,12 +36,11 @@ class Activations(dict[str, jax.Array]):
         every = self.network_layers
         indices = [number - len(every) for number, layer in enumerate(every) if layer.name in self]
         mine = [layer for layer in every if layer.name in self]
-        found = resolve_layers([name], mine, owner="these activations", indices=indices)
-        if len(found) > 1:
-            raise InputError(
-                f"`name` must mean one layer, but {name!r} means {', '.join(layer.name for layer in found)}."
-            )
-        return self[found[0].name]
+        found, *others = resolve_layers([name], mine, owner="these activations", indices=indices)
+        if others:
+            names = ", ".join(layer.name for layer in (found, *others))
+            raise InputError(f"`name` must mean one layer, but {name!r} means {names}. Name one of these.")
+        return self[found.name]
 
 
 jax.tree_util.register_pytree_with_keys(

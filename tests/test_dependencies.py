@@ -19,7 +19,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 def distribution(requirement):
     """The name of a requirement as PyPI compares it."""
-    return normalized(re.match(r"[\w.-]+", requirement)[0])
+    return normalized(re.split(r"[^\w.-]", requirement)[0])
 
 
 def normalized(name):
@@ -36,7 +36,11 @@ def needed(path):
     yield from imports(path)
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "need":
-            yield from (argument.value for argument in node.args if isinstance(argument, ast.Constant))
+            yield from (
+                argument.value
+                for argument in node.args
+                if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+            )
 
 
 def third_party(path):

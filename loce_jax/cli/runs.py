@@ -28,7 +28,7 @@ DEMO_LAYERS = ("blocks.4", "blocks.10", "head")
 
 
 @dataclass(frozen=True)
-class SolverFlags(PaperRecipe, RidgeRecipe):
+class SolverFlags(PaperRecipe, RidgeRecipe):  # pyright: ignore[reportIncompatibleVariableOverride]
     """The recipe."""
 
     recipe: Annotated[Literal["paper", "ridge"], tyro.conf.arg(prefix_name=False)] = "paper"

@@ -3,6 +3,7 @@
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -62,7 +63,8 @@ def _reading(plan: Plan) -> int:
 def _forward(plan: Plan) -> int:
     """Bytes that a pass through the network takes for a while, as its compiler says."""
     images = jax.ShapeDtypeStruct((IMAGES_PER_FORWARD, *plan.network.preprocess.size, 3), np.uint8)
-    compiled = compile_forward(plan.network, plan.layers).lower(plan.network.params, images).compile()
+    forward: Any = compile_forward(plan.network, plan.layers)  # compiled by `jax.jit`
+    compiled = forward.lower(plan.network.params, images).compile()
     analysis = compiled.memory_analysis()
     return analysis.temp_size_in_bytes if analysis else 0
 

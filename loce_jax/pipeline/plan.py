@@ -10,8 +10,7 @@ from loce_jax.data.samples import Dataset, Item, check_dataset, name_of
 from loce_jax.models.base import Network
 from loce_jax.pipeline.sources import CocoSource, ScenesSource, Source
 from loce_jax.recipes import Projection, Recipe, recipe_record
-
-FORMAT = 3  # raise it whenever plans or files of a run change their form
+from loce_jax.store.files import FORMAT
 
 
 @dataclass(frozen=True)

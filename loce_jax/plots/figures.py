@@ -94,7 +94,7 @@ def plot_iou(
         failures: shares of LoCEs whose IoU is 0, by layer.
     """
     best_first = np.argsort(-np.mean(list(means.values()), axis=0), kind="stable")
-    concepts = [concepts[index] for index in best_first]
+    concepts = [str(concepts[index]) for index in best_first]
     means, spreads, failures = (
         {layer: values[best_first] for layer, values in each.items()} for each in (means, spreads, failures)
     )

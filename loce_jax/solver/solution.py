@@ -5,6 +5,7 @@ from enum import IntEnum
 
 import jax
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from loce_jax.checks import InputError
@@ -87,7 +88,7 @@ class Solution:
         >>> solution.raw_filters()
         (array([[1.]], dtype=float32), array([0.], dtype=float32))
         """
-        if isinstance(self.vectors, jax.core.Tracer):
+        if isinstance(self.vectors, Tracer):
             raise InputError("`raw_filters` needs numbers, but was called inside `jit`. Call it on what `jit` returns.")
         vectors = np.asarray(self.vectors, np.float32)
         if self.whitening is None or self.bias is None:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from loce_jax.mesh import image_sharding, shard_over_images
-from loce_jax.recipes import Recipe
+from loce_jax.recipes import Recipe, RidgeRecipe
 from loce_jax.resampling import bilinear_matrix
 from loce_jax.solver.paper.sample import Resize, solve_one
 from loce_jax.solver.ridge.compaction import solve_compacted
@@ -30,7 +30,7 @@ Samples = tuple[  # activations, targets, which of them are not padding, and sta
 @ft.partial(jax.jit, static_argnames="options")
 def solve_by_xla(samples: Samples, options: Recipe, config: Config | None = None) -> Solution:
     """All samples in one program on one device; only here is the function of one sample mapped over the batch."""
-    if config is not None:
+    if isinstance(options, RidgeRecipe):
         with jax.default_matmul_precision("highest"):  # on GPUs, TF32 would stop convergence at 1e-3
             return _solve_ridge(samples, options, config)
     activations, targets, valid, start = (jnp.asarray(part) for part in samples)

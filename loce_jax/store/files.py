@@ -13,6 +13,7 @@
 
 from urllib.parse import quote
 
+FORMAT = 3  # of a plan and the files beside it; raise it whenever their form changes
 PLAN, CHUNKS, LAYERS, DERIVED = "plan.json", "chunks", "layers", "derived"
 PARTS, WHOLE = "statistics/parts", "statistics/whole.json"
 

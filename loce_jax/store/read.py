@@ -17,7 +17,7 @@ from loce_jax.checks import InputError, check_exists, check_known
 from loce_jax.layer_names import LayerRecord, match_layers, resolve_layers
 from loce_jax.recipes import PaperRecipe, Recipe, recipe_from
 from loce_jax.statistics import Statistics
-from loce_jax.store.files import CHUNKS, PLAN, layer_file, rows_file
+from loce_jax.store.files import CHUNKS, FORMAT, PLAN, layer_file, rows_file
 from loce_jax.store.local_storage import LocalStorage
 from loce_jax.store.mapped import view_tensors
 from loce_jax.store.statistics import damaged_statistics, has_whole, read_whole
@@ -42,10 +42,10 @@ def open_run(path: str | Path) -> "Run":
         raise InputError(f"`run` must hold a {PLAN}, but {str(storage)!r} does not. `loce fit --out` makes one.")
     try:
         plan = json.loads(storage.read(PLAN))
-        if isinstance(plan["layers"], list):
+        if plan["format"] != FORMAT:
             raise InputError(
-                f"`run` must be of this version's format, but {str(storage)!r} is of an earlier one. Make it anew, "
-                "in another folder."
+                f"`run` must be of format {FORMAT}, this version's, but {str(storage)!r} is of format "
+                f"{plan['format']!r}. Make it anew, in another folder."
             )
         layers = tuple(LayerRecord(name, **record) for name, record in plan["layers"].items())
         return Run(storage, plan, layers, tuple(plan["data"]["concepts"]), tuple(plan["chunks"]))
@@ -97,10 +97,11 @@ class Run:
 
     def _one_layer(self, name):
         """The position of the one layer that `name` means."""
-        found = self.resolve([name])
-        if len(found) > 1:
-            raise InputError(f"`layer` must mean one layer, but {name!r} means {', '.join(found)}. Name one of these.")
-        return self.layers.index(found[0])
+        found, *others = self.resolve([name])
+        if others:
+            names = ", ".join((found, *others))
+            raise InputError(f"`layer` must mean one layer, but {name!r} means {names}. Name one of these.")
+        return self.layers.index(found)
 
     @property
     def path(self) -> Path:

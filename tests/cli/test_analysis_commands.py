@@ -7,6 +7,7 @@ import re
 import textwrap
 import typing
 from dataclasses import fields, is_dataclass
+from typing import Any
 
 import pytest
 
@@ -59,15 +60,17 @@ def option_classes():
     return sorted(found, key=lambda cls: cls.__name__)
 
 
-def helps(cls):
+def helps(cls: Any):
     """By field the string under it, or its entry in the class docstring, in any base class."""
     found = {}
     for base in reversed(cls.__mro__):
         if not is_dataclass(base):
             continue
-        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+        source: Any = base
+        tree: Any = ast.parse(textwrap.dedent(inspect.getsource(source))).body[0]
         for line, following in zip(tree.body, [*tree.body[1:], None], strict=True):
             if isinstance(line, ast.AnnAssign) and isinstance(following, ast.Expr):
+                assert isinstance(line.target, ast.Name)
                 found[line.target.id] = ast.literal_eval(following.value)
         entries = re.findall(r"^    (\w+): (.*(?:\n {6,}.*)*)", inspect.getdoc(base) or "", re.M)
         found |= {name: text[:1].upper() + text[1:] for name, text in entries if name not in found}

@@ -2,6 +2,7 @@
 
 import dataclasses
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,7 +79,7 @@ def test_it_does_what_the_command_does(tmp_path):
 
 
 def test_scenes_know_how_to_be_opened_again():
-    scenes = ScenesSource(count=3, seed=1).open()
+    scenes: Any = ScenesSource(count=3, seed=1).open()
     assert source_from(scenes.source) == ScenesSource(count=3, seed=1)
     assert dataclasses.replace(scenes, size=(96, 128)).source is None
 
@@ -114,8 +115,8 @@ def test_data_sets_that_do_not_fit_are_refused(change, message):
     ],
     ids=str,
 )
-def test_readings_that_do_not_fit_are_refused(photo, masks, message, tmp_path):
+def test_readings_that_do_not_fit_are_refused(photo, masks, message, tmp_path, monkeypatch):
     boxes = Boxes(1)
-    boxes.read = lambda item: SimpleNamespace(photo=photo, masks=masks)
+    monkeypatch.setattr(boxes, "read", lambda item: SimpleNamespace(photo=photo, masks=masks))
     with pytest.raises(InputError, match=message):
         run_plan(make_plan(tiny_network(), ["deep"], boxes, FEW_STEPS), tmp_path / "run")

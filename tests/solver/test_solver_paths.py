@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from loce_jax import PaperRecipe, Statistics, solve
-from loce_jax.recipes import RECIPES
+from loce_jax.recipes import RECIPES, RidgeRecipe
 from loce_jax.solver.cpu import loss_and_grad
 from loce_jax.solver.cpu import matvec as cells
 from loce_jax.solver.cpu import solve as cpu
@@ -247,7 +247,7 @@ import jax.numpy as jnp
 import numpy as np
 from loce_jax import Statistics, solve
 from loce_jax.mesh import image_sharding
-from loce_jax.recipes import RECIPES
+from loce_jax.recipes import RECIPES, RidgeRecipe
 from loce_jax.solver import xla as devices
 from loce_jax.solver.ridge.objective import Config
 given = dict(np.load(sys.argv[1]))
@@ -280,7 +280,7 @@ def test_eight_devices_give_the_vectors_of_one_and_do_not_talk(tmp_path, recipe)
     there = np.load(tmp_path / "out.npz")
     still = np.zeros_like(start)
     options = RECIPES[recipe]()
-    config = None if not options.needs_statistics else Config.of(Statistics.of(activations), options)
+    config = Config.of(Statistics.of(activations), options) if isinstance(options, RidgeRecipe) else None
     here = solve_by_xla((activations, masks, valid, still), options, config)
     # one program for a share of two images, one for eleven: the same arithmetic, fused differently
     np.testing.assert_allclose(there["vectors"], here.vectors, rtol=1e-4, atol=1e-5)

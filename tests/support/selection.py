@@ -37,7 +37,8 @@ def pytest_xdist_auto_num_workers(config):
     if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
         return None  # as the user says
     named = config.args_source == config.ArgsSource.ARGS and all(".py" in argument for argument in config.args)
-    return 0 if named else min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 0 if named else min(8, cores)
 
 
 def pytest_collection_modifyitems(config, items):

@@ -59,7 +59,7 @@ def cluster_agreement(clusters: Sequence | np.ndarray, labels: Sequence | np.nda
     check_shape("clusters", clusters, labels.shape, meaning="one per label", fix="")
     if not len(labels):
         return ClusterAgreement(0, *[np.nan] * 7)
-    _, table = crosstab(clusters, labels)
+    table = np.asarray(crosstab(clusters, labels).count)
     matched = table[linear_sum_assignment(table, maximize=True)].sum()
     homogeneity, completeness, v_measure = homogeneity_completeness_v_measure(labels, clusters)
     return ClusterAgreement(

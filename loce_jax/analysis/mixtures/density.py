@@ -76,8 +76,7 @@ def _log_densities(gaussians, points):
 
     densities = np.zeros((len(points), len(gaussians.weights)))
     for k, (mean, covariance) in enumerate(zip(gaussians.means, gaussians.covariances, strict=True)):
-        root: Any = Covariance.from_cholesky(
-            np.linalg.cholesky(covariance)
-        )  # thin ones too, which SciPy takes for singular
+        # by its root, since SciPy takes thin covariances for singular
+        root: Any = Covariance.from_cholesky(np.linalg.cholesky(covariance))
         densities[:, k] = multivariate_normal.logpdf(points, mean, root)
     return densities

@@ -34,7 +34,7 @@ def solve_on_cpu(samples: Samples, recipe: PaperRecipe) -> Solution:
         recipe: the recipe.
     """
     activations = read_only(as_loadable(samples[0]))
-    targets, valid = read_only(samples[1], np.float32), read_only(samples[2], bool)
+    targets, valid = read_only(np.asarray(samples[1]), np.float32), read_only(np.asarray(samples[2]), bool)
     (n, h, w, c), (k, H, W) = activations.shape, targets.shape[1:]
     results = Results(
         np.array(np.broadcast_to(np.asarray(samples[3], np.float32), (n, k, c)), order="C"),
