@@ -90,7 +90,7 @@ def measure(
         clusters = cluster(points, concepts).labels
         whole["clusters"] = int(clusters.max()) + 1
         found["purity"] = _spread(asking, in_majority(clusters, concepts))
-        found["mask_iou"] = _spread(asking, nearer_concepts(points, concepts))
+        found["overlap"] = _spread(asking, nearer_concepts(points, concepts))
         found["silhouette"] = _spread(asking, silhouette_samples(points, concepts))
     if "capybara" in rows.concepts:
         kept = good & np.isin(rows.concepts, ("capybara", *ANIMALS))
@@ -172,14 +172,14 @@ def summarize(
 ) -> Float[np.ndarray, " d"]:
     """A measure in every draw.
 
-    The median of "iou_median"; of precision ("p10", ...) and "mask_iou" the mean over the means of the concepts; else
+    The median of "iou_median"; of precision ("p10", ...) and "overlap" the mean over the means of the concepts; else
     the mean over the rows.
     """
     there = ~np.isnan(values)
     values, drawn = values[there], drawn[:, there]
     if name == "iou_median":
         return _median(values, drawn)
-    by_concept = name == "mask_iou" or re.fullmatch(r"p(_other)?\d+", name)
+    by_concept = name == "overlap" or re.fullmatch(r"p(_other)?\d+", name)
     labels = rows.concepts[there] if by_concept else np.zeros(len(values))
     member = (labels[:, None] == np.unique(labels)).astype(float)
     weights = drawn.astype(float)

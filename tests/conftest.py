@@ -7,7 +7,9 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 # Not tests, but searched for examples, and of use only beside these libraries.
@@ -123,3 +125,24 @@ def demo(tmp_path_factory):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done, open_run(out)
+
+
+class QuickUMAP:
+    """In place of UMAP, which compiles for half a minute in each process: two random directions, seeded."""
+
+    def __init__(self, *, random_state, **_):
+        self.seed = random_state
+
+    def fit_transform(self, vectors):
+        return vectors @ np.random.default_rng(self.seed).normal(size=(vectors.shape[1], 2))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_umap(request):
+    """The fast set lays nothing out by UMAP itself; a run with slow tests, which prove what UMAP gives, does."""
+    if any(item.get_closest_marker("slow") for item in request.session.items):
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=QuickUMAP))
+        yield

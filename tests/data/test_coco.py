@@ -13,7 +13,11 @@ from loce_jax.checks import InputError
 from loce_jax.data.coco import CocoDataset
 from loce_jax.data.samples import Fault
 
-SQUARE = [[2, 2, 10, 2, 10, 10, 2, 10]]
+
+def square():
+    return [[2, 2, 10, 2, 10, 10, 2, 10]]
+
+
 WHOLE = {"size": [20, 30], "counts": [0, 600]}
 NOTHING = {"size": [20, 30], "counts": [600]}
 
@@ -28,9 +32,21 @@ def small_coco() -> dict[str, Any]:
             {"id": 8, "file_name": "unused.png", "height": 20, "width": 30},
         ],
         "annotations": [
-            {"id": 12, "image_id": 1, "category_id": 5, "segmentation": SQUARE, "iscrowd": 0},
+            {
+                "id": 12,
+                "image_id": 1,
+                "category_id": 5,
+                "segmentation": square(),
+                "iscrowd": 0,
+            },
             {"id": 11, "image_id": 1, "category_id": 5, "segmentation": [[15, 2, 28, 2, 28, 9]], "iscrowd": 0},
-            {"id": 13, "image_id": 1, "category_id": 2, "segmentation": SQUARE, "iscrowd": 0},
+            {
+                "id": 13,
+                "image_id": 1,
+                "category_id": 2,
+                "segmentation": square(),
+                "iscrowd": 0,
+            },
             {
                 "id": 14,
                 "image_id": 7,

@@ -157,6 +157,7 @@ def test_racing_workers_and_doubled_ones_end_with_the_same_bytes(coco, capsys):
     assert contents(coco / "race") == contents(coco / "whole")
 
 
+@pytest.mark.slow
 def test_racing_workers_of_the_ridge_recipe_share_its_first_pass_too(coco):
     """In threads: locks keep out other descriptors of a process as they do those of other processes."""
     source = CocoSource(str(coco / "coco.json"), str(coco / "images"))

@@ -128,6 +128,7 @@ print(sum(count_pixels.stats.cache_hits.values()))
 """
 
 
+@pytest.mark.slow
 def test_machine_code_is_compiled_anew_after_a_change_of_any_source(tmp_path):
     """Also of a file that the function, whose code is stored, does not stand in."""
     shutil.copytree(Path(loce_jax.__file__).parent, tmp_path / "loce_jax", ignore=shutil.ignore_patterns("__pycache__"))

@@ -10,6 +10,7 @@ import pytest
 
 from loce_jax import InputError, PaperRecipe, RidgeRecipe, Statistics, open_run
 from loce_jax.store import LayerRows, RidgeRows, RunWriter, open_storage
+from loce_jax.store.files import FORMAT
 from loce_jax.store.statistics import has_whole, missing_parts, write_part, write_whole
 from tests.support.deadly import Killed, counted_calls, killed_at
 
@@ -17,6 +18,7 @@ LAYERS = ("early", "../late")
 PLAN = {
     "layers": dict.fromkeys(LAYERS, {}),
     "data": {"concepts": ["cat", "dog"]},
+    "format": FORMAT,
     "chunks": ["00000", "00001"],
     "recipe": {"name": "paper", "learning_rate": 0.1},
     "target": [100, 100],
@@ -169,13 +171,13 @@ def test_other_options_are_refused_and_listed(tmp_path):
         assert writer.done == {"00000", "00001"}
     with pytest.raises(InputError, match=r"layers: \['early', '../late'\] there, \['early'\] now"):
         RunWriter(open_storage(tmp_path / "run"), {**PLAN, "layers": {"early": {}}})
-    with pytest.raises(InputError, match="is of format None, of another version of this library"):
+    with pytest.raises(InputError, match=f"is of format {FORMAT}, of another version of this library"):
         RunWriter(open_storage(tmp_path / "run"), {**PLAN, "format": 2})
 
 
 def test_a_run_of_an_earlier_version_is_refused(tmp_path):
-    (tmp_path / "plan.json").write_text(json.dumps({**PLAN, "layers": list(LAYERS)}))
-    with pytest.raises(InputError, match="is of an earlier one. Make it anew, in another folder"):
+    (tmp_path / "plan.json").write_text(json.dumps({**PLAN, "format": 2}))
+    with pytest.raises(InputError, match="is of format 2. Make it anew, in another folder"):
         open_run(tmp_path)
 
 
@@ -300,7 +302,7 @@ def test_the_papers_recipe_has_no_biases_and_says_who_has(tmp_path):
     np.testing.assert_array_equal(filters, run.vectors("early"))
     np.testing.assert_array_equal(offsets, np.where(np.isnan(filters[:, 0]), np.nan, 0))
     for ask in (run.biases, run.statistics):
-        with pytest.raises(InputError, match=r"must be asked of a run of the ridge recipe.*--recipe ridge"):
+        with pytest.raises(InputError, match=r"needs a run of the ridge recipe, but .* is one of the paper recipe"):
             ask("early")
     with pytest.raises(InputError, match="unknown column 'converged'. Known: iou, loss, status"):
         run.column("converged", "early")
@@ -310,7 +312,7 @@ def test_statistics_that_are_not_there_yet_are_one_clear_error(tmp_path):
     with RunWriter(open_storage(tmp_path), RIDGE) as writer:
         write_part(writer.storage, "00", [sums_of(0), sums_of(1)])
         assert missing_parts(writer.storage, ["00", "01"]) == ["01"] and not has_whole(writer.storage)
-    with pytest.raises(InputError, match="not gathered them yet"):
+    with pytest.raises(InputError, match="must have its layers' statistics, but .* has none yet"):
         open_run(tmp_path).statistics("early")
 
 

@@ -13,6 +13,7 @@ from loce_jax import open_run
 from loce_jax.plots.combined import color_projection
 from loce_jax.plots.palette import CONCEPT_COLORS
 from loce_jax.store import LayerRows, RunWriter, open_storage
+from loce_jax.store.files import FORMAT
 from loce_jax.study.options import ClusterOptions, OutlierOptions, RetrievalOptions, StudyOptions
 from loce_jax.study.selection.embeddings import load_embeddings
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
@@ -39,6 +40,7 @@ def write_run(folder, names, each=8, layers=("blocks.3", "blocks.11"), responses
     plan = {
         "layers": dict.fromkeys(layers, {}),
         "data": {"concepts": list(names), "source": {"kind": "coco"}},
+        "format": FORMAT,
         "chunks": ["00000"],
         "model": {"name": "planted"},
     }

@@ -17,6 +17,7 @@ from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.run import run_plan
 from loce_jax.pipeline.sources import ScenesSource
 from loce_jax.store import LayerRows, RunWriter, find_derived, keep_derived, open_storage
+from loce_jax.store.files import FORMAT
 from loce_jax.study import analyze as steps
 from loce_jax.study.analyze import analyze
 from loce_jax.study.options import Selection
@@ -287,6 +288,7 @@ def hostile(tmp_path):
     plan = {
         "layers": {layer: {}},
         "data": {"concepts": names, "source": {"kind": "coco"}},
+        "format": FORMAT,
         "chunks": ["00000"],
         "model": {"name": HOSTILE},
     }

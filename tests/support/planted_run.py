@@ -4,6 +4,7 @@ import numpy as np
 
 from loce_jax import open_run
 from loce_jax.store import LayerRows, RunWriter, open_storage
+from loce_jax.store.files import FORMAT
 
 NAMES = ("cat", "dog", "emu")
 N = 90
@@ -17,6 +18,7 @@ def write_run(folder, layers=("early", "late"), *, failed=(), labels=None, vecto
     plan = {
         "layers": dict.fromkeys(layers, {}),
         "data": {"concepts": sorted(set(labels.tolist())), "source": {"kind": "coco"}},
+        "format": FORMAT,
         "chunks": ["00000"],
         "model": {"name": "planted"},
     }
