@@ -23,7 +23,7 @@ def neighbor_agreement(
 ) -> float:
     """Mean share of common neighbors: the Jaccard index of an embedding's `k` nearest in either set.
 
-        mean over i of |N_i and M_i| / |N_i or M_i|
+        ``mean over i of |N_i and M_i| / |N_i or M_i|``
 
     from 0 to 1, 1 for the same neighbors; by chance about ``k / (2 n)`` for k far below n.  Embeddings without any
     possible neighbor are left out; NaN if all are.

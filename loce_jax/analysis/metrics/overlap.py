@@ -39,7 +39,7 @@ def overlap_ratio(
 
     With Euclidean distances ``d`` between raw vectors:
 
-        O_ij = |{a in i: min_{b in j} d(a, b) < min_{b in i, b != a} d(a, b)}| / n_i
+        ``O_ij = |{a in i: min_{b in j} d(a, b) < min_{b in i, b != a} d(a, b)}| / n_i``
 
     0 is best.  A concept of large spread overlaps a dense one inside it more than conversely.  Equally near is
     not nearer, so copies of one vector overlap nothing.
