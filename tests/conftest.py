@@ -128,10 +128,10 @@ def demo(tmp_path_factory):
 
 
 class QuickUMAP:
-    """In place of UMAP, which compiles for half a minute in each process: two random directions, seeded."""
+    """In place of UMAP, which compiles for half a minute in each process: two directions seeded by its options."""
 
-    def __init__(self, *, random_state, **_):
-        self.seed = random_state
+    def __init__(self, *, random_state, n_neighbors, **_):
+        self.seed = random_state, n_neighbors
 
     def fit_transform(self, vectors):
         return vectors @ np.random.default_rng(self.seed).normal(size=(vectors.shape[1], 2))

@@ -344,6 +344,7 @@ def test_numbers_say_what_they_were_made_with(run, tmp_path):
     assert set(made_with["versions"]) == {"loce_jax", "numpy", "scipy", "scikit-learn", "umap-learn"}
 
 
+@pytest.mark.slow  # it compares with components on the map of UMAP itself
 def test_what_one_step_is_told_the_others_hear(run):
     chosen = {"clusters": ClusterOptions(preset="strict", repeats=1), "map": MapOptions(neighbors=4)}
     told, untold = one(run, **chosen), one(run)
