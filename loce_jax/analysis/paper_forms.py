@@ -134,7 +134,7 @@ def paper_order(
 def paper_split(
     labels: Sequence | np.ndarray, rows: Int[np.ndarray, " m"], *, share: float = 0.8
 ) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " test"]]:
-    """Of each concept's `rows` the first ``int(share * count)`` to train on, and the others to test with.
+    """Train and test rows: the first ``int(share * count)`` of each concept's `rows`, and the others.
 
     >>> train, test = paper_split(["cat"] * 5 + ["dog"] * 2, np.arange(7))
     >>> train.tolist(), test.tolist()

@@ -73,7 +73,7 @@ def _leaves(links):
 
 
 def _positions(links, order, clusters):
-    """Of every node of the tree: its horizontal position, its height, and the one cluster that it lies in, if any."""
+    """Horizontal position and height of every node of the tree, and the one cluster that it lies in, if any."""
     position, height = np.empty(len(order) + len(links)), np.zeros(len(order) + len(links))
     position[order] = np.arange(len(order))
     owner: list[int | None] = [int(cluster) for cluster in clusters]

@@ -196,7 +196,7 @@ def _cut(tree: Float[np.ndarray, "m 4"], stops: Bool[np.ndarray, " nodes"]) -> C
 
 
 def _layout(tree):
-    """Of every node the position of its first leaf and the number of its leaves, and the leaves from left to right.
+    """Position of the first leaf and number of leaves of every node, and the leaves from left to right.
 
     A node has a larger number than its children, so counting down visits parents first, without recursion.
     """

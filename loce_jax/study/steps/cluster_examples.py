@@ -46,5 +46,5 @@ def _by_centrality(vectors):
 
 
 def _mean_projection(responses, rows):
-    """Of the LoCEs in some rows, over the layers that `responses` are of."""
+    """Mean projection of the LoCEs in `rows`; the layers in `responses` are combined to one picture."""
     return combine_projections([expit(mine[rows].astype(np.float64)).mean(axis=0) for mine in responses])

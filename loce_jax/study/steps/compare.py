@@ -10,11 +10,11 @@ from loce_jax.analysis.comparison.cka import linear_cka
 from loce_jax.analysis.comparison.distance_agreement import distance_agreement
 from loce_jax.analysis.comparison.neighbor_agreement import neighbor_agreement
 from loce_jax.analysis.comparison.rank_agreement import rank_agreement
-from loce_jax.analysis.layer_names import short_names
 from loce_jax.analysis.metrics.quality import describe_quality
 from loce_jax.analysis.metrics.retrieval import precision_at
 from loce_jax.analysis.metrics.separation import category_separation, pairwise_separation
 from loce_jax.analysis.neighbors.interclass import interclass_distances
+from loce_jax.analysis.short_names import short_names
 from loce_jax.analysis.tables import Table
 from loce_jax.checks import InputError
 from loce_jax.plots.figures import NamedMatrix, plot_matrices

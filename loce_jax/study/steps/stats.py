@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from loce_jax.analysis.layer_names import short_names
 from loce_jax.analysis.metrics.iou_summary import CRITERIA, best_layer, summarize_iou
+from loce_jax.analysis.short_names import short_names
 from loce_jax.analysis.tables import Table, iou_table
 from loce_jax.checks import check_known
 from loce_jax.plots.figures import plot_iou

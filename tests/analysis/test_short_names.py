@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from loce_jax.analysis.layer_names import short_names
 from loce_jax.analysis.paper_forms import paper_short_name
+from loce_jax.analysis.short_names import short_names
 
 DETR = [
     "model.backbone.conv_encoder.model.layer3",
