@@ -133,7 +133,7 @@ def _images(size: tuple[int, int]) -> np.ndarray:
 
 
 def _note(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Where the outputs of `_images` change, and how much; ``[n t c]``, ``[n c h w]`` or ``[n h w c]``, see `Output`."""
+    """Where the outputs of `_images` change, and how much; of shape [n t c], [n c h w] or [n h w c], see `Output`."""
     axis = 1 if x.ndim == 4 and x.shape[2] == x.shape[3] else -1
     differences = jnp.abs(x[1] - x[0]).max(axis if axis < 0 else 0)
     shares = jnp.linalg.norm(x[2:] - x[:1], axis=axis) / jnp.maximum(jnp.linalg.norm(x[:1], axis=axis), 1e-30)
