@@ -18,6 +18,7 @@ from loce_jax.pipeline.sources import source_from
 from loce_jax.plots.examples import project
 from loce_jax.plots.maps import draw_map
 from loce_jax.plots.matrices import draw_separation
+from loce_jax.plots.palette import concept_styles
 
 CONCEPTS = 6
 
@@ -54,7 +55,7 @@ def main():
     places = figure.add_gridspec(1, 3, width_ratios=[1.0, 1.35, 1.25])
     left, middle, right = (figure.add_subfigure(places[0, column]) for column in range(3))
     draw_masks(list(left.subplots(CONCEPTS // 2, 2).ravel()), run, layer)
-    draw_map(middle.subplots(), embed_2d(vectors).points, labels, concepts=run.concepts)
+    draw_map(middle.subplots(), embed_2d(vectors).points, labels, styles=concept_styles(run.concepts))
     draw_separation(right.subplots(), pairwise_separation(vectors, labels))
     figure.savefig(flags.picture, dpi=130)
 

@@ -12,19 +12,22 @@ from matplotlib.axes import Axes
 from loce_jax.checks import check_shape
 from loce_jax.plots.legends import list_names
 from loce_jax.plots.names import plain
-from loce_jax.plots.palette import concept_style
+from loce_jax.plots.palette import Style, category_style
 
 _WIDTH = 0.8  # of a category, for all its points or bars together
 
 
-def draw_curves(axes: Axes, xs: Num[np.ndarray, " x"], curves: Mapping[str, Num[np.ndarray, " _"]]) -> Axes:
-    """A line over `xs` for each name in `curves`.
-
-    If the names are the concepts of a map, in its order, each has the same color and marker as there.
-    """
-    for index, (name, values) in enumerate(curves.items()):
+def draw_curves(
+    axes: Axes,
+    xs: Num[np.ndarray, " x"],
+    curves: Mapping[str, Num[np.ndarray, " _"]],
+    *,
+    styles: Mapping[str, Style],
+) -> Axes:
+    """A line over `xs` for each name in `curves`, with the color and marker that `styles` has for it."""
+    for name, values in curves.items():
         check_shape(name, values, (len(xs),), meaning="one value per position", fix="Give as many values.")
-        color, marker = concept_style(index)
+        color, marker = styles[name]
         axes.plot(xs, values, color=color, marker=marker, markersize=4, linewidth=1.4, label=plain(name))
     return _tidy(axes)
 
@@ -41,7 +44,7 @@ def draw_points(
     `spreads` gives, for some of the names, the half length of the line through each point.
     """
     for index, (name, offsets) in enumerate(_side_by_side(categories, points)):
-        color, marker = concept_style(index)
+        color, marker = category_style(index)
         axes.errorbar(
             *(offsets, points[name], (spreads or {}).get(name)),
             **{"color": color, "marker": marker, "markersize": 4, "linestyle": "", "elinewidth": 0.7},
@@ -54,7 +57,7 @@ def draw_bars(axes: Axes, categories: Sequence[str], bars: Mapping[str, Num[np.n
     """At each of `categories` a bar for each name in `bars`, side by side."""
     width = _WIDTH / max(len(bars), 1)
     for index, (name, offsets) in enumerate(_side_by_side(categories, bars)):
-        axes.bar(offsets, bars[name], width, color=concept_style(index)[0], label=plain(name))
+        axes.bar(offsets, bars[name], width, color=category_style(index)[0], label=plain(name))
     return _name_categories(axes, categories)
 
 

@@ -17,6 +17,7 @@ from loce_jax.plots.maps import draw_map
 from loce_jax.plots.matrices import draw_matrix, lay_out
 from loce_jax.plots.mixtures import draw_component_regions, draw_concept_regions
 from loce_jax.plots.names import plain
+from loce_jax.plots.palette import Style
 from loce_jax.plots.strips import Tile, draw_strip
 from loce_jax.plots.trees import draw_tree
 
@@ -112,6 +113,8 @@ def plot_retrieval(
     ks: Sequence[int],
     means: Mapping[str, Num[np.ndarray, " x"]],
     curves: Mapping[str, Mapping[str, Num[np.ndarray, " x"]]],
+    *,
+    styles: Mapping[str, Style],
 ) -> Figure:
     """Two scores over k: a dashed line for the mean over concepts, and a line for each concept.
 
@@ -119,12 +122,13 @@ def plot_retrieval(
         ks: lengths of the lists.
         means: means over the concepts, by the name of the score.
         curves: by the name of the score, and by concept.
+        styles: color and marker of each concept.
     """
     figure = Figure(figsize=(12, 4.8), layout="constrained")
     every = figure.subplots(1, len(means), sharey=True, squeeze=False)[0]
     for axes, (title, mean) in zip(every, means.items(), strict=True):
         axes.plot(ks, mean, color="black", linewidth=2.2, linestyle="--", label="mean over concepts")
-        draw_curves(axes, np.array(ks), curves[title])
+        draw_curves(axes, np.array(ks), curves[title], styles=styles)
         axes.set(title=f"mean {title} @ k", xlabel="k")
     for axes in every[:-1]:
         axes.get_legend().remove()
@@ -138,7 +142,7 @@ def plot_map(
     mixtures: Mapping[str, Mixture],
     unlabeled_mixture: Mixture,
     *,
-    concepts: Sequence[str],
+    styles: Mapping[str, Style],
     method: str,
 ) -> Figure:
     """A map three times: with its points alone, with a mixture of each concept, and with a mixture without labels.
@@ -148,16 +152,16 @@ def plot_map(
         labels: the concept of each.
         mixtures: mixtures of the concepts whose regions are drawn.
         unlabeled_mixture: the mixture of all points.
-        concepts: concepts to name.
+        styles: color and marker of each concept to name.
         method: how the map was computed.
     """
     wide, high = np.ptp(points, axis=0)
     figure = Figure(figsize=(13, 13 * float(np.clip(high / wide if wide else 1, 0.5, 1)) + 1), layout="constrained")
     (alone, regions), (components, names) = figure.subplots(2, 2)
-    for axes, named in ((alone, concepts), (regions, concepts), (components, ())):
-        draw_map(axes, points, labels, concepts=named)
+    for axes, named in ((alone, styles), (regions, styles), (components, {})):
+        draw_map(axes, points, labels, styles=named)
         axes.get_legend().remove()
-    draw_concept_regions(regions, points, mixtures, concepts=concepts)
+    draw_concept_regions(regions, points, mixtures, styles=styles)
     draw_component_regions(components, points, unlabeled_mixture)
     alone.set(xlim=components.get_xlim(), ylim=components.get_ylim(), adjustable="box")
     list_names(alone, names)
@@ -173,12 +177,12 @@ def plot_tree(
     clusters: Int[np.ndarray, " n"],
     labels: Shaped[np.ndarray, " n"],
     *,
-    concepts: Sequence[str],
+    styles: Mapping[str, Style],
     title: str,
 ) -> Figure:
     """A merge tree on a figure of its own; see `draw_tree`."""
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     axes = figure.subplots()
-    draw_tree(axes, links, clusters, labels, concepts=concepts)
+    draw_tree(axes, links, clusters, labels, styles=styles)
     axes.set(title=title, ylabel="height of the merge")
     return figure

@@ -3,7 +3,7 @@
 Letters: n embeddings.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -12,25 +12,23 @@ from matplotlib.axes import Axes
 from loce_jax.checks import check_shape
 from loce_jax.plots.legends import list_names
 from loce_jax.plots.names import count_others, plain
-from loce_jax.plots.palette import OTHERS, concept_style
+from loce_jax.plots.palette import OTHERS, Style
 
 
 def draw_map(
-    axes: Axes, points: Float[np.ndarray, "n 2"], labels: Sequence[str] | np.ndarray, *, concepts: Sequence[str]
+    axes: Axes, points: Float[np.ndarray, "n 2"], labels: Sequence[str] | np.ndarray, *, styles: Mapping[str, Style]
 ) -> Axes:
     """Scatter `points` (see `loce_jax.analysis.embedding`), one collection per concept that occurs.
 
-    `concepts` are named; their order decides color and marker, which are therefore the same in all pictures of the
-    same concepts.  Points of other concepts are pale and behind.  The axes have no ticks, because the coordinates have
-    no unit.
+    The concepts in `styles` (see `loce_jax.plots.palette.concept_styles`) are named and have these colors and markers.
+    Points of other concepts are pale and behind.  The axes have no ticks, because the coordinates have no unit.
     """
     labels = np.asarray(labels)
     check_shape("labels", labels, (len(points),), meaning="one per point", fix="")
-    unnamed = ~np.isin(labels, list(concepts))
-    for index, concept in enumerate(concepts):
+    unnamed = ~np.isin(labels, list(styles))
+    for concept, (color, marker) in styles.items():
         mine = points[labels == concept]
         if len(mine):
-            color, marker = concept_style(index)
             axes.scatter(
                 *mine.T, s=22, c=color, marker=marker, edgecolors="white", linewidths=0.4, label=plain(concept)
             )

@@ -16,7 +16,7 @@ from loce_jax.analysis.mixtures.decision import decision_map, make_grid
 from loce_jax.analysis.mixtures.density import Gaussians, likeliest_component
 from loce_jax.analysis.mixtures.ellipses import find_ellipses
 from loce_jax.analysis.mixtures.fit import Mixture
-from loce_jax.plots.palette import OTHERS, concept_style
+from loce_jax.plots.palette import OTHERS, Style, category_style
 
 _WHITE_OUTLINE = withStroke(linewidth=3, foreground="white")
 _FADED = 0.3
@@ -26,16 +26,15 @@ _MARGIN = 0.05  # of the longer side
 
 
 def draw_concept_regions(
-    axes: Axes, points: Float[np.ndarray, "n 2"], mixtures: Mapping[str, Mixture], *, concepts: Sequence[str]
+    axes: Axes, points: Float[np.ndarray, "n 2"], mixtures: Mapping[str, Mixture], *, styles: Mapping[str, Style]
 ) -> Axes:
     """Behind a map of `points`: decision regions of the concepts, and the ellipses of all kept components.
 
-    `concepts` are those named on the map; the region of another is pale.  Ellipses are at one standard
+    The concepts in `styles` are those named on the map; the region of another is pale.  Ellipses are at one standard
     deviation, in their concept's color; their numbers are the components' in `Mixture.full`, counted from 1.  With
     more than 12 concepts they would hide the map, and are left out.
     """
-    named = {concept: concept_style(index)[0] for index, concept in enumerate(concepts)}
-    colors = [named.get(concept, OTHERS) for concept in mixtures]
+    colors = [styles[concept][0] if concept in styles else OTHERS for concept in mixtures]
     _draw_regions(axes, points, lambda where: decision_map(mixtures, where), colors)
     for mixture, color in zip(mixtures.values(), colors, strict=True) if len(mixtures) <= _MAX_ELLIPSES else ():
         _draw_ellipses(axes, mixture.kept, mixture.components, [color] * len(mixture.components))
@@ -45,7 +44,7 @@ def draw_concept_regions(
 def draw_component_regions(axes: Axes, points: Float[np.ndarray, "n 2"], mixture: Mixture) -> Axes:
     """Behind a map of `points`: the likeliest component of one mixture fitted without labels, and all ellipses."""
     components = np.arange(len(mixture.full.weights))
-    colors = [concept_style(int(component))[0] for component in components]
+    colors = [category_style(int(component))[0] for component in components]
     _draw_regions(axes, points, lambda where: likeliest_component(mixture.full, where), colors)
     _draw_ellipses(axes, mixture.full, components, colors)
     return axes

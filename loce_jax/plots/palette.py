@@ -1,8 +1,14 @@
-"""Colors and markers, the same in every picture and on the page.  No Matplotlib here.
+"""Colors and markers of concepts, the same in every picture and on the page.  No Matplotlib here.
 
 The colors stay apart under each common kind of color blindness, the first eight best; after each eight the marker
 changes.
 """
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+Style = tuple[str, str]
+"""Color (``"#rrggbb"``) and marker (Matplotlib's letter)."""
 
 CONCEPT_COLORS = (
     *("#1845fb", "#ff5e02", "#c91f16", "#c849a9", "#adad7d", "#86c8dd", "#578dff", "#656364"),
@@ -26,10 +32,30 @@ PROJECTION = "#ff6a00"
 """Color of an embedding's projection."""
 
 
-def concept_style(index: int) -> tuple[str, str]:
-    """Color and marker of the concept with this index among those in view; together they repeat after 168 concepts.
+def concept_styles(concepts: Sequence[str], labels: Iterable[str] = ()) -> dict[str, Style]:
+    """Color and marker of every concept of a run, whichever of them a picture shows.
 
-    >>> concept_style(0), concept_style(8), concept_style(24)
+    The 24 concepts with the most rows have a color each, in the given order; the others share these colors, with
+    other markers.  The 169th has color and marker of the first.
+
+    Args:
+        concepts: all concepts of the run, in the data set's order.
+        labels: the concept of each row of the run.
+
+    >>> concept_styles(["cat", "dog"])
+    {'cat': ('#1845fb', 'o'), 'dog': ('#ff5e02', 'o')}
+    """
+    counts = Counter(labels)
+    largest = set(sorted(concepts, key=lambda concept: -counts[concept])[: len(CONCEPT_COLORS)])
+    ordered = sorted(concepts, key=lambda concept: concept not in largest)
+    styles = {concept: category_style(index) for index, concept in enumerate(ordered)}
+    return {concept: styles[concept] for concept in concepts}
+
+
+def category_style(index: int) -> Style:
+    """Color and marker of the category with this index, such as a layer; together they repeat after 168.
+
+    >>> category_style(0), category_style(8), category_style(24)
     (('#1845fb', 'o'), ('#690096', 's'), ('#1845fb', 'D'))
     """
     return CONCEPT_COLORS[index % len(CONCEPT_COLORS)], MARKERS[index // _SAME_MARKER % len(MARKERS)]

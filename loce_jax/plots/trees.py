@@ -3,7 +3,7 @@
 Letters: n embeddings, m = n - 1 merges.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
@@ -13,7 +13,7 @@ from matplotlib.collections import LineCollection
 from loce_jax.checks import check_shape
 from loce_jax.plots.legends import list_names
 from loce_jax.plots.names import count_others, plain
-from loce_jax.plots.palette import OTHERS, concept_style
+from loce_jax.plots.palette import OTHERS, Style
 
 _ABOVE, _CLUSTERS = "#c9c5c2", ("#3e3a38", "#8a8480")  # merges between clusters; neighbors in turn
 _BAND = 0.06  # of the height, for the row of concepts under the leaves
@@ -25,11 +25,12 @@ def draw_tree(
     clusters: Int[np.ndarray, " n"],
     labels: Sequence[str] | Shaped[np.ndarray, " n"],
     *,
-    concepts: Sequence[str],
+    styles: Mapping[str, Style],
 ) -> Axes:
     """Draw SciPy's linkage matrix: merges inside a cluster dark, above the cut pale, concepts as a colored row.
 
-    `concepts` are named, with the same colors as on the map; other concepts are pale.
+    The concepts in `styles` (see `loce_jax.plots.palette.concept_styles`) are named and have these colors; others are
+    pale.
 
     Trees of any depth can be drawn, because nothing here is recursive.
     """
@@ -46,8 +47,8 @@ def draw_tree(
         colors.append(_ABOVE if owner[node] is None else _CLUSTERS[rank[owner[node]] % len(_CLUSTERS)])
     axes.add_collection(LineCollection(segments, colors=colors, linewidths=0.9))
     tallest = max(float(links[:, 2].max()), 1e-12) if len(links) else 1.0
-    unnamed = ~np.isin(labels, list(concepts))
-    bands = [(labels == concept, plain(concept), concept_style(index)[0]) for index, concept in enumerate(concepts)]
+    unnamed = ~np.isin(labels, list(styles))
+    bands = [(labels == concept, plain(concept), color) for concept, (color, _) in styles.items()]
     for members, name, color in [*bands, (unnamed, count_others(labels[unnamed]), OTHERS)]:
         mine = np.flatnonzero(members[order])
         if len(mine):

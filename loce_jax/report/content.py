@@ -13,7 +13,7 @@ import numpy as np
 from loce_jax.analysis.metrics import iou_summary as stats
 from loce_jax.analysis.metrics.iou_summary import Summary, summarize_iou
 from loce_jax.plots.examples import OPACITY
-from loce_jax.plots.palette import CONCEPT_COLORS, MARKERS, PROJECTION, SEQUENTIAL, concept_style
+from loce_jax.plots.palette import PROJECTION, SEQUENTIAL, category_style, concept_styles
 from loce_jax.report.images import Pair, Pictures
 from loce_jax.study.selection.embeddings import load_embeddings
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
@@ -80,12 +80,14 @@ def page_data(run: RunLike, choice: Choice, pictures: Pictures, first: str) -> d
     """Everything the script draws.  `first` is the layer shown at first."""
     names = [str(name) for name in run.concepts]
     image, concept = run.table["image"], run.table["concept"]
+    styles = concept_styles(names, map(str, concept))
     keys = [(str(image[row]), str(concept[row])) for row in choice.points]
     index_of = {row: point for point, row in enumerate(choice.points)}
     sampled = set(choice.thumbs)
     return {
         "concepts": names,
-        "styles": [concept_style(index) for index in range(len(CONCEPT_COLORS) * len(MARKERS))],
+        "concept_styles": [styles[name] for name in names],
+        "word_styles": [category_style(index) for index in range(_MAX_WORDS)],
         "ramp": SEQUENTIAL,
         "projection": PROJECTION,
         "opacity": OPACITY,

@@ -19,7 +19,7 @@ from loce_jax.plots.legends import list_names
 from loce_jax.plots.maps import draw_map
 from loce_jax.plots.matrices import draw_matrix, draw_separation, lay_out
 from loce_jax.plots.mixtures import draw_component_regions, draw_concept_regions
-from loce_jax.plots.palette import CONCEPT_COLORS, OTHERS, PROJECTION, concept_style, rgb
+from loce_jax.plots.palette import CONCEPT_COLORS, OTHERS, PROJECTION, category_style, concept_styles, rgb
 from loce_jax.plots.strips import ALIKE, Tile, draw_strip
 from loce_jax.plots.trees import draw_tree
 
@@ -58,22 +58,31 @@ def test_colors_stay_apart(eye, count, apart):
 
 
 def test_styles_differ_for_168_concepts():
-    assert len({concept_style(index) for index in range(168)}) == 168
-    assert len({concept_style(index)[0] for index in range(24)}) == 24, "where there is no marker, as in the tree"
+    assert len({category_style(index) for index in range(168)}) == 168
+    assert len({category_style(index)[0] for index in range(24)}) == 24, "where there is no marker, as in the tree"
+
+
+def test_the_24_largest_concepts_have_a_color_each_in_the_data_sets_order():
+    names = [f"concept {number:02}" for number in range(80)]
+    labels = names + names[40:64]  # these have two rows, the others one
+    styles = concept_styles(names, labels)
+    assert list(styles) == names and len(set(styles.values())) == 80
+    assert [styles[name][0] for name in names[40:64]] == list(CONCEPT_COLORS)
+    assert concept_styles(names[:5], labels) == concept_styles(names[:5])
 
 
 def test_map_holds_every_point_in_its_concepts_color(axes):
     points = np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
-    draw_map(axes, points, ["dog", "cat", "dog"], concepts=["bird", "cat", "dog"])
+    draw_map(axes, points, ["dog", "cat", "dog"], styles=concept_styles(["bird", "cat", "dog"]))
     cat, dog = axes.collections
     assert cat.get_offsets().tolist() == [[2, 3]] and dog.get_offsets().tolist() == [[0, 1], [4, 5]]
-    assert [to_hex(one.get_facecolor()[0]) for one in (cat, dog)] == [concept_style(1)[0], concept_style(2)[0]]
+    assert [to_hex(one.get_facecolor()[0]) for one in (cat, dog)] == [category_style(1)[0], category_style(2)[0]]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["cat", "dog"]
 
 
 def test_concepts_that_are_not_named_are_pale_and_counted(axes):
     points = np.arange(8.0).reshape(4, 2)
-    draw_map(axes, points, ["dog", "cat", "emu", "dog"], concepts=["cat"])
+    draw_map(axes, points, ["dog", "cat", "emu", "dog"], styles=concept_styles(["cat"]))
     cat, others = axes.collections
     assert cat.get_offsets().tolist() == [[2, 3]] and others.get_offsets().tolist() == [[0, 1], [4, 5], [6, 7]]
     assert to_hex(others.get_facecolor()[0]) == OTHERS and others.get_zorder() < cat.get_zorder()
@@ -81,7 +90,9 @@ def test_concepts_that_are_not_named_are_pale_and_counted(axes):
 
 
 def test_map_of_nothing(axes):
-    assert not draw_map(axes, np.zeros((0, 2)), [], concepts=["cat"]).collections and not axes.get_legend()
+    assert (
+        not draw_map(axes, np.zeros((0, 2)), [], styles=concept_styles(["cat"])).collections and not axes.get_legend()
+    )
 
 
 @pytest.mark.parametrize("names", [3, 26, 77])
@@ -179,12 +190,12 @@ def test_projection_tints_by_its_value():
 
 def test_curves_carry_their_values(axes):
     places, values = np.array([1, 5, 10]), np.array([0.9, 0.8, 0.6])
-    draw_curves(axes, places, {"cat": values, "$dog": values / 2})
+    draw_curves(axes, places, {"cat": values, "$dog": values / 2}, styles=concept_styles(["cat", "$dog"]))
     assert [line.get_ydata().tolist() for line in axes.lines] == [values.tolist(), (values / 2).tolist()]
     assert [to_hex(line.get_color()) for line in axes.lines] == list(CONCEPT_COLORS[:2])
     axes.figure.canvas.draw()  # a dollar sign alone would be an error of mathematics
     with pytest.raises(InputError, match="`cat` must have shape"):
-        draw_curves(axes, places, {"cat": values[:2]})
+        draw_curves(axes, places, {"cat": values[:2]}, styles=concept_styles(["cat"]))
 
 
 def test_points_of_places_without_an_order_are_not_joined(axes):
@@ -212,7 +223,7 @@ def test_bars_of_a_place_stand_side_by_side(axes):
 def test_tree_shows_merges_clusters_and_leaves(axes):
     # leaves 0..3 at 0, 1, 10, 14: (0 1) at 1, (2 3) at 4, all at 10
     links = np.array([[0.0, 1.0, 1.0, 2.0], [2.0, 3.0, 4.0, 2.0], [4.0, 5.0, 10.0, 4.0]])
-    draw_tree(axes, links, np.array([7, 7, 8, 8]), ["cat", "cat", "dog", "cat"], concepts=["cat", "dog"])
+    draw_tree(axes, links, np.array([7, 7, 8, 8]), ["cat", "cat", "dog", "cat"], styles=concept_styles(["cat", "dog"]))
     merges = [segment.tolist() for segment in axes.collections[0].get_segments()]
     assert merges == [
         [[0, 0], [0, 1], [1, 1], [1, 0]],
@@ -226,7 +237,7 @@ def test_tree_shows_merges_clusters_and_leaves(axes):
 
 def test_leaves_of_concepts_that_are_not_named_are_pale(axes):
     links = link(np.array([[0.0], [1.0], [10.0]]))
-    draw_tree(axes, links, np.zeros(3, int), ["cat", "dog", "emu"], concepts=["dog"])
+    draw_tree(axes, links, np.zeros(3, int), ["cat", "dog", "emu"], styles=concept_styles(["dog"]))
     dog, others = axes.containers
     assert (len(dog), len(others)) == (1, 2) and to_hex(dog[0].get_facecolor()) == CONCEPT_COLORS[0]
     assert {to_hex(bar.get_facecolor()) for bar in others} == {OTHERS}
@@ -236,7 +247,7 @@ def test_leaves_of_concepts_that_are_not_named_are_pale(axes):
 def test_a_chain_of_three_thousand_merges_is_drawn(axes):
     n = 3000
     links = np.array([[0 if i == 0 else n + i - 1, i + 1, i + 1.0, i + 2] for i in range(n - 1)], float)
-    draw_tree(axes, links, np.zeros(n, int), ["cat"] * n, concepts=["cat"])
+    draw_tree(axes, links, np.zeros(n, int), ["cat"] * n, styles=concept_styles(["cat"]))
     assert len(axes.collections[0].get_segments()) == n - 1
 
 
@@ -256,7 +267,7 @@ def test_mixtures_color_their_regions_and_number_their_components(axes):
     left, right = rng.normal(size=(30, 2)), rng.normal(size=(30, 2)) + 20
     points, labels = np.vstack([left, right]), ["dog"] * 30 + ["cat"] * 30
     mixtures = fit_mixtures(points, labels, 1)
-    draw_concept_regions(axes, points, mixtures, concepts=["bird", "cat", "dog"])
+    draw_concept_regions(axes, points, mixtures, styles=concept_styles(["bird", "cat", "dog"]))
     regions = axes.images[0]
     shown = [to_hex(regions.cmap(regions.norm(regions.get_array()[row, column]))) for row, column in ((0, 0), (-1, -1))]
     assert shown == [CONCEPT_COLORS[2], CONCEPT_COLORS[1]]  # dogs lie lower left
@@ -273,7 +284,7 @@ def test_the_ground_of_a_concept_that_is_not_named_is_pale_and_many_have_no_elli
     rng = np.random.default_rng(0)
     labels = np.repeat([f"concept {place:02}" for place in range(13)], 8)
     points = rng.normal(size=(104, 2)) + 20 * np.repeat(np.arange(13), 8)[:, None]
-    draw_concept_regions(axes, points, fit_mixtures(points, labels, 1), concepts=["concept 00"])
+    draw_concept_regions(axes, points, fit_mixtures(points, labels, 1), styles=concept_styles(["concept 00"]))
     regions = axes.images[0]
     shown = [to_hex(regions.cmap(regions.norm(regions.get_array()[place, place]))) for place in (0, -1)]
     assert shown == [CONCEPT_COLORS[0], OTHERS] and not axes.patches
@@ -304,12 +315,12 @@ def test_clusters_are_marked_by_the_tree_and_not_by_its_heights(axes, method):
     corners = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     points = np.vstack([corners, corners + 5])
     links = link(points, method=method)
-    draw_tree(axes, links, np.repeat([0, 1], 4), ["cat"] * 8, concepts=["cat"])
+    draw_tree(axes, links, np.repeat([0, 1], 4), ["cat"] * 8, styles=concept_styles(["cat"]))
     colors = [to_hex(color) for color in axes.collections[0].get_colors()]
     assert len(colors) == 7 and sorted(colors.count(color) for color in set(colors)) == [1, 3, 3]
 
 
 def test_all_in_one_cluster_is_drawn(axes):
     links = link(np.arange(4.0)[:, None])
-    draw_tree(axes, links, np.zeros(4, int), ["cat"] * 4, concepts=["cat"])
+    draw_tree(axes, links, np.zeros(4, int), ["cat"] * 4, styles=concept_styles(["cat"]))
     assert len(set(map(to_hex, axes.collections[0].get_colors()))) == 1

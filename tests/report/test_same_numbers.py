@@ -10,7 +10,10 @@ from loce_jax.analysis.embedding import Embedding2D
 from loce_jax.cli import main
 from loce_jax.report import content
 from loce_jax.report.images import Pictures
+from loce_jax.study.options import Selection, StudyOptions
 from loce_jax.study.selection import map as map_module
+from loce_jax.study.selection.layer_analysis import analyze_layers
+from loce_jax.study.selection.photos import Photos
 from tests.support.planted_run import N, write_run
 
 FAILED = range(0, N, 4)  # at the last layer; they are good at the first
@@ -62,6 +65,14 @@ def test_page_and_command_have_one_map_of_the_same_rows(run, tmp_path, computed)
         expected = centered(np.array([[float(line["x"]), float(line["y"])] for line in lines]))
         np.testing.assert_allclose(points, expected, atol=1e-4)  # the page rounds to four digits
     assert len(shown(page["layers"][0])[0]) == N, "a row that failed at one layer is shown at the other"
+
+
+def test_page_and_pictures_have_one_color_for_a_concept(run, computed):
+    page = page_of(run)
+    last = run.concepts[-1]
+    (analysis,) = analyze_layers(run, Selection((run.layers[0],), concepts=[last]), Photos(run, None), StudyOptions())
+    assert analysis.styles == {last: page["concept_styles"][page["concepts"].index(last)]}
+    assert page["concept_styles"][-1] != page["concept_styles"][0]
 
 
 def test_page_and_command_have_one_separation(run, tmp_path, computed):

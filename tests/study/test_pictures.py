@@ -11,7 +11,7 @@ from PIL import Image
 
 from loce_jax import open_run
 from loce_jax.plots.combined import color_projection
-from loce_jax.plots.palette import CONCEPT_COLORS
+from loce_jax.plots.palette import CONCEPT_COLORS, concept_styles
 from loce_jax.store import LayerRows, RunWriter, open_storage
 from loce_jax.store.files import FORMAT
 from loce_jax.study.options import ClusterOptions, OutlierOptions, RetrievalOptions, StudyOptions
@@ -126,13 +126,14 @@ def test_retrieval_has_one_list_of_names_and_room_for_its_curves(result):
     assert min(axes.get_position().height for axes in (first, second)) > 0.7
 
 
-def test_concepts_in_view_have_different_colors(voc):
-    """By their number in the data set the ninth would selection like the first."""
+def test_a_concept_has_one_color_whichever_concepts_are_selected(voc):
+    """The page, which shows all of them, takes its colors from the same function."""
     chosen = (VOC[0], VOC[8], VOC[2], VOC[10])
     analysis = look_at(voc, chosen)
     (tree,) = study_clusters(analysis).figures["tree"].axes
     colors = {to_hex(bars[0].get_facecolor()) for bars in tree.containers}
-    assert colors == set(CONCEPT_COLORS[:4])
+    assert colors == {concept_styles(VOC)[concept][0] for concept in chosen}
+    assert colors == {CONCEPT_COLORS[index] for index in (0, 8, 2, 10)}
     plain, ground, *_ = study_map(analysis).figures["map"].axes
     assert {to_hex(np.asarray(points.get_facecolor())[0]) for points in plain.collections} == colors
     assert {to_hex(patch.get_edgecolor()) for patch in ground.patches} <= colors

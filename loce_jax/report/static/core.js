@@ -19,8 +19,8 @@ function make(tag, properties, ...children) {
   return element;
 }
 
-function styleOf(index) {
-  const [color, marker] = page.styles[index % page.styles.length];
+function styleOf(index, styles) {
+  const [color, marker] = styles[index];
   return { color, marker };
 }
 

@@ -69,7 +69,7 @@
   page.examples.forEach(({ concept, best, worst }, index) => {
     const ends = [row("best first", best), row("worst first", worst)], figures = ends.flatMap((end) => end.figures);
     const note = make("small");
-    const summary = make("summary", {}, mark(styleOf(concept)), make("strong", {}, page.concepts[concept]), note);
+    const summary = make("summary", {}, mark(styleOf(concept, page.concept_styles)), make("strong", {}, page.concepts[concept]), note);
     const block = make("details", { open: index < OPEN }, summary, make("div", { className: "ends-row" }, ...ends.map((end) => end.node)));
     const fill = () => { if (block.open) figures.forEach((one) => one.fill()); };
     block.addEventListener("toggle", fill);

@@ -5,7 +5,7 @@
   const select = document.getElementById("map-column");
   const outlines = Object.fromEntries(Object.entries(MARKERS).map(([name, path]) => [name, new Path2D(path)]));
   const columns = [
-    { name: "concept", words: page.concepts, values: page.points.concept },
+    { name: "concept", words: page.concepts, styles: page.concept_styles, values: page.points.concept },
     { name: "IoU", values: null, low: 0, high: 1 },
     ...page.columns,
   ].map(withRange);
@@ -15,7 +15,7 @@
 
   /** Words get a set of hidden words, numbers their range. */
   function withRange(candidate) {
-    if (candidate.words) return { ...candidate, hidden: new Set() };
+    if (candidate.words) return { styles: page.word_styles, ...candidate, hidden: new Set() };
     const known = (candidate.values || []).filter((value) => value !== null);
     const least = (a, b) => Math.min(a, b), most = (a, b) => Math.max(a, b);
     return { low: known.reduce(least, Infinity), high: known.reduce(most, -Infinity), ...candidate };
@@ -31,7 +31,7 @@
 
   function styleOfPoint(point) {
     const value = valueOf(column, point);
-    if (column.words) return styleOf(value);
+    if (column.words) return styleOf(value, column.styles);
     const share = (value - column.low) / (column.high - column.low || 1);
     return { color: value === null ? "#8888" : `rgb(${ramp(share)})`, marker: "o" };
   }
@@ -92,7 +92,7 @@
     column.values.forEach((word, point) => { if (layer.x[point] !== null) counts[word]++; });
     column.words.forEach((word, index) => {
       if (!counts[index]) return;
-      const button = make("button", { type: "button" }, mark(styleOf(index)), make("span", {}, word), make("small", {}, String(counts[index])));
+      const button = make("button", { type: "button" }, mark(styleOf(index, column.styles)), make("span", {}, word), make("small", {}, String(counts[index])));
       button.setAttribute("aria-pressed", String(!column.hidden.has(index)));
       button.addEventListener("click", () => {
         if (!column.hidden.delete(index)) column.hidden.add(index);
@@ -126,7 +126,7 @@
     }
     tip.replaceChildren(
       picture(page.points.thumb[point], name, "no picture"),
-      make("strong", {}, mark(styleOf(concept)), name),
+      make("strong", {}, mark(styleOf(concept, page.concept_styles)), name),
       make("small", {}, page.points.image[point]),
       make("dl", {}, ...facts.flatMap(([term, text]) => [make("dt", {}, term), make("dd", {}, text)])),
     );

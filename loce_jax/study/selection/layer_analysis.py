@@ -13,6 +13,7 @@ from loce_jax.analysis.mixtures.fit import Mixture, fit_mixture, fit_mixtures
 from loce_jax.analysis.neighbors.interclass import InterclassDistances, interclass_distances
 from loce_jax.analysis.sampling import subsample
 from loce_jax.checks import InputError
+from loce_jax.plots.palette import Style, concept_styles
 from loce_jax.store import Run
 from loce_jax.study.options import Clustering, Selection, StudyOptions
 from loce_jax.study.selection.embeddings import Embeddings, load_views
@@ -64,6 +65,12 @@ class LayerAnalysis:
                 "good at all of them. Select fewer layers."
             )
         return positions
+
+    @ft.cached_property
+    def styles(self) -> dict[str, Style]:
+        """Color and marker of each concept that pictures name."""
+        styles = concept_styles(self.run.concepts, self.run.table["concept"])
+        return {concept: styles[concept] for concept in self.embeddings.shown_concepts}
 
     @ft.cached_property
     def map(self) -> Embedding2D:

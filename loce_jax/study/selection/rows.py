@@ -56,6 +56,16 @@ def rows_of_all(rows: Sequence[Int[np.ndarray, " _"]]) -> Int[np.ndarray, " n"]:
     return common
 
 
+def pairs_of_all(pairs: Sequence[Sequence[tuple[str, str]]]) -> list[tuple[str, str]]:
+    """(image, concept) pairs that are in each of `pairs`, in the order of the first: runs are compared on these.
+
+    >>> pairs_of_all([[("1.jpg", "cat"), ("1.jpg", "dog")], [("2.jpg", "cat"), ("1.jpg", "dog")]])
+    [('1.jpg', 'dog')]
+    """
+    common = set.intersection(*map(set, pairs))
+    return [pair for pair in pairs[0] if pair in common]
+
+
 def select_rows(
     run: RunLike, layers: Sequence[str], *, concepts: Sequence[str] = (), min_iou: float = 0.0
 ) -> SelectedRows:

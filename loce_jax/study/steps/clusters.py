@@ -148,5 +148,4 @@ def _tree(analysis, positions, found, metrics):
     _, first = np.unique(found.leaves, return_index=True)  # a leaf is drawn as its first LoCE
     labels = analysis.embeddings.labels[positions[first]]
     title = f"purity {metrics['purity']:.3f} with {metrics['clusters']} clusters"
-    concepts = analysis.embeddings.shown_concepts
-    return plot_tree(found.tree, found.labels[first], labels, concepts=concepts, title=title)
+    return plot_tree(found.tree, found.labels[first], labels, styles=analysis.styles, title=title)

@@ -22,6 +22,7 @@ from loce_jax.study.options import Clustering
 from loce_jax.study.results.step_result import StepResult
 from loce_jax.study.selection.embeddings import Embeddings
 from loce_jax.study.selection.layer_analysis import clustering_options
+from loce_jax.study.selection.rows import pairs_of_all
 
 _K = 10
 _CUT_OFFS = (1, _K)
@@ -93,15 +94,14 @@ def _on_common_pairs(views):
         name: list(zip(embeddings.images.tolist(), embeddings.labels.tolist(), strict=True))
         for name, embeddings in views.items()
     }
-    everywhere = set.intersection(*map(set, keys.values()))
-    if not everywhere:
+    common = pairs_of_all(list(keys.values()))
+    if not common:
         raise InputError(
             "`views` must share (image, concept) pairs, because rows are compared one by one, but no pair is in all of "
             f"{', '.join(views)}. Fit them on the same images."
         )
-    first = [key for key in next(iter(keys.values())) if key in everywhere]
-    views = {name: embeddings.take(align_rows(first, keys[name]).second) for name, embeddings in views.items()}
-    return views, {name: len(mine) - len(first) for name, mine in keys.items()}
+    views = {name: embeddings.take(align_rows(common, keys[name]).second) for name, embeddings in views.items()}
+    return views, {name: len(mine) - len(common) for name, mine in keys.items()}
 
 
 def _numbers(embeddings, seed):

@@ -101,6 +101,6 @@ def _plot(analysis):
         embeddings.labels,
         drawn,
         analysis.unlabeled_mixture,
-        concepts=embeddings.shown_concepts,
+        styles=analysis.styles,
         method=analysis.map.method,
     )

@@ -61,7 +61,9 @@ def _plot(found, scores, analysis):
         }
         for title, score in scores.items()
     }
-    return plot_retrieval(found.ks, {title: score.macro for title, score in scores.items()}, curves)
+    return plot_retrieval(
+        found.ks, {title: score.macro for title, score in scores.items()}, curves, styles=analysis.styles
+    )
 
 
 def study_query(analysis: LayerAnalysis, row: int, *, shown: int = 6) -> StepResult:
