@@ -99,12 +99,12 @@ def grown(count: int) -> dict:
     from loce_jax import PaperRecipe, load_network  # noqa: PLC0415
     from loce_jax.pipeline.plan import make_plan  # noqa: PLC0415
     from loce_jax.pipeline.run import run_plan  # noqa: PLC0415
-    from loce_jax.pipeline.sources import ScenesSource  # noqa: PLC0415
+    from loce_jax.pipeline.sources import scenes_source  # noqa: PLC0415
 
     network = load_network("efficientnet-lite0")
     with tempfile.TemporaryDirectory() as folder:
-        run_plan(make_plan(network, (GROWTH_LAYER,), ScenesSource(count=32), PaperRecipe()), Path(folder) / "warm")
-        plan = make_plan(network, (GROWTH_LAYER,), ScenesSource(count=count), PaperRecipe())
+        run_plan(make_plan(network, (GROWTH_LAYER,), scenes_source(count=32), PaperRecipe()), Path(folder) / "warm")
+        plan = make_plan(network, (GROWTH_LAYER,), scenes_source(count=count), PaperRecipe())
         begun = time.perf_counter()
         run = run_plan(plan, Path(folder) / "run")
         seconds = time.perf_counter() - begun
@@ -164,9 +164,9 @@ def main():
         if flags.plot:
             draw(rows, exponent, flags.plot)
         return
-    from loce_jax.pipeline.sources import CocoSource, ScenesSource  # noqa: PLC0415
+    from loce_jax.pipeline.sources import coco_source, scenes_source  # noqa: PLC0415
 
-    source = CocoSource(flags.coco, flags.images) if flags.coco else ScenesSource(count=32 if flags.quick else 160)
+    source = coco_source(flags.coco, flags.images) if flags.coco else scenes_source(count=32 if flags.quick else 160)
     for model in flags.model or ["efficientnet-lite0"]:
         print(json.dumps(compare(model, source, 1 if flags.quick else 3) | machine()), flush=True)
 

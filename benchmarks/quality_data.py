@@ -21,12 +21,12 @@ from scipy import ndimage
 
 from loce_jax.activations import make_extractor
 from loce_jax.batch_sizes import IMAGES_PER_FORWARD
-from loce_jax.data.coco import CocoDataset
+from loce_jax.data import open_coco
+from loce_jax.data.annotations.shapes import box_mask
 from loce_jax.data.images import read_photo
 from loce_jax.data.noise import add_gaussian_noise
 from loce_jax.data.samples import Dataset, Fault, Item, Pair, Reading
 from loce_jax.data.scenes import Scenes
-from loce_jax.data.shapes import box_mask
 from loce_jax.models.base import Network
 from loce_jax.resampling import resize_mask
 
@@ -112,7 +112,7 @@ def open_part(name: str, shared: Path, *, quick: bool = False) -> Part:
         dataset = Scenes(count=8 if quick else 100)
     else:
         folder = data / ("capybara" if name == "capybara" else "coco_open")
-        dataset = CocoDataset.open(folder / "instances.json", folder / "images")
+        dataset = open_coco(folder / "instances.json", folder / "images")
     items = dataset.items
     if name.startswith("coco"):
         items = tuple(item for item in items if half_of(item.image) == name)

@@ -29,7 +29,7 @@ ALLOWED = {
     "study": {"data", "store", "analysis", "plots"},
     "report": {"data", "store", "analysis", "plots", "study"},
     "pipeline": {"data", "models", "activations", "solver", "store"},
-    "cli": {"analysis", "models", "pipeline", "report", "solver", "store", "study"},
+    "cli": {"analysis", "data", "models", "pipeline", "report", "solver", "store", "study"},
 }
 EVERYONES = {"atomic", "batch_sizes", "checks", "layer_names", "recipes", "resampling", "statistics"}
 WITHOUT_JAX = (

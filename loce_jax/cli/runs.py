@@ -9,7 +9,9 @@ from typing import Annotated, Literal
 import tyro
 
 from loce_jax.checks import InputError
+from loce_jax.cli.data_flags import DataFlags, DataNames, DataOptionFlags
 from loce_jax.cli.networks import LoadingFlags
+from loce_jax.data.selection import DataOptions
 from loce_jax.models.loading import Loading
 from loce_jax.pipeline.distributed.ray_cluster import RayOptions
 from loce_jax.pipeline.distributed.ray_engine import run_on_ray
@@ -18,7 +20,7 @@ from loce_jax.pipeline.distributed.shards import Shard, join_cluster, shard_from
 from loce_jax.pipeline.grain_reading import read_in_processes
 from loce_jax.pipeline.reading import read_in_threads
 from loce_jax.pipeline.run import run_plan
-from loce_jax.pipeline.sources import CocoSource, ScenesSource, source_from
+from loce_jax.pipeline.sources import scenes_source, source_from
 from loce_jax.recipes import RECIPES, PaperRecipe, Recipe, RidgeRecipe
 from loce_jax.store import open_run
 from loce_jax.store.files import WHOLE
@@ -55,7 +57,8 @@ class SolverFlags(PaperRecipe, RidgeRecipe):  # pyright: ignore[reportIncompatib
 class Fit:
     """Solve one LoCE for every (image, concept) of a data set, and store them in a run folder.
 
-    Killed and started again with the same flags, it continues.  The data are `--coco` with `--images`, or `--scenes`.
+    Killed and started again with the same flags, it continues.  The data are `--data KIND PATH`,
+    `--coco` with `--images`, or `--scenes`.
     """
 
     out: str
@@ -64,14 +67,10 @@ class Fit:
     """Layers to read: names or aliases that `loce layers` lists, indices such as -1, or globs such as 'blocks.*'."""
     model: str = "efficientnet-lite0"
     """Name of an embedded network, a checkpoint folder, one that `loce convert` wrote, `paper:NAME`, or a hub's id."""
-    coco: Path | None = None
-    """COCO annotation file (instances, JSON)."""
-    images: Path | None = None
-    """Folder that the annotation file's file names are relative to."""
-    concepts: tuple[str, ...] = ()
-    """Category names to use; all of them if left out."""
-    scenes: bool = False
-    """The embedded scenes as the data set, instead of a COCO file."""
+    names: DataFlags = field(default_factory=DataNames)
+    """The data set."""
+    data: DataOptionFlags = field(default_factory=DataOptions)
+    """Which images and masks are used, and how they are altered."""
     loading: LoadingFlags = field(default_factory=Loading)
     """How the network is loaded."""
     solver: SolverFlags = field(default_factory=SolverFlags)
@@ -100,7 +99,13 @@ class Fit:
     def __call__(self) -> None:
         """Run it."""
         spec = RunSpec(
-            self.model, self.layers, self._source(), self.loading, self.solver.chosen(), self.target, self.iou
+            self.model,
+            self.layers,
+            self.names.source(self.data),
+            self.loading,
+            self.solver.chosen(),
+            self.target,
+            self.iou,
         )
         shard = self._shard()
         if not self.distributed:
@@ -151,19 +156,6 @@ class Fit:
             raise InputError("`--worker` and `--num-workers` go together: worker 0 to 3 of 4, for example.")
         return Shard(self.worker, self.num_workers, "--worker, --num-workers")
 
-    def _source(self):
-        if self.scenes == (self.coco is not None):
-            raise InputError("give one data set: `--coco ANNOTATIONS.json --images FOLDER`, or `--scenes`.")
-        if self.scenes:
-            if self.images or self.concepts:
-                raise InputError(
-                    "`--scenes` brings its own images and concepts; leave `--images` and `--concepts` out."
-                )
-            return ScenesSource()
-        if self.images is None:
-            raise InputError("`--coco` needs `--images`, the folder that its file names are relative to.")
-        return CocoSource(str(self.coco), str(self.images), self.concepts)
-
 
 @dataclass(frozen=True)
 class Demo:
@@ -174,7 +166,7 @@ class Demo:
 
     def __call__(self) -> None:
         """Run it."""
-        spec = RunSpec("efficientnet-lite0", DEMO_LAYERS, ScenesSource())
+        spec = RunSpec("efficientnet-lite0", DEMO_LAYERS, scenes_source())
         fit(ft.partial(run_plan, spec.plan(), self.out), spec)
         show(open_run(self.out))
         Report(str(self.out))()

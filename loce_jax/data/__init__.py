@@ -1,1 +1,28 @@
-"""Images and masks come in: data sets that list items and open them (NumPy only)."""
+"""Images and masks come in: data sets that list items and open them (NumPy only).
+
+The functions below open a data set each and are imported from here (``from loce_jax.data import open_coco``); their
+files are loaded at first use.  `KINDS` names them as the command line does: ``loce fit --data KIND PATH``.
+"""
+
+from importlib import import_module
+from typing import Any
+
+KINDS = {
+    "coco": "annotations.coco:open_coco",
+    "scenes": "scenes:open_scenes",
+}
+_FILES = {target.partition(":")[2]: target.partition(":")[0] for target in KINDS.values()}
+
+__all__ = ["KINDS", *sorted(_FILES)]  # pyright: ignore[reportUnsupportedDunderAll] - found by `__getattr__`
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FILES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"{__name__}.{_FILES[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_FILES})

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
 from loce_jax.data.samples import Fault
 
 MAX_PIXELS = 2**26  # 67 million; below the size from which Pillow itself warns
-FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")  # none that starts another program
+AVIF = ("AVIF",) if features.check("avif") else ()
+FORMATS = (*AVIF, "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")  # none that starts another program
 ORIENTATION = 0x0112  # the EXIF tag; 1 is upright, 5 to 8 swap height and width
 
 

@@ -6,8 +6,11 @@ when it is raised, of one mask when it is given instead of the mask.
 Letters: H x W pixels of the photo as stored.
 """
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -31,6 +34,25 @@ class Fault(Exception):
 
     def __str__(self) -> str:
         return f"{self.status}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something of a data set that cannot be used, or was left out.
+
+    Attributes:
+        file: the image or the file of annotations.
+        annotation: which annotation, such as ``annotation 7``; empty where it is about the whole file.
+        concept: name of the concept; empty where it is about all.
+        status: a word: that of a `Fault`, ``no_area`` or ``image_not_listed``.
+        reason: a sentence for people.
+    """
+
+    file: str
+    annotation: str
+    concept: str
+    status: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -107,6 +129,39 @@ class Dataset(Protocol):
 def name_of(dataset: Dataset) -> str:
     """The data set's name, or its class's."""
     return str(getattr(dataset, "name", type(dataset).__name__))
+
+
+def source_record(kind: str, **given: Any) -> dict[str, Any]:
+    """A data set's ``source``: its kind and what it was opened with, as plain values, defaults left out.
+
+    >>> source_record("coco", path=Path("a.json"), images="photos", concepts=(), crowd="include")
+    {'kind': 'coco', 'path': 'a.json', 'images': 'photos'}
+    """
+    plain = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
+    defaults = None, "", [], "include"
+    return {"kind": kind} | {name: value for name, value in plain.items() if value not in defaults}
+
+
+def digest(rows: Iterable[Any]) -> str:
+    """Hexadecimal sha256 of plain values, such as what a data set's fingerprint stands for.
+
+    >>> digest([("a.png", 1), ("b.png", 2)])[:8]
+    'c839a4ab'
+    """
+    found = hashlib.sha256()
+    for row in rows:
+        found.update(json.dumps(row, sort_keys=True).encode())
+    return found.hexdigest()
+
+
+def check_mask(mask: Bool[np.ndarray, "H W"], item: Item, pair: Pair) -> Bool[np.ndarray, "H W"] | Fault:
+    """Return `mask`, or the `Fault` ``mask_empty`` or ``mask_full`` where there is nothing to tell apart."""
+    if not mask.any():
+        return Fault("mask_empty", f"{pair.concept} covers no pixel of {item.image}.")
+    if mask.all():
+        return Fault("mask_full", f"{pair.concept} covers every pixel of {item.image}.")
+    return mask
 
 
 def check_dataset(dataset: Any) -> Dataset:

@@ -133,6 +133,15 @@ class Scenes:
                 return spec, Item(f"scene_{index:04d}.png", index, self.size, _pairs(spec, hidden))
 
 
+def open_scenes(*, count: int = 160, seed: int = 0) -> Scenes:
+    """The embedded scenes: `count` of them, composed at random with `seed`.
+
+    >>> open_scenes(count=3).items[0].image
+    'scene_0000.png'
+    """
+    return Scenes(count=count, seed=seed)
+
+
 def _pairs(spec: SceneSpec, hidden: dict[str, float]) -> tuple[Pair, ...]:
     scales = {placement.concept: placement.scale for placement in spec.placements}
     setting = (("light", spec.light), ("background", spec.backdrop))

@@ -8,7 +8,7 @@ from loce_jax.batch_sizes import IMAGES_PER_CHUNK
 from loce_jax.checks import InputError, check_known
 from loce_jax.data.samples import Dataset, Item, check_dataset, name_of
 from loce_jax.models.base import Network
-from loce_jax.pipeline.sources import CocoSource, ScenesSource, Source
+from loce_jax.pipeline.sources import Source
 from loce_jax.recipes import Projection, Recipe, recipe_record
 from loce_jax.store.files import FORMAT
 
@@ -118,5 +118,5 @@ def make_plan(
     if len(target) != 2 or min(target) < 1:
         raise InputError(f"`target` must be a height and a width of at least 1, but got {target}.")
     names = tuple(layer.name for layer in network.resolve(layers))
-    dataset = check_dataset(data.open() if isinstance(data, CocoSource | ScenesSource) else data)
+    dataset = check_dataset(data.open() if isinstance(data, Source) else data)
     return Plan(network, names, dataset, recipe, target, recipe.projection if iou == "recipe" else iou)

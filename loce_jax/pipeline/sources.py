@@ -1,55 +1,44 @@
 """Data sets that can be opened by name: from flags, in another process, or again from a run's plan."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from loce_jax.checks import InputError, check_known
+from loce_jax.checks import InputError
+from loce_jax.data.opening import open_data
 from loce_jax.data.samples import Dataset
+from loce_jax.data.selection import DataOptions, options_from, select
 
 
 @dataclass(frozen=True)
-class CocoSource:
-    """A COCO annotation file and its images.
+class Source:
+    """Where a data set is, and which part of it is wanted.
 
     Attributes:
-        annotations: path of the JSON file.
-        images: the image root.
-        concepts: category names to use; empty for all.
+        kind: one of `loce_jax.data.KINDS`, such as ``"coco"``.
+        given: what the kind's function takes, by name, such as ``{"path": ..., "images": ...}``.
+        options: the selection of its images and masks.
     """
 
-    annotations: str
-    images: str
-    concepts: tuple[str, ...] = ()
+    kind: str
+    given: Mapping[str, Any] = field(default_factory=dict)
+    options: DataOptions = DataOptions()
 
     def open(self) -> Dataset:
-        """Read and check the annotations."""
-        from loce_jax.data.coco import CocoDataset  # noqa: PLC0415 - pycocotools, only when needed
-
-        return CocoDataset.open(self.annotations, self.images, list(self.concepts) or None)
-
-
-@dataclass(frozen=True)
-class ScenesSource:
-    """The embedded scenes.
-
-    Attributes:
-        count: number of scenes.
-        seed: of their composition.
-    """
-
-    count: int = 160
-    seed: int = 0
-
-    def open(self) -> Dataset:
-        """Plan the scenes."""
-        from loce_jax.data.scenes import Scenes  # noqa: PLC0415 - scikit-image, only when needed
-
-        return Scenes(count=self.count, seed=self.seed)
+        """Read and check it."""
+        crowd = {"crowd": self.options.crowd} if self.options.crowd != "include" else {}
+        return select(open_data(self.kind, {**self.given, **crowd}), self.options)
 
 
-SOURCES = {"coco": CocoSource, "scenes": ScenesSource}
-Source = CocoSource | ScenesSource
+def coco_source(annotations: str, images: str, concepts: tuple[str, ...] = ()) -> Source:
+    """A COCO annotation file and its images; all its concepts unless some are named."""
+    given = {"path": annotations, "images": images}
+    return Source("coco", given | {"concepts": concepts} if concepts else given)
+
+
+def scenes_source(count: int = 160, seed: int = 0) -> Source:
+    """The embedded scenes."""
+    return Source("scenes", {"count": count, "seed": seed})
 
 
 def source_from(record: Mapping[str, Any] | None) -> Source:
@@ -59,17 +48,13 @@ def source_from(record: Mapping[str, Any] | None) -> Source:
         InputError: there is none, because the run's data set was given from Python; an unknown one.
 
     >>> source_from({"kind": "scenes", "count": 5, "seed": 0})
-    ScenesSource(count=5, seed=0)
+    Source(kind='scenes', given={'count': 5, 'seed': 0}, options=...)
     """
     if record is None:
         raise InputError(
             "`run` must name a data set that can be opened again, but its data set was given from Python. Pass it "
             "along there, as in `loce_jax.report.page.write_report(run, dataset, out)`."
         )
-    fields = dict(record)
-    kind = fields.pop("kind")
-    check_known("kind of data", [kind], list(SOURCES))
-    try:
-        return SOURCES[kind](**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
-    except TypeError as error:
-        raise InputError(f"`plan` must describe its data, but {record!r} does not fit {kind!r}: {error}.") from error
+    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in dict(record).items()}
+    kind, options = str(fields.pop("kind", "")), fields.pop("options", None)
+    return Source(kind, fields, options_from(options))

@@ -143,7 +143,7 @@ def test_wrong_paths_are_one_line(coco, capsys):
         (["--coco", "nowhere.json", "--images", str(folder)], "nowhere.json"),
         (["--coco", str(folder / "coco.json"), "--images", str(folder / "nowhere")], "nowhere"),
         (["--coco", str(folder / "images"), "--images", str(folder)], "images"),
-        (["--coco", str(folder / "coco.json")], "`--coco` needs `--images`"),
+        (["--coco", str(folder / "coco.json")], "`images` must be given for data of kind 'coco'"),
         ([], "give one data set"),
     ]:
         assert main([*start, *files]) == 2

@@ -17,7 +17,7 @@ from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.reading import SampleReader
 from loce_jax.pipeline.run import run_plan
 from loce_jax.pipeline.solve_chunk import solve_chunk
-from loce_jax.pipeline.sources import ScenesSource
+from loce_jax.pipeline.sources import scenes_source
 from loce_jax.recipes import Recipe
 from tests.support.tiny import tiny_network
 
@@ -25,7 +25,7 @@ LAYERS = ("shallow", "deep")
 
 
 def make(count, recipe: Recipe = PaperRecipe(num_steps=3)):  # noqa: B008 - frozen
-    return make_plan(tiny_network(), LAYERS, ScenesSource(count=count), recipe)
+    return make_plan(tiny_network(), LAYERS, scenes_source(count=count), recipe)
 
 
 @pytest.fixture(scope="module")

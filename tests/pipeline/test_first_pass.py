@@ -18,7 +18,7 @@ from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.reading import SampleReader
 from loce_jax.pipeline.run import run_plan
 from loce_jax.pipeline.solve_chunk import solve_chunk
-from loce_jax.pipeline.sources import CocoSource
+from loce_jax.pipeline.sources import coco_source
 from loce_jax.pipeline.statistics import parts_of
 from loce_jax.resampling import antialias_matrix, resize_bilinear
 from tests.support.small_coco import CHUNKS, contents, draw
@@ -47,7 +47,7 @@ def folder(tmp_path_factory):
 
 
 def make(folder, **options):
-    source = CocoSource(str(folder / "coco.json"), str(folder / "images"))
+    source = coco_source(str(folder / "coco.json"), str(folder / "images"))
     return make_plan(tiny_network(**options), LAYERS, source, RIDGE)
 
 

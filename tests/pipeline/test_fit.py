@@ -13,7 +13,7 @@ from loce_jax.cli import main
 from loce_jax.data.samples import Item, Pair, check_dataset
 from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.run import run_plan
-from loce_jax.pipeline.sources import CocoSource, ScenesSource, source_from
+from loce_jax.pipeline.sources import coco_source, scenes_source, source_from
 from loce_jax.report.page import write_report
 from loce_jax.study.analyze import analyze
 from loce_jax.study.options import Selection, StudyOptions
@@ -72,7 +72,7 @@ def test_the_page_and_the_pictures_need_the_data_set(run, tmp_path, capsys):
 
 def test_it_does_what_the_command_does(tmp_path):
     draw(tmp_path, images=5)
-    source = CocoSource(str(tmp_path / "coco.json"), str(tmp_path / "images"), ("box",))
+    source = coco_source(str(tmp_path / "coco.json"), str(tmp_path / "images"), ("box",))
     run_plan(make_plan(tiny_network(), ["deep"], source, FEW_STEPS), tmp_path / "from a source")
     run = loce_jax.fit(tiny_network(), source.open(), ["deep"], out=tmp_path / "run", recipe=FEW_STEPS)
     assert contents(run.path) == contents(tmp_path / "from a source")
@@ -80,8 +80,8 @@ def test_it_does_what_the_command_does(tmp_path):
 
 
 def test_scenes_know_how_to_be_opened_again():
-    scenes: Any = ScenesSource(count=3, seed=1).open()
-    assert source_from(scenes.source) == ScenesSource(count=3, seed=1)
+    scenes: Any = scenes_source(count=3, seed=1).open()
+    assert source_from(scenes.source) == scenes_source(count=3, seed=1)
     assert dataclasses.replace(scenes, size=(96, 128)).source is None
 
 

@@ -14,7 +14,7 @@ from loce_jax.pipeline.grain_reading import read_in_processes
 from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.reading import SampleReader
 from loce_jax.pipeline.run import run_plan
-from loce_jax.pipeline.sources import CocoSource
+from loce_jax.pipeline.sources import coco_source
 from tests.support.small_coco import arguments, contents, draw
 from tests.support.tiny import tiny_network
 
@@ -23,7 +23,7 @@ def test_the_bytes_are_those_of_threads(grain, tmp_path):
     """Of both passes, and of a photo that is missing."""
     draw(tmp_path)
     (tmp_path / "images" / "041.png").unlink()
-    source = CocoSource(str(tmp_path / "coco.json"), str(tmp_path / "images"))
+    source = coco_source(str(tmp_path / "coco.json"), str(tmp_path / "images"))
     plan = make_plan(tiny_network(), ("shallow",), source, RidgeRecipe())
     run_plan(plan, tmp_path / "threads")
     run_plan(plan, tmp_path / "processes", read=read_in_processes(2))

@@ -16,7 +16,7 @@ from loce_jax.pipeline.distributed.ray_cluster import RayOptions
 from loce_jax.pipeline.distributed.ray_engine import do_chunk_on_ray, run_on_ray
 from loce_jax.pipeline.distributed.run_spec import RunSpec
 from loce_jax.pipeline.run import run_plan
-from loce_jax.pipeline.sources import CocoSource
+from loce_jax.pipeline.sources import coco_source
 from tests.support.small_coco import LAYERS, ROOT, arguments, contents, draw
 
 
@@ -63,7 +63,7 @@ def spec(tmp_path_factory):
     """Data, and what to do with them."""
     folder = tmp_path_factory.mktemp("coco")
     draw(folder)
-    source = CocoSource(str(folder / "coco.json"), str(folder / "images"))
+    source = coco_source(str(folder / "coco.json"), str(folder / "images"))
     return RunSpec(str(folder / "network"), LAYERS, source)
 
 

@@ -13,7 +13,7 @@ from loce_jax import InputError, PaperRecipe, mask_iou, quantize, resize_mask, s
 from loce_jax.activations import make_extractor
 from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.run import run_plan
-from loce_jax.pipeline.sources import CocoSource, ScenesSource
+from loce_jax.pipeline.sources import coco_source, scenes_source
 from loce_jax.resampling import resize_bilinear
 from tests.support.small_coco import contents
 from tests.support.tiny import tiny_network
@@ -23,7 +23,7 @@ LAYERS = ("shallow", "deep")
 
 @pytest.fixture(scope="module")
 def plan():
-    return make_plan(tiny_network(), LAYERS, ScenesSource(count=40), PaperRecipe())
+    return make_plan(tiny_network(), LAYERS, scenes_source(count=40), PaperRecipe())
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def faulty_coco(tmp_path):
         ],
     }
     (tmp_path / "coco.json").write_text(json.dumps(coco))
-    return CocoSource(str(tmp_path / "coco.json"), str(tmp_path / "images"))
+    return coco_source(str(tmp_path / "coco.json"), str(tmp_path / "images"))
 
 
 def test_every_fault_is_a_status_in_its_row(faulty_coco, tmp_path):
@@ -161,4 +161,4 @@ def test_not_one_usable_pair_is_an_error(faulty_coco, tmp_path):
 
 def test_coupled_penalties_are_refused_before_the_run():
     with pytest.raises(InputError, match="`penalty` of the recipe must be 'sample' in a run"):
-        make_plan(tiny_network(), LAYERS, ScenesSource(count=40), PaperRecipe(objective="mse"))
+        make_plan(tiny_network(), LAYERS, scenes_source(count=40), PaperRecipe(objective="mse"))

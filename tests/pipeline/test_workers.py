@@ -10,7 +10,7 @@ from loce_jax.cli import main
 from loce_jax.pipeline.distributed.shards import Shard, shard_from_environment
 from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.run import run_plan
-from loce_jax.pipeline.sources import CocoSource
+from loce_jax.pipeline.sources import coco_source
 from tests.support.small_coco import CHUNKS, arguments, contents, draw, start
 from tests.support.tiny import tiny_network
 
@@ -116,7 +116,7 @@ def test_flags_that_do_not_fit_are_refused_before_anything_is_made(flags, messag
 
 def test_a_shard_leaves_a_run_that_is_not_complete_and_a_plain_start_ends_it(tmp_path, capsys):
     draw(tmp_path)
-    source = CocoSource(str(tmp_path / "coco.json"), str(tmp_path / "images"))
+    source = coco_source(str(tmp_path / "coco.json"), str(tmp_path / "images"))
     plan = make_plan(tiny_network(), ("shallow", "deep"), source, PaperRecipe())
     seen = []
     run = run_plan(plan, tmp_path / "run", shard=Shard(1, 3), progress=lambda done, total: seen.append((done, total)))
@@ -160,7 +160,7 @@ def test_racing_workers_and_doubled_ones_end_with_the_same_bytes(coco, capsys):
 @pytest.mark.slow
 def test_racing_workers_of_the_ridge_recipe_share_its_first_pass_too(coco):
     """In threads: locks keep out other descriptors of a process as they do those of other processes."""
-    source = CocoSource(str(coco / "coco.json"), str(coco / "images"))
+    source = coco_source(str(coco / "coco.json"), str(coco / "images"))
     plan = make_plan(tiny_network(), ("shallow", "deep"), source, RidgeRecipe())
     with ThreadPoolExecutor(3) as pool:
         for worker in [pool.submit(run_plan, plan, coco / "ridge", shard=Shard(index, 3)) for index in range(3)]:

@@ -15,7 +15,7 @@ from loce_jax.checks import InputError
 from loce_jax.cli import main
 from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.run import run_plan
-from loce_jax.pipeline.sources import ScenesSource
+from loce_jax.pipeline.sources import scenes_source
 from loce_jax.store import LayerRows, RunWriter, find_derived, keep_derived, open_storage
 from loce_jax.store.files import FORMAT
 from loce_jax.study import analyze as steps
@@ -37,7 +37,7 @@ HOSTILE = "=cmd|' /C calc'!A0 $\\frac{ & ../../x"
 def folder(tmp_path_factory):
     """A run of 40 scenes at two layers of color statistics."""
     out = tmp_path_factory.mktemp("study") / "run"
-    run_plan(make_plan(tiny_network(), LAYERS, ScenesSource(count=40), PaperRecipe(num_steps=20)), out)
+    run_plan(make_plan(tiny_network(), LAYERS, scenes_source(count=40), PaperRecipe(num_steps=20)), out)
     return out
 
 
@@ -146,7 +146,7 @@ def test_subconcepts_of_one_concept(folder, tmp_path, capsys):
 @pytest.mark.slow
 def test_a_run_compared_with_itself_agrees(folder, tmp_path):
     other = tmp_path / "other"
-    run_plan(make_plan(tiny_network(), LAYERS, ScenesSource(count=30), PaperRecipe(num_steps=20)), other)
+    run_plan(make_plan(tiny_network(), LAYERS, scenes_source(count=30), PaperRecipe(num_steps=20)), other)
     assert main(["compare", str(folder), str(other), "--layers", "deep", "--out", str(tmp_path / "out")]) == 0
     found = numbers_of(tmp_path / "out", "compare")
     first, second = found["missing"].values()
@@ -160,7 +160,7 @@ def test_a_run_compared_with_itself_agrees(folder, tmp_path):
 def ridge(tmp_path_factory):
     """The same scenes by the other recipe, at one layer."""
     out = tmp_path_factory.mktemp("study") / "ridge"
-    run_plan(make_plan(tiny_network(), ["deep"], ScenesSource(count=40), RidgeRecipe()), out)
+    run_plan(make_plan(tiny_network(), ["deep"], scenes_source(count=40), RidgeRecipe()), out)
     return out
 
 

@@ -18,6 +18,9 @@ from pycocotools import mask as coco_mask
 from loce_jax.data.images import MAX_PIXELS
 from loce_jax.data.samples import Fault
 
+MAX_WHOLE = 2**63 - 1
+LONGEST_NUMBER = 40  # letters
+FEWEST_NUMBERS = 6  # of a polygon with an area: x and y of 3 points
 MAX_OUTLINE = 1_000_000  # pixels walked along the polygons of one annotation; the memory needed grows with it
 
 
@@ -25,6 +28,8 @@ def union_mask(annotations: Iterable[dict], size: tuple[int, int]) -> Bool[np.nd
     """Pixels inside any of the annotations, dicts with ``id`` and ``segmentation``.
 
     Polygons may leave the image by up to its larger side, and are united: a polygon inside another fills its hole.
+    What has no area adds no pixel: see `parts_without_area`.  A segmentation may also be an object with a method
+    ``decode(size)`` that returns the mask.
 
     Raises:
         Fault: ``mask_unreadable``, naming the annotation.
@@ -40,6 +45,8 @@ def union_mask(annotations: Iterable[dict], size: tuple[int, int]) -> Bool[np.nd
     filled, union = None, None
     for annotation in annotations:
         drawn = _read(annotation, size)
+        if drawn is None:
+            continue
         if isinstance(drawn, np.ndarray):
             union = drawn if union is None else union | drawn
         else:  # merged as runs: to decode each would take most of the time
@@ -50,29 +57,83 @@ def union_mask(annotations: Iterable[dict], size: tuple[int, int]) -> Bool[np.nd
     return np.zeros(size, bool) if union is None else np.ascontiguousarray(union)
 
 
+def parts_without_area(annotation: dict) -> list[str]:
+    """What of an annotation has no area, one text for each such part; empty where all of it has.
+
+    >>> parts_without_area({"id": 1, "segmentation": [[1, 1, 3, 1, 3, 3], [80.0, 60.0]]})
+    ['a polygon of 1 point']
+    >>> parts_without_area({"id": 2, "bbox": [1, 1, 9, 9], "segmentation": []})
+    ['a box without an outline']
+    """
+    segmentation = annotation.get("segmentation")
+    if segmentation is None or segmentation in ([], {}, [[]]):
+        return ["a box without an outline" if annotation.get("bbox") else "neither an outline nor a box"]
+    points = [len(polygon) // 2 for polygon in segmentation if _is_short(polygon)] if _is_list(segmentation) else []
+    return [f"a polygon of {count} point{'s' if count != 1 else ''}" for count in points]
+
+
+def whole_number(value: Any) -> int | None:
+    """A whole number in any spelling that exports of annotation tools use; None for everything else.
+
+    >>> [whole_number(value) for value in (7, 7.0, "7", "480.0", "7.5", True, None, float("nan"), "x")]
+    [7, 7, 7, 480, None, None, None, None, None]
+    """
+    if type(value) is int:
+        return value if abs(value) <= MAX_WHOLE else None
+    if isinstance(value, str) and len(value) > LONGEST_NUMBER:
+        return None
+    try:
+        number = float(value) if type(value) in (float, str) else math.nan
+        exact = int(value) if isinstance(value, str) and value.strip().lstrip("+-").isdecimal() else number
+    except ValueError:
+        return None
+    return int(exact) if abs(exact) <= MAX_WHOLE and exact == math.floor(exact) else None
+
+
+def name_of_annotation(annotation: dict) -> str:
+    """How messages call an annotation: by its id, or by where it was read.
+
+    >>> name_of_annotation({"id": 7}), name_of_annotation({"id": 7, "where": "labels/a.txt, line 3"})
+    ('annotation 7', 'labels/a.txt, line 3')
+    """
+    return annotation.get("where") or f"annotation {annotation.get('id')}"
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def _is_short(polygon: Any) -> bool:
+    """A polygon of fewer than 3 points: it has no area."""
+    return _is_list(polygon) and len(polygon) < FEWEST_NUMBERS and len(polygon) % 2 == 0
+
+
 def _read(annotation: dict, size: tuple[int, int]) -> Any:
-    """One annotation's polygons as run lengths of pycocotools, or its run lengths as a mask."""
+    """One annotation's polygons as run lengths of pycocotools, or its run lengths as a mask; None without area."""
     segmentation = annotation.get("segmentation")
     try:
         if math.prod(size) > MAX_PIXELS:
             raise ValueError(f"an image of {size[0]} x {size[1]} pixels is too large")
+        if segmentation is None or segmentation in ([], {}):
+            return None
         if isinstance(segmentation, list):
-            return _fill_polygons(segmentation, size)
+            with_area = [polygon for polygon in segmentation if not _is_short(polygon)]
+            return _fill_polygons(with_area, size) if with_area else None
         if isinstance(segmentation, dict):
             return _lay_out_runs(segmentation, size)
+        if hasattr(segmentation, "decode"):
+            return segmentation.decode(size)
         raise ValueError("`segmentation` is neither a list of polygons nor run lengths")
     except ValueError as error:
-        raise Fault("mask_unreadable", f"annotation {annotation.get('id')}: {error}.") from error
+        raise Fault("mask_unreadable", f"{name_of_annotation(annotation)}: {error}.") from error
 
 
 def _fill_polygons(polygons: list, size: tuple[int, int]) -> Any:
-    if not polygons:
-        raise ValueError("its list of polygons is empty")
     outline = 0.0
     for polygon in polygons:
         if not isinstance(polygon, list) or not all(type(number) in (int, float) for number in polygon):
             raise ValueError("a polygon is not a list of numbers")
-        if len(polygon) % 2 or len(polygon) < 6:
+        if len(polygon) % 2:
             raise ValueError(f"a polygon has {len(polygon)} numbers, not x and y of 3 or more points")
         side = max(size)
         if not all(-side <= number <= 2 * side for number in polygon):  # false for NaN
@@ -87,13 +148,14 @@ def _fill_polygons(polygons: list, size: tuple[int, int]) -> Any:
 def _lay_out_runs(segmentation: dict, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
     """Alternate runs of 0 and 1, column after column."""
     height, width = size
-    if segmentation.get("size") != [height, width]:
-        raise ValueError(
-            f"its run lengths are for size {shortened(segmentation.get('size'))}, the image is {[height, width]}"
-        )
+    sides = segmentation.get("size")
+    if not isinstance(sides, list) or [whole_number(side) for side in sides] != [height, width]:
+        raise ValueError(f"its run lengths are for size {shortened(sides)}, the image is {[height, width]}")
     counts = segmentation.get("counts")
     if isinstance(counts, str):
         counts = _decompress(counts, most=7 * (height * width + 1))
+    elif isinstance(counts, list):
+        counts = [run if type(run) is int else whole_number(run) for run in counts]
     if not isinstance(counts, list) or not all(type(run) is int and 0 <= run <= height * width for run in counts):
         raise ValueError("its run lengths are not whole numbers from 0 to the number of pixels")
     if sum(counts) != height * width:

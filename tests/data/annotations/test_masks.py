@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as oracle
 
-from loce_jax.data.masks import union_mask
+from loce_jax.data.annotations.masks import union_mask
 from loce_jax.data.samples import Fault
 
 SIZE = (50, 70)
@@ -104,13 +104,8 @@ def test_masks_of_the_reference(shared, image_id):
 HUGE = 10**400
 DEEP = json.loads("[" * 900 + "]" * 900)
 BAD_SEGMENTATIONS = {
-    "missing": (None, "neither a list"),
     "text": ("polygon", "neither a list"),
-    "no polygons": ([], "empty"),
-    "an empty polygon": ([[]], "0 numbers"),
     "a flat list": ([1, 2, 3, 4, 5, 6], "not a list of numbers"),
-    "two points": ([[1, 1, 9, 9]], "4 numbers"),
-    "two points among others": ([[1, 1, 9, 1, 9, 9], [1, 1, 9, 9]], "4 numbers"),
     "odd": ([[1, 1, 9, 1, 9, 9, 3]], "7 numbers"),
     "NaN": ([[1, 1, 9, 1, 9, float("nan")]], "far outside"),
     "infinity": ([[1, 1, 9, 1, 9, float("inf")]], "far outside"),
@@ -135,7 +130,6 @@ BAD_SEGMENTATIONS = {
     "a negative run": ({"size": [50, 70], "counts": [-10, 3510]}, "not whole numbers"),
     "a huge run": ({"size": [50, 70], "counts": [HUGE]}, "not whole numbers"),
     "broken runs": ({"size": [50, 70], "counts": [3499.5, 0.5]}, "not whole numbers"),
-    "runs in letters": ({"size": [50, 70], "counts": ["3500"]}, "not whole numbers"),
     "text with a space": ({"size": [50, 70], "counts": "0 0"}, "impossible character"),
     "text beyond ASCII": ({"size": [50, 70], "counts": "0\u20ac"}, "impossible character"),
     "text that breaks off": ({"size": [50, 70], "counts": "Tda"}, "break off"),
@@ -143,6 +137,14 @@ BAD_SEGMENTATIONS = {
     "text without end": ({"size": [50, 70], "counts": "0" * 30_000}, "longer than"),
     "text with a negative run": ({"size": [50, 70], "counts": "@"}, "not whole numbers"),
 }
+
+
+@pytest.mark.parametrize("segmentation", [None, [], {}, [[]], [[1, 1]], [[1, 1, 9, 9]]], ids=str)
+def test_what_has_no_area_adds_no_pixel(segmentation):
+    whole = {"id": 1, "segmentation": [[1, 1, 9, 1, 9, 9]]}
+    assert not union_mask([{"id": 31, "segmentation": segmentation}], SIZE).any()
+    both = union_mask([whole, {"id": 31, "segmentation": segmentation}], SIZE)
+    np.testing.assert_array_equal(both, union_mask([whole], SIZE))
 
 
 @pytest.mark.parametrize("case", BAD_SEGMENTATIONS)

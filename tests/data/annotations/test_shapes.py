@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from loce_jax.checks import InputError
+from loce_jax.data.annotations.shapes import SHAPES, box_mask
 from loce_jax.data.samples import Fault
-from loce_jax.data.shapes import SHAPES, box_mask
 
 SIZE = (30, 40)
 

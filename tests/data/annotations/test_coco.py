@@ -1,6 +1,7 @@
-"""`CocoDataset`: good files are read, bad files are refused with one clear sentence, bad images stay alone."""
+"""`open_coco`: good files are read, bad files are refused with one clear sentence, bad images stay alone."""
 
 import copy
+import inspect
 import json
 import os
 from typing import Any
@@ -10,8 +11,9 @@ import pytest
 from PIL import Image
 
 from loce_jax.checks import InputError
-from loce_jax.data.coco import CocoDataset
+from loce_jax.data import open_coco
 from loce_jax.data.samples import Fault
+from loce_jax.data.selection import DataOptions, select
 
 
 def square():
@@ -70,11 +72,11 @@ def write(folder, content):
 
 def refused(folder, content, match, **options):
     with pytest.raises(InputError, match=match):
-        CocoDataset.open(*write(folder, content), **options)
+        open_coco(*write(folder, content), **options)
 
 
 def test_items_are_ordered_and_carry_their_facts(tmp_path):
-    data = CocoDataset.open(*write(tmp_path, small_coco()))
+    data = open_coco(*write(tmp_path, small_coco()))
     assert data.name == "small" and data.concepts == ("dog", "cat")
     assert [(item.image, item.image_id, item.size) for item in data.items] == [
         ("a.png", 7, (20, 30)),
@@ -87,7 +89,7 @@ def test_items_are_ordered_and_carry_their_facts(tmp_path):
 
 
 def test_masks_are_unions_and_crowds_count(tmp_path):
-    data = CocoDataset.open(*write(tmp_path, small_coco()))
+    data = open_coco(*write(tmp_path, small_coco()))
     crowd, both = (data.read(item) for item in data.items)
     dog, cat = both.masks
     assert isinstance(crowd.masks[0], np.ndarray) and crowd.masks[0].sum() == 50
@@ -97,19 +99,19 @@ def test_masks_are_unions_and_crowds_count(tmp_path):
 
 
 def test_only_requested_concepts_and_their_images(tmp_path):
-    data = CocoDataset.open(*write(tmp_path, small_coco()), concepts=["dog"])
+    data = open_coco(*write(tmp_path, small_coco()), concepts=["dog"])
     assert data.concepts == ("dog",) and [item.image for item in data.items] == ["sub/b.png"]
     assert [pair.concept for pair in data.items[0].pairs] == ["dog"]
 
 
 def test_a_requested_concept_without_annotations_is_reported(tmp_path, caplog):
-    data = CocoDataset.open(*write(tmp_path, small_coco()), concepts=["dog", "cow"])
+    data = open_coco(*write(tmp_path, small_coco()), concepts=["dog", "cow"])
     assert data.concepts == ("dog",) and "cow" in caplog.text
 
 
 def test_fingerprint_follows_what_is_used_and_nothing_else(tmp_path):
     def digest(content, **options):
-        return CocoDataset.open(*write(tmp_path, content), **options).fingerprint
+        return open_coco(*write(tmp_path, content), **options).fingerprint
 
     base = small_coco()
     same = copy.deepcopy(base)
@@ -128,7 +130,7 @@ def test_fingerprint_follows_what_is_used_and_nothing_else(tmp_path):
 def test_one_bad_mask_spoils_only_its_pair(tmp_path):
     content = small_coco()
     content["annotations"][0]["segmentation"] = [[1, 1, 1e9, 1, 1e9, 1e9]]
-    data = CocoDataset.open(*write(tmp_path, content))
+    data = open_coco(*write(tmp_path, content))
     dog, cat = data.read(data.items[1]).masks
     assert isinstance(dog, np.ndarray) and isinstance(cat, Fault)
     assert cat.status == "mask_unreadable" and "annotation 12" in cat.reason
@@ -138,7 +140,7 @@ def test_one_bad_mask_spoils_only_its_pair(tmp_path):
 def test_masks_that_hold_nothing_to_find(tmp_path, segmentation, status):
     content = small_coco()
     content["annotations"][3]["segmentation"] = segmentation
-    data = CocoDataset.open(*write(tmp_path, content))
+    data = open_coco(*write(tmp_path, content))
     (mask,) = data.read(data.items[0]).masks
     assert isinstance(mask, Fault) and mask.status == status and "cat" in mask.reason and "a.png" in mask.reason
 
@@ -146,7 +148,7 @@ def test_masks_that_hold_nothing_to_find(tmp_path, segmentation, status):
 @pytest.mark.parametrize("status", ["image_missing", "image_unreadable", "size_mismatch"])
 def test_images_that_cannot_be_used_raise_their_fault(tmp_path, status):
     annotations, images = write(tmp_path, small_coco())
-    data = CocoDataset.open(annotations, images)
+    data = open_coco(annotations, images)
     if status == "image_missing":
         (images / "a.png").unlink()
     elif status == "image_unreadable":
@@ -182,15 +184,15 @@ def test_bytes_that_are_no_text(tmp_path):
     annotations, images = write(tmp_path, small_coco())
     annotations.write_bytes(b"\xff\xfe\x00\xd8{")
     with pytest.raises(InputError, match="no JSON"):
-        CocoDataset.open(annotations, images)
+        open_coco(annotations, images)
 
 
 def test_paths_that_do_not_exist(tmp_path):
     annotations, images = write(tmp_path, small_coco())
-    with pytest.raises(InputError, match="`annotations` must be an existing file"):
-        CocoDataset.open(tmp_path / "no.json", images)
+    with pytest.raises(InputError, match="`path` must be an existing file"):
+        open_coco(tmp_path / "no.json", images)
     with pytest.raises(InputError, match="`images` must be an existing folder"):
-        CocoDataset.open(annotations, annotations)
+        open_coco(annotations, annotations)
 
 
 def change(part, place, **values):
@@ -212,11 +214,16 @@ BAD_CONTENTS = {
     "image id repeated": (add("images", file_name="c.png"), "two different entries of images have the id 1"),
     "annotation id repeated": (add("annotations", category_id=2), "different entries of annotations have the id 12"),
     "category id repeated": (add("categories", name="lion"), "different entries of categories have the id 5"),
-    "category name repeated": (add("categories", id=6), "5 and 6 are both called 'cat'"),
+    "category name repeated": (change("categories", 1, name="cat"), "5 and 2 are both called 'cat'"),
     "same file twice": (add("images", id=2), "images 1 and 2 are both the file 'sub/b.png'"),
     "same file, spelt otherwise": (add("images", id=2, file_name="./sub//b.png"), "are both the file"),
     "truth value as id": (change("images", 0, id=True), "entry 0 of images"),
-    "text as id": (change("annotations", 1, id="11"), "entry 1 of annotations"),
+    "text as id": (change("annotations", 1, id="11a"), "entry 1 of annotations"),
+    "half a number as id": (change("annotations", 1, id=11.5), "entry 1 of annotations"),
+    "two spellings of an id": (
+        change("annotations", 1, id="12"),
+        "two different entries of annotations have the id 12",
+    ),
     "no id": (drop("annotations", 2, "id"), "entry 2 of annotations"),
     "entry is no object": (lambda content: content["images"].append(3), "entry 3 of images"),
     "no width": (drop("images", 1, "width"), "image 7 has no height and width"),
@@ -250,10 +257,10 @@ def test_unknown_concepts_get_a_suggestion(tmp_path):
 
 def test_exact_repetitions_and_lost_annotations_are_dropped_aloud(tmp_path, caplog):
     content = small_coco()
-    expected = CocoDataset.open(*write(tmp_path, content))
+    expected = open_coco(*write(tmp_path, content))
     content["annotations"] += [content["annotations"][0], content["annotations"][1] | {"id": 99, "image_id": 12345}]
     content["images"].append(content["images"][0])
-    data = CocoDataset.open(*write(tmp_path, content))
+    data = open_coco(*write(tmp_path, content))
     assert data.items == expected.items and data.fingerprint == expected.fingerprint
     assert "1 entries of images" in caplog.text and "1 annotations of images that are not listed" in caplog.text
 
@@ -288,7 +295,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(tmp_path, name):
     content = small_coco()
     content["images"][1]["file_name"] = name
     with pytest.raises(InputError, match="of image 7 leads out of the folder of images"):
-        CocoDataset.open(*write(tmp_path, content))
+        open_coco(*write(tmp_path, content))
 
 
 def test_links_that_stay_inside_are_followed(tmp_path):
@@ -297,7 +304,7 @@ def test_links_that_stay_inside_are_followed(tmp_path):
     os.symlink(images, tmp_path / "other")
     content = small_coco()
     content["images"][1]["file_name"] = "inside.png"
-    data = CocoDataset.open(write(tmp_path, content)[0], tmp_path / "other")
+    data = open_coco(write(tmp_path, content)[0], tmp_path / "other")
     assert data.read(data.items[0]).photo.shape == (20, 30, 3)
 
 
@@ -343,7 +350,7 @@ def test_nothing_but_input_errors_and_faults_escapes(tmp_path, seed):
             else:
                 container[key] = copy.deepcopy(VALUES[rng.integers(len(VALUES))])
         try:
-            data = CocoDataset.open(*write(tmp_path, content))
+            data = open_coco(*write(tmp_path, content))
         except InputError:
             continue
         for item in data.items:
@@ -355,9 +362,124 @@ def test_nothing_but_input_errors_and_faults_escapes(tmp_path, seed):
             assert all(isinstance(mask, Fault) or 0 < mask.sum() < mask.size for mask in reading.masks)
 
 
+SPELLINGS = {"text": str, "fraction": float, "text with a fraction": lambda number: f"{number}.0"}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("every", [1, 2])
+def test_whole_numbers_are_read_in_any_spelling_and_mixed(tmp_path, spelling, every):
+    expected = open_coco(*write(tmp_path, small_coco()))
+    content = small_coco()
+    spell = SPELLINGS[spelling]
+    for part, keys in {
+        "images": ("id", "height", "width"),
+        "annotations": ("id", "image_id", "category_id", "iscrowd"),
+        "categories": ("id",),
+    }.items():
+        for entry in content[part][::every]:
+            entry.update({key: spell(entry[key]) for key in keys})
+    runs = content["annotations"][3]["segmentation"]
+    runs.update(size=[spell(side) for side in runs["size"]], counts=[float(run) for run in runs["counts"]])
+    data = open_coco(*write(tmp_path, content))
+    assert data.items == expected.items and data.problems == ()
+    for item in data.items:
+        for mask, other in zip(data.masks(item), expected.masks(item), strict=True):
+            np.testing.assert_array_equal(mask, other)
+
+
+WITHOUT_AREA = {
+    "a stray point": [[80.0, 60.0]],
+    "a line": [[1, 1, 5, 5]],
+    "nothing": [],
+    "an empty polygon": [[]],
+    "an empty object": {},
+    "null": None,
+}
+
+
+@pytest.mark.parametrize("case", WITHOUT_AREA)
+def test_parts_without_an_area_are_skipped_and_counted(tmp_path, case, caplog):
+    content = small_coco()
+    content["annotations"].append(content["annotations"][0] | {"id": 99, "segmentation": WITHOUT_AREA[case]})
+    expected = open_coco(*write(tmp_path, small_coco()))
+    data = open_coco(*write(tmp_path, content))
+    assert data.items == expected.items
+    (problem,) = data.problems
+    assert (problem.file, problem.annotation, problem.status) == ("sub/b.png", "annotation 99", "no_area")
+    assert "1 parts of annotations have no area" in caplog.text
+
+
+def test_a_stray_point_beside_an_outline_is_skipped(tmp_path):
+    content = small_coco()
+    content["annotations"][0]["segmentation"].append([80.0, 60.0])
+    expected, data = open_coco(*write(tmp_path, small_coco())), open_coco(*write(tmp_path, content))
+    assert data.items == expected.items and len(data.problems) == 1
+    np.testing.assert_array_equal(data.masks(data.items[1])[1], expected.masks(expected.items[1])[1])
+
+
+def test_objects_with_boxes_only_are_masks_when_boxes_are_asked_for(tmp_path):
+    content = small_coco()
+    for annotation in content["annotations"]:
+        annotation.update(segmentation=[], bbox=[2, 3, 10, 8])
+    data = open_coco(*write(tmp_path, content))
+    faults = [mask for item in data.items for mask in data.masks(item)]
+    assert [fault.status for fault in faults] == ["mask_empty"] * 3
+    assert "only boxes in a.png; the masks 'rectangle'" in faults[0].reason
+    boxes = select(data, DataOptions(masks="rectangle"))
+    mask = boxes.read(boxes.items[0]).masks[0]
+    assert mask.sum() == 80 and mask[3:11, 2:12].all()
+
+
+def test_an_unused_category_may_share_a_name(tmp_path):
+    content = small_coco()
+    content["categories"].insert(0, {"id": 0, "name": "cat", "supercategory": "none"})
+    data = open_coco(*write(tmp_path, content))
+    assert data.concepts == ("dog", "cat") and data.items == open_coco(*write(tmp_path, small_coco())).items
+
+
+def test_names_from_windows_are_read_as_such_unless_a_file_has_that_very_name(tmp_path):
+    content = small_coco()
+    content["images"][0]["file_name"] = "sub\\b.png"
+    annotations, images = write(tmp_path, content)
+    assert [item.image for item in open_coco(annotations, images).items] == ["a.png", "sub/b.png"]
+    (images / "sub\\b.png").write_bytes((images / "a.png").read_bytes())
+    assert [item.image for item in open_coco(annotations, images).items] == ["a.png", "sub\\b.png"]
+
+
+@pytest.mark.parametrize("folder", [".", "sub"])
+def test_images_of_lvis_are_found_by_the_end_of_their_url(tmp_path, folder):
+    content = small_coco()
+    for image in content["images"]:
+        name = image.pop("file_name").rpartition("/")[2]
+        image["coco_url"] = f"http://images.cocodataset.org/sub/{name}"
+    annotations, images = write(tmp_path, content)
+    (images / "a.png").rename(images / "sub" / "a.png")
+    data = open_coco(annotations, images / folder)
+    assert [len(data.read(item).masks) for item in data.items] == [1, 2]
+    assert {item.image for item in data.items} == ({"sub/a.png", "sub/b.png"} if folder == "." else {"a.png", "b.png"})
+
+
+@pytest.mark.parametrize(("crowd", "instances"), [("include", {"cat": 3, "dog": 1}), ("exclude", {"cat": 2, "dog": 1})])
+def test_crowds_are_included_or_left_out(tmp_path, crowd, instances):
+    data = open_coco(*write(tmp_path, small_coco()), crowd=crowd)
+    found = {}
+    for item in data.items:
+        for pair in item.pairs:
+            found[pair.concept] = found.get(pair.concept, 0) + dict(pair.attributes)["instances"]
+    assert found == instances
+
+
+def test_crowds_may_be_a_concept_of_their_own(tmp_path):
+    data = open_coco(*write(tmp_path, small_coco()), crowd="own")
+    assert data.concepts == ("dog", "cat", "cat (crowd)")
+    assert [pair.concept for pair in data.items[0].pairs] == ["cat (crowd)"]
+    with pytest.raises(InputError, match="unknown crowd policy 'ignore'"):
+        inspect.unwrap(open_coco)(*write(tmp_path, small_coco()), crowd="ignore")
+
+
 def test_coco_open_is_read_whole(shared):
     folder = shared("data", "coco_open")
-    data = CocoDataset.open(folder / "instances.json", folder / "images")
+    data = open_coco(folder / "instances.json", folder / "images")
     assert len(data.items) == 208, "211 images, of which 3 have no annotation"
     assert sum(len(item.pairs) for item in data.items) == 710
     assert len(data.concepts) == 77 and data.concepts[0] == "person"
@@ -367,13 +489,13 @@ def test_coco_open_is_read_whole(shared):
 
 def test_coco_open_people(shared):
     folder = shared("data", "coco_open")
-    data = CocoDataset.open(folder / "instances.json", folder / "images", concepts=["person"])
+    data = open_coco(folder / "instances.json", folder / "images", concepts=["person"])
     assert len(data.items) == 105 and data.concepts == ("person",)
 
 
 def test_capybara_is_read_whole(shared):
     folder = shared("data", "capybara")
-    data = CocoDataset.open(folder / "instances.json", folder / "images")
+    data = open_coco(folder / "instances.json", folder / "images")
     assert len(data.items) == 165 and data.concepts == ("capybara",)
     assert sum(len(item.pairs[0].annotation_ids) for item in data.items) == 275
     cover = [mask.mean() for item in data.items[::5] for mask in data.read(item).masks if isinstance(mask, np.ndarray)]

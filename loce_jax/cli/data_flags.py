@@ -1,0 +1,53 @@
+"""The flags that name a data set, the same for every command that takes one."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from loce_jax.checks import InputError
+from loce_jax.data import KINDS
+from loce_jax.data.selection import DataOptions
+from loce_jax.pipeline.sources import Source
+
+
+@dataclass(frozen=True)
+class DataNames:
+    """The data set: where it is."""
+
+    data: tuple[str, ...] = ()
+    """Kind of the data set and its path, such as `voc VOCdevkit/VOC2012`; the documentation lists the kinds."""
+    coco: str | None = None
+    """COCO annotation file (JSON); short for `--data coco FILE`."""
+    scenes: bool = False
+    """The embedded scenes; short for `--data scenes`."""
+    images: str | None = None
+    """Folder of the images, where it is not known from the path."""
+    labels: str | None = None
+    """Folder of the label maps or masks, where it is not known from the path."""
+    classes: str | None = None
+    """Class table: a CSV, JSON or text file, or the name of a table that is known."""
+    split: str | None = None
+    """Part of the data set, such as `val`; all if left out."""
+    concepts: tuple[str, ...] = ()
+    """Names of the concepts to use; all if left out."""
+
+    def source(self, options: DataOptions = DataOptions()) -> Source:  # noqa: B008 - frozen
+        """The data set that the flags name; `InputError` where they name none, or two."""
+        named = [*([self.data] if self.data else []), *([("coco", self.coco)] if self.coco else [])]
+        named += [("scenes",)] if self.scenes else []
+        if len(named) != 1:
+            raise InputError(
+                "give one data set: `--coco ANNOTATIONS.json --images FOLDER`, `--scenes`, or `--data KIND PATH` with "
+                f"KIND one of {', '.join(sorted(KINDS))}."
+            )
+        kind, *path = named[0]
+        if len(path) > 1:
+            raise InputError(f"`--data` takes a kind and one path, but got {' '.join(named[0])!r}.")
+        given = {"images": self.images, "labels": self.labels, "classes": self.classes, "split": self.split}
+        given = {"path": path[0] if path else None, **given, "concepts": self.concepts}
+        return Source(kind, {name: value for name, value in given.items() if value}, options)
+
+
+DataFlags = Annotated[DataNames, tyro.conf.OmitArgPrefixes]
+DataOptionFlags = Annotated[DataOptions, tyro.conf.arg(name="data")]

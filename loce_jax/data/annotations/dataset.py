@@ -1,0 +1,206 @@
+"""The data set of an annotation file: images below a folder, and for each a list of annotated objects.
+
+A concept's mask in an image is the union of its annotations there; it is decoded when the image is read.
+Letters: H x W pixels of an image.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool
+
+from loce_jax.checks import InputError, check_known
+from loce_jax.data.annotations.coco_file import CocoFile, unusable
+from loce_jax.data.annotations.masks import name_of_annotation, parts_without_area, union_mask
+from loce_jax.data.images import read_photo
+from loce_jax.data.samples import Fault, Item, Pair, Problem, Reading, check_mask, digest
+
+log = logging.getLogger(__name__)
+
+Crowd = Literal["include", "exclude", "own"]
+CROWDS = ("include", "exclude", "own")
+OWN = "{} (crowd)"  # name of the concept that a category's crowds become
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotationDataset:
+    """A data set of annotations; build it with `loce_jax.data.open_coco` and the like.
+
+    The attributes of a pair are ``instances``, the number of annotations in the mask, and ``crowd``, 1 if any of them
+    stands for a crowd.
+
+    Attributes:
+        name: the annotation file's name without its ending.
+        root: the folder of images.
+        items: images with at least one requested concept, by path.
+        concepts: names of the concepts that occur, by category id.
+        fingerprint: sha256 of the items and their segmentations; the pixels of the images are not part of it.
+        source: plain values that open the data set again.
+        problems: what was left out: parts without an area, annotations of images that are not listed.
+    """
+
+    name: str
+    root: Path
+    items: tuple[Item, ...]
+    concepts: tuple[str, ...]
+    fingerprint: str
+    source: dict[str, Any]
+    problems: tuple[Problem, ...]
+    _annotations: dict[int, dict] = field(repr=False)
+
+    def read(self, item: Item) -> Reading:
+        """Open one image and decode its masks; raises `Fault` where the image itself cannot be used."""
+        photo = read_photo(self.root / item.image, item.size)
+        return Reading(photo, self.masks(item))
+
+    def masks(self, item: Item) -> tuple[Bool[np.ndarray, "H W"] | Fault, ...]:
+        """The masks of one item, without opening its image."""
+        return tuple(self._mask(item, pair) for pair in item.pairs)
+
+    def annotations(self, pair: Pair) -> list[dict]:
+        """The annotations of a pair, as in the file."""
+        return [self._annotations[number] for number in pair.annotation_ids]
+
+    def _mask(self, item: Item, pair: Pair) -> Bool[np.ndarray, "H W"] | Fault:
+        annotations = self.annotations(pair)
+        try:
+            mask = union_mask(annotations, item.size)
+        except Fault as fault:
+            return fault.with_traceback(None)
+        if not mask.any() and any(one.get("bbox") for one in annotations) and all(map(parts_without_area, annotations)):
+            return Fault(
+                "mask_empty",
+                f"{pair.concept} has only boxes in {item.image}; the masks 'rectangle' are made of boxes.",
+            )
+        return check_mask(mask, item, pair)
+
+
+def assemble(
+    file: CocoFile,
+    root: Path,
+    source: dict[str, Any],
+    *,
+    concepts: Sequence[str] = (),
+    crowd: Crowd = "include",
+) -> AnnotationDataset:
+    """The data set of a checked annotation file.
+
+    Args:
+        file: its content.
+        root: the folder of images.
+        source: plain values that open the data set again.
+        concepts: names of the categories wanted; all if left out.
+        crowd: "include" counts annotations of crowds among the others, "exclude" leaves them out, "own" makes a
+            concept of its own of a category's crowds, called ``NAME (crowd)``.
+
+    Raises:
+        InputError: an unknown concept or crowd policy, no image with a requested concept.
+    """
+    check_known("crowd policy", [crowd], CROWDS)
+    names = _concept_names(file, crowd)
+    check_known("concept", concepts, list(names.values()))
+    wanted = {key: name for key, name in names.items() if not concepts or name in concepts}
+    groups, problems = _group(file, wanted, crowd)
+    items = tuple(
+        Item(
+            image=file.images[image_id][0],
+            image_id=image_id,
+            size=file.images[image_id][1],
+            pairs=tuple(
+                _pair(wanted[key], [file.annotations[number] for number in sorted(groups[image_id][key])])
+                for key in wanted
+                if key in groups[image_id]
+            ),
+        )
+        for image_id in sorted(groups, key=lambda image_id: file.images[image_id][0])
+    )
+    if not items:
+        raise unusable(file.path, f"no image has an annotation of {', '.join(wanted.values()) or 'any category'}")
+    present = {pair.concept for item in items for pair in item.pairs}
+    if missing := [name for name in wanted.values() if concepts and name not in present]:
+        log.warning("%s: no image has an annotation of %s.", file.path, ", ".join(missing))
+    if skipped := [problem for problem in problems if problem.status == "no_area"]:
+        log.warning("%s: %d parts of annotations have no area and were left out.", file.path, len(skipped))
+    used = {number: file.annotations[number] for item in items for pair in item.pairs for number in pair.annotation_ids}
+    return AnnotationDataset(
+        name=file.path.stem,
+        root=root,
+        items=items,
+        concepts=tuple(name for name in wanted.values() if name in present),
+        fingerprint=digest(_rows(items, used)),
+        source=source,
+        problems=tuple(problems),
+        _annotations=used,
+    )
+
+
+Key = tuple[int, bool]  # id of a category, and whether these are its crowds
+
+
+def _concept_names(file: CocoFile, crowd: Crowd) -> dict[Key, str]:
+    names = {(number, False): name for number, name in sorted(file.categories.items())}
+    if crowd == "own":
+        crowded = {one["category_id"] for one in file.annotations.values() if one["iscrowd"] == 1}
+        names |= {(number, True): OWN.format(file.categories[number]) for number in sorted(crowded)}
+        if len(set(names.values())) < len(names):
+            raise InputError(
+                f"`crowd` can be 'own' where no category is called as another's crowd, but in {str(file.path)!r} one "
+                "is. Choose 'include' or 'exclude'."
+            )
+    return names
+
+
+def _group(file, wanted, crowd):
+    """Annotation ids by image id and key, and the problems met; annotations without an area are kept if alone."""
+    groups: dict[int, dict[Key, list[int]]] = defaultdict(lambda: defaultdict(list))
+    problems = [
+        Problem(str(file.path), f"annotation {number}", "", "image_not_listed", "its image is not in the file.")
+        for number in file.lost
+    ]
+    empty: dict[int, dict[Key, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for number, annotation in file.annotations.items():
+        key = annotation["category_id"], crowd == "own" and annotation["iscrowd"] == 1
+        if key not in wanted or (crowd == "exclude" and annotation["iscrowd"] == 1):
+            continue
+        parts = parts_without_area(annotation)
+        image = file.images[annotation["image_id"]][0]
+        problems += [
+            Problem(image, name_of_annotation(annotation), wanted[key], "no_area", f"it has {part}.") for part in parts
+        ]
+        whole = bool(parts) and not _has_outline(annotation, parts)
+        (empty if whole else groups)[annotation["image_id"]][key].append(number)
+    for image_id, keys in empty.items():
+        for key, numbers in keys.items():
+            if key not in groups[image_id]:
+                groups[image_id][key] = numbers
+    return groups, problems
+
+
+def _has_outline(annotation: dict, parts: list[str]) -> bool:
+    segmentation = annotation.get("segmentation")
+    return isinstance(segmentation, list) and len(segmentation) > len(parts)
+
+
+def _pair(concept: str, annotations: list[dict]) -> Pair:
+    crowd = any(annotation["iscrowd"] == 1 for annotation in annotations)
+    return Pair(
+        concept,
+        annotation_ids=tuple(annotation["id"] for annotation in annotations),
+        attributes=(("instances", float(len(annotations))), ("crowd", float(crowd))),
+    )
+
+
+def _rows(items, annotations):
+    for item in items:
+        for pair in item.pairs:
+            shapes = [_plain(annotations[number].get("segmentation")) for number in pair.annotation_ids]
+            yield item.image, item.image_id, item.size, pair.concept, pair.annotation_ids, pair.attributes, shapes
+
+
+def _plain(segmentation: Any) -> Any:
+    return asdict(segmentation) if is_dataclass(segmentation) and not isinstance(segmentation, type) else segmentation

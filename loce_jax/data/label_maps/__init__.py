@@ -1,0 +1,1 @@
+"""Data sets whose masks are images: label maps with a class table, panoptic maps, folders of masks, arrays."""

@@ -1,0 +1,328 @@
+"""Which images and masks of a data set are used, and how they are altered: `select(dataset, options)`.
+
+Random choices depend on the seed and on each image's own name, so that images which are added, or listed in another
+order, leave the choice among the others as it was.
+Letters: H x W pixels of an image.
+"""
+
+import hashlib
+import os
+import re
+import zlib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, get_args, get_type_hints
+
+import numpy as np
+from jaxtyping import Bool
+
+from loce_jax.checks import InputError, check_known
+from loce_jax.data.annotations.masks import union_mask
+from loce_jax.data.annotations.shapes import box_mask
+from loce_jax.data.noise import add_gaussian_noise, add_salt_and_pepper
+from loce_jax.data.samples import Dataset, Fault, Item, Pair, Reading, check_mask, digest, name_of
+
+NOISES = {"gaussian": add_gaussian_noise, "salt-and-pepper": add_salt_and_pepper}
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Which images and masks of a data set are used, and how."""
+
+    min_area: float = 0.0
+    """Smallest share of the image that a mask may cover, 0 to 1."""
+    max_area: float = 1.0
+    """Largest share of the image that a mask may cover, 0 to 1."""
+    min_pixels: int = 0
+    """Smallest number of pixels that a mask may have."""
+    max_per_concept: int | None = None
+    """Largest number of images of a concept, drawn at random; all if left out."""
+    max_images: int | None = None
+    """Largest number of images, drawn at random; all if left out."""
+    seed: int = 0
+    """Random seed of what is drawn, and of the noise."""
+    groups: tuple[str, ...] = ()
+    """Names of the groups of images to use, such as video sequences; all if left out."""
+    group_by: str = ""
+    """How groups are made: 'folder', or a regular expression whose first group is the name; the data's own if left
+    out."""
+    crowd: Literal["include", "exclude", "own"] = "include"
+    """Crowds: part of their concept's mask, left out, or a concept of their own."""
+    masks: Literal["original", "rectangle", "ellipse"] = "original"
+    """Masks: as annotated, or the boxes of the annotations, or the ellipses in them."""
+    noise: Literal["none", "gaussian", "salt-and-pepper"] = "none"
+    """Noise that is added to the photos."""
+    noise_percent: float = 5.0
+    """Strength of the noise: standard deviation in percent of 255, or percent of the pixels."""
+    paper: bool = False
+    """Whether boxes and noise are drawn as the released code of the LoCE paper draws them."""
+
+    def check(self) -> None:
+        """Raise `InputError` for a value out of its range."""
+        for name, kind in get_type_hints(type(self)).items():
+            if allowed := [value for value in get_args(kind) if isinstance(value, str)]:
+                check_known(name, [getattr(self, name)], allowed)
+        if not 0 <= self.min_area <= self.max_area <= 1:
+            raise InputError(
+                f"`min_area` and `max_area` must be shares of an image, 0 <= min_area <= max_area <= 1, but got "
+                f"{self.min_area} and {self.max_area}. 0.01 is a hundredth of the image."
+            )
+        for name in ("max_per_concept", "max_images"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise InputError(f"`{name}` must be 1 or more, but got {getattr(self, name)}. Leave it out for all.")
+        for name in ("seed", "min_pixels"):
+            if getattr(self, name) < 0:
+                raise InputError(f"`{name}` must be 0 or more, but got {getattr(self, name)}. Leave it out for 0.")
+        try:
+            if self.group_by and self.group_by != "folder" and not re.compile(self.group_by).groups:
+                raise InputError(
+                    f"`group_by` must be 'folder' or a regular expression with a group, but got {self.group_by!r}. "
+                    "Put what names the group into parentheses, as in '^(.*?)_'."
+                )
+        except re.error as error:
+            raise InputError(
+                f"`group_by` must be 'folder' or a regular expression, but {self.group_by!r} is none: {error}. "
+                "'^(.*?)_' is one."
+            ) from error
+
+    def record(self) -> dict[str, Any]:
+        """The values that differ from the defaults, as plain values; `crowd` is the opening function's."""
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "crowd"}
+        differing = {name: value for name, value in values.items() if value != getattr(DataOptions, name)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in differing.items()}
+
+
+def options_from(record: Mapping[str, Any] | None) -> DataOptions:
+    """The options that a plan holds, as `DataOptions.record` wrote them.
+
+    Raises:
+        InputError: a name or a value that is not of these options.
+
+    >>> options_from({"max_images": 10}).max_images
+    10
+    """
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in (record or {}).items()}
+    check_known("option of the data", values, [one.name for one in fields(DataOptions)])
+    try:
+        options = DataOptions(**values)
+        options.check()
+    except TypeError as error:
+        raise InputError(f"`plan` must hold options of the data, but {record!r} does not fit: {error}.") from error
+    return options
+
+
+@dataclass(frozen=True, eq=False)
+class SelectedDataset:
+    """A part of another data set, perhaps with other masks and noise; `select` makes it."""
+
+    base: Dataset
+    options: DataOptions
+    items: tuple[Item, ...]
+    concepts: tuple[str, ...]
+    fingerprint: str
+    _originals: Mapping[str, Item]
+
+    @property
+    def name(self) -> str:
+        """The other data set's."""
+        return name_of(self.base)
+
+    @property
+    def source(self) -> dict[str, Any] | None:
+        """Plain values that open it again; None if the other data set has none."""
+        source = getattr(self.base, "source", None)
+        return source and {**source, "options": self.options.record()}
+
+    @property
+    def problems(self) -> tuple:
+        """The other data set's, for the images that are used."""
+        return tuple(one for one in getattr(self.base, "problems", ()) if one.file in self._originals)
+
+    def read(self, item: Item) -> Reading:
+        """Open one item of the other data set, and alter it."""
+        original = self._originals[item.image]
+        reading = self.base.read(original)
+        masks = _alter_masks(self.base, original, reading.masks, self.options)
+        kept = {pair.concept: mask for pair, mask in zip(original.pairs, masks, strict=True)}
+        return Reading(_add_noise(reading.photo, item, self.options), tuple(kept[pair.concept] for pair in item.pairs))
+
+
+def select(dataset: Dataset, options: DataOptions) -> Dataset:
+    """The part of a data set that `options` describe; the data set itself where they are the defaults.
+
+    Groups are chosen first, then areas, then images are drawn, then the images of each concept.  A mask that cannot be
+    read is never left out for its area, so that it stays a row with a status.
+
+    Args:
+        dataset: any data set.
+        options: what is used, and how.
+
+    Raises:
+        InputError: a value out of its range, an unknown group, nothing left.
+
+    >>> from loce_jax.data.scenes import Scenes
+    >>> few = select(Scenes(count=20), DataOptions(max_per_concept=2, min_area=0.02))
+    >>> counts = [sum(pair.concept == "person" for pair in item.pairs) for item in few.items]
+    >>> sum(counts)
+    2
+    """
+    options.check()
+    if not options.record():
+        return dataset
+    items = _choose_groups([_with_group(item, options.group_by) for item in dataset.items], options)
+    items = _filter_areas(dataset, items, options)
+    if options.max_images is not None:
+        items = _draw(items, options)
+    if options.max_per_concept is not None:
+        items = _draw_per_concept(items, dataset.concepts, options)
+    if not items:
+        raise InputError(
+            f"the options of the data must leave an image with a concept, but none of {len(dataset.items)} is left: "
+            f"{options.record()}. Widen them."
+        )
+    originals = {item.image: item for item in dataset.items}
+    originals = {item.image: originals[item.image] for item in items}
+    present = {pair.concept for item in items for pair in item.pairs}
+    rows = [dataset.fingerprint, options.record(), *([item.image, [p.concept for p in item.pairs]] for item in items)]
+    if options.masks != "original" and hasattr(dataset, "annotations"):
+        rows += [[one.get("bbox") for pair in item.pairs for one in dataset.annotations(pair)] for item in items]
+    return SelectedDataset(
+        base=dataset,
+        options=options,
+        items=tuple(items),
+        concepts=tuple(name for name in dataset.concepts if name in present),
+        fingerprint=digest(rows),
+        _originals=originals,
+    )
+
+
+def group_of(item: Item) -> str | None:
+    """Name of the group that an image belongs to, such as a video sequence; None where there are no groups."""
+    return next((str(value) for pair in item.pairs for name, value in pair.attributes if name == "group"), None)
+
+
+def _with_group(item: Item, group_by: str) -> Item:
+    """The item with an attribute "group" as `group_by` says."""
+    if not group_by:
+        return item
+    if group_by == "folder":
+        group = item.image.rpartition("/")[0]
+    else:
+        found = re.search(group_by, item.image)
+        group = found.group(1) if found and found.group(1) else ""
+    pairs = [
+        replace(pair, attributes=(*((k, v) for k, v in pair.attributes if k != "group"), ("group", group)))
+        for pair in item.pairs
+    ]
+    return replace(item, pairs=tuple(pairs))
+
+
+def _choose_groups(items, options):
+    if not options.groups:
+        return items
+    known = sorted({group for item in items if (group := group_of(item)) is not None})
+    if not known:
+        raise InputError(
+            "`groups` can be given for data with groups, but these have none. `group_by` makes some: 'folder', or a "
+            "regular expression such as '^(.*?)_'."
+        )
+    check_known("group", options.groups, known)
+    return [item for item in items if group_of(item) in options.groups]
+
+
+def _filter_areas(dataset, items, options):
+    if (options.min_area, options.max_area, options.min_pixels) == (0.0, 1.0, 0):
+        return items
+    originals = {item.image: item for item in dataset.items}
+
+    def keep(item):
+        areas = _areas(dataset, originals[item.image], options)
+        pixels = item.size[0] * item.size[1]
+        kept = [
+            pair
+            for pair in item.pairs
+            if (area := areas[pair.concept]) is None
+            or (options.min_area <= area / pixels <= options.max_area and area >= options.min_pixels)
+        ]
+        return replace(item, pairs=tuple(kept))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return [item for item in pool.map(keep, items) if item.pairs]
+
+
+def _areas(dataset, item, options) -> dict[str, int | None]:
+    """Pixels of each concept's mask; None where there is no mask."""
+    if options.masks == "original" and hasattr(dataset, "areas"):
+        return {pair.concept: area for pair, area in zip(item.pairs, dataset.areas(item), strict=True)}
+    try:
+        masks = dataset.masks(item) if hasattr(dataset, "masks") else dataset.read(item).masks
+    except Fault:
+        return dict.fromkeys(pair.concept for pair in item.pairs)
+    masks = _alter_masks(dataset, item, masks, options)
+    return {
+        pair.concept: None if isinstance(mask, Fault) else int(mask.sum())
+        for pair, mask in zip(item.pairs, masks, strict=True)
+    }
+
+
+def _rank(options, *names):
+    return hashlib.sha256("\0".join([str(options.seed), *names]).encode("utf-8", "surrogatepass")).digest()
+
+
+def _draw(items, options):
+    drawn = sorted(items, key=lambda item: _rank(options, item.image))[: options.max_images]
+    chosen = {item.image for item in drawn}
+    return [item for item in items if item.image in chosen]
+
+
+def _draw_per_concept(items, concepts, options):
+    chosen = set()
+    for concept in concepts:
+        images = [item.image for item in items if any(pair.concept == concept for pair in item.pairs)]
+        images.sort(key=lambda image: _rank(options, image, concept))
+        chosen |= {(image, concept) for image in images[: options.max_per_concept]}
+    thinned = [replace(i, pairs=tuple(p for p in i.pairs if (i.image, p.concept) in chosen)) for i in items]
+    return [item for item in thinned if item.pairs]
+
+
+def _alter_masks(dataset, item, masks, options):
+    if options.masks == "original":
+        return masks
+    return tuple(_shape(dataset, item, pair, mask, options) for pair, mask in zip(item.pairs, masks, strict=True))
+
+
+def _shape(dataset, item: Item, pair: Pair, mask, options) -> Bool[np.ndarray, "H W"] | Fault:
+    """The boxes of a pair's annotations, or the ellipses in them; of the whole mask where there are no annotations."""
+    try:
+        if hasattr(dataset, "annotations"):
+            boxes = [_with_box(one, item.size) for one in dataset.annotations(pair)]
+        elif isinstance(mask, Fault):
+            return mask
+        else:
+            boxes = [{"id": 0, "segmentation": [], "bbox": _box_of(mask)}]
+        shape = box_mask(boxes, item.size, shape=options.masks, paper=options.paper)
+    except Fault as fault:
+        return fault.with_traceback(None)
+    return check_mask(shape, item, pair)
+
+
+def _with_box(annotation: dict, size: tuple[int, int]) -> dict:
+    """The annotation, with the box around its mask where it has no box of its own."""
+    if annotation.get("bbox"):
+        return annotation
+    mask = union_mask([annotation], size)
+    return annotation | {"bbox": _box_of(mask) if mask.any() else [0, 0, 0, 0]}
+
+
+def _box_of(mask) -> list[float]:
+    (rows,), (columns,) = (np.nonzero(mask.any(axis=axis)) for axis in (1, 0))
+    left, top = int(columns[0]), int(rows[0])
+    return [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top]
+
+
+def _add_noise(photo, item, options):
+    if options.noise == "none":
+        return photo
+    seed = options.seed if options.paper else (options.seed, zlib.crc32(item.image.encode("utf-8", "surrogatepass")))
+    return NOISES[options.noise](photo, options.noise_percent, seed=seed, paper=options.paper)
