@@ -9,9 +9,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "loce_jax"
 
-# A room may import itself, `checks`, `layer_names`, `resampling`, `statistics`, and what stands here.
+# A room may import itself, `checks`, `foreign_text`, `layer_names`, `resampling`, `statistics`, and what stands here.
 ALLOWED = {
     "checks": set(),
+    "foreign_text": set(),
     "atomic": set(),
     "batch_sizes": set(),
     "layer_names": set(),
@@ -31,11 +32,12 @@ ALLOWED = {
     "pipeline": {"data", "models", "activations", "solver", "store"},
     "cli": {"analysis", "data", "models", "pipeline", "report", "solver", "store", "study"},
 }
-EVERYONES = {"atomic", "batch_sizes", "checks", "layer_names", "recipes", "resampling", "statistics"}
+EVERYONES = {"atomic", "batch_sizes", "checks", "foreign_text", "layer_names", "recipes", "resampling", "statistics"}
 WITHOUT_JAX = (
     "atomic",
     "batch_sizes",
     "checks",
+    "foreign_text",
     "layer_names",
     "recipes",
     "resampling",

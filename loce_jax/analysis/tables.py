@@ -3,7 +3,6 @@
 Texts may come from anywhere (names of concepts, of files), so each way of writing makes all of them harmless.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,21 +10,9 @@ import numpy as np
 
 from loce_jax.analysis.metrics.iou_summary import Summary
 from loce_jax.checks import InputError
+from loce_jax.foreign_text import for_csv, for_latex, for_markdown, label
 
 _DASH = "–"
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    "[": "{[}",  # else an argument of the line break before it
-    "*": "{*}",  # likewise
-    _DASH: "--",
-    **{letter: "\\" + letter for letter in "{}$&#_%"},
-}
 
 
 @dataclass(frozen=True)
@@ -58,8 +45,7 @@ class Table:
 def as_csv(table: Table) -> str:
     """Column names and rows as RFC 4180 says, lines ended by CR LF; title and `best` are left out.
 
-    Every text is quoted.  One that a spreadsheet could take for a formula (its first visible letter is one of
-    ``= + - @``, also in their wide forms, or it begins with a tab or a line break) gets an apostrophe before it.
+    Every text is quoted, and none can act as a formula (`loce_jax.foreign_text.for_csv`).
     Numbers are written with all their digits; a number that is not finite leaves its field empty.
 
     >>> for line in as_csv(Table("IoU", ("concept", "IoU"), (("=cmd()", 0.5), ('a "cat" here', np.nan)))).splitlines():
@@ -83,8 +69,8 @@ def as_markdown(table: Table) -> str:
     | c | – |
     """
     rules = [":--" if text else "--:" for text in _texts(table)]
-    lines = [_cells(table.columns, table, _escape_markdown), rules, *_body(table, _escape_markdown, "**{}**")]
-    return f"**{_escape_markdown(table.title)}**\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    lines = [_cells(table.columns, table, for_markdown), rules, *_body(table, for_markdown, "**{}**")]
+    return f"**{for_markdown(table.title)}**\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def as_latex(table: Table) -> str:
@@ -105,12 +91,12 @@ def as_latex(table: Table) -> str:
     alignment = "".join("l" if text else "r" for text in _texts(table))
     head, *body = (
         f"    {' & '.join(line)} \\\\"
-        for line in (_cells(table.columns, table, _escape_latex), *_body(table, _escape_latex, r"\textbf{{{}}}"))
+        for line in (_cells(table.columns, table, for_latex), *_body(table, for_latex, r"\textbf{{{}}}"))
     )
     lines = [
         r"\begin{table}",
         r"  \centering",
-        f"  \\caption{{{_escape_latex(table.title)}}}",
+        f"  \\caption{{{for_latex(table.title)}}}",
         f"  \\begin{{tabular}}{{{alignment}}}",
         r"    \toprule",
         head,
@@ -147,7 +133,7 @@ def iou_table(layers: Mapping[str, Sequence[Summary]], *, digits: int = 3) -> Ta
     rows, best = [], set()
     for place, mine in enumerate(zip(*layers.values(), strict=True)):
         numbers = [number for row in mine for number in (row.mean_iou, row.std_iou, row.failures)]
-        rows.append(("all concepts" if mine[0].concept is None else mine[0].concept, mine[0].pairs, *numbers))
+        rows.append((label(mine[0].concept), mine[0].pairs, *numbers))
         means = [row.mean_iou for row in mine]
         if len(mine) > 1 and np.isfinite(means).any():
             best |= {(place, 2 + 3 * index) for index in np.flatnonzero(means == np.nanmax(means)).tolist()}
@@ -181,21 +167,4 @@ def show_number(number: int | float, digits: int) -> str:
 
 
 def _csv_field(cell):
-    if not isinstance(cell, str):
-        return str(cell) if np.isfinite(cell) else ""
-    formula = re.match(r"[\s\x00-\x1f\ufeff]*[=+\-@＝＋－＠]|[\t\r\n]", cell)
-    return '"' + ("'" if formula else "") + cell.replace('"', '""') + '"'
-
-
-def _escape_markdown(text):
-    """Backslashes before whatever begins code, links, HTML, entities, emphasis or cells; one line."""
-    return re.sub(r"([\\`*_\[\]<>|~&$])", r"\\\1", _one_line(text))
-
-
-def _escape_latex(text):
-    return "".join(_LATEX.get(letter, letter) for letter in _one_line(text))
-
-
-def _one_line(text):
-    """White space and control characters as single spaces."""
-    return re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", text).strip()
+    return for_csv(cell) if isinstance(cell, str) else str(cell) if np.isfinite(cell) else ""

@@ -10,6 +10,7 @@ from loce_jax.checks import InputError
 from loce_jax.cli import analysis
 from loce_jax.cli.networks import Convert, Layers
 from loce_jax.cli.runs import Demo, Fit, Report, Show
+from loce_jax.cli.terminal import complain, keep_printing, say
 
 COMMANDS = {
     "demo": Demo,
@@ -35,8 +36,9 @@ COMMANDS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the `loce` command; 0 if all went well, 2 if the input cannot be used, 1 for a failing disk."""
+    keep_printing()
     if (sys.argv[1:] if arguments is None else arguments) == ["--version"]:
-        print(f"loce {version('loce_jax')}")
+        say(f"loce {version('loce_jax')}")
         return 0
     command = tyro.extras.subcommand_cli_from_dict(
         COMMANDS,
@@ -50,13 +52,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         command()
     except InputError as error:
-        print(f"loce: {error}", file=sys.stderr)
+        complain(error)
         return 2
     except OSError as error:  # a full disk, a vanished mount
-        print(f"loce: {error}; what is finished is kept, and the same command continues.", file=sys.stderr)
+        complain(f"{error}; what is finished is kept, and the same command continues.")
         return 1
     except KeyboardInterrupt:
-        print("loce: interrupted; the same command continues.", file=sys.stderr)
+        complain("interrupted; the same command continues.")
         return 130
     return 0
 

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 import tyro
 
 from loce_jax.cli.output import announce_selection, emit, open_analyses, report_progress, row_of
+from loce_jax.cli.terminal import say
 from loce_jax.store import open_run
 from loce_jax.study.options import (
     Clustering,
@@ -55,7 +56,7 @@ class Analyze:
         steps = check_steps(self.steps)
         analyses = open_analyses(self.run, self.selection, self.options)
         path = analyze(analyses, self.out, steps=steps, report_progress=report_progress)
-        print(f"Numbers: {path}")
+        say(f"Numbers: {path}")
 
 
 @dataclass(frozen=True)

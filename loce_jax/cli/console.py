@@ -2,12 +2,11 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +14,8 @@ from rich.text import Text
 from loce_jax.analysis.metrics.iou_summary import summarize_iou
 from loce_jax.analysis.tables import Table as Values
 from loce_jax.analysis.tables import show_number
+from loce_jax.cli.terminal import say
+from loce_jax.foreign_text import for_terminal, label
 from loce_jax.store import Run
 
 PLAIN_WIDTH = 140
@@ -47,50 +48,69 @@ def _plain_lines(unit):
 
 def print_layers(rows: list[dict]) -> None:
     """The table of `loce layers`."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("name", "height x width x channels", "stride", "kind", "also called"):
-        table.add_column(name)
+    shown = _Table(("name", "height x width x channels", "stride", "kind", "also called"))
     for row in rows:
         shape = " x ".join(map(str, row["shape"]))
-        table.add_row(row["name"], shape, f"{row['stride']:g}", row["kind"], ", ".join(row["aliases"]))
-    _console().print(table)
+        shown.add(row["name"], shape, f"{row['stride']:g}", row["kind"], ", ".join(row["aliases"]))
+    shown.print()
 
 
 def print_run(run: Run) -> None:
     """The table of `loce show`: for each layer a row per concept and one for all."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("layer", "concept", "LoCEs", "skipped", "mean IoU", "median IoU", "failures"):
-        table.add_column(name, justify="left" if name in ("layer", "concept") else "right")
+    names = "layer", "concept", "LoCEs", "skipped", "mean IoU", "median IoU", "failures"
+    shown = _Table(names, numbers=range(2, len(names)))
     for layer in run.layers:
         rows = summarize_iou(run.column("iou", layer), run.column("status", layer), run.table["concept"])
         for row in rows:
             numbers = f"{row.mean_iou:.3f}", f"{row.median_iou:.3f}", f"{row.failures:.1%}"
-            table.add_row(layer, row.concept or "all", str(row.loces), str(row.skipped), *numbers)
-        table.add_section()
-    console = _console()
-    console.print(table)
+            shown.add(layer, label(row.concept), str(row.loces), str(row.skipped), *numbers)
+        shown.add_section()
+    shown.print()
     for layer in run.layers if "converged" in run.recipe.columns else ():
         if count := np.count_nonzero(run.column("converged", layer) == 0):
-            console.print(f"{count} LoCEs did not converge: {layer}")
+            say(f"{count} LoCEs did not converge: {layer}")
     status = run.table["status"].tolist()
     for word in sorted(set(status) - {"ok"}):
-        console.print(f"{status.count(word)} pairs skipped: {word}")
+        say(f"{status.count(word)} pairs skipped: {word}")
     if not run.complete:
-        console.print(f"{len(run.finished)} of {len(run.chunks)} chunks are done; the same `loce fit` continues.")
+        say(f"{len(run.finished)} of {len(run.chunks)} chunks are done; the same `loce fit` continues.")
 
 
 def print_table(table: Values) -> None:
     """Any table of a study."""
-    console = _console()
-    console.print(Text(table.title, "italic"), soft_wrap=True)  # as a title of the table it is broken at its width
-    shown = Table(box=None, pad_edge=False)
-    for column, name in enumerate(table.columns):
-        is_text = all(isinstance(row[column], str) for row in table.rows)
-        shown.add_column(escape(name), justify="left" if is_text else "right")
+    numbers = [
+        column for column in range(len(table.columns)) if not all(isinstance(row[column], str) for row in table.rows)
+    ]
+    shown = _Table(table.columns, numbers=numbers, title=table.title)
     for row in table.rows:
-        shown.add_row(*(escape(cell) if isinstance(cell, str) else show_number(cell, table.digits) for cell in row))
-    console.print(shown)
+        shown.add(*(cell if isinstance(cell, str) else show_number(cell, table.digits) for cell in row))
+    shown.print()
 
 
-def _console():
-    return Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH, markup=False, highlight=False)
+class _Table:
+    """A table of texts that are shown as they are: never as markup, never obeyed by the terminal."""
+
+    def __init__(self, columns: Sequence[str], *, numbers: Iterable[int] = (), title: str = ""):
+        is_terminal = sys.stdout.isatty()
+        self._console = Console() if is_terminal else Console(width=PLAIN_WIDTH, markup=False, highlight=False)
+        self._title, self._table, numbers = title, Table(box=None, pad_edge=False), set(numbers)
+        for index, name in enumerate(columns):
+            justify = "right" if index in numbers else "left"
+            self._table.add_column(self._text(name), justify=justify, overflow="fold")
+
+    def add(self, *cells: str) -> None:
+        """Add a row."""
+        self._table.add_row(*map(self._text, cells))
+
+    def add_section(self) -> None:
+        """Begin a section."""
+        self._table.add_section()
+
+    def print(self) -> None:
+        """Print title and table."""
+        if self._title:  # as a title of the table it would be broken at its width
+            self._console.print(self._text(self._title, "italic"), soft_wrap=True)
+        self._console.print(self._table)
+
+    def _text(self, text, style=""):
+        return Text(for_terminal(text, self._console.encoding), style)

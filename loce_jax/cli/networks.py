@@ -1,12 +1,12 @@
 """Commands about networks: what layers one has, and making one that runs here."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from loce_jax.cli.terminal import say, say_json
 from loce_jax.models.loading import Loading
 
 Model = Annotated[str, tyro.conf.Positional]
@@ -41,7 +41,7 @@ class Layers:
             for layer in layers
         ]
         if self.json:
-            print(json.dumps(rows, indent=1))
+            say_json(rows)
             return
         from loce_jax.cli.console import print_layers  # noqa: PLC0415 - fast --help
 
@@ -72,4 +72,4 @@ class Convert:
 
         options = {"size": self.size, "weights": self.weights, "random_weights": self.random_weights}
         network = convert_source(self.source, self.out, **options)
-        print(f"{len(network.layers())} layers in {self.out}. `loce layers {self.out}` lists them.")
+        say(f"{len(network.layers())} layers in {self.out}. `loce layers {self.out}` lists them.")

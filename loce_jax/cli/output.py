@@ -1,11 +1,12 @@
 """What the commands that analyze a run share: opening what they analyze, and printing and writing results."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from loce_jax.checks import InputError
+from loce_jax.cli.terminal import complain, say
+from loce_jax.foreign_text import for_file_name
 from loce_jax.pipeline.sources import source_from
 from loce_jax.store import Run, open_run
 from loce_jax.study.options import Selection, StudyOptions
@@ -26,7 +27,7 @@ def announce_selection(name, embeddings, selection):
     """Print how many LoCEs are analyzed, if some are left out."""
     if selection.min_iou > 0:
         left_out = f"{embeddings.below_min_iou} with an IoU below {selection.min_iou:g} are left out"
-        print(f"{name}: {len(embeddings.rows)} LoCEs, {left_out}", flush=True)
+        say(f"{name}: {len(embeddings.rows)} LoCEs, {left_out}")
 
 
 def photos_of(run: Run):
@@ -36,7 +37,7 @@ def photos_of(run: Run):
     try:
         return Photos(run, source_from(run.plan["data"]["source"]).open())
     except (InputError, OSError) as error:
-        print(f"loce: there will be no photographs: {error}", file=sys.stderr)
+        complain(f"there will be no photographs: {error}")
         return Photos(run, None)
 
 
@@ -56,9 +57,9 @@ def row_of(run: Run, query: str) -> int:
 
 def report_progress(title, result):
     """Print the title of a step that has ended, and its headline numbers, or why it could not be done."""
-    print(f"{title}: not done, {result}" if isinstance(result, str) else title, flush=True)
+    say(f"{title}: not done, {result}" if isinstance(result, str) else title)
     for line in () if isinstance(result, str) else result.summary():
-        print(f"  {line}", flush=True)
+        say(f"  {line}")
 
 
 def emit(result, name: str, out: Path | None, layer: str, origin: Mapping[str, Any]) -> None:
@@ -72,19 +73,20 @@ def emit(result, name: str, out: Path | None, layer: str, origin: Mapping[str, A
         origin: of the numbers.
     """
     from loce_jax.cli.console import print_table  # noqa: PLC0415 - fast --help
-    from loce_jax.study.results.step_result import safe_file_name, write_metrics, write_result  # noqa: PLC0415 - fast --help
+    from loce_jax.study.results.step_result import write_metrics, write_result  # noqa: PLC0415 - fast --help
 
     if layer:
-        print(f"\n{layer}")
+        say()
+        say(layer)
     for table in result.tables.values():
         if table.rows:
             print_table(table)
         else:
-            print(f"{table.title}: nothing")
+            say(f"{table.title}: nothing")
     for line in result.summary():
-        print(line)
+        say(line)
     if out:
-        folder = out / safe_file_name(layer) if layer else out
+        folder = out / for_file_name(layer) if layer else out
         metrics = {**result.metrics, "made_with": origin}
         for path in [*write_result(result, folder), write_metrics(metrics, folder / f"{name}.json")]:
-            print(path)
+            say(path)

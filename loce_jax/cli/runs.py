@@ -11,6 +11,7 @@ import tyro
 from loce_jax.checks import InputError
 from loce_jax.cli.data_flags import DataFlags, DataNames, DataOptionFlags
 from loce_jax.cli.networks import LoadingFlags
+from loce_jax.cli.terminal import say
 from loce_jax.data.selection import DataOptions
 from loce_jax.models.loading import Loading
 from loce_jax.pipeline.distributed.ray_cluster import RayOptions
@@ -124,7 +125,7 @@ class Fit:
             fit(ft.partial(run_on_ray, spec, self.out, cluster=self.ray, strict=self.strict), spec)
             return
         if shard:
-            print(f"This is {shard}.", flush=True)
+            say(f"This is {shard}.")
         options = {"shard": shard, "strict": self.strict, "memory": self.memory, "read": self._read()}
         fit(ft.partial(run_plan, spec.plan(), self.out, **options), spec)
 
@@ -134,13 +135,14 @@ class Fit:
     def _show(self, shard):
         run = open_run(self.out)
         if shard and not run.complete:
-            print(
+            say(
                 f"{len(run.finished)} of {len(run.chunks)} chunks of the run are done. When all workers have ended, "
                 "the same command without worker flags does what is missing."
             )
             return
         show(run)
-        print(f"\n`loce report {self.out}{' --out PAGE.html' if is_url(self.out) else ''}` writes the page.")
+        say()
+        say(f"`loce report {self.out}{' --out PAGE.html' if is_url(self.out) else ''}` writes the page.")
 
     def _shard(self):
         """This process's shard as the flags say it; None for all of the run, or where JAX is to find out."""
@@ -210,7 +212,7 @@ class Report:
         run = open_run(self.run)
         dataset = source_from(run.plan["data"]["source"]).open()
         page = write_report(run, dataset, self.out or run.path / "report.html")
-        print(f"The page: {page}")
+        say(f"The page: {page}")
 
 
 def fit(work, spec):

@@ -5,7 +5,6 @@ Letters: b images, h x w pixels, gh x gw grid cells, t tokens, c channels.
 """
 
 import hashlib
-import logging
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,11 +17,12 @@ import numpy as np
 from flax import linen, nnx, traverse_util
 
 from loce_jax.checks import InputError
+from loce_jax.foreign_text import logger
 from loce_jax.models.base import Network, Preprocess
 from loce_jax.models.tracing import ROOT, Call, Tokens, Traced, abstractly, on_grid, trace
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
-log = logging.getLogger(__name__)
+log = logger(__name__)
 capture_lock = threading.RLock()  # `nnx.capture` patches the module's classes while it runs
 
 

@@ -5,7 +5,6 @@ the number of compilations does not grow with the data.
 Letters: b images a batch, k concepts of an image, h x w grid cells, c channels, th x tw the target's grid.
 """
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from loce_jax.activations import Extract
+from loce_jax.foreign_text import logger
 from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.reading import ReadImage, readable
 from loce_jax.recipes import Recipe
@@ -21,7 +21,7 @@ from loce_jax.solver import Solution, solve
 from loce_jax.solver.backend import concepts_per_call
 from loce_jax.statistics import Statistics
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 
 def solve_chunk(

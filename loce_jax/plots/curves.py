@@ -10,8 +10,8 @@ from jaxtyping import Num
 from matplotlib.axes import Axes
 
 from loce_jax.checks import check_shape
+from loce_jax.foreign_text import for_picture
 from loce_jax.plots.legends import list_names
-from loce_jax.plots.names import plain
 from loce_jax.plots.palette import Style, category_style
 
 _WIDTH = 0.8  # of a category, for all its points or bars together
@@ -28,7 +28,7 @@ def draw_curves(
     for name, values in curves.items():
         check_shape(name, values, (len(xs),), meaning="one value per position", fix="Give as many values.")
         color, marker = styles[name]
-        axes.plot(xs, values, color=color, marker=marker, markersize=4, linewidth=1.4, label=plain(name))
+        axes.plot(xs, values, color=color, marker=marker, markersize=4, linewidth=1.4, label=for_picture(name))
     return _tidy(axes)
 
 
@@ -48,7 +48,7 @@ def draw_points(
         axes.errorbar(
             *(offsets, points[name], (spreads or {}).get(name)),
             **{"color": color, "marker": marker, "markersize": 4, "linestyle": "", "elinewidth": 0.7},
-            label=plain(name),
+            label=for_picture(name),
         )
     return _name_categories(axes, categories)
 
@@ -57,7 +57,7 @@ def draw_bars(axes: Axes, categories: Sequence[str], bars: Mapping[str, Num[np.n
     """At each of `categories` a bar for each name in `bars`, side by side."""
     width = _WIDTH / max(len(bars), 1)
     for index, (name, offsets) in enumerate(_side_by_side(categories, bars)):
-        axes.bar(offsets, bars[name], width, color=category_style(index)[0], label=plain(name))
+        axes.bar(offsets, bars[name], width, color=category_style(index)[0], label=for_picture(name))
     return _name_categories(axes, categories)
 
 
@@ -72,7 +72,7 @@ def _name_categories(axes, categories):
     many = len(categories) > 24
     axes.set_xticks(
         range(len(categories)),
-        [plain(category) for category in categories],
+        [for_picture(category) for category in categories],
         rotation=90 if len(categories) > 4 else 0,
         fontsize=7 if many else 10,
     )

@@ -11,12 +11,12 @@ from jaxtyping import Float, Int, Num, Shaped
 from matplotlib.figure import Figure
 
 from loce_jax.analysis.mixtures.fit import Mixture
+from loce_jax.foreign_text import for_picture
 from loce_jax.plots.curves import draw_bars, draw_curves, draw_points
 from loce_jax.plots.legends import list_names
 from loce_jax.plots.maps import draw_map
 from loce_jax.plots.matrices import draw_matrix, lay_out
 from loce_jax.plots.mixtures import draw_component_regions, draw_concept_regions
-from loce_jax.plots.names import plain
 from loce_jax.plots.palette import Style
 from loce_jax.plots.strips import Tile, draw_strip
 from loce_jax.plots.trees import draw_tree
@@ -71,7 +71,7 @@ def plot_strips(strips: Sequence[Strip], columns: int, *, title: str = "") -> Fi
 
 def plot_matrices(matrices: Sequence[NamedMatrix]) -> Figure:
     """Matrices side by side, each under its title."""
-    names = [plain(name) for matrix in matrices for name in matrix.names]
+    names = [for_picture(name) for matrix in matrices for name in matrix.names]
     size = max((len(matrix.names) for matrix in matrices), default=0)
     figure, every = lay_out(len(matrices), size, letters=max([12, *map(len, names)]))
     for axes, matrix in zip(every, matrices, strict=True):

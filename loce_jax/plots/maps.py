@@ -10,8 +10,9 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 
 from loce_jax.checks import check_shape
+from loce_jax.foreign_text import for_picture, text_array
 from loce_jax.plots.legends import list_names
-from loce_jax.plots.names import count_others, plain
+from loce_jax.plots.names import count_others
 from loce_jax.plots.palette import OTHERS, Style
 
 
@@ -25,12 +26,12 @@ def draw_map(
     """
     labels = np.asarray(labels)
     check_shape("labels", labels, (len(points),), meaning="one per point", fix="")
-    unnamed = ~np.isin(labels, list(styles))
+    unnamed = ~np.isin(labels, text_array(styles))
     for concept, (color, marker) in styles.items():
         mine = points[labels == concept]
         if len(mine):
             axes.scatter(
-                *mine.T, s=22, c=color, marker=marker, edgecolors="white", linewidths=0.4, label=plain(concept)
+                *mine.T, s=22, c=color, marker=marker, edgecolors="white", linewidths=0.4, label=for_picture(concept)
             )
     if unnamed.any():
         axes.scatter(*points[unnamed].T, s=9, c=OTHERS, label=count_others(labels[unnamed]), zorder=0.9, linewidths=0)

@@ -13,7 +13,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from loce_jax.analysis.metrics.separation import Separation
-from loce_jax.plots.names import plain
+from loce_jax.foreign_text import for_picture
 from loce_jax.plots.palette import SEQUENTIAL
 
 _MAX_NUMBERED = 24  # concepts up to which the numbers in the cells can be read
@@ -38,8 +38,8 @@ def draw_matrix(
     axes.figure.colorbar(image, ax=axes, fraction=0.046, pad=0.02).ax.tick_params(labelsize=7)
     few = max(matrix.shape) <= _MAX_NUMBERED
     size = 9 if few else 5
-    axes.set_xticks(range(len(columns)), [plain(name) for name in columns], rotation=90, fontsize=size)
-    axes.set_yticks(range(len(rows)), [plain(name) for name in rows], fontsize=size)
+    axes.set_xticks(range(len(columns)), [for_picture(name) for name in columns], rotation=90, fontsize=size)
+    axes.set_yticks(range(len(rows)), [for_picture(name) for name in rows], fontsize=size)
     if few:
         for (i, j), value in np.ndenumerate(matrix):
             if np.isfinite(value):

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from matplotlib.axes import Axes
 
-from loce_jax.plots.names import plain
+from loce_jax.foreign_text import for_picture
 
 ALIKE, UNLIKE, NEUTRAL = "#1f9d55", "#c91f16", "#656364"
 _MISSING = "#e8e6e3"
@@ -39,10 +39,10 @@ def draw_strip(row: Sequence[Axes], tiles: Sequence[Tile], *, title: str = "") -
             axes.text(0.5, 0.5, "no photo", ha="center", va="center", transform=axes.transAxes, fontsize=7)
         else:
             axes.imshow(tile.picture)
-        axes.set_xlabel(plain(tile.caption), fontsize=7)
+        axes.set_xlabel(for_picture(tile.caption), fontsize=7)
         axes.set(xticks=[], yticks=[])
         for spine in axes.spines.values():
             spine.set(color=tile.color, linewidth=2.5)
     for axes in row[len(tiles) :]:
         axes.set_axis_off()
-    row[0].set_ylabel(plain(title), fontsize=8)
+    row[0].set_ylabel(for_picture(title), fontsize=8)

@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
 from loce_jax.checks import check_shape
+from loce_jax.foreign_text import for_picture, text_array
 from loce_jax.plots.legends import list_names
-from loce_jax.plots.names import count_others, plain
+from loce_jax.plots.names import count_others
 from loce_jax.plots.palette import OTHERS, Style
 
 _ABOVE, _CLUSTERS = "#c9c5c2", ("#3e3a38", "#8a8480")  # merges between clusters; neighbors in turn
@@ -47,8 +48,8 @@ def draw_tree(
         colors.append(_ABOVE if owner[node] is None else _CLUSTERS[rank[owner[node]] % len(_CLUSTERS)])
     axes.add_collection(LineCollection(segments, colors=colors, linewidths=0.9))
     tallest = max(float(links[:, 2].max()), 1e-12) if len(links) else 1.0
-    unnamed = ~np.isin(labels, list(styles))
-    bands = [(labels == concept, plain(concept), color) for concept, (color, _) in styles.items()]
+    unnamed = ~np.isin(labels, text_array(styles))
+    bands = [(labels == concept, for_picture(concept), color) for concept, (color, _) in styles.items()]
     for members, name, color in [*bands, (unnamed, count_others(labels[unnamed]), OTHERS)]:
         mine = np.flatnonzero(members[order])
         if len(mine):

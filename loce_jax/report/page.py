@@ -6,8 +6,6 @@ look and its script.  The script writes texts as text, never as markup, and a co
 
 import base64
 import hashlib
-import json
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -15,6 +13,7 @@ from string import Template
 import numpy as np
 
 from loce_jax.atomic import write_file
+from loce_jax.foreign_text import for_html, for_script
 from loce_jax.recipes import PaperRecipe, recipe_from
 from loce_jax.report import content, tables
 from loce_jax.report.images import illustrate
@@ -29,7 +28,7 @@ def write_report(run: RunLike, dataset: PhotoSource, out: Path) -> Path:
     `dataset` is where the run's photos came from; a photo that cannot be read any more becomes a placeholder.
     The page appears under its name only when complete.
     """
-    html = compose(run, dataset).encode("utf-8", "replace")  # a file name may hold bytes that are no UTF-8
+    html = compose(run, dataset).encode()
     return write_file(out, html)
 
 
@@ -46,19 +45,19 @@ def compose(run: RunLike, dataset: PhotoSource) -> str:
     model, data_name = (str(run.plan[part]["name"]) for part in ("model", "data"))
     coordinates = recipe_from(run.plan.get("recipe", {})).coordinates
     return Template(_static("page.html")).substitute(
-        title=escape(f"{model} on {data_name}"),
+        title=for_html(f"{model} on {data_name}"),
         style_hash=_digest(style),
         script_hash=_digest(script),
         style=style,
         script=script,
-        lead=escape(_lead(run, together[-1], model)),
-        coordinates=escape(coordinates),
+        lead=for_html(_lead(run, together[-1], model)),
+        coordinates=for_html(coordinates),
         distances="Distances are those in the recipe's coordinates." if coordinates else "",
         figures=_figures(run, together[-1], best, by_layer[best][-1]),
         quality=tables.quality(by_layer, together),
         skipped=tables.skipped(run),
         settings=tables.settings(run.plan),
-        data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
+        data=for_script(data),
     )
 
 
@@ -91,7 +90,7 @@ def _figures(run, overall, layer, best):
     if best.loces:
         rows[f"mean IoU at {layer}"] = f"{best.mean_iou:.3f}"
         rows["failed there (IoU 0)"] = f"{100 * best.failures:.1f} %"
-    return "".join(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in rows.items())
+    return "".join(f"<div><dt>{for_html(name)}</dt><dd>{value}</dd></div>" for name, value in rows.items())
 
 
 def _count(number, noun):

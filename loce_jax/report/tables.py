@@ -1,12 +1,12 @@
 """The page's tables as HTML, numbers as they are in the run.  Every text is escaped here."""
 
 from collections.abc import Iterable, Mapping
-from html import escape
 from typing import Any
 
 import numpy as np
 
 from loce_jax.analysis.metrics.iou_summary import Summary
+from loce_jax.foreign_text import for_html, label
 from loce_jax.study.selection.sources import RunLike
 
 _MAX_SKIPPED = 200
@@ -23,7 +23,7 @@ def settings(plan: Mapping[str, Any]) -> str:
     plain = {key: value for key, value in plan.items() if not isinstance(value, Mapping)}
     parts = {key: value for key, value in plan.items() if isinstance(value, Mapping)}
     return _definitions(plain) + "".join(
-        f"<h3>{escape(str(key))}</h3>{_definitions(value)}" for key, value in parts.items()
+        f"<h3>{for_html(str(key))}</h3>{_definitions(value)}" for key, value in parts.items()
     )
 
 
@@ -33,17 +33,18 @@ def quality(summaries: Mapping[str, tuple[Summary, ...]], overall: Iterable[Summ
     `overall` has the counts of the run's own status, a row per concept and one over all, in the same order.
     The best mean of a row is marked.
     """
-    head = "".join(f'<th colspan="3" scope="colgroup">{escape(layer)}</th>' for layer in summaries)
+    head = "".join(f'<th colspan="3" scope="colgroup">{for_html(layer)}</th>' for layer in summaries)
     names = '<th scope="col">mean</th><th scope="col">median</th><th scope="col">failed</th>' * len(summaries)
     body = []
     for counts, *layers in zip(overall, *summaries.values(), strict=True):
         means = [row.mean_iou for row in layers]
         best = np.nanmax(means) if np.isfinite(means).any() else np.nan
         cells = "".join(_layer_cells(row, marked=len(layers) > 1 and row.mean_iou == best) for row in layers)
-        name = "all concepts" if counts.concept is None else counts.concept
+        name = label(counts.concept)
         kind = ' class="overall"' if counts.concept is None else ""
         body.append(
-            f'<tr{kind}><th scope="row">{escape(name)}</th><td>{counts.loces}</td><td>{counts.skipped}</td>{cells}</tr>'
+            f'<tr{kind}><th scope="row">{for_html(name)}</th><td>{counts.loces}</td><td>{counts.skipped}</td>{cells}'
+            "</tr>"
         )
     return (
         '<thead><tr><th rowspan="2" scope="col">Concept</th><th rowspan="2" scope="col">LoCEs</th>'
@@ -58,7 +59,7 @@ def skipped(run: RunLike) -> str:
         return "<p>No image and no mask was skipped.</p>"
     names = ("image", "concept", "status", "reason")
     body = "".join(
-        "<tr>" + "".join(f"<td>{escape(str(run.table[name][row]))}</td>" for name in names) + "</tr>"
+        "<tr>" + "".join(f"<td>{for_html(str(run.table[name][row]))}</td>" for name in names) + "</tr>"
         for row in rows[:_MAX_SKIPPED]
     )
     more = f"<p>And {len(rows) - _MAX_SKIPPED} more.</p>" if len(rows) > _MAX_SKIPPED else ""
@@ -81,7 +82,7 @@ def _layer_cells(row, *, marked):
 
 
 def _definitions(values):
-    rows = (f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in _flatten(values))
+    rows = (f"<dt>{for_html(name)}</dt><dd>{for_html(text)}</dd>" for name, text in _flatten(values))
     return f"<dl>{''.join(rows)}</dl>"
 
 

@@ -6,11 +6,11 @@ Letters: n rows.
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 from safetensors.numpy import save
 
+from loce_jax.foreign_text import percent_encoded
 from loce_jax.store.files import DERIVED
 from loce_jax.store.mapped import view_tensors
 from loce_jax.store.storage import Storage
@@ -42,4 +42,4 @@ def find_derived(storage: Storage, name: str, record: Mapping[str, Any]) -> dict
 
 
 def _file(name):
-    return f"{DERIVED}/{quote(name, safe='')}.safetensors"
+    return f"{DERIVED}/{percent_encoded(name)}.safetensors"

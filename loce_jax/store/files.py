@@ -11,7 +11,7 @@
     derived/map-blocks.4.safetensors        what an analysis keeps; may be deleted at any time
 """
 
-from urllib.parse import quote
+from loce_jax.foreign_text import percent_encoded
 
 FORMAT = 3  # of a plan and the files beside it; raise it whenever their form changes
 PLAN, CHUNKS, LAYERS, DERIVED = "plan.json", "chunks", "layers", "derived"
@@ -29,7 +29,7 @@ def layer_file(layer: str, index: int, chunk: str) -> str:
     >>> layer_file("../up", 2, "00000")
     'layers/02-..%2Fup/00000.safetensors'
     """
-    return f"{LAYERS}/{index:02d}-{quote(layer, safe='')}/{chunk}.safetensors"
+    return f"{LAYERS}/{index:02d}-{percent_encoded(layer)}/{chunk}.safetensors"
 
 
 def part_file(part: str) -> str:
@@ -43,4 +43,4 @@ def statistics_file(layer: str, index: int) -> str:
     >>> statistics_file("blocks.4", 2)
     'statistics/02-blocks.4.safetensors'
     """
-    return f"statistics/{index:02d}-{quote(layer, safe='')}.safetensors"
+    return f"statistics/{index:02d}-{percent_encoded(layer)}.safetensors"

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from loce_jax.checks import InputError, check_exists, check_known
+from loce_jax.foreign_text import text_array
 from loce_jax.layer_names import LayerRecord, match_layers, resolve_layers
 from loce_jax.recipes import PaperRecipe, Recipe, recipe_from
 from loce_jax.statistics import Statistics
@@ -256,7 +257,7 @@ class Run:
         check_known("column", columns, list(self.table))
         keep = np.ones(len(self.table["concept"]), bool)
         for name, wanted in columns.items():
-            keep &= np.isin(self.table[name], np.atleast_1d(wanted))
+            keep &= np.isin(self.table[name], _wanted(wanted))
         return np.flatnonzero(keep)
 
     def damaged(self) -> list[str]:
@@ -316,4 +317,10 @@ def _column(values):
     """A column of JSON values as an array; a missing number (null) reads as NaN."""
     if any(value is None for value in values):
         return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-    return np.array(values)
+    return text_array(values) if all(isinstance(value, str) for value in values) else np.array(values)
+
+
+def _wanted(values):
+    """One value or several as an array to compare with."""
+    values = [values] if isinstance(values, str) or np.ndim(values) == 0 else list(values)
+    return text_array(values) if all(isinstance(value, str) for value in values) else np.array(values)

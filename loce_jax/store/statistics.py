@@ -11,6 +11,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from loce_jax.checks import InputError
+from loce_jax.foreign_text import for_json
 from loce_jax.statistics import Statistics
 from loce_jax.store.files import PARTS, WHOLE, part_file, statistics_file
 from loce_jax.store.mapped import view_tensors
@@ -48,7 +49,7 @@ def write_whole(storage: Storage, layers: Mapping[str, Statistics]) -> None:
         content = save(_arrays(sums))
         storage.write(statistics_file(layer, index), content)
         digests[layer] = hashlib.sha256(content).hexdigest()
-    storage.write(WHOLE, (json.dumps(digests, indent=1, ensure_ascii=False) + "\n").encode())
+    storage.write(WHOLE, for_json(digests))
 
 
 def has_whole(storage: Storage) -> bool:

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from safetensors.numpy import save
 
 from loce_jax.checks import InputError
+from loce_jax.foreign_text import for_json
 from loce_jax.store.files import PLAN, layer_file, rows_file
 from loce_jax.store.read import finished_chunks
 from loce_jax.store.storage import Storage
@@ -166,4 +167,4 @@ def _flat(tree, prefix=""):
 
 
 def _json(tree):
-    return (json.dumps(tree, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return for_json(tree)

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from loce_jax.checks import InputError, check_known
+from loce_jax.foreign_text import for_file_name
 from loce_jax.study.results.provenance import describe_origin
-from loce_jax.study.results.step_result import METRICS, StepResult, safe_file_name, write_metrics, write_result
+from loce_jax.study.results.step_result import METRICS, StepResult, write_metrics, write_result
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
 from loce_jax.study.steps.clusters import study_clusters
 from loce_jax.study.steps.compare import study_compare
@@ -120,7 +121,7 @@ def analyze(
         for step, result in results.items():
             found[layer][step] = {"not done": result} if isinstance(result, str) else result.metrics
             if isinstance(result, StepResult):
-                write_result(result, out / safe_file_name(layer))
+                write_result(result, out / for_file_name(layer))
     metrics["steps"] = found
     if "compare" in steps and len(analyses) > 1:
         metrics["compare"] = _compare(analyses, out, report_progress)

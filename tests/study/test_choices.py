@@ -363,14 +363,14 @@ def test_what_one_step_is_told_the_others_hear(run):
 
 def test_stats_are_of_the_layers_and_concepts_asked_for(run, tmp_path):
     found = study_stats(run, ["late"], ["cat"]).metrics
-    assert list(found["layers"]) == ["late"] and list(found["layers"]["late"]) == ["cat", "all"]
-    assert found["layers"]["late"]["all"] == found["layers"]["late"]["cat"]
+    assert list(found["layers"]) == ["late"] and list(found["layers"]["late"]["concepts"]) == ["cat"]
+    assert found["layers"]["late"]["overall"] == found["layers"]["late"]["concepts"]["cat"]
     with pytest.raises(InputError, match="unknown concept 'cats'"):
         study_stats(run, ["late"], ["cats"])
     flags = ["--layers", "early", "--concepts", "cat", "dog", "--clusters.repeats", "1"]
     assert main(["analyze", str(run.path), "--out", str(tmp_path), *flags]) == 0
     written = json.loads((tmp_path / "metrics.json").read_text())
-    assert list(written["layers"]) == ["early"] and list(written["layers"]["early"]) == ["cat", "dog", "all"]
+    assert list(written["layers"]) == ["early"] and list(written["layers"]["early"]["concepts"]) == ["cat", "dog"]
     assert written["loces"] == {"early": {"looked_at": 60, "below_min_iou": 0}}
     assert written["options"]["clusters"]["repeats"] == 1 and written["selection"]["concepts"] == ["cat", "dog"]
 

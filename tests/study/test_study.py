@@ -21,7 +21,6 @@ from loce_jax.store.files import FORMAT
 from loce_jax.study import analyze as steps
 from loce_jax.study.analyze import analyze
 from loce_jax.study.options import Selection
-from loce_jax.study.results.step_result import safe_file_name
 from loce_jax.study.selection import map as map_module
 from loce_jax.study.selection.embeddings import load_embeddings
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
@@ -328,16 +327,6 @@ def test_hostile_names_stay_names(hostile, capsys):
         for row in csv.reader(path.open(newline="", encoding="utf-8")):
             assert not [cell for cell in row if cell.startswith(("=", "@", "+"))]
     assert not [name for name, found in next(iter(numbers_of(out)["steps"].values())).items() if "not done" in found]
-
-
-def test_file_names_are_safe_short_and_different():
-    assert safe_file_name("blocks.4 + head") == "blocks.4 + head"
-    assert "/" not in safe_file_name("../x") and safe_file_name("..") != ".." and safe_file_name(".") != "."
-    long = ["a" * 200 + str(i) for i in range(2)]
-    assert (
-        len({safe_file_name(name) for name in long}) == 2
-        and max(len(safe_file_name(name).encode()) for name in long) < 200
-    )
 
 
 def test_a_run_without_a_good_row_says_so(hostile):

@@ -6,7 +6,6 @@ nowhere else.
 """
 
 import json
-import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +15,9 @@ from typing import Any
 
 from loce_jax.checks import InputError
 from loce_jax.data.annotations.masks import whole_number
+from loce_jax.foreign_text import logger
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 PARTS = ("images", "annotations", "categories")
 

@@ -4,7 +4,6 @@ A concept's mask in an image is the union of its annotations there; it is decode
 Letters: H x W pixels of an image.
 """
 
-import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
@@ -19,8 +18,9 @@ from loce_jax.data.annotations.coco_file import CocoFile, unusable
 from loce_jax.data.annotations.masks import name_of_annotation, parts_without_area, union_mask
 from loce_jax.data.images import read_photo
 from loce_jax.data.samples import Fault, Item, Pair, Problem, Reading, check_mask, digest
+from loce_jax.foreign_text import logger
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 Crowd = Literal["include", "exclude", "own"]
 CROWDS = ("include", "exclude", "own")

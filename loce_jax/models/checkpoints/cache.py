@@ -7,7 +7,6 @@ a flipped bit in the numbers nor a stray file.  A cache never stops a start: wha
 """
 
 import hashlib
-import logging
 import os
 import shutil
 import threading
@@ -15,10 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from loce_jax.atomic import new_folder
+from loce_jax.foreign_text import logger
 from loce_jax.models.checkpoints.weights import AbstractModule, Weights
 
 CONVERSION = 2  # raise it when converted weights change for the same file
-log = logging.getLogger(__name__)
+log = logger(__name__)
 orbax_lock = threading.Lock()  # Orbax mixes up checkpoints that are saved or loaded by several threads at once
 
 

@@ -6,7 +6,6 @@ Letters: b images, h x w pixels, gh x gw grid cells.
 
 import functools as ft
 import hashlib
-import logging
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from jaxtyping import Array, Float
 
 from loce_jax.atomic import new_folder
 from loce_jax.checks import InputError, check_exists
+from loce_jax.foreign_text import logger
 from loce_jax.models.base import Network, Preprocess
 from loce_jax.models.checkpoints.cache import cache_folder
 from loce_jax.models.checkpoints.hub import download
@@ -27,7 +27,7 @@ from loce_jax.models.paper.table import PaperNetwork, Size, paper_network
 from loce_jax.resampling import bilinear_matrix
 
 CONVERSION = 1  # raise it when converted networks change for the same weights
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 
 @dataclass(frozen=True)

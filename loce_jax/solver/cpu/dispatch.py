@@ -3,15 +3,15 @@
 The code uses internals of Numba, so a release of Numba may break it.  Importing this file does not import Numba.
 """
 
-import logging
 import threading
 from collections.abc import Callable
 
 import numpy as np
 
+from loce_jax.foreign_text import logger
 from loce_jax.recipes import PaperRecipe
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 _lock = threading.Lock()
 _compiles: dict[str, bool] = {}  # what was tried in this process, and whether it compiled

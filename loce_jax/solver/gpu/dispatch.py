@@ -1,19 +1,19 @@
 """When the GPU kernel of `loce_jax.solver.gpu.resident` solves: where it fits on chip and agrees with XLA."""
 
 import functools as ft
-import logging
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from loce_jax.foreign_text import logger
 from loce_jax.recipes import PaperRecipe
 from loce_jax.solver.gpu.resident import chip_of, fits_on_chip, solve_resident
 from loce_jax.solver.paper.sample import judge_one
 from loce_jax.solver.solution import Solution
 from loce_jax.solver.xla import Samples, resize_matrices, solve_by_xla
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 
 @ft.partial(jax.jit, static_argnames=("recipe", "interpret"))

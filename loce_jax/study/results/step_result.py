@@ -1,24 +1,21 @@
 """The result of a step, and writing it: metrics as JSON, tables in three formats, pictures as PNG."""
 
-import hashlib
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import numpy as np
 
 from loce_jax.analysis.tables import Table, as_csv, as_latex, as_markdown, show_number
 from loce_jax.atomic import replaced_file, write_file
+from loce_jax.foreign_text import for_file_name, for_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 METRICS = "metrics.json"
-_MAX_LENGTH = 100  # characters of a file name
 _WRITERS = {"csv": as_csv, "md": as_markdown, "tex": as_latex}
 
 
@@ -63,18 +60,16 @@ def write_result(result: StepResult, folder: Path) -> list[Path]:
     """Write tables, figures and arrays into `folder`, each under its name only when complete; the files."""
     files = []
     for name, table in result.data.items():
-        files.append(write_file(folder / f"{safe_file_name(name)}.csv", as_csv(table).encode("utf-8", "replace")))
+        files.append(write_file(folder / f"{for_file_name(name)}.csv", as_csv(table).encode()))
     for name, arrays in result.arrays.items():
         content = io.BytesIO()
         np.savez_compressed(content, allow_pickle=False, **dict(arrays))
-        files.append(write_file(folder / f"{safe_file_name(name)}.npz", content.getvalue()))
+        files.append(write_file(folder / f"{for_file_name(name)}.npz", content.getvalue()))
     for name, table in result.tables.items():
         for ending, writer in _WRITERS.items():
-            files.append(
-                write_file(folder / f"{safe_file_name(name)}.{ending}", writer(table).encode("utf-8", "replace"))
-            )
+            files.append(write_file(folder / f"{for_file_name(name)}.{ending}", writer(table).encode()))
     for name, figure in result.figures.items():
-        path = folder / f"{safe_file_name(name)}.png"
+        path = folder / f"{for_file_name(name)}.png"
         with replaced_file(path) as draft:
             figure.savefig(draft, format="png", dpi=130, bbox_inches="tight")
         files.append(path)
@@ -83,7 +78,7 @@ def write_result(result: StepResult, folder: Path) -> list[Path]:
 
 def write_metrics(metrics: Mapping[str, Any], path: Path) -> Path:
     """Write numbers as JSON; what is not finite becomes null, because JSON has no NaN."""
-    return write_file(path, json.dumps(plain_values(metrics), indent=1, allow_nan=False).encode("utf-8", "replace"))
+    return write_file(path, for_json(plain_values(metrics)))
 
 
 def plain_values(value: Any) -> Any:
@@ -101,17 +96,3 @@ def plain_values(value: Any) -> Any:
     if isinstance(value, np.generic):
         return plain_values(value.item())
     return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
-def safe_file_name(name: str) -> str:
-    """A file name that stays where it is put, whatever `name` holds; different names stay different.
-
-    >>> safe_file_name("../blocks.4 + head"), safe_file_name("..")
-    ('..%2Fblocks.4 + head', '%2E%2E')
-    """
-    quoted = quote(name.encode("utf-8", "surrogateescape"), safe=" +=,")
-    if quoted.strip(".") == "":
-        quoted = quoted.replace(".", "%2E")
-    if len(quoted) > _MAX_LENGTH:
-        quoted = f"{quoted[:_MAX_LENGTH]}-{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
-    return quoted

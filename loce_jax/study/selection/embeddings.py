@@ -11,6 +11,7 @@ from jaxtyping import Float, Int, Shaped
 
 from loce_jax.analysis.concatenation import concatenate
 from loce_jax.checks import InputError, suggest
+from loce_jax.foreign_text import text_array
 from loce_jax.store import Run
 from loce_jax.study.options import Selection
 from loce_jax.study.selection.rows import select_rows
@@ -118,14 +119,14 @@ def load_embeddings(
     selected = select_rows(run, layers, concepts=concepts, min_iou=min_iou)
     rows = selected.rows
     joined = concatenate({layer: run.vectors(layer)[rows] for layer in layers}, normalized=normalized)
-    labels = run.table["concept"][rows].astype(str)
+    labels = text_array(run.table["concept"][rows].tolist())
     return Embeddings(
         layers=tuple(layers),
         vectors=joined.vectors.astype(np.float32),
         widths=joined.widths,
         rows=rows,
         labels=labels,
-        images=run.table["image"][rows].astype(str),
+        images=text_array(run.table["image"][rows].tolist()),
         iou=selected.iou.mean(axis=0),
         concepts=tuple(name for name in run.concepts if name in set(labels.tolist())),
         below_min_iou=selected.below_min_iou,

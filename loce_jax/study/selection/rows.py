@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from loce_jax.checks import InputError, check_known
+from loce_jax.foreign_text import text_array
 from loce_jax.study.selection.sources import RunLike
 
 
@@ -32,7 +33,7 @@ def good_rows(run: RunLike, layers: Sequence[str], concepts: Sequence[str] = ())
     """Rows that are good at all of `layers`, of `concepts` or of all if empty; there may be none."""
     good = np.ones(len(run.table["concept"]), bool)
     if concepts:
-        good &= np.isin(run.table["concept"], list(concepts))
+        good &= np.isin(run.table["concept"], text_array(concepts))
     for layer in layers:
         good &= run.column("status", layer) == "ok"
     return np.flatnonzero(good)

@@ -8,6 +8,7 @@ from loce_jax.analysis.metrics.iou_summary import CRITERIA, best_layer, summariz
 from loce_jax.analysis.short_names import short_names
 from loce_jax.analysis.tables import Table, iou_table
 from loce_jax.checks import check_known
+from loce_jax.foreign_text import label, text_array
 from loce_jax.plots.figures import plot_iou
 from loce_jax.study.results.step_result import StepResult
 from loce_jax.study.selection.sources import RunLike
@@ -19,23 +20,24 @@ def study_stats(run: RunLike, layers: Sequence[str], concepts: Sequence[str] = (
     """IoU and failures of every one of `concepts`, or of all, at each of `layers`; the best layer by three criteria."""
     check_known("concept", concepts, run.concepts)
     concept = run.table["concept"]
-    rows = np.isin(concept, list(concepts)) if concepts else np.ones(len(concept), bool)
+    rows = np.isin(concept, text_array(concepts)) if concepts else np.ones(len(concept), bool)
     found = {
         layer: summarize_iou(run.column("iou", layer)[rows], run.column("status", layer)[rows], concept[rows])
         for layer in layers
     }
     by_concept = {layer: rows[:-1] for layer, rows in found.items()}
     best = {criterion: best_layer(by_concept, by=criterion) for criterion in CRITERIA}
-    names = {layer: {row.concept or "all": _numbers(row) for row in rows} for layer, rows in found.items()}
+    numbers = {
+        layer: {"concepts": {str(row.concept): _numbers(row) for row in rows[:-1]}, "overall": _numbers(rows[-1])}
+        for layer, rows in found.items()
+    }
     every = Table(
         "IoU of LoCEs",
         ("layer", "concept", *_NUMBERS),
-        tuple(
-            (layer, row.concept or "all concepts", *_numbers(row).values()) for layer in layers for row in found[layer]
-        ),
+        tuple((layer, label(row.concept), *_numbers(row).values()) for layer in layers for row in found[layer]),
     )
     return StepResult(
-        {"layers": names, "best_layer": best},
+        {"layers": numbers, "best_layer": best},
         {"iou": iou_table(found), "iou_all": every},
         {"iou": _plot(found, list(layers))},
         headline={"best_layer": best},

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from loce_jax.foreign_text import percent_encoded
 from loce_jax.models.base import Layer, Preprocess
 from loce_jax.models.converter.graph import Graph, Node, Ref
 from loce_jax.models.converter.grids import Arrangement, Change, Output, find_layers
@@ -86,7 +86,7 @@ def prune(nodes: Sequence[Node], taps: Mapping[str, int]) -> tuple[tuple[Node, .
 def _is_usable(name: str) -> bool:
     """Whether it can be typed, is no number counted from the end, and fits in a file's name."""
     counted = name.startswith("-") and name[1:].isdigit()
-    return name.isprintable() and not counted and 0 < len(quote(name, safe="")) <= LONGEST
+    return name.isprintable() and not counted and 0 < len(percent_encoded(name)) <= LONGEST
 
 
 def _output(name: str, value: Value, constant: Any = (False,), amounts: Any = ()) -> Output:

@@ -1,0 +1,28 @@
+"""Lines of text on standard output and standard error, which need neither UTF-8 nor a person's trust in names."""
+
+import sys
+from typing import Any
+
+from loce_jax.foreign_text import for_json, for_terminal
+
+
+def say(text: object = "") -> None:
+    """Print one line on standard output."""
+    print(for_terminal(text, sys.stdout.encoding), flush=True)
+
+
+def say_json(tree: Any) -> None:
+    """Print `tree` as JSON of ASCII characters on standard output."""
+    print(for_json(tree, ascii_only=True).decode(), end="", flush=True)
+
+
+def complain(text: object) -> None:
+    """Print one line on standard error, after the name of the command."""
+    print(for_terminal(f"loce: {text}", sys.stderr.encoding), file=sys.stderr, flush=True)
+
+
+def keep_printing() -> None:
+    """Let no character that an output stream cannot encode end the command: it is written as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
