@@ -12,12 +12,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from loce_jax.checks import InputError
+
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 NO_LINKS = (errno.ENOSYS, errno.ENOTSUP, errno.EPERM, errno.EMLINK)
 
 
 @contextmanager
 def replaced_file(path: Path) -> Iterator[Path]:
     """A temporary path to write a file to, which is moved to `path` at the end; what was there is replaced.
+
+    Raises:
+        InputError: nothing can be written there.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -26,13 +32,15 @@ def replaced_file(path: Path) -> Iterator[Path]:
     ...     (Path(folder) / "new" / "a.txt").read_text()
     'whole'
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = _beside(path)
-    try:
-        yield draft
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with _refusing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield draft
+            os.replace(draft, path)
+        finally:
+            if path.parent.is_dir():
+                draft.unlink(missing_ok=True)
 
 
 def write_file(path: Path, content: bytes) -> Path:
@@ -49,10 +57,14 @@ def new_folder(path: Path, *, unless_there: bool = False) -> Iterator[Path]:
     Args:
         path: a folder that does not exist, or an empty one.
         unless_there: keep, without an error, a folder that another process made in the meantime.
+
+    Raises:
+        InputError: nothing can be written there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = _beside(path)
-    draft.mkdir()
+    with _refusing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.mkdir()
     try:
         yield draft
         try:
@@ -62,6 +74,31 @@ def new_folder(path: Path, *, unless_there: bool = False) -> Iterator[Path]:
                 raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def check_writable(path: Path) -> None:
+    """Raise `InputError` if no file called `path` can be written, before the work whose result it is to hold."""
+    folder = next((folder for folder in path.absolute().parents if folder.exists()), None)
+    with _refusing(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if folder is not None and not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if folder is not None and not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+@contextmanager
+def _refusing(path):
+    """Turn errors that only another path can cure into an `InputError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        raise InputError(
+            f"`out` must be where files can be written, but {str(path)!r} cannot be: {error.strerror}. Name another."
+        ) from error
 
 
 def write_durably(path: Path, content: bytes, temporary: Path) -> None:

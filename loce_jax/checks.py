@@ -4,6 +4,8 @@ Every message says four things: which argument, what was expected and why, what 
 """
 
 import difflib
+import os
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -53,6 +55,40 @@ def check_exists(name: str, path: str | Path, *, kind: str, fix: str) -> Path:
     """Return `path` as a `Path` if it is an existing ``"file"`` or ``"folder"``, else raise `InputError`."""
     path = Path(path)
     if not (path.is_file() if kind == "file" else path.is_dir()):
-        found = "nothing is there" if not path.exists() else f"that is not a {kind}"
+        found = f"that is {kind_of_file(path)}" if path.exists() else "nothing is there"
         raise InputError(f"`{name}` must be an existing {kind}, but got {str(path)!r}: {found}. {fix}")
     return path
+
+
+def check_regular(path: str | Path) -> None:
+    """Raise `InputError` if `path` is a named pipe, a device or a socket, whose reading could wait without end.
+
+    What is not there, and folders, are left to whoever opens them.
+
+    >>> check_regular("/dev/null")
+    Traceback (most recent call last):
+    ...
+    loce_jax.checks.InputError: '/dev/null' must be a regular file, but is a device. Copy what it holds into a file.
+    """
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise InputError(
+            f"{str(path)!r} must be a regular file, but is {kind_of_file(path)}. Copy what it holds into a file."
+        )
+
+
+def kind_of_file(path: str | Path) -> str:
+    """What `path`, which exists, is, in words.
+
+    >>> kind_of_file("/dev/null"), kind_of_file("/")
+    ('a device', 'a folder')
+    """
+    mode = os.stat(path).st_mode
+    kinds = {
+        stat.S_ISREG: "a file",
+        stat.S_ISDIR: "a folder",
+        stat.S_ISFIFO: "a named pipe (FIFO)",
+        stat.S_ISSOCK: "a socket",
+        stat.S_ISCHR: "a device",
+        stat.S_ISBLK: "a device",
+    }
+    return next((words for is_kind, words in kinds.items() if is_kind(mode)), "a special file")

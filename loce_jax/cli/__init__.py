@@ -1,7 +1,9 @@
 """The command line: flags become frozen options of the packages that do the work; no computation here."""
 
 import os
+import re
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 
 import tyro
@@ -11,6 +13,8 @@ from loce_jax.cli import analysis
 from loce_jax.cli.networks import Convert, Layers
 from loce_jax.cli.runs import Demo, Fit, Report, Show
 from loce_jax.cli.terminal import complain, keep_printing, say
+
+_HOME = re.compile(r"^(--[\w.-]+=)?(~|~[\w.-]*/.*)$", re.S)  # and no concept such as "~cat"
 
 COMMANDS = {
     "demo": Demo,
@@ -45,11 +49,11 @@ def main(arguments: list[str] | None = None) -> int:
         prog="loce",
         description="Local concept embeddings: how a vision network represents a concept, image by image. "
         "`loce --version` prints the version.",
-        args=arguments,
+        args=expand_homes(sys.argv[1:] if arguments is None else arguments),
         config=(tyro.conf.FlagCreatePairsOff,),
     )
-    _keep_compilations()
     try:
+        _keep_compilations()
         command()
     except InputError as error:
         complain(error)
@@ -61,6 +65,17 @@ def main(arguments: list[str] | None = None) -> int:
         complain("interrupted; the same command continues.")
         return 130
     return 0
+
+
+def expand_homes(arguments: Sequence[str]) -> list[str]:
+    """Arguments with a home folder in place of ``~``, which shells leave alone in ``--out=~/run``, or in quotes.
+
+    >>> expand_homes(["--out=~/run", "~cat"]) == ["--out=" + os.path.expanduser("~/run"), "~cat"]
+    True
+    """
+    return [
+        _HOME.sub(lambda found: (found[1] or "") + os.path.expanduser(found[2]), argument) for argument in arguments
+    ]
 
 
 def _keep_compilations() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, features
 
+from loce_jax.checks import InputError, check_regular
 from loce_jax.data.samples import Fault
 
 MAX_PIXELS = 2**26  # 67 million; below the size from which Pillow itself warns
@@ -33,6 +34,7 @@ def read_photo(path: Path, expected_size: tuple[int, int]) -> UInt8[np.ndarray, 
         Fault: ``image_missing``, ``image_unreadable`` or ``size_mismatch``.
     """
     try:
+        check_regular(path)
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Fault("image_unreadable", f"{path.name} has {image.width} x {image.height} pixels: too many.")
@@ -42,6 +44,8 @@ def read_photo(path: Path, expected_size: tuple[int, int]) -> UInt8[np.ndarray, 
         raise
     except (FileNotFoundError, NotADirectoryError):
         raise Fault("image_missing", f"there is no file {str(path)!r}.") from None
+    except InputError as error:
+        raise Fault("image_unreadable", str(error)) from None
     except Exception as error:  # Pillow's readers let through whatever they stumble over
         raise Fault("image_unreadable", f"{path.name}: {type(error).__name__}: {error}") from error
 

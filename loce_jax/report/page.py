@@ -12,7 +12,7 @@ from string import Template
 
 import numpy as np
 
-from loce_jax.atomic import write_file
+from loce_jax.atomic import check_writable, write_file
 from loce_jax.foreign_text import for_html, for_script
 from loce_jax.recipes import PaperRecipe, recipe_from
 from loce_jax.report import content, tables
@@ -27,7 +27,11 @@ def write_report(run: RunLike, dataset: PhotoSource, out: Path) -> Path:
 
     `dataset` is where the run's photos came from; a photo that cannot be read any more becomes a placeholder.
     The page appears under its name only when complete.
+
+    Raises:
+        InputError: `out` cannot be written.
     """
+    check_writable(out)
     html = compose(run, dataset).encode()
     return write_file(out, html)
 

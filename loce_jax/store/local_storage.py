@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from loce_jax import atomic
-from loce_jax.checks import InputError
+from loce_jax.checks import InputError, check_regular
 
 LOCK, TMP = ".lock", ".tmp"
 SECONDS_TO_WAIT = 1.0  # for a lock; a worker that clears up is done sooner
@@ -34,10 +34,12 @@ class LocalStorage:
 
     def read(self, name: str) -> bytes:
         """The content of one file; `FileNotFoundError` if it is not there."""
+        check_regular(self.root / name)
         return (self.root / name).read_bytes()
 
     def map(self, name: str) -> UInt8[np.ndarray, " bytes"]:
         """The content as a memory-mapped, read-only array."""
+        check_regular(self.root / name)
         return np.memmap(self.root / name, np.uint8, "r")
 
     def write(self, name: str, content: bytes) -> None:
@@ -63,6 +65,7 @@ class LocalStorage:
             raise InputError(f"`out` must be a folder, but {str(self)!r} is a file. Choose another name.")
         try:
             self.root.mkdir(parents=True, exist_ok=True)
+            check_regular(self.root / LOCK)
             lock = os.open(self.root / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise InputError(

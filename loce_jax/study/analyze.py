@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from loce_jax.atomic import check_writable
 from loce_jax.checks import InputError, check_known
 from loce_jax.foreign_text import for_file_name
 from loce_jax.study.results.provenance import describe_origin
@@ -98,9 +99,10 @@ def analyze(
         report_progress: called after each step with its title and its result.
 
     Raises:
-        InputError: an unknown step, before anything is computed.
+        InputError: an unknown step, or a folder that cannot be written, before anything is computed.
     """
     steps = check_steps(steps)
+    check_writable(out / METRICS)
     first = analyses[0]
     origin = describe_origin([first.run], first.selection, vars(first.options))
     loces = {

@@ -1,7 +1,8 @@
 """Converted weights on disk: the first start converts, later ones read an Orbax checkpoint.
 
 One folder an entry, ``weights/{name}-v{conversion}-{fingerprint}``, below ``$LOCE_CACHE``, else
-``$XDG_CACHE_HOME/loce_jax``, else ``~/.cache/loce_jax``.  An entry is written beside its place and moved there in one
+``$XDG_CACHE_HOME/loce_jax``, else ``~/.cache/loce_jax``, else, for a user without a home, a temporary folder.
+An entry is written beside its place and moved there in one
 step, so readers never see half of one; its checksum is compared before Orbax reads it, since Orbax notices neither
 a flipped bit in the numbers nor a stray file.  A cache never stops a start: what fails is logged and converted again.
 """
@@ -9,11 +10,14 @@ a flipped bit in the numbers nor a stray file.  A cache never stops a start: wha
 import hashlib
 import os
 import shutil
+import stat
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from loce_jax.atomic import new_folder
+from loce_jax.checks import InputError
 from loce_jax.foreign_text import logger
 from loce_jax.models.checkpoints.weights import AbstractModule, Weights
 
@@ -38,7 +42,23 @@ def cache_folder() -> Path:
     """Where this package keeps what it can make again; ``$LOCE_CACHE`` moves it."""
     if own := os.environ.get("LOCE_CACHE"):
         return Path(own).expanduser().absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "loce_jax"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "loce_jax"
+    except RuntimeError:  # no HOME, and a user whom the system does not know
+        return _folder_without_home()
+
+
+def _folder_without_home() -> Path:
+    """A folder of this user's alone below the system's temporary one; compiled code is kept in it."""
+    folder = Path(tempfile.gettempdir()).absolute() / f"loce_jax-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise InputError(
+            f"`LOCE_CACHE` must name a folder for caches where there is no home folder, because others can write "
+            f"{str(folder)!r}. Set it."
+        )
+    return folder
 
 
 def _read_or_convert(entry: Path, abstract_module: AbstractModule, convert: Callable[[], Weights]) -> Weights:

@@ -5,6 +5,7 @@ back, every size must be small enough; nothing that the file names is imported o
 """
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def write(folder: str | Path, graph: Graph, tensors: Tensors) -> None:
         safetensors.numpy.save_file(
             {key: np.ascontiguousarray(array) for key, array in tensors.items()}, draft / TENSORS
         )
+        os.chmod(draft / TENSORS, (draft / GRAPH).stat().st_mode)  # the library's files are their owner's alone
 
 
 def read(folder: str | Path) -> tuple[Graph, Tensors]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from loce_jax.checks import InputError
+from loce_jax.checks import InputError, check_exists
 from loce_jax.models.converter.torch.libraries import need
 
 
@@ -22,6 +22,7 @@ def read_state_dict(path: Path) -> Any:
     """The state dict in the safetensors file at `path`."""
     from safetensors.torch import load_file  # noqa: PLC0415 - needs PyTorch
 
+    check_exists("weights", path, kind="file", fix="Give a safetensors file with the network's state dict.")
     try:
         return load_file(path)
     except Exception as error:  # safetensors' own type
