@@ -25,18 +25,18 @@ class PaperRecipe:
     `num_steps` and `learning_rate` are part of what a LoCE is: no entry grows beyond about their product.
 
     Attributes:
-        objective: ``"bce"`` (the paper's weighted agreement, see `loce_jax.solver.losses`), ``"mse"`` or ``"mae"``.
-        init: initial vector: ``"zeros"``, ``"ones"``, ``"uniform"`` in [0, 1) or standard ``"normal"``; a random one
-            is one draw shared by all samples, so results do not depend on the batch.
-        seed: random seed of the initial vector.
-        num_steps: number of AdamW steps.
-        learning_rate: learning rate of AdamW, whose betas are 0.9 and 0.999.
-        weight_decay: decoupled weight decay of AdamW.
-        epsilon: epsilon of AdamW.  The reference divides the "bce" gradient by the squared number of samples that it
-            solves together, B, so its numbers for one batch are those of ``epsilon=1e-8 * B**2`` here; that matters
-            only for channels with hardly any gradient.
-        penalty: norm that ``"mse"`` and ``"mae"`` add: ``"batch"``, as in the reference, is that of all vectors of the
-            call together, which couples samples; ``"sample"`` is each vector's own.
+        objective: Objective: "bce" (the paper's weighted agreement, see `loce_jax.solver.losses`), "mse" or "mae".
+        init: Initial vector: "zeros", "ones", "uniform" in [0, 1), or "normal" (standard).  A random one is one draw
+            shared by all samples, so that results do not depend on the batch.
+        seed: Random seed of the initial vector.
+        num_steps: Number of AdamW steps.
+        learning_rate: Learning rate of AdamW, whose betas are 0.9 and 0.999.
+        weight_decay: Decoupled weight decay of AdamW.
+        epsilon: Epsilon of AdamW.  The reference divides the "bce" gradient by the squared number B of samples that it
+            solves together, so its numbers for one batch are those of an epsilon of 1e-8 * B**2 here; that matters only
+            for channels whose gradient is nearly 0.
+        penalty: Norm that "mse" and "mae" add: "batch", as in the reference, is that of all vectors of the call
+            together, which couples samples; "sample" is each vector's own.
 
     >>> PaperRecipe(num_steps=20).num_steps
     20
@@ -93,11 +93,11 @@ class RidgeRecipe:
     in no paper.
 
     Attributes:
-        l2: weight of the squared penalty, above 0; the smaller, the closer the filter segments its mask.
-        whitening: power of the whitening, from 0 (activations are only centered and scaled) to 1 (whitened).
-        class_weight_power: power of the class weights, from 0 (all pixels weigh alike: small concepts vanish) to 1
-            (concept and background weigh alike, whatever their areas: masks become too large).
-        tolerance: relative error of a vector at which Newton's method stops.  float32 reaches about 1e-6 with an `l2`
+        l2: Weight of the squared L2 penalty, above 0; the smaller, the closer the projection is to the mask.
+        whitening: Power of the whitening, from 0 (activations are only centered and scaled) to 1 (whitened).
+        class_weight_power: Power of the class weights, from 0 (all pixels have the same weight: small concepts vanish)
+            to 1 (concept and background have the same weight, whatever their areas: masks become too large).
+        tolerance: Relative error of a vector at which Newton's method stops.  float32 reaches about 1e-6 with an `l2`
             of 0.1, and less with smaller ones: below about 1e-3 rows end unconverged.
 
     >>> RidgeRecipe(l2=0.5).describe()

@@ -10,6 +10,7 @@ import tyro
 
 from loce_jax.checks import InputError
 from loce_jax.cli import analysis
+from loce_jax.cli.flags import say_flags
 from loce_jax.cli.networks import Convert, Layers
 from loce_jax.cli.runs import Demo, Fit, Report, Show
 from loce_jax.cli.terminal import complain, keep_printing, say
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         _keep_compilations()
         command()
     except InputError as error:
-        complain(error)
+        complain(say_flags(str(error), command))
         return 2
     except OSError as error:  # a full disk, a vanished mount
         complain(f"{error}; what is finished is kept, and the same command continues.")

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 import tyro
 
 from loce_jax.cli.output import announce_selection, emit, open_analyses, report_progress, row_of
+from loce_jax.cli.runs import RunFlag
 from loce_jax.cli.terminal import say
 from loce_jax.store import open_run
 from loce_jax.study.options import (
@@ -26,7 +27,6 @@ from loce_jax.study.options import (
     SubconceptOptions,
 )
 
-RunFlag = Annotated[str, tyro.conf.Positional]
 Unprefixed = tyro.conf.OmitArgPrefixes
 SelectionFlags = Annotated[Selection, tyro.conf.OmitArgPrefixes]
 
@@ -45,7 +45,7 @@ class Analyze:
     out: Path
     """Folder that is written to."""
     steps: tuple[str, ...] = ()
-    """Names of the steps to do, such as `stats map`; all if left out."""
+    """Names of the steps, such as `stats map`; all if left out."""
     selection: SelectionFlags = field(default_factory=Selection)
     options: Annotated[StudyOptions, tyro.conf.arg(name="")] = field(default_factory=StudyOptions)
 
@@ -108,16 +108,16 @@ class Clusters(Step):
 
     step = "clusters"
 
-    options: Unprefixed[ClusterOptions] = field(default_factory=ClusterOptions)
+    clusters: Unprefixed[ClusterOptions] = field(default_factory=ClusterOptions)
 
 
 @dataclass(frozen=True)
 class Map(Step):
-    """Lay the LoCEs out in two dimensions, with Gaussian mixtures of each concept and of all."""
+    """Embed the LoCEs in two dimensions (UMAP), with Gaussian mixtures of each concept and of all."""
 
     step = "map"
 
-    options: Unprefixed[MapOptions] = field(default_factory=MapOptions)
+    map: Unprefixed[MapOptions] = field(default_factory=MapOptions)
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Separation(Step):
 
     step = "separation"
 
-    options: Unprefixed[SeparationOptions] = field(default_factory=SeparationOptions)
+    separation: Unprefixed[SeparationOptions] = field(default_factory=SeparationOptions)
 
 
 @dataclass(frozen=True)
@@ -135,18 +135,18 @@ class Confusion(Step):
 
     step = "confusion"
 
-    options: Unprefixed[ConfusionOptions] = field(default_factory=ConfusionOptions)
+    confusion: Unprefixed[ConfusionOptions] = field(default_factory=ConfusionOptions)
     clusters: Clustering = field(default_factory=Clustering)
     map: LayoutOptions = field(default_factory=LayoutOptions)
 
 
 @dataclass(frozen=True)
 class Outliers(Step):
-    """List the most abnormal LoCEs of each concept."""
+    """List the outliers of each concept: its LoCEs with the highest outlier scores."""
 
     step = "outliers"
 
-    options: Unprefixed[OutlierOptions] = field(default_factory=OutlierOptions)
+    outliers: Unprefixed[OutlierOptions] = field(default_factory=OutlierOptions)
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class Subconcepts(Step):
 
     step = "subconcepts"
 
-    options: Unprefixed[SubconceptOptions] = field(default_factory=SubconceptOptions)
+    subconcepts: Unprefixed[SubconceptOptions] = field(default_factory=SubconceptOptions)
     map: MixtureOptions = field(default_factory=MixtureOptions)
 
 
@@ -165,7 +165,7 @@ class LabelErrors(Step):
 
     step = "label_errors"
 
-    options: Unprefixed[LabelErrorOptions] = field(default_factory=LabelErrorOptions)
+    label_errors: Unprefixed[LabelErrorOptions] = field(default_factory=LabelErrorOptions)
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class Quality(Step):
 
     step = "quality"
 
-    options: Unprefixed[QualityOptions] = field(default_factory=QualityOptions)
+    quality: Unprefixed[QualityOptions] = field(default_factory=QualityOptions)
     map: LayoutOptions = field(default_factory=LayoutOptions)
 
 
@@ -193,7 +193,7 @@ class Retrieval:
     out: Path | None = None
     """Folder for tables and pictures; the tables are only printed if left out."""
     selection: SelectionFlags = field(default_factory=Selection)
-    options: Unprefixed[RetrievalOptions] = field(default_factory=RetrievalOptions)
+    retrieval: Unprefixed[RetrievalOptions] = field(default_factory=RetrievalOptions)
 
     def __call__(self) -> None:
         """Run it."""
@@ -210,7 +210,7 @@ class Retrieval:
 class Compare:
     """Compare layers and runs on the (image, concept) pairs that all of them have: measures and agreement."""
 
-    runs: Annotated[tuple[str, ...], tyro.conf.Positional]
+    runs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...]")]
     """Folders or URLs of the runs. Every layer named must be in at least one of them."""
     out: Path | None = None
     """Folder for tables and pictures; the tables are only printed if left out."""
@@ -244,8 +244,7 @@ def run_step(command, step, *, file=None):
     from loce_jax.study.results.provenance import describe_origin  # noqa: PLC0415 - fast --help
 
     options = StudyOptions()
-    rest = {key: getattr(command, key) for key in ("clusters", "map") if hasattr(command, key)}
-    chosen = {**rest, command.step: command.options}
+    chosen = {key: getattr(command, key) for key in vars(options) if hasattr(command, key)}
     for key, values in chosen.items():
         options = replace(options, **{key: replace(getattr(options, key), **vars(values))})
     for analysis in open_analyses(command.run, command.selection, options):

@@ -1,4 +1,4 @@
-"""Commands about networks: what layers one has, and making one that runs here."""
+"""Commands about networks: listing the layers of one, and converting one."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,10 +7,10 @@ from typing import Annotated
 import tyro
 
 from loce_jax.cli.terminal import say, say_json
-from loce_jax.models.loading import Loading
+from loce_jax.models.loading import LoadOptions
 
-Model = Annotated[str, tyro.conf.Positional]
-LoadingFlags = Annotated[Loading, tyro.conf.OmitArgPrefixes]
+Model = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
+LoadFlags = Annotated[LoadOptions, tyro.conf.OmitArgPrefixes]
 
 
 @dataclass(frozen=True)
@@ -18,17 +18,17 @@ class Layers:
     """List every layer of a network: name, shape, stride, kind."""
 
     model: Model
-    """Name of an embedded network, a checkpoint folder, one that `loce convert` wrote, `paper:NAME`, or a hub's id."""
-    loading: LoadingFlags = field(default_factory=Loading)
+    """Network: a built-in name, a checkpoint folder, a converted folder, `paper:NAME`, or a Hugging Face id."""
+    loading: LoadFlags = field(default_factory=LoadOptions)
     """How the network is loaded."""
     json: bool = False
-    """Print JSON instead of a table."""
+    """JSON instead of a table."""
 
     def __call__(self) -> None:
         """Run it."""
         from loce_jax.models.paper.table import PREFIX, paper_layers  # noqa: PLC0415 - fast --help
 
-        is_known = self.model.startswith(PREFIX) and self.loading == Loading()  # listing a preset loads nothing
+        is_known = self.model.startswith(PREFIX) and self.loading == LoadOptions()  # listing a preset loads nothing
         layers = paper_layers(self.model) if is_known else self.loading.load(self.model).layers()
         rows = [
             {
@@ -50,21 +50,21 @@ class Layers:
 
 @dataclass(frozen=True)
 class Convert:
-    """Turn a PyTorch vision network into one that is read here without PyTorch, once; needs `loce_jax[torch]`.
+    """Convert a PyTorch vision network or an ONNX file to one that runs in JAX without PyTorch.
 
-    The source is a folder or hub id of transformers, `timm:NAME`, `torchvision:NAME`, or an `.onnx` file.
+    Needs `loce_jax[torch]`, or `loce_jax[onnx]` for an ONNX file.
     """
 
-    source: Annotated[str, tyro.conf.Positional]
-    """Folder, hub id, `timm:NAME`, `torchvision:NAME`, or a file that ends in `.onnx`."""
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
+    """Folder or Hugging Face id of transformers, `timm:NAME`, `torchvision:NAME`, or an `.onnx` file."""
     out: Path
-    """The folder to write; new or empty."""
+    """Folder that is written to, new or empty."""
     size: tuple[int, int] | None = None
     """Height and width of the network's input; the checkpoint's own if left out."""
     weights: Path | None = None
     """Safetensors file with the network's state dict, for `timm:` and `torchvision:`; downloaded if left out."""
     random_weights: bool = False
-    """Use random weights for `timm:` and `torchvision:`, to try something out."""
+    """Random weights for `timm:` and `torchvision:`, to try something out."""
 
     def __call__(self) -> None:
         """Run it."""

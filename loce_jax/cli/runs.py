@@ -10,10 +10,10 @@ import tyro
 
 from loce_jax.checks import InputError
 from loce_jax.cli.data_flags import DataFlags, DataNames, DataOptionFlags
-from loce_jax.cli.networks import LoadingFlags
+from loce_jax.cli.networks import LoadFlags
 from loce_jax.cli.terminal import say
 from loce_jax.data.selection import DataOptions
-from loce_jax.models.loading import Loading
+from loce_jax.models.loading import LoadOptions
 from loce_jax.pipeline.distributed.ray_cluster import RayOptions
 from loce_jax.pipeline.distributed.ray_engine import run_on_ray
 from loce_jax.pipeline.distributed.run_spec import RunSpec
@@ -27,73 +27,73 @@ from loce_jax.store import open_run
 from loce_jax.store.files import WHOLE
 from loce_jax.store.storage import is_url
 
+RunFlag = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 DEMO_LAYERS = ("blocks.4", "blocks.10", "head")
 
 
 @dataclass(frozen=True)
 class SolverFlags(PaperRecipe, RidgeRecipe):  # pyright: ignore[reportIncompatibleVariableOverride]
-    """The recipe."""
-
-    recipe: Annotated[Literal["paper", "ridge"], tyro.conf.arg(prefix_name=False)] = "paper"
-    """The paper's, or ours: half-whitened ridge logistic regression.  Each has its own of the options below."""
+    """Options of both recipes."""
 
     def __post_init__(self):
-        """Nothing is checked before `chosen`, so that what is wrong is said like any other input that is."""
+        """Nothing is checked before `chosen`, whose `InputError` the command line prints like any other."""
 
-    def chosen(self) -> Recipe:
-        """The recipe that was asked for; `InputError` for an option of the other one."""
-        kind = RECIPES[self.recipe]
+    def chosen(self, name: str) -> Recipe:
+        """The recipe called `name` with its options; `InputError` for an option of the other one."""
+        kind = RECIPES[name]
         own = [option.name for option in fields(kind)]
         for option in fields(self):
             value = getattr(self, option.name)
-            if option.name not in ("recipe", *own) and value != option.default:
+            if option.name not in own and value != option.default:
                 raise InputError(
-                    f"`{option.name}` has no meaning in the {self.recipe} recipe, but is {value!r}. Leave it out, or "
-                    f"choose the other recipe; {self.recipe} has {', '.join(own)}."
+                    f"`{option.name}` is no option of the {name} recipe, but got {value!r}. Leave it out, or choose "
+                    f"the other recipe; {name} has {', '.join(own)}."
                 )
-        return kind(**{name: getattr(self, name) for name in own})
+        return kind(**{option: getattr(self, option) for option in own})
 
 
 @dataclass(frozen=True)
 class Fit:
     """Solve one LoCE for every (image, concept) of a data set, and store them in a run folder.
 
-    Killed and started again with the same flags, it continues.  The data are `--data KIND PATH`,
-    `--coco` with `--images`, or `--scenes`.
+    The same command continues a run that was interrupted.  The data set is `--data KIND PATH`, `--coco` with
+    `--images`, or `--scenes`.
     """
 
     out: str
-    """The run: a new folder, or one that the same command began; or a URL such as s3://bucket/run."""
+    """Folder of the run, new or begun by the same command, or a URL such as s3://bucket/run."""
     layers: tuple[str, ...]
-    """Layers to read: names or aliases that `loce layers` lists, indices such as -1, or globs such as 'blocks.*'."""
+    """Names of the layers: those and the aliases that `loce layers` lists, -1 for the last, or globs ('blocks.*')."""
     model: str = "efficientnet-lite0"
-    """Name of an embedded network, a checkpoint folder, one that `loce convert` wrote, `paper:NAME`, or a hub's id."""
+    """Network: a built-in name, a checkpoint folder, a converted folder, `paper:NAME`, or a Hugging Face id."""
     names: DataFlags = field(default_factory=DataNames)
     """The data set."""
     data: DataOptionFlags = field(default_factory=DataOptions)
     """Which images and masks are used, and how they are altered."""
-    loading: LoadingFlags = field(default_factory=Loading)
+    loading: LoadFlags = field(default_factory=LoadOptions)
     """How the network is loaded."""
+    recipe: Literal["paper", "ridge"] = "paper"
+    """Recipe: the paper's (steps of AdamW), or this project's ridge logistic regression (convex, half-whitened)."""
     solver: SolverFlags = field(default_factory=SolverFlags)
-    """The recipe's own options."""
+    """Options of both recipes; each recipe has its own."""
     target: tuple[int, int] = (100, 100)
     """Height and width of the grid that masks are resized to."""
     iou: Literal["recipe", "uint8", "probability", "logit"] = "recipe"
-    """Map that the IoU is measured on, at the photo's own size; "recipe" is uint8 for paper and logit for ridge."""
+    """Map that the IoU is measured on, at the photo's size; "recipe" means uint8 for paper and logit for ridge."""
     strict: bool = False
-    """Whether to stop at the first image or mask that cannot be used, instead of keeping it as a row with a status."""
+    """Stop at the first image or mask that cannot be used, instead of keeping it as a row with a status."""
     memory: float | None = None
-    """Gigabytes of main memory that the process may take, without `--engine`; 32 images together if left out."""
+    """Main memory in GB that the process may take, not for Ray; if left out, 32 images go through together."""
     readers: int | None = None
-    """Processes that read photos and masks; threads of this process if left out.  Needs `loce_jax[grain]`."""
+    """Number of processes that read photos and masks (`loce_jax[grain]`); threads read them if left out."""
     worker: int | Literal["auto"] | None = None
-    """Number of this worker, from 0, which does its shard only; 'auto' reads it from SLURM, Open MPI or Kubernetes."""
+    """Index of this worker, from 0, which does its shard only; 'auto' reads it from SLURM, Open MPI or Kubernetes."""
     num_workers: int | None = None
     """Number of workers that share the run."""
     distributed: bool = False
-    """Whether to join the processes of a TPU pod or of several hosts through jax.distributed, and share the run."""
+    """Join the processes of a TPU pod or of several hosts through jax.distributed, and share the run."""
     engine: Literal["local", "ray"] = "local"
-    """Engine that does the chunks: this process, or tasks of a Ray cluster, which need `loce_jax[ray]`."""
+    """Engine that computes the chunks: this process, or tasks of a Ray cluster (`loce_jax[ray]`)."""
     ray: RayOptions = field(default_factory=RayOptions)
     """The Ray cluster."""
 
@@ -104,7 +104,7 @@ class Fit:
             self.layers,
             self.names.source(self.data),
             self.loading,
-            self.solver.chosen(),
+            self.solver.chosen(self.recipe),
             self.target,
             self.iou,
         )
@@ -161,10 +161,10 @@ class Fit:
 
 @dataclass(frozen=True)
 class Demo:
-    """Run an example: embedded scenes, an ImageNet network, three layers, and the page."""
+    """Run an example: the built-in scenes, an ImageNet network, three layers, and the page."""
 
     out: Path = Path("loce_demo")
-    """The run folder."""
+    """Folder of the run."""
 
     def __call__(self) -> None:
         """Run it."""
@@ -178,10 +178,10 @@ class Demo:
 class Show:
     """Print a run's numbers: LoCEs, mean and median IoU and the share of failures per concept and layer."""
 
-    run: Annotated[str, tyro.conf.Positional]
-    """The run: a folder or a URL."""
+    run: RunFlag
+    """Folder or URL of the run."""
     verify: bool = False
-    """Also check every stored file against its checksum."""
+    """Check every stored file against its checksum, too."""
 
     def __call__(self) -> None:
         """Run it."""
@@ -198,10 +198,10 @@ class Show:
 class Report:
     """Write a run's page: one self-contained HTML file."""
 
-    run: Annotated[str, tyro.conf.Positional]
-    """The run: a folder or a URL; the images must still be where they were."""
+    run: RunFlag
+    """Folder or URL of the run; the images must still be where they were."""
     out: Path | None = None
-    """The file to write; `report.html` in the run folder if left out, needed for a URL."""
+    """HTML file that is written; `report.html` in the run folder if left out; required for a URL."""
 
     def __call__(self) -> None:
         """Run it."""

@@ -111,6 +111,6 @@ def _load_converted(folder: Path, options: dict) -> Network:
         height, width = options["size"]
         raise InputError(
             f"`size` must be {recorded} for the network in {str(folder)!r}, which was converted for it, but got "
-            f"{options['size']}. Convert it again with `--size {height} {width}`."
+            f"{options['size']}. Convert it again with `size` {height} {width}."
         )
     return network

@@ -9,19 +9,19 @@ from loce_jax.models.catalog import load_network
 
 
 @dataclass(frozen=True)
-class Loading:
+class LoadOptions:
     """How a network is loaded."""
 
     size: tuple[int, int] | None = None
     """Height and width of the network's input; the checkpoint's own if left out."""
     preprocess: Literal["own", "paper"] = "own"
-    """The checkpoint's own normalization, or the LoCE paper's: 640 x 480, 0..1, none."""
+    """Preprocessing: the checkpoint's own, or the LoCE paper's (640 x 480, values 0 to 1, not normalized)."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Precision of weights and activations."""
     weights: Path | None = None
-    """For `paper:NAME`, where its weights are: a safetensors file, for DETR a folder; downloaded if left out."""
+    """Weights for `paper:NAME`: a safetensors file, for DETR a folder; downloaded if left out."""
     random_weights: bool = False
-    """For `paper:NAME`: use random weights, to try something out."""
+    """Random weights for `paper:NAME`, to try something out."""
 
     def load(self, model: str) -> Network:
         """The network called `model`."""

@@ -37,10 +37,10 @@ def open_run(path: str | Path) -> "Run":
         InputError: there is no run at `path`, or its plan cannot be read.
     """
     if not is_url(path):
-        check_exists("run", path, kind="folder", fix="`loce fit --out` makes one.")
+        check_exists("run", path, kind="folder", fix="`loce fit` makes one.")
     storage = open_storage(path)
     if PLAN not in storage.names():
-        raise InputError(f"`run` must hold a {PLAN}, but {str(storage)!r} does not. `loce fit --out` makes one.")
+        raise InputError(f"`run` must hold a {PLAN}, but {str(storage)!r} does not. `loce fit` makes one.")
     try:
         plan = json.loads(storage.read(PLAN))
         if plan["format"] != FORMAT:
@@ -246,7 +246,7 @@ class Run:
         if not self.recipe.needs_statistics:
             raise InputError(
                 f"`{what}` needs a run of the ridge recipe, but {str(self.storage)!r} is one of the "
-                f"{self.recipe.name} recipe. `loce fit --recipe ridge` makes one."
+                f"{self.recipe.name} recipe. `loce fit` makes one with `recipe` 'ridge'."
             )
 
     def select(self, **columns: Any) -> Int[np.ndarray, " r"]:

@@ -11,11 +11,11 @@ class Selection:
     layers: tuple[str, ...] = ()
     """Names of the layers, each analyzed by itself; globs work; all if left out."""
     joined: Literal["raw", "normalized"] | None = None
-    """Join the layers' vectors to multi-layer LoCEs, as they are or each scaled to length 1."""
+    """Multi-layer LoCEs: the layers' vectors are concatenated, as they are or each scaled to length 1."""
     concepts: tuple[str, ...] = ()
     """Names of the concepts; all if left out."""
     min_iou: float = 0.0
-    """Minimum IoU of the LoCEs, 0 to 1 (of joined layers, at each of them); `stats` counts all."""
+    """Minimum IoU, 0 to 1, of the LoCEs that are analyzed (at each of joined layers); `stats` counts all."""
     seed: int = 0
     """Random seed."""
 
@@ -29,15 +29,15 @@ class Clustering:
     metric: str = "euclidean"
     """Distance, by SciPy's name; "cosine" for instance."""
     cut: Literal["adaptive", "size", "height"] = "adaptive"
-    """Where the tree is cut: by size and purity, by size alone, or by the height of the merges."""
+    """Rule by which the tree is cut: by size and purity, by size alone, or by the height of the merges."""
     preset: Literal["relaxed", "strict"] = "relaxed"
-    """Share of all LoCEs below which a cluster is not divided, and its purity: 0.05 and 0.8, or 0.025 and 0.9."""
+    """Size, as a share of all LoCEs, and purity at which a cluster is not split further: 0.05, 0.8 or 0.025, 0.9."""
     height: float = 4.0
-    """Greatest height of a merge inside a cluster, where `cut` is "height"."""
+    """Maximum height of a merge within a cluster, where `cut` is "height"."""
     max_per_concept: int = 100
     """Maximum number of LoCEs drawn of each concept; the paper's is the default."""
     precluster: int | None = None
-    """Maximum number of means that the drawn LoCEs are merged to first, where a tree of all takes too much memory."""
+    """Maximum number of means that the drawn LoCEs are first reduced to, where a tree of all needs too much memory."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class MapOptions(MixtureOptions):
     """Two-dimensional map (UMAP) with Gaussian mixtures, of each concept and of all LoCEs without labels."""
 
     paper: bool = False
-    """Fit as the released code does: keep collapsed components; do not rescale weights when outliers are dropped."""
+    """The released code's fit: collapsed components are kept, weights are not rescaled when outliers are dropped."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class ConfusionOptions:
     k: int = 10
     """Number of neighbors."""
     other_images: bool = True
-    """Leave neighbors in the same image out."""
+    """Only neighbors in other images count."""
 
 
 @dataclass(frozen=True)
@@ -99,35 +99,35 @@ class RetrievalOptions:
     ks: tuple[int, ...] = (1, 5, 10, 20, 30, 40)
     """Numbers of nearest LoCEs that precision is measured at."""
     other_images: bool = False
-    """Leave LoCEs of the query's own image out; the paper keeps them."""
+    """Only LoCEs in other images than the query's count; in the paper all do."""
 
 
 @dataclass(frozen=True)
 class OutlierOptions:
-    """Outliers: the most abnormal LoCEs of each concept."""
+    """Outliers: the LoCEs of each concept with the highest outlier scores."""
 
     method: Literal["distance", "lof", "isolation"] = "distance"
     """Outlier score: mean cosine distance to the others, local outlier factor, or isolation forest."""
     shown: int = 7
-    """Number of LoCEs that are listed and shown for each concept."""
+    """Number of LoCEs that are listed and drawn for each concept."""
 
 
 @dataclass(frozen=True)
 class SubconceptOptions:
-    """Sub-concepts: whether a concept has one group of LoCEs or several, and which attributes differ between them."""
+    """Sub-concepts: clusters of a concept's LoCEs, if it has several, and the attributes that differ between them."""
 
     concept: str | None = None
-    """Concept that is split; each of them if left out."""
+    """Name of the concept that is split; each concept if left out."""
     by: Literal["cut", "components"] = "cut"
-    """Kind of groups: parts of the concept's tree, or components of its mixture on the map."""
-    groups: int | None = None
-    """Number of groups that the tree is cut into; chosen from the data if left out."""
+    """Kind of sub-concepts: clusters of the concept's tree, or components of its mixture on the map."""
+    n_clusters: int | None = None
+    """Number of clusters that the tree is cut into; chosen from the data if left out."""
     height: float | None = None
     """Height at which the tree (Ward) is cut instead, in the unit of the vectors."""
     max_per_concept: int = 400
     """Maximum number of LoCEs drawn of each concept."""
     shown: int = 6
-    """Number of central examples that are shown of each group."""
+    """Number of central examples that are drawn of each sub-concept."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class LabelErrorOptions:
     k: int = 10
     """Number of neighbors, none of them in the same image."""
     share: float = 0.9
-    """Minimum share of the neighbors that must agree, 0 to 1."""
+    """Minimum share, 0 to 1, of the neighbors that carry the other concept."""
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,7 @@ def test_the_forest_repeats_itself_by_seed():
 def test_contamination_is_the_share_flagged():
     vectors, labels = make_cloud(0)
     assert find_outliers(vectors, labels, contamination=0.25).flagged.sum() == 10
-    assert find_outliers(vectors, labels, contamination=1e-9).flagged.sum() == 2  # the strangest of each
+    assert find_outliers(vectors, labels, contamination=1e-9).flagged.sum() == 2  # the first of each
 
 
 @pytest.mark.parametrize("method", METHODS)

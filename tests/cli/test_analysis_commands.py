@@ -7,12 +7,14 @@ import re
 import textwrap
 import typing
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from loce_jax.checks import InputError
 from loce_jax.cli import COMMANDS, main
+from loce_jax.cli.flags import find_flags, say_flags
 from loce_jax.study.analyze import ALL_STEPS, check_steps
 from tests.support.planted_run import write_run
 
@@ -88,6 +90,37 @@ def test_every_option_says_what_it_is(cls):
         assert first[0].isupper() or first[0] in "`'\"", f"{cls.__name__}.{option.name}: {first}"
         assert first.endswith("."), f"{cls.__name__}.{option.name}: {first}"
         assert not first.startswith("Of "), f"{cls.__name__}.{option.name}: {first}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_has_the_flag_that_messages_say(name, capsys):
+    """`say_flags` forms flags as tyro does."""
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    shown = re.sub(r"(--|\.)no-", r"\1", capsys.readouterr().out)
+    for option, flag in find_flags(COMMANDS[name]):
+        assert re.search(rf"(?m)^\W*{flag}\b", shown), (option, flag)
+
+
+def test_a_message_names_the_flag_that_was_typed(run, capsys):
+    for flags, said in (
+        (["separation", "--min-iou", "3"], "loce: `--min-iou` must be from 0"),
+        (["clusters", "--cut", "height", "--height", "-1"], "loce: `--height` must be"),
+        (["subconcepts", "--n-clusters", "0"], "loce: `--n-clusters` must be at least 1"),
+        (["analyze", "--clusters.repeats", "1", "--min-iou", "2", "--out", str(run.path / "out")], "`--min-iou`"),
+    ):
+        assert main([flags[0], str(run.path), *flags[1:]]) == 2
+        assert said in capsys.readouterr().err
+    nothing = str(run.path / "nothing")
+    assert main(["show", nothing]) == 2
+    assert capsys.readouterr().err.startswith("loce: `RUN` must be an existing folder, but got")
+
+
+def test_a_name_of_several_options_becomes_all_their_flags():
+    command = COMMANDS["analyze"]("run", Path("out"))
+    said = say_flags("`k` must be at least 1; `vectors` stay.", command)
+    assert said == "`--confusion.k` or `--label-errors.k` must be at least 1; `vectors` stay."
+    assert say_flags("Set `steps=stats`, not `steps stats`.", command) == "Set `--steps stats`, not `steps stats`."
 
 
 def test_a_step_shows_what_its_options_are_for(capsys):

@@ -98,9 +98,9 @@ def test_an_unreachable_tolerance_is_said(coco, capsys):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--recipe", "ridge", "--solver.num-steps", "5"], "`num_steps` has no meaning in the ridge recipe"),
-        (["--solver.l2", "2"], "`l2` has no meaning in the paper recipe"),
-        (["--recipe", "ridge", "--solver.whitening", "2"], "`whitening` must be a power from 0 to 1"),
+        (["--recipe", "ridge", "--solver.num-steps", "5"], "`--solver.num-steps` is no option of the ridge recipe"),
+        (["--solver.l2", "2"], "`--solver.l2` is no option of the paper recipe"),
+        (["--recipe", "ridge", "--solver.whitening", "2"], "`--solver.whitening` must be a power from 0 to 1"),
     ],
     ids=str,
 )
@@ -143,7 +143,7 @@ def test_wrong_paths_are_one_line(coco, capsys):
         (["--coco", "nowhere.json", "--images", str(folder)], "nowhere.json"),
         (["--coco", str(folder / "coco.json"), "--images", str(folder / "nowhere")], "nowhere"),
         (["--coco", str(folder / "images"), "--images", str(folder)], "images"),
-        (["--coco", str(folder / "coco.json")], "`images` must be given for data of kind 'coco'"),
+        (["--coco", str(folder / "coco.json")], "`--images` must be given for data of kind 'coco'"),
         ([], "give one data set"),
     ]:
         assert main([*start, *files]) == 2

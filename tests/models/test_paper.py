@@ -173,12 +173,10 @@ def test_what_weights_were_looked_for_is_said(torch, torchvision, monkeypatch, o
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
     with pytest.raises(
-        InputError, match=r"IMAGENET1K_V1 in .*https://download.*swin_t.*no connection.*--random-weights"
+        InputError, match=r"IMAGENET1K_V1 in .*https://download.*swin_t.*no connection.*`random_weights`"
     ):
         load_paper_network("paper:swin")
-    with pytest.raises(
-        InputError, match=r"'paper:yolo' needs a file with its weights.*`--weights`.*`--random-weights`"
-    ):
+    with pytest.raises(InputError, match=r"'paper:yolo' needs a file with its weights.*`weights`.*`random_weights`"):
         load_paper_network("paper:yolo")
     with pytest.raises(InputError, match="`weights` must be an existing file"):
         load_paper_network("paper:swin", weights=tmp_path / "none.safetensors")

@@ -128,7 +128,7 @@ def test_too_little_memory_is_refused_at_the_door(plan, tmp_path):
 def test_memory_is_a_flag(tmp_path, capsys):
     flags = ["--layers", "blocks.4", "--scenes", "--memory", "0.01", "--out", str(tmp_path / "run")]
     assert main(["fit", *flags]) == 2
-    assert "`memory` must hold the network" in capsys.readouterr().err
+    assert "`--memory` must hold the network" in capsys.readouterr().err
 
 
 ON_EIGHT_DEVICES = """

@@ -115,7 +115,7 @@ def test_a_converted_network_needs_no_torch(converted, tmp_path):
 
 def test_other_sizes_than_the_recorded_one_are_refused(converted):
     folder = converted("torchvision:squeezenet1_1", "--random-weights", "--size", "96", "128")
-    with pytest.raises(InputError, match=r"`size` must be \(96, 128\).*Convert it again with `--size 64 64`"):
+    with pytest.raises(InputError, match=r"`size` must be \(96, 128\).*Convert it again with `size` 64 64"):
         load_network(str(folder), size=(64, 64))
 
 
@@ -171,7 +171,7 @@ def test_weights_come_from_a_file_when_given(libraries, converted, tmp_path, cap
         ("torchvision:resnet", [], "unknown network 'resnet'. Did you mean"),
         ("keras:resnet50", [], "unknown library 'keras'"),
         ("nobody/nothing", [], "no folder is called 'nobody/nothing'"),
-        ("nobody/nothing", ["--random-weights"], "`random_weights` are for `timm:NAME`"),
+        ("nobody/nothing", ["--random-weights"], "`--random-weights` are for `timm:NAME`"),
     ],
     ids=str,
 )
@@ -184,7 +184,7 @@ def test_wrong_sources_are_one_line(libraries, capsys, tmp_path, source, flags, 
 def test_a_folder_with_something_in_it_is_left_alone(capsys, tmp_path):
     (tmp_path / "mine").write_text("precious")
     assert main(["convert", "timm:resnet18", "--out", str(tmp_path)]) == 2
-    assert "`out` must be a new or an empty folder" in capsys.readouterr().err
+    assert "`--out` must be a new or an empty folder" in capsys.readouterr().err
     assert (tmp_path / "mine").read_text() == "precious"
 
 

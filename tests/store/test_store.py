@@ -254,7 +254,7 @@ def test_an_unreadable_plan_is_one_clear_error(tmp_path, text):
 def test_no_run_is_one_clear_error(tmp_path):
     with pytest.raises(InputError, match=r"existing folder.*nothing is there"):
         open_run(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="must hold a plan.json.*`loce fit --out` makes one"):
+    with pytest.raises(InputError, match="must hold a plan.json.*`loce fit` makes one"):
         open_run(tmp_path)
 
 

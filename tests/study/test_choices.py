@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -67,8 +68,8 @@ def test_iou_is_an_attribute_that_can_distinguish_sub_concepts(tmp_path):
     vectors = 9 * np.eye(2, 4)[codes] + np.random.default_rng(0).normal(size=(60, 4))
     split = write_run(tmp_path, labels=["cat"] * 60, vectors=vectors, iou=np.where(codes, 0.8, 0.1))
     found = study_subconcepts(one(split))
-    assert found.metrics["cat"]["groups"] == 2
-    strongest = {row[1]: row[3] for row in reversed(found.tables["subconcepts"].rows)}
+    assert found.metrics["cat"]["subconcepts"] == 2
+    strongest = {row[1]: row[3] for row in reversed(found.tables["attributes"].rows)}
     assert strongest == {1: "IoU", 2: "IoU"}
 
 
@@ -99,23 +100,23 @@ def test_a_least_iou_that_leaves_nothing_is_refused(run, least, expected):
 @pytest.mark.slow
 def test_concepts_are_cut_at_a_height_or_follow_their_mixture(run):
     whole = one(run, subconcepts=SubconceptOptions(height=1e9))
-    assert {numbers["groups"] for numbers in study_subconcepts(whole).metrics.values()} == {1}
+    assert {numbers["subconcepts"] for numbers in study_subconcepts(whole).metrics.values()} == {1}
     lone = one(run, subconcepts=SubconceptOptions(height=0.0))
-    assert study_subconcepts(lone).metrics["cat"]["groups"] == N // 3
+    assert study_subconcepts(lone).metrics["cat"]["subconcepts"] == N // 3
     analysis = one(run, subconcepts=SubconceptOptions(by="components"))
     found = study_subconcepts(analysis)
     for concept, mixture in analysis.mixtures.items():
         assigned = mixture.assignments[mixture.assignments >= 0]
         expected = [np.mean(mixture.assignments == group) for group in np.unique(assigned)]
         assert found.metrics[concept]["shares"] == pytest.approx(expected)
-    with pytest.raises(InputError, match="`groups` and `height` say where to cut"):
-        study_subconcepts(one(run, subconcepts=SubconceptOptions(by="components", groups=2)))
+    with pytest.raises(InputError, match="`n_clusters` and `height` must be left out where `by`"):
+        study_subconcepts(one(run, subconcepts=SubconceptOptions(by="components", n_clusters=2)))
 
 
 def test_a_concept_that_is_one_cloud_is_said_to_be_one(run, capsys):
     assert main(["subconcepts", str(run.path), "--layers", "late", "--concept", "cat"]) == 0
     shown = capsys.readouterr().out
-    assert "cat         30       1" in shown and "Attributes that differ between sub-concepts: nothing" in shown
+    assert re.search(r"cat +30 +1 ", shown) and "Attributes that differ between sub-concepts: nothing" in shown
 
 
 @pytest.fixture(scope="module")
@@ -409,9 +410,8 @@ def test_the_message_for_too_many_names_options_that_are_flags(run, monkeypatch,
     monkeypatch.setattr("loce_jax.analysis.clustering.linkage.memory_limit", lambda: 16 * 40 * 39 // 2)
     assert main(["clusters", str(run.path), "--layers", "late", "--repeats", "1"]) == 2
     message = capsys.readouterr().err
-    for option in ("max_per_concept", "precluster"):
-        assert f"`{option}" in message
-        flag = "--" + option.replace("_", "-")
+    for flag in ("--max-per-concept", "--precluster"):
+        assert f"`{flag}" in message
         assert main(["clusters", str(run.path), "--layers", "late", "--repeats", "1", flag, "10"]) == 0
 
 

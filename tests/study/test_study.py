@@ -76,8 +76,8 @@ def test_numbers_are_those_of_the_analyses(folder, analyzed):
     assert list(predictions) == ["centroids", *(f"{k} neighbors" for k in (3, 5, 7, 9, 11))]
     assert all(0 < share <= 1 for share in predictions.values())
     outliers = find_outliers(embeddings.vectors, embeddings.labels)
-    strangest = [found["outliers"]["strangest"][concept][0][0] for concept in outliers.concepts]
-    assert strangest == [embeddings.rows[ranking[0]] for ranking in outliers.rankings]
+    first = [found["outliers"]["outliers"][concept][0][0] for concept in outliers.concepts]
+    assert first == [embeddings.rows[ranking[0]] for ranking in outliers.rankings]
 
 
 def test_tables_and_pictures_can_be_opened(analyzed):
@@ -112,7 +112,7 @@ def test_a_query_lists_its_neighbors_by_row_and_by_name(folder, tmp_path, capsys
         assert [line[1] for line in found["farthest"]] == embeddings.rows[ranking.indices[:-4:-1]].tolist()
     assert f"Row {row}" in capsys.readouterr().out
     assert main(["retrieval", str(folder), "--query", "nothing:cat"]) == 2
-    assert "`query` must be a row of the run's table or IMAGE:CONCEPT" in capsys.readouterr().err
+    assert "`--query` must be a row of the run's table or IMAGE:CONCEPT" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -124,15 +124,15 @@ def test_each_step_is_a_command(command, folder, capsys):
 
 
 def test_subconcepts_of_one_concept(folder, tmp_path, capsys):
-    flags = ["--concept", "cup", "--groups", "2", "--layers", "deep", "--out", str(tmp_path)]
+    flags = ["--concept", "cup", "--n-clusters", "2", "--layers", "deep", "--out", str(tmp_path)]
     assert main(["subconcepts", str(folder), *flags]) == 0
     found = numbers_of(tmp_path / "deep", "subconcepts")
     assert (
         set(found) == {"cup", "made_with"}
-        and found["cup"]["groups"] == 2
+        and found["cup"]["subconcepts"] == 2
         and sum(found["cup"]["shares"]) == pytest.approx(1)
     )
-    _, *rows = csv.reader((tmp_path / "deep" / "subconcepts.csv").open(newline=""))
+    _, *rows = csv.reader((tmp_path / "deep" / "attributes.csv").open(newline=""))
     assert {row[1] for row in rows} == {"1", "2"} and len(rows) == 10
     assert {row[3].split(" ")[0] for row in rows} <= {*FACTS, "IoU", "scale", "light", "background", "with"}
     for group in "12":  # what is not chance first

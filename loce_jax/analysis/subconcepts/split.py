@@ -35,33 +35,33 @@ class Split:
 
 def split_concept(
     vectors: Float[np.ndarray, "n c"],
-    n_subconcepts: int | None = None,
+    n_clusters: int | None = None,
     *,
     height: float | None = None,
-    max_subconcepts: int = 8,
+    max_clusters: int = 8,
     seed: int = 0,
 ) -> Split:
     """Cut the Ward tree of one concept's embeddings (Euclidean distances) into sub-concepts.
 
-    With neither `n_subconcepts` nor `height` the data decide.  The cuts into 2 to `max_subconcepts` clusters are
-    scored by their mean silhouette; the best score is compared with the best scores of 39 samples drawn from one
-    Gaussian with the same mean and covariance.  If at most one of the 39 scores as well (``p <= 0.05``), the best cut
-    is taken, else there is one sub-concept.  A silhouette alone cannot find "one": it is defined for two clusters or
-    more, and some cut always has the highest.  With fewer embeddings than channels the covariance is overestimated, so
-    that weak sub-concepts stay together: use more embeddings, or fewer coordinates.  Time and memory grow with
-    ``n ** 2``.
+    With neither `n_clusters` nor `height` the number is chosen from the data.  The cuts into 2 to `max_clusters`
+    clusters are scored by their mean silhouette; the best score is compared with the best scores of 39 samples drawn
+    from one Gaussian with the same mean and covariance.  If at most one of the 39 scores as well (``p <= 0.05``), the
+    best cut is taken, else there is one sub-concept.  A silhouette alone cannot find "one": it is defined for two
+    clusters or more, and some cut always has the highest.  With fewer embeddings than channels the covariance is
+    overestimated, so that weak sub-concepts stay together: use more embeddings, or fewer coordinates.  Time and memory
+    grow with ``n ** 2``.
 
     A mixture is the other method: ``fit_mixture(embed_2d(vectors).points).assignments`` are sub-concepts too.
 
     Args:
         vectors: of one concept, finite.
-        n_subconcepts: their number; fewer where there are fewer distinct vectors.
+        n_clusters: number of sub-concepts; fewer where there are fewer distinct vectors.
         height: cut at this height of the tree instead (the Ward distance, in the unit of the vectors).
-        max_subconcepts: the highest number to try, at least 2; at most half the number of distinct vectors is tried.
+        max_clusters: the highest number to try, at least 2; at most half the number of distinct vectors is tried.
         seed: random seed of the Gaussian samples.
 
     Raises:
-        InputError: vectors that are not finite, both `n_subconcepts` and `height`, or numbers out of range.
+        InputError: vectors that are not finite, both `n_clusters` and `height`, or numbers out of range.
 
     Sources: Ward, JASA 58, 1963; Rousseeuw, "Silhouettes", J. Comput. Appl. Math. 20, 1987; the Gaussian to compare
     with: Liu, Hayes, Nobel & Marron, "Statistical Significance of Clustering", JASA 103, 2008.
@@ -72,7 +72,7 @@ def split_concept(
     (np.int64(1), np.int64(2))
     """
     check_vectors(vectors)
-    _check_arguments(n_subconcepts, height, max_subconcepts)
+    _check_arguments(n_clusters, height, max_clusters)
     points = vectors.astype(np.float64)
     distinct = len(np.unique(points, axis=0))
     untested = np.zeros(0), float("nan")
@@ -80,11 +80,11 @@ def split_concept(
         return Split(np.zeros(len(points), int), *untested)
     from scipy.cluster.hierarchy import fcluster, linkage  # noqa: PLC0415 - slow to import
 
-    if n_subconcepts is not None:
-        return Split(_largest_first(_cuts(points, [min(n_subconcepts, distinct)])[0]), *untested)
+    if n_clusters is not None:
+        return Split(_largest_first(_cuts(points, [min(n_clusters, distinct)])[0]), *untested)
     if height is not None:
         return Split(_largest_first(fcluster(linkage(points, "ward"), height, "distance")), *untested)
-    largest = min(max_subconcepts, distinct // 2)
+    largest = min(max_clusters, distinct // 2)
     if largest < 2:
         return Split(np.zeros(len(points), int), *untested)
     cuts = _cuts(points, range(2, largest + 1))
@@ -94,21 +94,22 @@ def split_concept(
     return Split(_largest_first(found), silhouettes, p_value)
 
 
-def _check_arguments(n_subconcepts, height, max_subconcepts):
-    if n_subconcepts is not None and height is not None:
+def _check_arguments(n_clusters, height, max_clusters):
+    if n_clusters is not None and height is not None:
         raise InputError(
-            f"`n_subconcepts` or `height` says where to cut, not both, but got {n_subconcepts} and {height}. Drop one."
+            "`n_clusters` and `height` must not both be given, since each says where to cut, but got "
+            f"{n_clusters} and {height}. Drop one."
         )
-    if n_subconcepts is not None and n_subconcepts < 1:
+    if n_clusters is not None and n_clusters < 1:
         raise InputError(
-            f"`n_subconcepts` must be at least 1, but got {n_subconcepts}. Leave it out to let the data decide."
+            f"`n_clusters` must be at least 1, but got {n_clusters}. Leave it out to have it chosen from the data."
         )
     if height is not None and not height >= 0:
         raise InputError(f"`height` must be 0 or more (a distance), but got {height}. Leave it out.")
-    if max_subconcepts < 2:
+    if max_clusters < 2:
         raise InputError(
-            f"`max_subconcepts` must be at least 2 (the highest number to try), but got {max_subconcepts}. "
-            "Use `n_subconcepts=1` for one sub-concept."
+            f"`max_clusters` must be at least 2 (the highest number to try), but got {max_clusters}. "
+            "Use `n_clusters=1` for one sub-concept."
         )
 
 

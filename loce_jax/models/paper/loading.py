@@ -126,7 +126,7 @@ def _load_native(name: str, row: PaperNetwork, preprocess: Preprocess, given: Gi
             folder = download(row.weights)
         except InputError as error:
             raise InputError(
-                f"the weights of {name!r} cannot be had: {error} Or give a folder as `--weights`, or "
-                "`--random-weights` to try something out."
+                f"the weights of {name!r} cannot be had: {error} Or give a folder as `weights`, or "
+                "set `random_weights` to try something out."
             ) from error
     return family.load(folder, preprocess.size)

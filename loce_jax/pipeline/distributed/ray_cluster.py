@@ -14,7 +14,7 @@ from loce_jax.checks import InputError
 
 @dataclass(frozen=True)
 class RayOptions:
-    """The cluster, and what Ray reserves for a task."""
+    """The Ray cluster, and what it reserves for a task."""
 
     address: str | None = None
     """Address of the cluster; if left out, RAY_ADDRESS, else a cluster on this machine, started if need be."""
@@ -23,7 +23,7 @@ class RayOptions:
     gpus: float = 0.0
     """GPUs that Ray reserves for a task."""
     retries: int = 3
-    """How often a chunk whose worker died is tried again."""
+    """Number of times that a chunk whose worker died is retried."""
 
     def __post_init__(self):
         for name, least in (("cpus", 0), ("gpus", 0), ("retries", -1)):

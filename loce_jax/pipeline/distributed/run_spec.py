@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from loce_jax.models.loading import Loading
+from loce_jax.models.loading import LoadOptions
 from loce_jax.pipeline.plan import Plan, make_plan
 from loce_jax.pipeline.sources import Source
 from loce_jax.recipes import PaperRecipe, Projection, Recipe
@@ -24,7 +24,7 @@ class RunSpec:
     model: str
     layers: tuple[str, ...]
     source: Source
-    loading: Loading = Loading()
+    loading: LoadOptions = LoadOptions()
     recipe: Recipe = PaperRecipe()
     target: tuple[int, int] = (100, 100)
     iou: Literal["recipe"] | Projection = "recipe"

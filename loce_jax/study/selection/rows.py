@@ -94,7 +94,7 @@ def select_rows(
     kept = ~(iou < min_iou).any(axis=0)
     if not kept.any():
         raise InputError(
-            f"`min_iou` must leave LoCEs to look at, but all {len(rows)} good ones at {', '.join(map(repr, layers))} "
+            f"`min_iou` must leave LoCEs to analyze, but all {len(rows)} good ones at {', '.join(map(repr, layers))} "
             f"are below {min_iou:g}; the best is {np.nanmax(iou.min(axis=0)):.3f}. Take a lower one."
         )
     return SelectedRows(rows[kept], iou[:, kept], int((~kept).sum()))

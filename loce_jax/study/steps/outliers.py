@@ -1,4 +1,4 @@
-"""The most abnormal LoCEs of each concept; of a few concepts, with their photographs."""
+"""Outliers: the LoCEs of each concept with the highest scores; of a few concepts, with their photographs."""
 
 import numpy as np
 
@@ -15,10 +15,10 @@ _HEADLINE = 3
 
 
 def study_outliers(analysis: LayerAnalysis) -> StepResult:
-    """Outlier scores of the LoCEs within their concept; the most abnormal of each, and their photographs."""
+    """Outlier scores of the LoCEs within their concept; the highest of each concept, and their photographs."""
     embeddings, options = analysis.embeddings, analysis.options.outliers
     found = find_outliers(embeddings.vectors, embeddings.labels, options.method, seed=analysis.seed)
-    strangest = {
+    ranked = {
         concept: ranking[: options.shown] for concept, ranking in zip(found.concepts, found.rankings, strict=True)
     }
     rows = tuple(
@@ -30,17 +30,17 @@ def study_outliers(analysis: LayerAnalysis) -> StepResult:
             float(embeddings.iou[position]),
         )
         for concept in embeddings.concepts
-        for position in strangest[concept]
+        for position in ranked[concept]
     )
-    table = Table("Strangest LoCEs", ("concept", "row", "image", _SCORES[options.method], "IoU"), rows)
+    table = Table("Outliers", ("concept", "row", "image", _SCORES[options.method], "IoU"), rows)
     listed = {concept: [row[1:] for row in rows if row[0] == concept] for concept in embeddings.concepts}
     figures = {"outliers": _plot(analysis, options, listed)}
-    metrics = {"method": options.method, "strangest": listed}
+    metrics = {"method": options.method, "outliers": listed}
     return StepResult(metrics, {"outliers": table}, figures, headline=_headline(options, listed))
 
 
 def _headline(options, listed):
-    """The most abnormal LoCE of the three concepts with the most abnormal ones."""
+    """The LoCE with the highest score, of the three concepts where it is highest."""
     first = sorted(listed, key=lambda concept: -np.nan_to_num(listed[concept][0][2]))[:_HEADLINE]
     found = (f"{concept} row {listed[concept][0][0]} {listed[concept][0][2]:.3f}" for concept in first)
     return {_SCORES[options.method]: ", ".join(found)}
@@ -55,4 +55,4 @@ def _plot(analysis, options, listed):
         for concept in drawn
     ]
     chosen = f", {len(drawn)} of {len(embeddings.concepts)} concepts" if len(drawn) < len(embeddings.concepts) else ""
-    return plot_strips(strips, options.shown, title=f"strangest LoCEs by {_SCORES[options.method]}{chosen}")
+    return plot_strips(strips, options.shown, title=f"outliers by {_SCORES[options.method]}{chosen}")

@@ -1,4 +1,4 @@
-"""Sub-concepts: groups of a concept's LoCEs, the attributes that differ between them, and their central examples."""
+"""Sub-concepts of each concept, the attributes that differ between them, and their central examples."""
 
 import numpy as np
 
@@ -17,73 +17,73 @@ _OWN = ("image", "image_id", "concept", "annotations", "status", "reason", "loss
 _MAX_EFFECTS = 5
 _MAX_STRIPS = 8
 _LEVEL = 0.05  # of the adjusted p-value, above which an attribute may be chance
-_MAX_WORDS = 24  # distinct texts up to which an attribute is compared between groups
+_MAX_WORDS = 24  # distinct texts up to which an attribute is compared
 
 
 def study_subconcepts(analysis: LayerAnalysis) -> StepResult:
-    """For one concept or each: groups, their shares, the attributes that differ, and their most central examples."""
+    """For one concept or each: sub-concepts, their shares, the attributes that differ, and central examples."""
     embeddings, options = analysis.embeddings, analysis.options.subconcepts
     _check(options, embeddings)
     concepts = embeddings.concepts if options.concept is None else (options.concept,)
     metrics, found, effects, strips = {}, [], [], []
     for concept in concepts:
         positions, split = _split(analysis, concept)
-        groups = describe_subconcepts(
+        subconcepts = describe_subconcepts(
             embeddings.vectors[positions], split.subconcepts, _attributes(analysis, positions)
         )
         best = float(split.silhouettes.max()) if len(split.silhouettes) else float("nan")
         metrics[concept] = {
             "LoCEs": len(positions),
-            "groups": len(groups),
+            "subconcepts": len(subconcepts),
             "p_value": split.p_value,
-            "shares": [group.share for group in groups],
+            "shares": [subconcept.share for subconcept in subconcepts],
             "silhouettes": split.silhouettes,
         }
-        found.append((concept, len(positions), len(groups), best, split.p_value))
-        effects += [row for group in groups for row in _effects(concept, group)]
-        if options.concept is not None or (len(groups) > 1 and len(strips) + len(groups) <= _MAX_STRIPS):
-            strips += [(concept, group, positions[group.members[: options.shown]]) for group in groups]
-    columns = ("concept", "group", "share", "attribute", "delta", "inside", "outside", "adjusted p")
+        found.append((concept, len(positions), len(subconcepts), best, split.p_value))
+        effects += [row for subconcept in subconcepts for row in _effects(concept, subconcept)]
+        if options.concept is not None or (len(subconcepts) > 1 and len(strips) + len(subconcepts) <= _MAX_STRIPS):
+            strips += [(concept, one, positions[one.members[: options.shown]]) for one in subconcepts]
+    columns = ("concept", "sub-concept", "share", "attribute", "delta", "inside", "outside", "adjusted p")
     return StepResult(
         metrics,
         {
-            "groups": Table(_title(options), ("concept", "LoCEs", "groups", "silhouette", "p"), tuple(found)),
-            "subconcepts": Table("Attributes that differ between sub-concepts", columns, tuple(effects)),
+            "subconcepts": Table(
+                _title(options), ("concept", "LoCEs", "sub-concepts", "silhouette", "p"), tuple(found)
+            ),
+            "attributes": Table("Attributes that differ between sub-concepts", columns, tuple(effects)),
         },
         {"subconcepts": _plot(analysis, strips, options)} if strips else {},
-        headline={"groups": {row[0]: row[2] for row in found}},
+        headline={"sub-concepts": {row[0]: row[2] for row in found}},
     )
 
 
 def _check(options, embeddings):
     if options.concept is not None:
         check_known("concept", [options.concept], embeddings.concepts)
-    if options.by == "components" and (options.groups, options.height) != (None, None):
+    if options.by == "components" and (options.n_clusters, options.height) != (None, None):
         raise InputError(
-            "`groups` and `height` say where to cut a tree, but `by` is 'components', whose number is chosen by their "
-            "likelihood. Leave them out, or choose 'cut'."
+            "`n_clusters` and `height` must be left out where `by` is 'components', since they cut a tree, "
+            f"but got {options.n_clusters} and {options.height}. Leave them out, or choose 'cut'."
         )
 
 
 def _title(options):
     if options.by == "components":
         return "Sub-concepts (components of the concept's mixture on the map; outliers are in none)"
-    if (options.groups, options.height) != (None, None):
+    if (options.n_clusters, options.height) != (None, None):
         return "Sub-concepts (cut where asked, so nothing was tested)"
-    return (
-        f"Sub-concepts (one group unless a single Gaussian cluster would rarely be cut as well: p at most {_LEVEL:g})"
-    )
+    return f"Sub-concepts (one unless a single Gaussian cluster would rarely be cut as well: p at most {_LEVEL:g})"
 
 
 def _split(analysis, concept):
-    """Positions of the concept's LoCEs that are drawn, and their groups."""
+    """Positions of the concept's LoCEs that are drawn, and their sub-concepts."""
     options, mine = analysis.options.subconcepts, analysis.embeddings.positions_of(concept)
     chosen = _sample(len(mine), options.max_per_concept, analysis.seed)
     positions = mine[chosen]
     if options.by == "components":
         return positions, Split(analysis.mixtures[concept].assignments[chosen], np.zeros(0), float("nan"))
     vectors = analysis.embeddings.vectors[positions]
-    return positions, split_concept(vectors, options.groups, height=options.height, seed=analysis.seed)
+    return positions, split_concept(vectors, options.n_clusters, height=options.height, seed=analysis.seed)
 
 
 def _sample(n, most, seed):
@@ -108,24 +108,24 @@ def _attributes(analysis, positions):
     return {"IoU": analysis.embeddings.iou[positions], **({} if seen else {"area": table["area"][rows]}), **attributes}
 
 
-def _effects(concept: str, group: Subconcept):
-    for effect in _ordered(group)[:_MAX_EFFECTS]:
+def _effects(concept: str, subconcept: Subconcept):
+    for effect in _ordered(subconcept)[:_MAX_EFFECTS]:
         numbers = effect.delta, effect.inside, effect.outside, effect.adjusted
-        yield (concept, group.number + 1, group.share, effect.attribute, *numbers)
+        yield (concept, subconcept.number + 1, subconcept.share, effect.attribute, *numbers)
 
 
-def _ordered(group):
-    """What is not chance first, then by strength."""
-    return sorted(group.effects, key=lambda effect: (effect.adjusted >= _LEVEL, -abs(effect.delta)))
+def _ordered(subconcept):
+    """Significant effects first, then by their size."""
+    return sorted(subconcept.effects, key=lambda effect: (effect.adjusted >= _LEVEL, -abs(effect.delta)))
 
 
 def _plot(analysis, strips, options):
     embeddings = analysis.embeddings
     tiles = analysis.photos.tiles(int(embeddings.rows[position]) for _, _, mine in strips for position in mine)
     rows = []
-    for concept, group, mine in strips:
-        effect = next((effect for effect in _ordered(group) if effect.adjusted < _LEVEL), None)
+    for concept, subconcept, mine in strips:
+        effect = next((effect for effect in _ordered(subconcept) if effect.adjusted < _LEVEL), None)
         note = f"{effect.attribute}: {effect.inside:.2g}, others {effect.outside:.2g}" if effect else ""
         every = [Tile(tiles.get(int(embeddings.rows[each])), f"IoU {embeddings.iou[each]:.2f}") for each in mine]
-        rows.append(Strip(f"{concept} {group.number + 1} ({group.share:.0%})", every, note))
+        rows.append(Strip(f"{concept} {subconcept.number + 1} ({subconcept.share:.0%})", every, note))
     return plot_strips(rows, options.shown)

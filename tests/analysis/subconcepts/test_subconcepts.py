@@ -68,7 +68,7 @@ def test_one_gaussian_is_one_concept():
         splits = 0
         for seed in range(15):
             cloud = np.random.default_rng(seed).normal(size=(30, len(shape))) * shape
-            splits += split_concept(cloud, max_subconcepts=3).subconcepts.max() > 0
+            splits += split_concept(cloud, max_clusters=3).subconcepts.max() > 0
         assert splits <= 3, shape
 
 
@@ -80,7 +80,7 @@ def test_the_silhouette_alone_would_split_one_gaussian():
 @pytest.mark.parametrize("seed", range(3))
 def test_silhouettes_and_cuts_match_slow_twins(seed):
     vectors, _ = make_parts(seed, (9, 8, 6), 3, 2.0)
-    found = split_concept(vectors, max_subconcepts=4)
+    found = split_concept(vectors, max_clusters=4)
     for count, silhouette in zip((2, 3, 4), found.silhouettes, strict=True):
         subconcepts = split_concept(vectors, count).subconcepts
         assert as_sets(subconcepts) == ward_slowly(vectors, count)
@@ -127,13 +127,13 @@ def test_identical_vectors():
 
 def test_bad_calls_say_what_to_do():
     vectors = np.ones((3, 2))
-    with pytest.raises(InputError, match=r"not both, but got 2 and 1.0. Drop one"):
+    with pytest.raises(InputError, match=r"must not both be given, .* but got 2 and 1.0. Drop one"):
         split_concept(vectors, 2, height=1.0)
-    with pytest.raises(InputError, match=r"`n_subconcepts` must be at least 1, but got 0"):
+    with pytest.raises(InputError, match=r"`n_clusters` must be at least 1, but got 0"):
         split_concept(vectors, 0)
     with pytest.raises(InputError, match=r"`height` must be 0 or more \(a distance\), but got -1.0"):
         split_concept(vectors, height=-1.0)
-    with pytest.raises(InputError, match=r"`max_subconcepts` must be at least 2 .* but got 1. Use `n_subconcepts=1`"):
-        split_concept(vectors, max_subconcepts=1)
+    with pytest.raises(InputError, match=r"`max_clusters` must be at least 2 .* but got 1. Use `n_clusters=1`"):
+        split_concept(vectors, max_clusters=1)
     with pytest.raises(InputError, match=r"1 of 2 rows hold NaN"):
         split_concept(np.array([[np.nan], [0.0]]))

@@ -29,7 +29,7 @@ def _yolov5(name: str, given: Any, random_weights: bool) -> Any:
             f"{name!r} needs a file with its weights: its authors publish YOLOv5s as a pickle, which can run code. "
             "Where you trust it, write safetensors: "
             "`safetensors.torch.save_file(model.float().state_dict(), 'yolov5s.safetensors')`, and give it as "
-            "`--weights`; or `--random-weights` to try something out."
+            "`weights`; or set `random_weights` to try something out."
         )
     return build_yolov5s(given)
 

@@ -101,7 +101,7 @@ def _from_timm(name: str, weights: Path | None, random_weights: bool) -> Source:
     except Exception as error:  # no network, no such weights, a full disk: many types
         raise InputError(
             f"the weights of 'timm:{name}' cannot be had: {type(error).__name__}: {' '.join(str(error).split())} "
-            "Check the connection, give `--weights FILE.safetensors`, or `--random-weights` to try something out."
+            "Check the connection, give a safetensors file as `weights`, or set `random_weights` to try something out."
         ) from error
     if weights:
         load_into(model, read_state_dict(weights), name=name)

@@ -41,5 +41,5 @@ def published_state_dict(name: str, weights: Any) -> Any:
         raise InputError(
             f"the weights of {name!r} cannot be had: looked for {weights} in {torch.hub.get_dir()!r} and at "
             f"{weights.url}: {type(error).__name__}: {' '.join(str(error).split())} Check the connection, give a "
-            "safetensors file with the state dict as `--weights`, or `--random-weights` to try something out."
+            "safetensors file with the state dict as `weights`, or set `random_weights` to try something out."
         ) from error
