@@ -9,6 +9,11 @@ from typing import Any
 
 KINDS = {
     "coco": "annotations.coco:open_coco",
+    "panoptic": "label_maps.panoptic:open_panoptic",
+    "voc": "label_maps.voc:open_voc",
+    "cityscapes": "label_maps.streets:open_cityscapes",
+    "camvid": "label_maps.streets:open_camvid",
+    "labels": "label_maps.streets:open_labels",
     "scenes": "scenes:open_scenes",
 }
 _FILES = {target.partition(":")[2]: target.partition(":")[0] for target in KINDS.values()}

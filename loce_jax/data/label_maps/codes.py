@@ -1,0 +1,87 @@
+"""Read a label map: an image whose pixels are numbers or colors of classes.
+
+A code is the pixel's number (its index in a palette), or ``R + 256 G + 65536 B`` where classes are told by colors.
+Letters: H x W pixels of the map.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Integer
+from PIL import Image
+
+from loce_jax.data.images import MAX_PIXELS
+from loce_jax.data.samples import Fault
+
+LOSSLESS = ("BMP", "GIF", "PNG", "PPM", "TIFF")  # a JPEG changes labels
+
+
+@dataclass(frozen=True)
+class LabelFile:
+    """The label map in a file; called, it reads the codes.
+
+    Attributes:
+        path: of the file.
+        by_color: whether classes are told by colors, not by numbers.
+    """
+
+    path: Path
+    by_color: bool = False
+
+    def __call__(self) -> Integer[np.ndarray, "H W"]:
+        """Read it; raises `Fault` ``mask_unreadable``."""
+        return read_codes(self.path, by_color=self.by_color)
+
+
+def read_codes(path: Path, *, by_color: bool) -> Integer[np.ndarray, "H W"]:
+    """The codes of a label map.
+
+    Args:
+        path: a PNG, or another format that keeps every pixel as it is.
+        by_color: whether classes are told by colors; of a palette image the palette's, of a gray one gray.
+
+    Raises:
+        Fault: ``mask_unreadable``.
+    """
+    try:
+        with Image.open(path, formats=LOSSLESS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise Fault("mask_unreadable", f"{path.name} has {image.width} x {image.height} pixels: too many.")
+            return _colors(image) if by_color else _numbers(image, path.name)
+    except Fault:
+        raise
+    except FileNotFoundError:
+        raise Fault("mask_unreadable", f"there is no file {str(path)!r}.") from None
+    except Exception as error:  # Pillow's readers let through whatever they stumble over
+        raise Fault("mask_unreadable", f"{path.name}: {type(error).__name__}: {error}") from error
+
+
+def color_code(red: int, green: int, blue: int) -> int:
+    """The code of a color.
+
+    >>> color_code(1, 2, 3)
+    197121
+    """
+    return red + 256 * green + 65536 * blue
+
+
+def _colors(image):
+    channels = np.asarray(image.convert("RGB")).astype(np.int32)
+    return color_code(channels[..., 0], channels[..., 1], channels[..., 2])
+
+
+def _numbers(image, name):
+    if image.mode == "1":
+        return np.asarray(image).astype(np.uint8)
+    pixels = np.asarray(image)
+    if image.mode in ("L", "P"):
+        return pixels
+    if image.mode.startswith("I"):
+        return pixels.astype(np.int32)
+    if image.mode in ("RGB", "RGBA") and (pixels[..., :3] == pixels[..., :1]).all():
+        return np.ascontiguousarray(pixels[..., 0])
+    raise Fault(
+        "mask_unreadable",
+        f"{name} is in colors ({image.mode}), but the class table has numbers. Give a table with colors.",
+    )

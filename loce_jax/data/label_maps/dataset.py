@@ -1,0 +1,179 @@
+"""The data set of label maps: for each image a map of codes, and for each concept the codes that mean it.
+
+Which concepts an image has is known from its map, so that all maps are read once when the data set is opened; nothing
+of them is kept but the number of pixels of each class and a digest.
+Letters: H x W pixels of an image.
+"""
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Integer, UInt8
+
+from loce_jax.checks import InputError, check_known
+from loce_jax.data.images import read_photo
+from loce_jax.data.label_maps.class_table import ClassTable
+from loce_jax.data.samples import Fault, Item, Pair, Problem, Reading, check_mask, digest
+
+log = logging.getLogger(__name__)
+
+Codes = Integer[np.ndarray, "H W"]
+Values = Mapping[str, tuple[int, ...]]  # by concept the codes that mean it
+
+
+@dataclass(frozen=True)
+class PhotoFile:
+    """The photo in a file; called with the annotated size, it reads the pixels."""
+
+    path: Path
+
+    def __call__(self, size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
+        """Read it; raises `Fault`."""
+        return read_photo(self.path, size)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An image and its label map, before either is read.
+
+    Attributes:
+        image: the item's name.
+        photo: called with the size ``(H, W)``, reads the photo.
+        codes: called, reads the label map.
+        group: name of the group, such as a video sequence; empty where there are none.
+    """
+
+    image: str
+    photo: Callable[[tuple[int, int]], UInt8[np.ndarray, "H W 3"]]
+    codes: Callable[[], Codes]
+    group: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMapDataset:
+    """A data set of label maps; build it with `loce_jax.data.open_labels` and the like.
+
+    A pair has the attribute ``group`` where images have groups.
+
+    Attributes:
+        name: a short text for people.
+        items: images with at least one requested concept, by name.
+        concepts: names of the concepts that occur, in the class table's order.
+        fingerprint: sha256 of the items and their label maps; the pixels of the photos are not part of it.
+        source: plain values that open the data set again; None if there are none.
+        problems: what was left out: files without a partner, maps that cannot be read.
+    """
+
+    name: str
+    items: tuple[Item, ...]
+    concepts: tuple[str, ...]
+    fingerprint: str
+    source: dict[str, Any] | None
+    problems: tuple[Problem, ...]
+    _entries: Mapping[str, Entry] = field(repr=False)
+    _values: Mapping[str, Values] = field(repr=False)  # by image
+
+    def read(self, item: Item) -> Reading:
+        """Open one image and its label map; raises `Fault` where the image itself cannot be used."""
+        return Reading(self._entries[item.image].photo(item.size), self.masks(item))
+
+    def masks(self, item: Item) -> tuple[Bool[np.ndarray, "H W"] | Fault, ...]:
+        """The masks of one item, without opening its image."""
+        try:
+            codes = self._entries[item.image].codes()
+            if codes.shape != item.size:
+                raise Fault("mask_unreadable", f"its label map has {codes.shape} pixels (H x W) now, not {item.size}.")
+        except Fault as fault:
+            return (fault.with_traceback(None),) * len(item.pairs)
+        values = self._values[item.image]
+        return tuple(check_mask(has_code(codes, values[pair.concept]), item, pair) for pair in item.pairs)
+
+
+def has_code(codes: Codes, values: Sequence[int]) -> Bool[np.ndarray, "H W"]:
+    """Where a map has one of some codes."""
+    return codes == values[0] if len(values) == 1 else np.isin(codes, values)
+
+
+def choose_classes(table: ClassTable, concepts: Sequence[str]) -> Values:
+    """The codes of the classes asked for, or of all that are labeled; `InputError` for an unknown name."""
+    check_known("concept", concepts, list(table.codes))
+    return {
+        name: table.codes[name]
+        for name in (table.codes if concepts else table.default_names())
+        if not concepts or name in concepts
+    }
+
+
+def read_label_maps(
+    entries: Iterable[Entry],
+    values: Values,
+    *,
+    name: str,
+    source: dict[str, Any] | None,
+    problems: Sequence[Problem] = (),
+) -> LabelMapDataset:
+    """Read every label map once, and return the data set of them.
+
+    Args:
+        entries: images and their maps.
+        values: by concept its codes.
+        name: of the data set, for people.
+        source: plain values that open it again.
+        problems: those met before.
+
+    Raises:
+        InputError: two images of one name; no image with a requested concept.
+    """
+    entries = sorted(entries, key=lambda entry: entry.image)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        scans = list(pool.map(lambda entry: _scan(entry, values), entries))
+    grouped = any(entry.group for entry in entries)
+    items, rows, met = [], [], list(problems)
+    for number, (entry, found) in enumerate(zip(entries, scans, strict=True)):
+        if isinstance(found, Fault):
+            met.append(Problem(entry.image, "label map", "", found.status, found.reason))
+            continue
+        size, present, checksum = found
+        attributes = (("group", entry.group),) if grouped else ()
+        if present:
+            items.append(Item(entry.image, number, size, tuple(Pair(one, attributes=attributes) for one in present)))
+            rows.append((entry.image, size, present, checksum, entry.group))
+    if unread := sum(isinstance(found, Fault) for found in scans):
+        log.warning("%s: %d label maps cannot be read and were left out.", name, unread)
+    if not items:
+        why = f": {met[-1].file}: {met[-1].reason}" if met else ""
+        raise InputError(
+            f"the data must hold an image with one of {', '.join(values)}, but {name!r} has none in {len(entries)} "
+            f"label maps{why}. Are the numbers or colors of the class table those of the maps?"
+        )
+    if len({item.image for item in items}) < len(items):
+        raise InputError(f"the data must name each image once, but {name!r} names one twice.")
+    occurring = {pair.concept for item in items for pair in item.pairs}
+    return LabelMapDataset(
+        name=name,
+        items=tuple(items),
+        concepts=tuple(one for one in values if one in occurring),
+        fingerprint=digest([dict(values), *rows]),
+        source=source,
+        problems=tuple(met),
+        _entries={entry.image: entry for entry in entries},
+        _values={item.image: values for item in items},
+    )
+
+
+def _scan(entry: Entry, values: Values):
+    """Size of a map, the concepts in it and its digest; the `Fault` where it cannot be read."""
+    try:
+        codes = entry.codes()
+    except Fault as fault:
+        return fault.with_traceback(None)
+    found = set(np.unique(codes).tolist())
+    present = [name for name, numbers in values.items() if not found.isdisjoint(numbers)]
+    return tuple(codes.shape), present, hashlib.sha256(np.ascontiguousarray(codes)).hexdigest()

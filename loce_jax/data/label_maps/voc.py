@@ -1,0 +1,116 @@
+"""PASCAL VOC's segmentation, straight from its folders: class and object maps, void left out."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from loce_jax.checks import InputError, check_exists, check_known
+from loce_jax.data.label_maps.class_table import read_class_table
+from loce_jax.data.label_maps.codes import LabelFile
+from loce_jax.data.label_maps.dataset import Codes, Entry, LabelMapDataset, PhotoFile, choose_classes, read_label_maps
+from loce_jax.data.label_maps.pairing import pair_files
+from loce_jax.data.samples import Fault, Problem, source_record
+
+VOID = 255
+CLASSES, OBJECTS = "SegmentationClass", "SegmentationObject"
+
+
+@dataclass(frozen=True)
+class ObjectCodes:
+    """The class map of one object: called, it reads both maps, and gives 0 outside the object."""
+
+    classes: LabelFile
+    objects: LabelFile
+    number: int
+
+    def __call__(self) -> Codes:
+        """Read it; raises `Fault`."""
+        classes, objects = _read_both(self.classes, self.objects)
+        return np.where(objects == self.number, _class_of(classes, objects, self.number), 0).astype(np.uint8)
+
+
+def open_voc(
+    path: str | Path, *, labels: str = CLASSES, split: str | None = None, concepts: Sequence[str] = ()
+) -> LabelMapDataset:
+    """Open the segmentation part of a PASCAL VOC tree, such as ``VOCdevkit/VOC2012``.
+
+    A mask holds the pixels of one class, or of one object; those marked void (255), the outlines, are in no mask.
+
+    Args:
+        path: the folder that holds ``JPEGImages``, ``SegmentationClass`` and ``ImageSets``.
+        labels: ``SegmentationClass``: a mask is all of a class in an image; ``SegmentationObject``: each object is an
+            item of its own, called ``IMAGE#NUMBER``.
+        split: ``train``, ``val`` or ``trainval``; all images with a class map if left out.
+        concepts: names of the classes wanted; all 20 if left out.
+
+    Raises:
+        InputError: the folders are not there, or hold no pair of image and class map; an unknown split or class.
+    """
+    root = check_exists("path", path, kind="folder", fix="Give the folder that holds JPEGImages, such as VOC2012.")
+    check_known("labels", [labels], [CLASSES, OBJECTS])
+    for folder in {"JPEGImages", CLASSES, labels}:
+        check_exists("path", root / folder, kind="folder", fix=f"A VOC tree holds JPEGImages and {labels}.")
+    pairs, alone = pair_files(root / "JPEGImages", root / CLASSES)
+    alone = [problem for problem in alone if problem.status != "no_label"]  # most images have boxes only
+    if split:
+        chosen = _read_split(root, split)
+        pairs = [(image, label) for image, label in pairs if Path(image).stem in chosen]
+        have = {Path(image).stem for image, _ in pairs}
+        alone = [
+            Problem(stem, "", "", "image_missing", f"it is in {split}.txt, but has no image or no class map.")
+            for stem in sorted(chosen - have)
+        ]
+    photos = [PhotoFile(root / "JPEGImages" / image) for image, _ in pairs]
+    maps = [LabelFile(root / CLASSES / label) for _, label in pairs]
+    entries = [Entry(image, *files) for (image, _), *files in zip(pairs, photos, maps, strict=True)]
+    if labels == OBJECTS:
+        objects = [LabelFile(root / OBJECTS / label) for _, label in pairs]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            split_up = list(pool.map(_split_objects, entries, maps, objects))
+        entries, alone = (
+            [one for found, _ in split_up for one in found],
+            alone + [p for _, met in split_up for p in met],
+        )
+    given = {"labels": labels if labels != CLASSES else None, "split": split, "concepts": tuple(concepts)}
+    values = choose_classes(read_class_table("voc"), concepts)
+    name = f"{root.name} {split}" if split else root.name
+    return read_label_maps(entries, values, name=name, source=source_record("voc", path=path, **given), problems=alone)
+
+
+def _read_split(root: Path, split: str) -> set[str]:
+    folder = root / "ImageSets" / "Segmentation"
+    known = sorted(file.stem for file in folder.glob("*.txt")) if folder.is_dir() else []
+    check_known("split", [split], known)
+    stems = {line.strip() for line in (folder / f"{split}.txt").read_text("utf-8", "replace").splitlines()} - {""}
+    if not stems:
+        raise InputError(f"`split` must name some images, but {str(folder / split)!r}.txt is empty. Choose another.")
+    return stems
+
+
+def _split_objects(entry: Entry, classes: LabelFile, objects: LabelFile) -> tuple[list[Entry], list[Problem]]:
+    try:
+        _, numbers = _read_both(classes, objects)
+    except Fault as fault:
+        return [], [Problem(entry.image, "object map", "", fault.status, fault.reason)]
+    found = [int(number) for number in np.unique(numbers) if number not in (0, VOID)]
+    own = [Entry(f"{entry.image}#{one}", entry.photo, ObjectCodes(classes, objects, one)) for one in found]
+    return own, []
+
+
+def _read_both(classes: LabelFile, objects: LabelFile) -> tuple[Codes, Codes]:
+    read = classes(), objects()
+    if read[0].shape != read[1].shape:
+        raise Fault(
+            "mask_unreadable", f"{objects.path.name} has {read[1].shape} pixels, its class map {read[0].shape} (H x W)."
+        )
+    return read
+
+
+def _class_of(classes: Codes, objects: Codes, number: int) -> int:
+    """The class of most of an object's pixels; 0 where there are none."""
+    inside = classes[(objects == number) & (classes != 0) & (classes != VOID)]
+    return int(np.bincount(inside.astype(np.int64)).argmax()) if len(inside) else 0

@@ -1,0 +1,100 @@
+"""Class tables as people have them; what is none is refused in one sentence."""
+
+import json
+
+import pytest
+
+from loce_jax.checks import InputError
+from loce_jax.data.label_maps.class_table import read_class_table
+from loce_jax.data.label_maps.codes import color_code
+
+THREE = [{"id": 0, "name": "sky"}, {"id": "1", "name": "road"}, {"id": 7.0, "name": "car on rails"}]
+BY_NUMBER = {
+    "numbers.txt": "0 sky\n1 road\n# a comment\n\n7 car on rails\n",
+    "colons.txt": "0: sky\n1: road\n7: car on rails",
+    "commas.txt": "0,sky\n1, road\n7,car on rails",
+    "tabs.txt": "0\tsky\n1\troad\n7\tcar on rails",
+    "table.csv": "id,name\n0,sky\n1,road\n7,car on rails\n",
+    "german.csv": "name;id\nsky;0\nroad;1\ncar on rails;7\n",
+    "bom.csv": "\ufeffid,name\n0,sky\n1,road\n7,car on rails\n",
+    "names.json": json.dumps({"0": "sky", "1": "road", "7": "car on rails"}),
+    "objects.json": json.dumps({"0": {"name": "sky", "colour": [1, 2, 3]}, "1": {"name": "road"}, "7": THREE[2]}),
+    "list.json": json.dumps(THREE),
+    "coco.json": json.dumps({"categories": THREE}),
+}
+BY_COLOR = {
+    "label_colors.txt": "64 128 64\tsky\n192 0 128\troad",
+    "last.txt": "sky 64 128 64\nroad 192 0 128",
+    "commas.txt": "64,128,64,sky\n192,0,128,road",
+    "class_dict.csv": "name, r, g, b\nsky, 64, 128, 64\nroad, 192, 0, 128\n",
+    "colors.json": json.dumps([{"name": "sky", "color": [64, 128, 64]}, {"name": "road", "color": [192, 0, 128]}]),
+}
+NAMES_ONLY = {
+    "names.txt": "sky\nroad",
+    "names.json": json.dumps(["sky", "road"]),
+    "mapillary.json": json.dumps({"labels": [{"readable": "sky"}, {"readable": "road"}]}),
+}
+
+
+def table_of(folder, file, text):
+    (folder / file).write_text(text, encoding="utf-8")
+    return read_class_table(folder / file)
+
+
+@pytest.mark.parametrize("file", BY_NUMBER)
+def test_names_by_number(file, tmp_path):
+    table = table_of(tmp_path, file, BY_NUMBER[file])
+    assert dict(table.codes) == {"sky": (0,), "road": (1,), "car on rails": (7,)} and not table.by_color
+
+
+@pytest.mark.parametrize("file", BY_COLOR)
+def test_names_by_color(file, tmp_path):
+    table = table_of(tmp_path, file, BY_COLOR[file])
+    assert dict(table.codes) == {"sky": (color_code(64, 128, 64),), "road": (color_code(192, 0, 128),)}
+    assert table.by_color
+
+
+@pytest.mark.parametrize("file", NAMES_ONLY)
+def test_names_alone_are_numbered_from_0(file, tmp_path):
+    assert dict(table_of(tmp_path, file, NAMES_ONLY[file]).codes) == {"sky": (0,), "road": (1,)}
+
+
+def test_lines_of_one_name_are_one_class(tmp_path):
+    table = table_of(tmp_path, "a.txt", "0 car\n1 road\n2 car")
+    assert dict(table.codes) == {"car": (0, 2), "road": (1,)}
+
+
+def test_known_tables():
+    counts = {"cityscapes19": 19, "cityscapes30": 30, "voc": 20, "camvid": 11}
+    assert {name: len(read_class_table(name).codes) for name in counts} == counts
+
+
+BAD = {
+    "empty.txt": ("", "hold a class"),
+    "twice.txt": ("0 sky\n0 road", "gives that of 'sky' to 'road' too"),
+    "broken.json": ("{", "is none"),
+    "number.json": ("3", "hold a class"),
+    "deep.json": ("[" * 100_000, "is none"),
+    "nameless.json": (json.dumps([{"id": 1}]), "entry 0"),
+    "huge.txt": ("99999999999 sky", "entry 0"),
+    "negative.json": (json.dumps([{"id": -1, "name": "plate"}]), "entry 0"),
+    "color.txt": ("64 300 64 sky", "entry 0"),
+}
+
+
+@pytest.mark.parametrize("file", BAD)
+def test_what_is_no_table_is_refused(file, tmp_path):
+    text, message = BAD[file]
+    with pytest.raises(InputError, match=f"`classes` must .*{message}"):
+        table_of(tmp_path, file, text)
+
+
+def test_a_file_of_other_letters_or_another_size_is_refused(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\xff\xfe0 sky")
+    with pytest.raises(InputError, match="is none"):
+        read_class_table(tmp_path / "a.txt")
+    (tmp_path / "b.txt").write_text("#" * 2**21)
+    with pytest.raises(InputError, match="at most 1048576 bytes"):
+        read_class_table(tmp_path / "b.txt")
+    with pytest.raises(InputError, match="one of camvid, cityscapes19"):
+        read_class_table("cityscapes")

@@ -1,0 +1,264 @@
+"""Data sets of label maps: labels with a class table, CamVid, Cityscapes, VOC, panoptic; every mask is the map's."""
+
+import json
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from loce_jax.checks import InputError
+from loce_jax.data import open_camvid, open_cityscapes, open_labels, open_panoptic, open_voc
+from loce_jax.data.samples import Fault, check_dataset, check_reading
+from tests.support.trees import (
+    camvid_frames,
+    made_up_frames,
+    save,
+    write_camvid,
+    write_cityscapes,
+    write_labels,
+    write_panoptic,
+    write_voc,
+)
+
+VOC_NUMBERS = {0: 1, 1: 6, 2: 7}  # sky is called aeroplane and road bus
+CITY_NUMBERS = {0: 23, 1: 7, 2: 26, 3: 4}
+EXPECTED = {
+    "labels": {0: "sky", 1: "road", 2: "car"},
+    "camvid": {0: "Sky", 1: "Building", 2: "Pole", 3: "Road"},
+    "cityscapes": {0: "sky", 1: "road", 2: "car"},
+    "panoptic": {0: "sky", 1: "road", 2: "car"},
+}
+
+
+def open_any(kind, root, frames):
+    if kind == "labels":
+        return open_labels(write_labels(root, frames))
+    if kind == "camvid":
+        return open_camvid(write_camvid(root, frames))
+    if kind == "cityscapes":
+        return open_cityscapes(write_cityscapes(root, frames, CITY_NUMBERS))
+    return open_panoptic(write_panoptic(root, frames), root / "images")
+
+
+@pytest.mark.parametrize("kind", EXPECTED)
+def test_every_mask_is_where_the_map_has_the_class(kind, tmp_path):
+    frames = made_up_frames()
+    data = open_any(kind, tmp_path, frames)
+    check_dataset(data)
+    assert len(data.items) == len(frames) and set(data.concepts) == set(EXPECTED[kind].values())
+    for item, (photo, labels) in zip(data.items, frames.values(), strict=True):
+        reading = check_reading(item, data.read(item))
+        assert reading.photo.shape == photo.shape and item.size == labels.shape
+        masks = dict(zip((pair.concept for pair in item.pairs), reading.masks, strict=True))
+        assert set(masks) == {name for code, name in EXPECTED[kind].items() if (labels == code).any()}
+        for code, name in EXPECTED[kind].items():
+            np.testing.assert_array_equal(masks[name], labels == code)
+
+
+@pytest.mark.parametrize("kind", EXPECTED)
+def test_a_copy_in_another_process_reads_the_same_and_the_fingerprint_follows_the_labels(kind, tmp_path):
+    frames = made_up_frames()
+    data = open_any(kind, tmp_path / "a", frames)
+    copy = pickle.loads(pickle.dumps(data))
+    np.testing.assert_array_equal(copy.masks(copy.items[1])[0], data.masks(data.items[1])[0])
+    assert open_any(kind, tmp_path / "b", frames).fingerprint == data.fingerprint
+    (name, (photo, labels)) = next(iter(frames.items()))
+    changed = labels.copy()
+    changed[labels == 2] = 1  # the car is gone
+    assert open_any(kind, tmp_path / "c", frames | {name: (photo, changed)}).fingerprint != data.fingerprint
+
+
+@pytest.mark.parametrize("coding", ["gray", "palette", "color"])
+@pytest.mark.parametrize("suffix", ["", "_L"])
+def test_label_maps_in_any_coding_and_naming(coding, suffix, tmp_path):
+    frames = made_up_frames(2)
+    data = open_labels(write_labels(tmp_path, frames, coding, suffix))
+    assert data.concepts == ("sky", "road", "car") and data.problems == ()
+    for item, (_, labels) in zip(data.items, frames.values(), strict=True):
+        for mask, code in zip(data.masks(item), (0, 1, 2), strict=True):
+            np.testing.assert_array_equal(mask, labels == code)
+
+
+def test_palette_maps_are_read_by_color_where_the_table_has_colors(tmp_path):
+    frames = made_up_frames(1)
+    write_labels(tmp_path, frames, "color")
+    table = tmp_path / "colors.txt"
+    (tmp_path / "classes.txt").rename(table)
+    write_labels(tmp_path, frames, "palette")
+    data = open_labels(tmp_path, classes=table)
+    np.testing.assert_array_equal(data.masks(data.items[0])[2], next(iter(frames.values()))[1] == 2)
+
+
+def test_unlabeled_classes_are_left_out_unless_named(tmp_path):
+    write_labels(tmp_path, made_up_frames(1))
+    assert "void" not in open_labels(tmp_path).concepts
+    assert open_labels(tmp_path, concepts=["void", "car"]).concepts == ("car", "void")
+    with pytest.raises(InputError, match="unknown concept 'cars'. Did you mean 'car'"):
+        open_labels(tmp_path, concepts=["cars"])
+
+
+@pytest.mark.parametrize("layout", ["images/val", "val/images"])
+def test_splits_are_found_below_or_above_the_folders(layout, tmp_path):
+    write_labels(tmp_path / "all", made_up_frames(2))
+    for name in ("images", "labels"):
+        to = tmp_path / "data" / layout.replace("images", name)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(tmp_path / "all" / name, to)
+    data = open_labels(tmp_path / "data", split="val", classes=tmp_path / "all" / "classes.txt")
+    assert len(data.items) == 2
+    with pytest.raises(InputError, match="there is no images .* with 'test'"):
+        open_labels(tmp_path / "data", split="test", classes=tmp_path / "all" / "classes.txt")
+
+
+def test_files_without_a_partner_and_maps_that_cannot_be_read_are_problems(tmp_path):
+    write_labels(tmp_path, made_up_frames(4))
+    (tmp_path / "labels" / "seq0_000.png").unlink()
+    (tmp_path / "images" / "seq0_001.png").unlink()
+    (tmp_path / "labels" / "seq1_002.png").write_bytes(b"nothing")
+    data = open_labels(tmp_path)
+    assert [item.image for item in data.items] == ["seq1_003.png"]
+    found = {problem.file: problem.status for problem in data.problems}
+    assert found == {"seq0_000.png": "no_label", "seq0_001.png": "image_missing", "seq1_002.png": "mask_unreadable"}
+
+
+def test_a_map_of_another_size_is_a_fault_of_the_image(tmp_path):
+    write_labels(tmp_path, made_up_frames(1))
+    data = open_labels(tmp_path)
+    save(tmp_path / "images" / "seq0_000.png", np.zeros((10, 12, 3), np.uint8))
+    with pytest.raises(Fault, match="size_mismatch"):
+        data.read(data.items[0])
+    save(tmp_path / "labels" / "seq0_000.png", np.zeros((10, 12), np.uint8))
+    assert all("now, not" in mask.reason for mask in data.masks(data.items[0]))
+
+
+def test_colored_maps_with_a_table_of_numbers_say_so(tmp_path):
+    write_labels(tmp_path, made_up_frames(1))
+    save(tmp_path / "labels" / "seq0_000.png", np.zeros((4, 4, 3), np.uint8) + np.arange(3, dtype=np.uint8))
+    with pytest.raises(InputError, match="has none in 1 label maps: seq0_000.png: .* is in colors .*class table"):
+        open_labels(tmp_path)
+
+
+def test_a_jpeg_is_no_label_map(tmp_path):
+    write_labels(tmp_path, made_up_frames(1))
+    path = tmp_path / "labels" / "seq0_000.png"
+    Image.open(path).save(path.with_suffix(".jpg"))
+    path.unlink()
+    with pytest.raises(InputError, match="none of 1 images .* is called as one of 0 label files"):
+        open_labels(tmp_path)
+
+
+def test_links_that_lead_out_are_left_out(tmp_path):
+    write_labels(tmp_path / "other", made_up_frames(2))
+    write_labels(tmp_path / "mine", made_up_frames(1))
+    for name in ("images", "labels"):
+        (tmp_path / "mine" / name / "link.png").symlink_to(tmp_path / "other" / name / "seq0_001.png")
+    assert [item.image for item in open_labels(tmp_path / "mine").items] == ["seq0_000.png"]
+
+
+def test_camvid_has_groups_and_its_splits(tmp_path):
+    write_camvid(tmp_path, made_up_frames(4))
+    data = open_camvid(tmp_path)
+    groups = [dict(pair.attributes)["group"] for item in data.items for pair in item.pairs[:1]]
+    assert groups == ["seq0", "seq0", "seq1", "seq1"] and data.items[0].image == "train/seq0_000.png"
+    with pytest.raises(InputError, match="unknown split 'val'"):
+        open_camvid(tmp_path, split="val")
+    with pytest.raises(InputError, match="CamVid's folders"):
+        open_camvid(tmp_path / "train")
+
+
+@pytest.mark.slow
+def test_camvid_itself(shared):
+    """All 101 frames of a split: classes, groups and counts of the real thing."""
+    data = open_camvid(shared("data", "camvid"), split="val")
+    assert len(data.items) == 101 and len(data.concepts) == 11
+    assert {dict(pair.attributes)["group"] for item in data.items for pair in item.pairs} == {"0016E5"}
+    frames = sum(any(pair.concept == "Fence" for pair in item.pairs) for item in data.items)
+    labels = [np.asarray(Image.open(file)) for file in shared("data", "camvid", "valannot").glob("*.png")]
+    assert frames == sum((one == 7).any() for one in labels)
+
+
+@pytest.mark.parametrize(
+    ("classes", "names"), [("19", ["road", "sky", "car"]), ("30", ["static", "road", "sky", "car"])]
+)
+def test_cityscapes_has_19_or_30_classes_and_its_cities_are_groups(classes, names, tmp_path):
+    write_cityscapes(tmp_path, made_up_frames(), CITY_NUMBERS)
+    data = open_cityscapes(tmp_path, classes=classes, split="val")
+    assert list(data.concepts) == names
+    assert data.items[0].image == "val/seq0/seq0_000000_000_leftImg8bit.png"
+    assert dict(data.items[-1].pairs[0].attributes) == {"group": "seq1"}
+
+
+def test_voc_leaves_void_out_and_reads_a_split(tmp_path):
+    write_voc(tmp_path, made_up_frames(), VOC_NUMBERS)
+    data = open_voc(tmp_path, split="val")
+    assert data.concepts == ("aeroplane", "bus", "car") and data.problems == () and len(data.items) == 4
+    classes = np.asarray(Image.open(tmp_path / "SegmentationClass" / "seq0_000.png"))
+    masks = data.read(data.items[0]).masks
+    for mask, code in zip(masks, (1, 6, 7), strict=True):
+        np.testing.assert_array_equal(mask, classes == code)
+    assert not np.any(masks, axis=0)[classes == 255].any() and (classes == 255).any()
+    with pytest.raises(InputError, match="unknown split 'test'"):
+        open_voc(tmp_path, split="test")
+
+
+def test_voc_objects_are_items_of_their_own(tmp_path):
+    write_voc(tmp_path, made_up_frames(2), VOC_NUMBERS)
+    data = open_voc(tmp_path, labels="SegmentationObject", concepts=["car"])
+    assert [item.image for item in data.items] == ["seq0_000.jpg#3", "seq0_001.jpg#3"]
+    reading = data.read(data.items[0])
+    objects = np.asarray(Image.open(tmp_path / "SegmentationObject" / "seq0_000.png"))
+    np.testing.assert_array_equal(reading.masks[0], objects == 3)
+
+
+def test_voc_names_of_a_split_without_files_are_problems(tmp_path):
+    write_voc(tmp_path, made_up_frames(2), VOC_NUMBERS)
+    (tmp_path / "JPEGImages" / "seq0_001.jpg").unlink()
+    data = open_voc(tmp_path, split="val")
+    assert [(problem.file, problem.status) for problem in data.problems] == [("seq0_001", "image_missing")]
+
+
+def test_a_voc_tree_of_camvid_frames(shared, tmp_path):
+    frames = camvid_frames(shared("data", "camvid"), count=3)
+    write_voc(tmp_path, frames, {8: 7, 9: 15, 10: 2})
+    data = open_voc(tmp_path)
+    assert set(data.concepts) <= {"car", "person", "bicycle"}
+    assert all(isinstance(mask, np.ndarray) for item in data.items for mask in data.read(item).masks)
+
+
+@pytest.mark.parametrize(("crowd", "names"), [("include", {"sky", "road", "car"}), ("exclude", {"sky", "road"})])
+def test_panoptic_crowds(crowd, names, tmp_path):
+    file = write_panoptic(tmp_path, made_up_frames(2), crowd=("car",))
+    assert set(open_panoptic(file, tmp_path / "images", crowd=crowd).concepts) == names
+    own = open_panoptic(file, tmp_path / "images", crowd="own")
+    assert set(own.concepts) == {"sky", "road", "car (crowd)"}
+    assert open_panoptic(file, tmp_path / "images", crowd="own", concepts=["car (crowd)"]).concepts == ("car (crowd)",)
+
+
+BAD_PANOPTIC = {
+    "a map outside": (lambda one: one.update(file_name="../x.png"), "leads out of the folder of maps"),
+    "no segments": (lambda one: one.pop("segments_info"), "lacks image_id, file_name or segments_info"),
+    "an image id in words": (lambda one: one.update(image_id="first"), "lacks image_id"),
+    "a segment without id": (lambda one: one["segments_info"][0].pop("id"), "a segment without a whole number"),
+    "a huge segment id": (lambda one: one["segments_info"][0].update(id=2**24), "a segment without a whole number"),
+    "no category": (lambda one: one["segments_info"][0].pop("category_id"), "category_id that is not in categories"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_PANOPTIC)
+def test_bad_panoptic_files_are_refused(case, tmp_path):
+    spoil, message = BAD_PANOPTIC[case]
+    file = write_panoptic(tmp_path, made_up_frames(1))
+    content = json.loads(file.read_text())
+    spoil(content["annotations"][0])
+    file.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=message):
+        open_panoptic(file, tmp_path / "images")
+
+
+def test_a_missing_map_is_a_fault_of_each_mask(tmp_path):
+    file = write_panoptic(tmp_path, made_up_frames(1))
+    (tmp_path / "panoptic_val" / "seq0_000.png").unlink()
+    data = open_panoptic(file, tmp_path / "images")
+    assert [mask.status for mask in data.masks(data.items[0])] == ["mask_unreadable"] * 3
