@@ -1,16 +1,16 @@
 """Compare recipes for LoCEs: ``python benchmarks/bench_quality.py develop|report|page [--quick]``.
 
-    develop     the paper's recipe, and ridge over strength x whitening, on the photos that may be developed on: a half
-                of `coco_open` and two sequences of `camvid`; what the defaults were chosen by
-    report      all recipes at the defaults on the other photos, and how stable their LoCEs are
+    develop     the paper's recipe, and ridge over grids of l2 x whitening and l2 x class weight power, on the
+                development photos: a half of `coco_open` and two sequences of `camvid`; the defaults were chosen by it
+    report      all recipes at the defaults on the other photos, and the stability of their LoCEs
     page        draws quality.jsonl beside this file as quality.png and quality_short.png, and prints its tables
 
-The first two print JSON lines: the machine, then one for each network, layer, data and recipe.  A measure is ``[mean,
-low, high]``, with a 95 % interval over photos drawn with replacement, to develop its mean alone; "versus" holds a
-recipe's difference from the paper's on the same draws.  The mean of IoU is over rows, the mean of precision over the
-means of concepts with enough rows: "p10" is precision at 10 under cosine, "p_other10" the same without neighbors of
-the same photo, or video sequence.  Counts and "capybara_separation", a ratio of two extremes, have no interval.
-Activations are kept in ``--cache``, so that another run only solves.
+The first two print JSON lines: the machine, then one per network, layer, data set and recipe.  A measure is ``[mean,
+low, high]`` with a 95 % bootstrap interval over photos, in `develop` the mean only; "versus" holds a recipe's paired
+difference from the paper's.  The mean of IoU is over rows, the mean of precision over the means of concepts with enough
+rows: "p10" is precision at 10 under cosine, "p_other10" the same without neighbors of the same photo or video sequence.
+Counts and "capybara_separation", a ratio of two extremes, have no interval.  Activations are kept in ``--cache``, so
+that another run only solves.
 """
 
 import argparse
@@ -28,31 +28,36 @@ import numpy as np
 from machine import machine
 from quality_data import CHANGED_MASKS, CHANGED_PHOTOS, PARTS, Part, activations_of, open_part, read_rows
 from quality_measures import compare_cosine, differ, draws_of, interval, measure, summarize
-from quality_recipes import Recipe, Task, mean_difference, one_a_concept, paper, paper_by_mean, paper_turned, ridge
+from quality_recipes import Recipe, Task, mean_difference, one_per_concept, paper, paper_by_mean, paper_whitened, ridge
 
 from loce_jax import load_network
 from loce_jax.models.base import Network
 from loce_jax.recipes import RidgeRecipe
 from loce_jax.statistics import Statistics
 
-CHOSEN = RidgeRecipe()
-STRENGTHS, CURVE = (0.03, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0), (0.03, 0.3, 1.0)
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of whitening, and of balance
+DEFAULT = RidgeRecipe()
+L2S, CURVE_L2S = (0.03, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0), (0.03, 0.3, 1.0)
+POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of whitening, and of class weights
 DATA = {
     "develop": ("coco_develop", "camvid_develop"),
     "report": ("coco_report", "camvid_report", "scenes", "capybara", "coco_all"),
 }
-SHAKEN = ("coco_report", "camvid_report")  # data that stability is measured on
-ENOUGH = {"camvid_develop": 11, "camvid_report": 11, "scenes": 11, "coco_all": 11}  # rows of a concept that asks
-FEW = 6  # the same in half of coco_open, where hardly a concept has 11
+STABILITY_DATA = ("coco_report", "camvid_report")  # data that stability is measured on
+MIN_ROWS = {
+    "camvid_develop": 11,
+    "camvid_report": 11,
+    "scenes": 11,
+    "coco_all": 11,
+}  # of a concept that has queries
+MIN_ROWS_OTHERS = 6  # the same in half of coco_open, where few concepts have 11
 COMPARED = ("iou", "p1", "p10", "p_other1", "p_other10")
 PAPER = "paper"
 Activations = Callable[[str], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A network as it is loaded, and the layers to look at."""
+class NetworkSpec:
+    """A network, its input size, and the layers that are measured."""
 
     name: str
     size: tuple[int, int]
@@ -64,46 +69,49 @@ class Subject:
         return load_network(name, size=self.size)
 
 
-DEVELOPED = (
-    Subject("efficientnet-lite0", (384, 384), ("blocks.7", "blocks.10", "blocks.15", "head")),
-    Subject("weights/dinov2-small", (336, 336), ("encoder.layer.5", "encoder.layer.8", "encoder.layer.11")),
+DEVELOPMENT_NETWORKS = (
+    NetworkSpec("efficientnet-lite0", (384, 384), ("blocks.7", "blocks.10", "blocks.15", "head")),
+    NetworkSpec("weights/dinov2-small", (336, 336), ("encoder.layer.5", "encoder.layer.8", "encoder.layer.11")),
 )
-EARLY = {"efficientnet-lite0": "blocks.4", "weights/dinov2-small": "encoder.layer.2"}  # nothing was chosen by these
-SUBJECTS = {
-    "develop": DEVELOPED,
-    "report": tuple(replace(subject, layers=(EARLY[subject.name], *subject.layers)) for subject in DEVELOPED),
+EARLY_LAYERS = {
+    "efficientnet-lite0": "blocks.4",
+    "weights/dinov2-small": "encoder.layer.2",
+}  # not developed on
+NETWORKS = {
+    "develop": DEVELOPMENT_NETWORKS,
+    "report": tuple(replace(spec, layers=(EARLY_LAYERS[spec.name], *spec.layers)) for spec in DEVELOPMENT_NETWORKS),
 }
-QUICK = (Subject("efficientnet-lite0", (128, 128), ("blocks.7",)),)
+QUICK_NETWORKS = (NetworkSpec("efficientnet-lite0", (128, 128), ("blocks.7",)),)
 
 REPORTED = {
     PAPER: paper,
     "paper, alpha by mean": paper_by_mean,
-    "ridge": ridge(CHOSEN),
+    "ridge": ridge(DEFAULT),
     "mean difference": mean_difference,
 }
-ONCE = {  # recipes whose stability is not asked for
-    "paper, turned": paper_turned(CHOSEN),
-    "ridge, balance 1": ridge(replace(CHOSEN, class_weight_power=1.0)),
-    "one vector a concept": one_a_concept(CHOSEN),
+WITHOUT_STABILITY = {  # recipes whose stability is not measured
+    "paper, whitened": paper_whitened(DEFAULT),
+    "ridge, class weight power 1": ridge(replace(DEFAULT, class_weight_power=1.0)),
+    "one vector per concept": one_per_concept(DEFAULT),
 }
 
 
 def recipes_of(stage: str, *, quick: bool) -> dict[str, Recipe]:
-    """What a stage compares, the paper's recipe first."""
-    grid = [replace(CHOSEN, l2=strength) for strength in (CURVE if stage == "report" else STRENGTHS)]
+    """The recipes of a stage, the paper's first."""
+    grid = [replace(DEFAULT, l2=l2) for l2 in (CURVE_L2S if stage == "report" else L2S)]
     if stage == "develop":
-        across = [{"whitening": share} for share in SHARES] + [{"class_weight_power": share} for share in SHARES]
+        across = [{"whitening": power} for power in POWERS] + [{"class_weight_power": power} for power in POWERS]
         grid = list(dict.fromkeys(replace(options, **change) for change in across for options in grid))
     names = {
         f"ridge {each.l2} {each.whitening} {each.class_weight_power}": ridge(each)
         for each in grid[: 1 if quick else None]
     }
-    return ({PAPER: paper} if stage == "develop" else REPORTED | ONCE) | names
+    return ({PAPER: paper} if stage == "develop" else REPORTED | WITHOUT_STABILITY) | names
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where photos come from and activations lie, and whether it is only tried."""
+class Inputs:
+    """Folders of the photos and of the stored activations, and whether only a few photos are used."""
 
     shared: Path
     cache: Path
@@ -116,24 +124,24 @@ class Place:
         return {name: open_part(name, self.shared, quick=self.quick) for name in names}
 
     def activations(self, network: Network, layers: Sequence[str], data: str, change: str = "") -> Activations:
-        """A function from one of the layers to its activations on all photos of some data, float32."""
+        """A function from one of the layers to its activations on all photos of a data set, float32."""
         found = [activations_of(network, layers, self.parts[part], self.cache, change) for part in PARTS[data]]
         return lambda layer: np.concatenate([np.asarray(one[layer], np.float32) for one in found])
 
 
-def study(stage: str, subjects: Iterable[Subject], place: Place) -> Iterator[dict]:
-    """Every line of a stage."""
-    recipes = recipes_of(stage, quick=place.quick)
-    for data in DATA[stage][: 1 if place.quick else None]:
-        rows = read_rows([place.parts[part] for part in PARTS[data]])
-        for subject in subjects:
-            network = subject.load(place.shared)
-            all_layers = ft.partial(place.activations, network, subject.layers, data)
-            for layer in network.resolve(subject.layers):
+def study(stage: str, specs: Iterable[NetworkSpec], inputs: Inputs) -> Iterator[dict]:
+    """All lines of a stage."""
+    recipes = recipes_of(stage, quick=inputs.quick)
+    for data in DATA[stage][: 1 if inputs.quick else None]:
+        rows = read_rows([inputs.parts[part] for part in PARTS[data]])
+        for spec in specs:
+            network = spec.load(inputs.shared)
+            all_layers = ft.partial(inputs.activations, network, spec.layers, data)
+            for layer in network.resolve(spec.layers):
                 activations = all_layers()(layer.name)
                 about = {
                     "stage": stage,
-                    "network": Path(subject.name).name,
+                    "network": Path(spec.name).name,
                     "layer": layer.name,
                     "shape": list(activations.shape[1:]),
                     "data": data,
@@ -141,34 +149,36 @@ def study(stage: str, subjects: Iterable[Subject], place: Place) -> Iterator[dic
                     "rows": len(rows.photos),
                 }
                 task = Task(activations, rows, Statistics.of(activations))
-                found = judge(task, recipes, enough=2 if place.quick else ENOUGH.get(data, FEW))
+                found = compare_recipes(
+                    task, recipes, min_rows=2 if inputs.quick else MIN_ROWS.get(data, MIN_ROWS_OTHERS)
+                )
                 if stage == "develop":
-                    found = map(in_short, found)
-                elif data in SHAKEN:
-                    parts = [place.parts[part] for part in PARTS[data]]
+                    found = map(means_only, found)
+                elif data in STABILITY_DATA:
+                    parts = [inputs.parts[part] for part in PARTS[data]]
                     photos = {change: all_layers(change)(layer.name) for change in CHANGED_PHOTOS}
-                    found = itertools.chain(found, shake(task, parts, photos))
+                    found = itertools.chain(found, measure_stability(task, parts, photos))
                 yield from (about | line for line in found)
 
 
-def judge(task: Task, recipes: Mapping[str, Recipe], *, enough: int) -> Iterator[dict]:
+def compare_recipes(task: Task, recipes: Mapping[str, Recipe], *, min_rows: int) -> Iterator[dict]:
     """A line for each recipe."""
     drawn, base = draws_of(task.rows), None
     for name, recipe in recipes.items():
         found = recipe(task)
-        measured = measure(found.vectors, found.responses, task.rows, enough=enough)
+        measured = measure(found.vectors, found.responses, task.rows, min_rows=min_rows)
         base = base or measured
         means = {key: _rounded(summarize(key, values, task.rows, drawn)) for key, values in measured.rows.items()}
-        apart = {
+        differences = {
             key: _rounded(differ(key, values, base.rows[key], task.rows, drawn))
             for key, values in measured.rows.items()
         }
         whole = {key: _short(value) for key, value in measured.whole.items()}
-        yield {"recipe": name, **means, **whole, "versus": apart}
+        yield {"recipe": name, **means, **whole, "versus": differences}
 
 
-def in_short(line: dict) -> dict:
-    """Means alone, of the measures that are compared: enough for a grid."""
+def means_only(line: dict) -> dict:
+    """The means of the measures that are compared."""
     return {"recipe": line["recipe"]} | {key: line[key][0] for key in COMPARED}
 
 
@@ -181,8 +191,8 @@ def _short(number):
     return round(number, 4) if np.isfinite(number) else None
 
 
-def shake(task: Task, parts: Sequence[Part], photos: Mapping[str, np.ndarray]) -> Iterator[dict]:
-    """The cosine of every LoCE with that of the same pair when its mask, or its photo, is changed.
+def measure_stability(task: Task, parts: Sequence[Part], photos: Mapping[str, np.ndarray]) -> Iterator[dict]:
+    """Stability: cosine of every LoCE with that of the same pair after its mask, or its photo, is changed.
 
     `photos` are the changed photos' activations.
     """
@@ -200,21 +210,21 @@ def shake(task: Task, parts: Sequence[Part], photos: Mapping[str, np.ndarray]) -
             yield {"recipe": name, "change": change, "cosine": cosine, "versus": versus}
 
 
-def subject_from(text: str) -> Subject:
+def network_spec(text: str) -> NetworkSpec:
     """A network given as ``NAME,HEIGHT,WIDTH,LAYER,...``.
 
-    >>> subject_from("weights/yolox,416,416,a,b")
-    Subject(name='weights/yolox', size=(416, 416), layers=('a', 'b'))
+    >>> network_spec("weights/yolox,416,416,a,b")
+    NetworkSpec(name='weights/yolox', size=(416, 416), layers=('a', 'b'))
     """
     name, height, width, *layers = text.split(",")
-    return Subject(name, (int(height), int(width)), tuple(layers))
+    return NetworkSpec(name, (int(height), int(width)), tuple(layers))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stage", choices=["develop", "report", "page"])
-    parser.add_argument("--quick", action="store_true", help="a few photos, one layer: does it work?")
-    parser.add_argument("--network", action="append", type=subject_from, help="NAME,HEIGHT,WIDTH,LAYER,...; repeatable")
+    parser.add_argument("--quick", action="store_true", help="a few photos and one layer, as a test")
+    parser.add_argument("--network", action="append", type=network_spec, help="NAME,HEIGHT,WIDTH,LAYER,...; repeatable")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "loce_quality")
     here = Path(__file__).parent
     parser.add_argument("--shared", type=Path, default=Path(os.environ.get("LOCE_SHARED", here.parent / "../shared")))
@@ -228,9 +238,9 @@ def main():
         draw_short(rows, here / "quality_short.png")
         sys.stdout.write("\n".join(tables(rows)) + "\n")
         return
-    subjects = flags.network or (QUICK if flags.quick else SUBJECTS[flags.stage])
+    specs = flags.network or (QUICK_NETWORKS if flags.quick else NETWORKS[flags.stage])
     print(json.dumps({"stage": flags.stage, "machine": machine()}))
-    for line in study(flags.stage, subjects, Place(flags.shared, flags.cache, flags.quick)):
+    for line in study(flags.stage, specs, Inputs(flags.shared, flags.cache, flags.quick)):
         print(json.dumps(line, separators=(",", ":")), flush=True)
 
 

@@ -1,6 +1,6 @@
-"""The pictures that `bench_quality` asks about: photos, masks, and a network's activations kept on disk.
+"""The photos, masks and activations (kept on disk) that `bench_quality` measures on.
 
-A part is a set of photos that belongs to development or to the report as a whole; data are one or more parts.
+A part is a set of photos that belongs to development or to the report as a whole; a data set is one or more parts.
 Letters: n photos, r rows (a photo and a concept each), H x W pixels of a photo, th x tw the target's grid, h x w
 grid cells, c channels.
 """
@@ -30,7 +30,7 @@ from loce_jax.data.scenes import Scenes
 from loce_jax.models.base import Network
 from loce_jax.resampling import resize_mask
 
-COVER = (0.01, 0.8)  # of the photo; other masks are left out
+COVER = (0.01, 0.8)  # share of the photo; other masks are excluded
 TARGET = (100, 100)
 SEQUENCES = {"camvid_develop": ("0006R0", "0016E5"), "camvid_report": ("0001TP", "Seq05VD")}
 PARTS = {
@@ -46,7 +46,7 @@ PARTS = {
 
 @dataclass(frozen=True, eq=False)
 class CamVid:
-    """Frames of some sequences and their labeled classes, `frames` of each sequence, evenly taken."""
+    """Frames of some sequences and their labeled classes, `frames` of each sequence, evenly spaced."""
 
     root: Path
     sequences: tuple[str, ...]
@@ -54,7 +54,7 @@ class CamVid:
 
     @property
     def name(self) -> str:
-        """A short name for people."""
+        """A short name."""
         return "camvid"
 
     @property
@@ -70,11 +70,11 @@ class CamVid:
 
     @property
     def items(self) -> tuple[Item, ...]:
-        """The frames taken, by name; every class is a pair of each, its mask may be empty."""
+        """The frames, by name; every class is a pair of each frame, its mask may be empty."""
         taken = []
         for sequence in self.sequences:
             paths = sorted(self.root.glob(f"[tv]*[nlt]/{sequence}_*.jpg"), key=lambda path: path.name)
-            taken += [paths[int(place)] for place in np.linspace(0, len(paths) - 1, min(self.frames, len(paths)))]
+            taken += [paths[int(index)] for index in np.linspace(0, len(paths) - 1, min(self.frames, len(paths)))]
         pairs = tuple(Pair(concept) for concept in self.concepts)
         return tuple(
             Item(path.relative_to(self.root).as_posix(), number, (360, 480), pairs) for number, path in enumerate(taken)
@@ -91,14 +91,14 @@ class CamVid:
 
 @dataclass(frozen=True)
 class Part:
-    """Photos that are developed on, or reported on, as a whole."""
+    """Photos for development or for the report, as a whole."""
 
     name: str
     dataset: Dataset
     items: tuple[Item, ...]
 
     def group(self, item: Item) -> str:
-        """What near copies share: a sequence of a video, elsewhere the photo itself."""
+        """Group of near-duplicates: the sequence of a video, elsewhere the photo itself."""
         found = re.match(r"\w+/([^_]+)_", item.image) if isinstance(self.dataset, CamVid) else None
         return found[1] if found else f"{self.name}/{item.image}"
 
@@ -120,7 +120,7 @@ def open_part(name: str, shared: Path, *, quick: bool = False) -> Part:
 
 
 def half_of(image: str) -> str:
-    """The half of `coco_open` that a photo belongs to, by a hash of its name: the same for ever.
+    """The half of `coco_open` that a photo belongs to, by a hash of its name.
 
     >>> half_of("000000000139.jpg") == half_of("000000000139.jpg")
     True
@@ -150,10 +150,10 @@ Change = Callable[[Bool[np.ndarray, "H W"]], Bool[np.ndarray, "H W"]]
 
 
 def read_rows(parts: Sequence[Part], change: Change | None = None) -> Rows:
-    """All rows of the parts with a cover within `COVER`, by photo and concept; `change` alters the masks drawn."""
-    placed = [(part, item) for part in parts for item in part.items]
+    """All rows of the parts with a cover within `COVER`, by photo and concept; `change` alters the masks."""
+    located = [(part, item) for part in parts for item in part.items]
     with ThreadPoolExecutor() as pool:
-        read = list(pool.map(lambda place: _rows_of(place[0], place[1], change), placed))
+        read = list(pool.map(lambda one: _rows_of(*one, change), located))
     found = [(number, *row) for number, rows in enumerate(read) for row in rows]
     photos, groups, concepts, areas, targets = (np.array(column) for column in zip(*found, strict=True))
     return Rows(photos, groups, concepts, areas, targets)

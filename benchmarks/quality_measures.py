@@ -1,4 +1,4 @@
-"""What `bench_quality` says about a cloud of LoCEs, and how sure it is.
+"""The measures of `bench_quality` on LoCEs, and their bootstrap intervals.
 
 Letters: r rows, q measures, n photos, d draws, h x w grid cells, th x tw the target's grid.
 """
@@ -40,12 +40,12 @@ def iou_of(responses: Float[np.ndarray, "r h w"], targets: Float[np.ndarray, "r 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Each row's numbers, and numbers of the whole cloud.
+    """Measures per row, and of all rows together.
 
     Attributes:
-        rows: NaN where a row has no say: an area out of range, or a concept with too few rows to be looked for.
+        rows: NaN where a row is not counted: its area is out of range, or its concept has too few rows for queries.
         whole: the number of clusters; where there are capybaras, their separation from the animals, and the number of
-            these.
+            animals.
     """
 
     rows: Mapping[str, Float[np.ndarray, " r"]]
@@ -53,18 +53,18 @@ class Measured:
 
 
 def measure(
-    vectors: Float[np.ndarray, "r c"] | None, responses: Float[np.ndarray, "r h w"], rows: Rows, *, enough: int
+    vectors: Float[np.ndarray, "r c"] | None, responses: Float[np.ndarray, "r h w"], rows: Rows, *, min_rows: int
 ) -> Measured:
-    """IoU of every row; of the vectors, where there are any, what the cloud of them says.
+    """IoU of every row; of the vectors, where there are any, precision, clusters, overlap and silhouette.
 
-    Neighbors and clusters are those of all rows, whichever rows are drawn later.  What a cloud says is of vectors of
-    length 1, because lengths are a recipe's own affair.
+    Neighbors and clusters are those of all rows, whichever rows are drawn later.  Clusters, overlap and silhouette are
+    of vectors of length 1, because lengths of two recipes cannot be compared.
 
     Args:
-        rows: what was to be found.
-        vectors: None for a recipe without vectors of its own for each row; rows of NaN are left out.
+        vectors: None for a recipe without a vector per row; rows of NaN are left out.
         responses: see `iou_of`.
-        enough: rows that a concept needs for its rows to ask for their own kind.
+        rows: concepts, groups and targets.
+        min_rows: number of rows of a concept from which its rows are queries.
     """
     iou = iou_of(responses, rows.targets)
     found = {
@@ -78,20 +78,20 @@ def measure(
         return Measured(found, {})
     good = np.isfinite(vectors).all(axis=1)
     names, counts = np.unique(rows.concepts, return_counts=True)
-    asking = good & np.isin(rows.concepts, names[counts >= enough])
-    ways = {"p": None, "p_other": rows.groups[good]}
-    for name, groups in ways.items():
+    queries = good & np.isin(rows.concepts, names[counts >= min_rows])
+    exclusions = {"p": None, "p_other": rows.groups[good]}
+    for name, groups in exclusions.items():
         scores = precision_at(vectors[good], rows.concepts[good], KS, groups=groups).precision.per_query
         for k, column in zip(KS, scores.T, strict=True):
-            found[f"{name}{k}"] = np.where(asking, _spread(good, column), np.nan)
+            found[f"{name}{k}"] = np.where(queries, _spread(good, column), np.nan)
     whole: dict[str, float] = {}
-    if len(np.unique(rows.concepts[asking])) > 1:
-        points, concepts = _unit(vectors[asking]), rows.concepts[asking]
+    if len(np.unique(rows.concepts[queries])) > 1:
+        points, concepts = _unit(vectors[queries]), rows.concepts[queries]
         clusters = cluster(points, concepts).labels
         whole["clusters"] = int(clusters.max()) + 1
-        found["purity"] = _spread(asking, in_majority(clusters, concepts))
-        found["overlap"] = _spread(asking, nearer_concepts(points, concepts))
-        found["silhouette"] = _spread(asking, silhouette_samples(points, concepts))
+        found["purity"] = _spread(queries, in_majority(clusters, concepts))
+        found["overlap"] = _spread(queries, nearer_concepts(points, concepts))
+        found["silhouette"] = _spread(queries, silhouette_samples(points, concepts))
     if "capybara" in rows.concepts:
         kept = good & np.isin(rows.concepts, ("capybara", *ANIMALS))
         animals = separate_animals(_unit(vectors[kept]), rows.concepts[kept])
@@ -137,20 +137,20 @@ def separate_animals(points: Float[np.ndarray, "r c"], concepts: Shaped[np.ndarr
     Separation is 0 to about 1, higher is better; the overlaps are shares of capybaras that are nearer to an animal than
     to another capybara, and the other way round.
     """
-    theirs = concepts != "capybara"
-    labels = np.where(theirs, "other", "capybara")
+    animals = concepts != "capybara"
+    labels = np.where(animals, "other", "capybara")
     nearer = nearer_concepts(points, labels)
     rows = {
-        "capybara_overlap": np.where(theirs, np.nan, nearer),
-        "animals_overlap": np.where(theirs, nearer, np.nan),
+        "capybara_overlap": np.where(animals, np.nan, nearer),
+        "animals_overlap": np.where(animals, nearer, np.nan),
         "capybara_silhouette": silhouette_samples(points, labels),
     }
     separation = float(pairwise_separation(points, labels).matrix[0, 1])
-    return Measured(rows, {"animals": int(theirs.sum()), "capybara_separation": separation})
+    return Measured(rows, {"animals": int(animals.sum()), "capybara_separation": separation})
 
 
 def compare_cosine(vectors: Float[np.ndarray, "r c"], others: Float[np.ndarray, "r c"]) -> Float[np.ndarray, " r"]:
-    """Cosine of each vector with its other; NaN where either is."""
+    """Cosine of each vector with the one of the same row in `others`; NaN where either is."""
     return np.einsum("rc,rc->r", _unit(vectors), _unit(others))
 
 
@@ -161,7 +161,7 @@ def _unit(vectors):
 
 
 def draws_of(rows: Rows, draws: int = DRAWS, seed: int = 0) -> Int[np.ndarray, "d r"]:
-    """How often each row is drawn, when photos are drawn with replacement; the first draw is every row once."""
+    """Bootstrap over photos: how often each row is drawn; the first draw is every row once."""
     n = int(rows.photos.max()) + 1
     counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws)
     return np.concatenate([np.ones((1, n), int), counts])[:, rows.photos]
@@ -185,7 +185,7 @@ def summarize(
     weights = drawn.astype(float)
     counts = weights @ member
     means = (weights * values) @ member / np.where(counts > 0, counts, 1)
-    with np.errstate(invalid="ignore"):  # a draw may hold no row that has a say
+    with np.errstate(invalid="ignore"):  # a draw may hold no row that is counted
         return (means * (counts > 0)).sum(axis=1) / (counts > 0).sum(axis=1)
 
 
@@ -204,14 +204,14 @@ def differ(
     rows: Rows,
     drawn: Int[np.ndarray, "d r"],
 ) -> Float[np.ndarray, " d"]:
-    """By how much a measure of some values is above that of others, in every draw, over the rows that have both."""
+    """Paired difference of a measure between `values` and `base` in every draw, over the rows that have both."""
     both = ~np.isnan(values + base)
-    ours, theirs = (summarize(name, np.where(both, each, np.nan), rows, drawn) for each in (values, base))
-    return ours - theirs
+    own, others = (summarize(name, np.where(both, each, np.nan), rows, drawn) for each in (values, base))
+    return own - others
 
 
 def interval(draws: Float[np.ndarray, " d"]) -> tuple[float, float, float]:
-    """The measured mean and its 95 % interval, by the percentiles of the draws."""
+    """The measured mean and its 95 % bootstrap interval (percentiles of the draws)."""
     if not np.isfinite(draws).any():
         return np.nan, np.nan, np.nan
     low, high = np.nanpercentile(draws[1:], (2.5, 97.5))

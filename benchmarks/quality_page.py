@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-PAPER, OURS, TURNED = "paper", "ridge", "paper, turned"
+PAPER, RIDGE, WHITENED = "paper", "ridge", "paper, whitened"
 COMPARED = {"IoU": "iou", "P@1": "p1", "P@10": "p10", "P@1 other": "p_other1", "P@10 other": "p_other10"}
-FOUND = {key: head for head, key in COMPARED.items() if head != "IoU"}
-APART = ("coco_report", "camvid_report", "scenes")  # data that share no photo, and were not developed on
+PRECISIONS = {key: head for head, key in COMPARED.items() if head != "IoU"}
+DISJOINT = ("coco_report", "camvid_report", "scenes")  # data sets that share no photo and were not developed on
 Numbers = Sequence[tuple[str, str, int]]  # heading, key, digits
-OF_MASKS: Numbers = (
+MASK_COLUMNS: Numbers = (
     ("IoU", "iou", 3),
     ("median", "iou_median", 3),
     ("empty", "failures", 3),
@@ -22,22 +22,22 @@ OF_MASKS: Numbers = (
     ("overlap", "overlap", 3),
     ("silhouette", "silhouette", 3),
 )
-OF_NEIGHBORS: Numbers = tuple(
+NEIGHBOR_COLUMNS: Numbers = tuple(
     (f"P@{k}{who}", f"p{way}{k}", 3) for who, way in (("", ""), (" other", "_other")) for k in (1, 5, 10, 40)
 )
-JUDGED = {head: key for head, key, _ in (*OF_MASKS, *OF_NEIGHBORS) if key != "clusters"}
-MORE = {  # the other measures, in the order of their tables
+WITH_INTERVAL = {head: key for head, key, _ in (*MASK_COLUMNS, *NEIGHBOR_COLUMNS) if key != "clusters"}
+OTHER_MEASURES = {  # the other measures, in the order of their tables
     "masks": ("median", "empty", "small", "large"),
     "neighbors": ("P@5", "P@40", "P@5 other", "P@40 other"),
-    "the cloud": ("purity", "overlap", "silhouette"),
+    "clusters and overlap": ("purity", "overlap", "silhouette"),
 }
 ANIMALS = {
     "capybaras nearer to an animal": "capybara_overlap",
     "animals nearer to a capybara": "animals_overlap",
     "silhouette": "capybara_silhouette",
 }
-SHOWN = (0.03, 0.1, 0.3, 1.0)  # strengths that the tables show, and the report knows
-RULES: Mapping[str, Callable[[int, int], float]] = {  # strength from channels and cells
+SHOWN_L2S = (0.03, 0.1, 0.3, 1.0)  # of the tables; those that the report was measured at
+RULES: Mapping[str, Callable[[int, int], float]] = {  # l2 from channels and cells
     "0.1": lambda channels, cells: 0.1,
     "0.1 sqrt(C / 320)": lambda channels, cells: 0.1 * (channels / 320) ** 0.5,
     "0.1 sqrt(C / (h w))": lambda channels, cells: 0.1 * (channels / cells) ** 0.5,
@@ -49,35 +49,35 @@ def tables(lines: Sequence[dict]) -> Iterator[str]:
     """All tables, as Markdown."""
     lines = ordered(lines)
     developed = [line for line in lines if line["stage"] == "develop"]
-    judged = reported(lines)
-    apart = [line for line in judged if line["data"] in APART]
-    shaken = [line for line in lines if "change" in line]
-    plain = [line for line in judged if not is_curve(line)]
+    measured = reported(lines)
+    disjoint = [line for line in measured if line["data"] in DISJOINT]
+    stability = [line for line in lines if "change" in line]
+    plain = [line for line in measured if not is_curve(line)]
     yield "### Development: differences from the paper's recipe\n"
     yield from _grid(developed)
-    yield "\n### Along the strength\n"
-    yield from _along([*developed, *apart])
-    yield "\n### Strength by a rule\n"
-    yield from _rules({"develop": developed, "report": apart})
-    yield "\n### How often ridge is above the paper's recipe, on photos of the report alone\n"
-    yield from _verdict(apart)
-    yield "\n### The paper's recipe, and what ridge adds to it\n"
-    yield from _versus(judged, COMPARED)
-    for title, heads in MORE.items():
-        yield f"\n### The paper's recipe, and what ridge adds to it: {title}\n"
-        yield from _versus(judged, {head: JUDGED[head] for head in heads})
-    yield "\n### The paper's LoCEs turned into ridge's coordinates: where they find no less than ridge's\n"
-    yield from _turned(apart)
-    yield "\n### All recipes: masks, and the cloud of LoCEs, means over the layers\n"
-    yield from _numbers(plain, OF_MASKS)
+    yield "\n### Along l2\n"
+    yield from _along([*developed, *disjoint])
+    yield "\n### l2 by a rule\n"
+    yield from _rules({"develop": developed, "report": disjoint})
+    yield "\n### In how many settings ridge is above the paper's recipe, on the report photos\n"
+    yield from _signs(disjoint)
+    yield "\n### The paper's recipe, and ridge's difference from it\n"
+    yield from _versus(measured, COMPARED)
+    for title, heads in OTHER_MEASURES.items():
+        yield f"\n### The paper's recipe, and ridge's difference from it: {title}\n"
+        yield from _versus(measured, {head: WITH_INTERVAL[head] for head in heads})
+    yield "\n### The paper's LoCEs in ridge's coordinates: settings where their precision is at least ridge's\n"
+    yield from _whitened(disjoint)
+    yield "\n### All recipes: IoU, clusters and overlap, means over the layers\n"
+    yield from _numbers(plain, MASK_COLUMNS)
     yield "\n### All recipes: neighbors, means over the layers\n"
-    yield from _numbers([line for line in plain if "p1" in line], OF_NEIGHBORS)
+    yield from _numbers([line for line in plain if "p1" in line], NEIGHBOR_COLUMNS)
     yield "\n### Capybaras and COCO's animals\n"
-    yield from _animals([line for line in judged if "animals" in line])
+    yield from _animals([line for line in measured if "animals" in line])
     yield "\n### Mean cosine of a LoCE with that of a changed mask or photo\n"
-    yield from _stability(shaken)
-    yield "\n### How often ridge's cosine is above the paper's\n"
-    yield from _steadier([line for line in shaken if line["recipe"] == OURS])
+    yield from _stability(stability)
+    yield "\n### In how many cases ridge's cosine is above the paper's\n"
+    yield from _stability_counts([line for line in stability if line["recipe"] == RIDGE])
 
 
 def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
@@ -92,15 +92,15 @@ def _grid(developed):
     settings = by_setting(developed)
     rows = []
     for recipe in _distinct(developed, "recipe"):
-        if recipe != PAPER and float(recipe.split()[1]) in SHOWN:
-            apart = np.array([_apart(found[recipe], found[PAPER]) for found in settings.values()])
-            cells = (f"{one.mean():+.3f} ({one.min():+.3f}) {(one > 0).sum()}" for one in apart.T)
+        if recipe != PAPER and float(recipe.split()[1]) in SHOWN_L2S:
+            differences = np.array([_differences(found[recipe], found[PAPER]) for found in settings.values()])
+            cells = (f"{one.mean():+.3f} ({one.min():+.3f}) {(one > 0).sum()}" for one in differences.T)
             rows.append((*recipe.split()[1:], *cells))
-    yield f"Mean (least) difference over {len(settings)} settings, and in how many it is above 0.\n"
-    yield from _table(("strength", "whitening", "balance", *COMPARED), rows)
+    yield f"Mean (minimum) difference over {len(settings)} settings, and the number of settings where it is above 0.\n"
+    yield from _table(("l2", "whitening", "class weight power", *COMPARED), rows)
 
 
-def _apart(line, base):
+def _differences(line, base):
     """Differences of the measures that are compared."""
     return [value(line, key) - value(base, key) for key in COMPARED.values()]
 
@@ -110,37 +110,37 @@ def _rules(stages):
     for stage, lines in stages.items():
         settings = by_setting(lines)
         constant = None
-        for rule, strength_of in RULES.items():
-            chosen = [nearest(by_strength(found), strength_of(*sizes(found[PAPER]))) for found in settings.values()]
+        for rule, l2_of in RULES.items():
+            chosen = [nearest(by_l2(found), l2_of(*sizes(found[PAPER]))) for found in settings.values()]
             pairs = zip(chosen, settings.values(), strict=True)
-            apart = np.array([_apart(line, found[PAPER]) for line, found in pairs])
-            constant = apart if constant is None else constant
-            more = apart - constant
+            differences = np.array([_differences(line, found[PAPER]) for line, found in pairs])
+            constant = differences if constant is None else constant
+            more = differences - constant
             chance = 2 * more.std(axis=0, ddof=1) / len(more) ** 0.5
             cells = (
-                f"{mean:+.3f}" + (f" ({gain:+.3f} ± {wide:.3f})" if constant is not apart else "") + f" {wins}"
+                f"{mean:+.3f}" + (f" ({gain:+.3f} ± {wide:.3f})" if constant is not differences else "") + f" {wins}"
                 for mean, gain, wide, wins in zip(
-                    apart.mean(axis=0), more.mean(axis=0), chance, (apart > 0).sum(axis=0), strict=True
+                    differences.mean(axis=0), more.mean(axis=0), chance, (differences > 0).sum(axis=0), strict=True
                 )
             )
             rows.append((f"{stage}, {len(settings)}", rule, *cells))
-    yield "Mean difference from the paper's recipe (from the first rule ± two standard errors), how often above 0.\n"
-    yield from _table(("photos, settings", "strength", *COMPARED), rows)
+    yield "Mean difference from the paper's recipe (from the first rule ± two standard errors); settings above 0.\n"
+    yield from _table(("photos, settings", "l2", *COMPARED), rows)
 
 
-def by_strength(found: Mapping[str, dict]) -> dict[float, dict]:
-    """A setting's lines of ridge at its default whitening and balance, by their strength."""
+def by_l2(found: Mapping[str, dict]) -> dict[float, dict]:
+    """A setting's lines of ridge at its default whitening and class weight power, by their l2."""
     named = {float(name.split()[1]): line for name, line in found.items() if re.fullmatch(r"ridge \S+ 0.5 0.5", name)}
-    return named | ({0.1: found[OURS]} if OURS in found else {})
+    return named | ({0.1: found[RIDGE]} if RIDGE in found else {})
 
 
-def nearest(curve: Mapping[float, Any], strength: float) -> Any:
-    """The line whose strength is nearest, by its logarithm.
+def nearest(curve: Mapping[float, Any], l2: float) -> Any:
+    """The line whose l2 is nearest, by its logarithm.
 
-    >>> nearest({0.1: "weak", 1.0: "strong"}, 0.3), nearest({0.1: "weak", 1.0: "strong"}, 0.33)
-    ('weak', 'strong')
+    >>> nearest({0.1: "low", 1.0: "high"}, 0.3), nearest({0.1: "low", 1.0: "high"}, 0.33)
+    ('low', 'high')
     """
-    return curve[min(curve, key=lambda known: abs(np.log(known / strength)))]
+    return curve[min(curve, key=lambda known: abs(np.log(known / l2)))]
 
 
 def sizes(line: dict) -> tuple[int, int]:
@@ -149,111 +149,115 @@ def sizes(line: dict) -> tuple[int, int]:
     return channels, height * width
 
 
-def _along(judged):
+def _along(lines):
     rows = []
-    for data in _distinct(judged, "data"):
-        curves = [by_strength(found) for (one, _), found in by_setting(judged).items() if one == data]
-        for strength in SHOWN:
+    for data in _distinct(lines, "data"):
+        curves = [by_l2(found) for (one, _), found in by_setting(lines).items() if one == data]
+        for l2 in SHOWN_L2S:
             cells = []
             for key in COMPARED.values():
-                here, default = (np.array([value(curve[at], key) for curve in curves]) for at in (strength, 0.1))
-                counts = f" ({(here > default).sum()}, {(here < default).sum()})" if strength != 0.1 else ""
+                here, default = (np.array([value(curve[at], key) for curve in curves]) for at in (l2, 0.1))
+                counts = f" ({(here > default).sum()}, {(here < default).sum()})" if l2 != 0.1 else ""
                 cells.append(f"{here.mean():.3f}{counts}")
-            rows.append((f"{data}, {len(curves)}", str(strength), *cells))
-    yield "Mean over the layers (in how many it is above, below that at 0.1).\n"
-    yield from _table(("data, layers", "strength", *COMPARED), rows)
+            rows.append((f"{data}, {len(curves)}", str(l2), *cells))
+    yield "Mean over the layers (number of layers where it is above, below that at 0.1).\n"
+    yield from _table(("data, layers", "l2", *COMPARED), rows)
 
 
-def _verdict(judged):
-    """Signs of the differences, and how many of them are surely so: their intervals leave out 0."""
-    settings = by_setting(judged).values()
+def _signs(lines):
+    """Signs of the differences, and how many are significant: their intervals exclude 0."""
+    settings = by_setting(lines).values()
     rows = []
-    for head, key in JUDGED.items():
-        apart = np.array([value(found[OURS], key) - value(found[PAPER], key) for found in settings])
-        _, low, high = np.array([found[OURS]["versus"][key] for found in settings]).T
+    for head, key in WITH_INTERVAL.items():
+        differences = np.array([value(found[RIDGE], key) - value(found[PAPER], key) for found in settings])
+        _, low, high = np.array([found[RIDGE]["versus"][key] for found in settings]).T
         above, below = str((low > 0).sum()), str((high < 0).sum())
-        counts = str((apart > 0).sum()), above, str((apart < 0).sum()), below
-        rows.append((head, *counts, f"{apart.mean():+.3f}", f"{apart.min():+.3f}", f"{apart.max():+.3f}"))
-    heads = "above", "surely", "below", "surely", "mean difference", "least", "greatest"
-    yield f"Of {len(settings)} settings; of *empty* and *overlap* less is better.\n"
+        counts = str((differences > 0).sum()), above, str((differences < 0).sum()), below
+        rows.append(
+            (head, *counts, f"{differences.mean():+.3f}", f"{differences.min():+.3f}", f"{differences.max():+.3f}")
+        )
+    heads = "above", "significantly", "below", "significantly", "mean difference", "minimum", "maximum"
+    yield f"Of {len(settings)} settings; for *empty* and *overlap* lower is better.\n"
     yield from _table(("measure", *heads), rows)
 
 
-def _versus(judged, measures: Mapping[str, str]):
+def _versus(lines, measures: Mapping[str, str]):
     rows = []
-    for where, found in by_setting(judged).items():
-        cells = (_difference(value(found[PAPER], key), found[OURS]["versus"][key]) for key in measures.values())
+    for where, found in by_setting(lines).items():
+        cells = (_difference(value(found[PAPER], key), found[RIDGE]["versus"][key]) for key in measures.values())
         rows.append((*where, *cells))
     yield from _table(("data", "network and layer", *measures), rows)
 
 
 def _difference(base, found):
-    """The paper's number, and the difference from it: in bold where its interval leaves out 0."""
+    """The paper's number, and the difference from it: in bold where its interval excludes 0."""
     mean, low, high = found
     text = f"{mean:+.3f}"
     return f"{base:.3f} {f'**{text}**' if low * high > 0 else text} [{low:+.2f}, {high:+.2f}]"
 
 
-def _turned(judged):
+def _whitened(lines):
     rows = []
-    for where, found in by_setting(judged).items():
-        three = {key: [value(found[recipe], key) for recipe in (PAPER, TURNED, OURS)] for key in FOUND}
-        if any(turned >= ours for _, turned, ours in three.values()):
+    for where, found in by_setting(lines).items():
+        three = {key: [value(found[recipe], key) for recipe in (PAPER, WHITENED, RIDGE)] for key in PRECISIONS}
+        if any(whitened >= ridge for _, whitened, ridge in three.values()):
             cells = (
-                f"{paper:.3f}, {f'**{turned:.3f}**' if turned >= ours else f'{turned:.3f}'}, {ours:.3f}"
-                for paper, turned, ours in three.values()
+                f"{paper:.3f}, {f'**{whitened:.3f}**' if whitened >= ridge else f'{whitened:.3f}'}, {ridge:.3f}"
+                for paper, whitened, ridge in three.values()
             )
             rows.append((*where, *cells))
-    yield f"{len(rows)} of {len(by_setting(judged))} settings: paper; paper, turned; ridge.\n"
-    yield from _table(("data", "network and layer", *FOUND.values()), rows)
+    yield f"{len(rows)} of {len(by_setting(lines))} settings: paper; paper, whitened; ridge.\n"
+    yield from _table(("data", "network and layer", *PRECISIONS.values()), rows)
 
 
-def _numbers(judged, numbers: Numbers):
+def _numbers(lines, numbers: Numbers):
     rows = []
-    for data in _distinct(judged, "data"):
-        for recipe in _distinct(judged, "recipe"):
-            lines = [line for line in judged if (line["data"], line["recipe"]) == (data, recipe)]
-            cells = (f"{np.mean([value(line, key) for line in lines]):.{digits}f}" for _, key, digits in numbers)
+    for data in _distinct(lines, "data"):
+        for recipe in _distinct(lines, "recipe"):
+            layers = [line for line in lines if (line["data"], line["recipe"]) == (data, recipe)]
+            cells = (f"{np.mean([value(line, key) for line in layers]):.{digits}f}" for _, key, digits in numbers)
             rows.append((data, recipe, *(cell if cell != "nan" else "–" for cell in cells)))
     yield from _table(("data", "recipe", *(head for head, _, _ in numbers)), rows)
 
 
-def _animals(judged):
+def _animals(lines):
     rows = []
-    for (_, where), found in by_setting(judged).items():
-        paper, ours = found[PAPER], found[OURS]
-        separation = f"{paper['capybara_separation']:.3f}, {ours['capybara_separation']:.3f}"
-        cells = (_difference(value(paper, key), ours["versus"][key]) for key in ANIMALS.values())
+    for (_, where), found in by_setting(lines).items():
+        paper, ridge = found[PAPER], found[RIDGE]
+        separation = f"{paper['capybara_separation']:.3f}, {ridge['capybara_separation']:.3f}"
+        cells = (_difference(value(paper, key), ridge["versus"][key]) for key in ANIMALS.values())
         rows.append((where, separation, *cells))
     yield from _table(("network and layer", "separation: paper, ridge", *ANIMALS), rows)
 
 
-def _stability(shaken):
-    recipes = _distinct(shaken, "recipe")
+def _stability(stability):
+    recipes = _distinct(stability, "recipe")
     rows = []
-    for data in _distinct(shaken, "data"):
-        for change in _distinct(shaken, "change"):
+    for data in _distinct(stability, "data"):
+        for change in _distinct(stability, "change"):
             cosines = [
-                [line["cosine"][0] for line in shaken if (line["data"], line["change"], line["recipe"]) == key]
+                [line["cosine"][0] for line in stability if (line["data"], line["change"], line["recipe"]) == key]
                 for key in ((data, change, recipe) for recipe in recipes)
             ]
             rows.append((data, change, *(f"{np.mean(one):.3f} ({min(one):.3f})" for one in cosines)))
-    yield from _table(("data", "change", *(f"{recipe}: mean over layers (least)" for recipe in recipes)), rows)
+    yield from _table(("data", "change", *(f"{recipe}: mean over layers (minimum)" for recipe in recipes)), rows)
 
 
-def _steadier(shaken):
+def _stability_counts(stability):
     rows = []
-    for data in _distinct(shaken, "data"):
-        mine = [line for line in shaken if line["data"] == data]
+    for data in _distinct(stability, "data"):
+        mine = [line for line in stability if line["data"] == data]
         mean, low, high = np.array([line["versus"]["cosine"] for line in mine]).T
         counts = (mean > 0).sum(), (low > 0).sum(), (mean < 0).sum(), (high < 0).sum()
-        lower = [f"{place(line)} ({line['change']})" for line, top in zip(mine, high, strict=True) if top < 0]
+        lower = [f"{layer_label(line)} ({line['change']})" for line, top in zip(mine, high, strict=True) if top < 0]
         rows.append((f"{data}, {len(mine)}", *map(str, counts), "; ".join(lower) or "–"))
-    yield from _table(("data, cosines", "above", "surely", "below", "surely", "surely below"), rows)
+    yield from _table(
+        ("data, cosines", "above", "significantly", "below", "significantly", "significantly below"), rows
+    )
 
 
 def ordered(lines: Sequence[dict]) -> list[dict]:
-    """The lines of recipes: data and networks as they first come, layers from early to last."""
+    """The lines of recipes: data sets and networks in order of appearance, layers from early to last."""
     lines = [line for line in lines if "recipe" in line]
     data, networks = _distinct(lines, "data"), _distinct(lines, "network")
     return sorted(
@@ -262,7 +266,7 @@ def ordered(lines: Sequence[dict]) -> list[dict]:
 
 
 def depth(layer: str) -> float:
-    """The number that a layer's name ends with; one without is the last.
+    """The number that a layer's name ends with; infinity without one.
 
     >>> depth("_blocks.10"), depth("_conv_head")
     (10.0, inf)
@@ -277,10 +281,10 @@ def reported(lines: Sequence[dict]) -> list[dict]:
 
 
 def by_setting(lines: Sequence[dict]) -> dict[tuple[str, str], dict[str, dict]]:
-    """The lines of each data and `place`, by their recipe."""
+    """The lines of each setting, which is a data set and a `layer_label`, by their recipe."""
     settings: dict[tuple[str, str], dict[str, dict]] = {}
     for line in lines:
-        settings.setdefault((line["data"], place(line)), {})[line["recipe"]] = line
+        settings.setdefault((line["data"], layer_label(line)), {})[line["recipe"]] = line
     return settings
 
 
@@ -291,18 +295,18 @@ def value(line: dict, key: str) -> float:
 
 
 def is_curve(line: dict) -> bool:
-    """Whether a line of ridge is at other numbers than its default."""
-    return line["recipe"].startswith(f"{OURS} ")
+    """Whether a line of ridge is of other options than the defaults."""
+    return line["recipe"].startswith(f"{RIDGE} ")
 
 
 def _distinct(lines, key):
     return list(dict.fromkeys(line[key] for line in lines))
 
 
-def place(line: dict) -> str:
+def layer_label(line: dict) -> str:
     """Network and layer, short enough for a picture.
 
-    >>> place({"network": "dinov2-small", "layer": "encoder.layer.5"})
+    >>> layer_label({"network": "dinov2-small", "layer": "encoder.layer.5"})
     'dinov2 layer.5'
     """
     return f"{line['network'].split('-')[0]} {'.'.join(line['layer'].split('.')[-2:]).lstrip('_')}"

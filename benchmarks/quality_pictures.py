@@ -1,4 +1,4 @@
-"""The recorded lines of `bench_quality report` as pictures: IoU against precision at 10, to be read at 900 pixels."""
+"""The recorded lines of `bench_quality report` as pictures: IoU against precision at 10, readable at 900 pixels."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,42 +6,42 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from quality_page import APART, OURS, PAPER, TURNED, by_setting, by_strength, ordered, reported, value
+from quality_page import DISJOINT, PAPER, RIDGE, WHITENED, by_l2, by_setting, ordered, reported, value
 
 from loce_jax.plots.palette import CONCEPT_COLORS
 
 BLUE, ORANGE, _, MAGENTA, KHAKI, SKY, *_ = CONCEPT_COLORS
 STYLES = {  # color, marker, and whether it is filled
     PAPER: (ORANGE, "s", True),
-    TURNED: (ORANGE, "s", False),
+    WHITENED: (ORANGE, "s", False),
     "paper, alpha by mean": (KHAKI, "^", True),
     "mean difference": (MAGENTA, "v", True),
-    "ridge, balance 1": (SKY, "D", True),
-    OURS: (BLUE, "o", True),
+    "ridge, class weight power 1": (SKY, "D", True),
+    RIDGE: (BLUE, "o", True),
 }
-TITLES = {"coco_report": "COCO", "camvid_report": "CamVid", "scenes": "embedded scenes"}
+TITLES = {"coco_report": "COCO", "camvid_report": "CamVid", "scenes": "built-in scenes"}
 LAYERS = "efficientnet blocks.4", "efficientnet conv_head", "dinov2 layer.2", "dinov2 layer.11"  # early and last
 COLUMNS, WIDTH, ROW = 4, 9.0, 1.85  # the last two in inches
 SMALL, LARGE = 9, 11  # points
 
 
 def draw(lines: Sequence[dict], path: Path) -> None:
-    """A panel for each of `APART` and each layer, and a line along ridge's strength."""
+    """A panel per data set in `DISJOINT` and layer, with a line along ridge's l2."""
     _draw(_settings(lines), STYLES, path)
 
 
 def draw_short(lines: Sequence[dict], path: Path) -> None:
-    """The two recipes alone, on `LAYERS` and photographs: what the README has room for."""
-    short = {(data, layer): _settings(lines)[data, layer] for data in APART[:2] for layer in LAYERS}
-    _draw(short, (PAPER, OURS), path)
+    """The two recipes only, on `LAYERS` and photographs: the picture of the README."""
+    short = {(data, layer): _settings(lines)[data, layer] for data in DISJOINT[:2] for layer in LAYERS}
+    _draw(short, (PAPER, RIDGE), path)
 
 
 def _settings(lines):
-    return by_setting([line for line in reported(ordered(lines)) if line["data"] in APART])
+    return by_setting([line for line in reported(ordered(lines)) if line["data"] in DISJOINT])
 
 
 def _draw(settings: Mapping[tuple[str, str], dict[str, dict]], recipes, path):
-    layers = {data: [layer for one, layer in settings if one == data] for data in APART}
+    layers = {data: [layer for one, layer in settings if one == data] for data in DISJOINT}
     layers = {data: mine for data, mine in layers.items() if mine}
     heights = [-(-len(mine) // COLUMNS) for mine in layers.values()]
     figure = Figure(figsize=(WIDTH, ROW * sum(heights) + 0.45 * len(heights) + 0.5), layout="constrained")
@@ -59,13 +59,13 @@ def _draw(settings: Mapping[tuple[str, str], dict[str, dict]], recipes, path):
                 axes.set_ylabel("precision@10", fontsize=SMALL + 1)
             if number + COLUMNS >= len(mine):
                 axes.set_xlabel("mean IoU", fontsize=SMALL + 1)
-    handles = [Line2D([], [], color=BLUE, label="ridge by strength"), *map(_handle, recipes)]
+    handles = [Line2D([], [], color=BLUE, label="ridge by l2"), *map(_handle, recipes)]
     figure.legend(handles=handles, loc="outside lower center", ncols=COLUMNS, frameon=False, fontsize=LARGE)
     figure.savefig(path, dpi=120)
 
 
 def _panel(axes, found, recipes):
-    curve = [line for _, line in sorted(by_strength(found).items())]
+    curve = [line for _, line in sorted(by_l2(found).items())]
     axes.plot([value(line, "iou") for line in curve], [value(line, "p10") for line in curve], color=BLUE, linewidth=1.3)
     for recipe in recipes:
         axes.plot(value(found[recipe], "iou"), value(found[recipe], "p10"), **_style(recipe))

@@ -1,4 +1,4 @@
-"""The formulas of `benchmarks/bench_quality.py`: the recipe made by a trick, the means, the intervals, the halves."""
+"""The formulas of `benchmarks/bench_quality.py`: the recipe by scaled targets, the means, the intervals, the halves."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from quality_measures import (
     separate_animals,
     summarize,
 )
-from quality_recipes import Task, mean_difference, one_a_concept, paper, paper_by_mean
+from quality_recipes import Task, mean_difference, one_per_concept, paper, paper_by_mean
 
 from loce_jax.analysis.metrics.overlap import overlap_ratio
 from loce_jax.analysis.metrics.purity import cluster_purity
@@ -59,7 +59,7 @@ def solve_slowly(activations, target):
     return vector
 
 
-def test_stretched_targets_give_alpha_by_the_mean():
+def test_scaled_targets_give_alpha_by_the_mean():
     task = make_task()
     expected = [
         solve_slowly(cells, target)
@@ -72,31 +72,30 @@ def test_stretched_targets_give_alpha_by_the_mean():
 
 
 @pytest.mark.slow
-def test_one_vector_a_concept_is_tried_on_photos_it_has_not_seen():
+def test_one_vector_per_concept_is_tested_on_photos_it_was_not_fitted_to():
     task = make_task(n=4)
-    found = one_a_concept(RidgeRecipe())(task)
+    found = one_per_concept(RidgeRecipe())(task)
     assert iou_of(found.responses, task.rows.targets).min() > 0.5
     changed = task.activations.copy()
-    changed[1] += 1  # of the other half: 0 and 2 are answered by what 1 and 3 show
-    other = one_a_concept(RidgeRecipe())(Task(changed, task.rows, task.statistics))
+    changed[1] += 1  # of the other half: 0 and 2 are tested with what 1 and 3 were fitted to
+    other = one_per_concept(RidgeRecipe())(Task(changed, task.rows, task.statistics))
     assert (np.abs(other.responses - found.responses).max(axis=(1, 2)) > 1e-3).tolist() == [True, True, True, False]
 
 
-def test_a_concept_shown_on_one_side_only_has_no_answer():
+def test_a_concept_that_is_in_one_half_only_is_nan():
     task = make_task(n=2)
     rows = make_rows(task.rows.targets, [0, 1], ["cat", "dog"])
-    found = one_a_concept(RidgeRecipe())(Task(task.activations, rows, task.statistics))
+    found = one_per_concept(RidgeRecipe())(Task(task.activations, rows, task.statistics))
     assert np.isnan(iou_of(found.responses, rows.targets)).all()
 
 
-def test_mean_difference_is_zero_half_way_and_ignores_linear_maps():
+def test_mean_difference_is_zero_midway_and_invariant_to_rotation():
     task = make_task()
     found = mean_difference(task)
     assert iou_of(found.responses, task.rows.targets).min() > 0.5
-    turn = np.random.default_rng(1).normal(size=(5, 5)).astype(np.float32)
-    turn = np.linalg.qr(turn)[0]
-    turned = Task(task.activations @ turn, task.rows, Statistics.of(task.activations @ turn))
-    np.testing.assert_allclose(mean_difference(turned).responses, found.responses, atol=1e-4)  # float32 whitening
+    rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(5, 5)).astype(np.float32))[0]
+    rotated = Task(task.activations @ rotation, task.rows, Statistics.of(task.activations @ rotation))
+    np.testing.assert_allclose(mean_difference(rotated).responses, found.responses, atol=1e-4)  # float32 whitening
 
 
 def test_iou_takes_the_sign_of_the_response():
@@ -150,15 +149,15 @@ def test_differences_are_over_rows_that_both_have():
     np.testing.assert_allclose(differ("iou_median", ours, base, rows, drawn), [0.375, 0.5])
 
 
-def make_cloud(seed=0, n=60, concepts=4):
+def make_embeddings(seed=0, n=60, concepts=4):
     rng = np.random.default_rng(seed)
     labels = np.array(["bear", "capybara", "dog", "zebra"])[rng.integers(concepts, size=n)]
     return rng.normal(size=(n, 3)) + 0.7 * np.unique(labels, return_inverse=True)[1][:, None], labels
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_rows_of_a_cloud_add_up_to_the_number_of_the_cloud(seed):
-    points, concepts = make_cloud(seed)
+def test_measures_per_row_average_to_the_measure_of_all_rows(seed):
+    points, concepts = make_embeddings(seed)
     rows = make_rows(np.zeros((60, 2, 2)), range(60), concepts)
     once = np.ones((1, 60), int)
     matrix = overlap_ratio(points, concepts).matrix
@@ -168,27 +167,27 @@ def test_rows_of_a_cloud_add_up_to_the_number_of_the_cloud(seed):
     [purity] = summarize("purity", in_majority(clusters, concepts).astype(float), rows, once)
     assert purity == pytest.approx(cluster_purity(clusters, concepts))
     responses = np.ones((60, 2, 2))
-    found = measure(points, responses, rows, enough=2)
+    found = measure(points, responses, rows, min_rows=2)
     lengths = np.linalg.norm(points, axis=1, keepdims=True)
     [silhouette] = summarize("silhouette", found.rows["silhouette"], rows, once)
     assert silhouette == pytest.approx(describe_quality(points / lengths, concepts, concepts).silhouette)
 
 
-def test_what_has_no_vectors_has_masks_alone():
-    _, concepts = make_cloud()
+def test_a_recipe_without_vectors_has_measures_of_masks_only():
+    _, concepts = make_embeddings()
     rows = make_rows(np.ones((60, 2, 2)), range(60), concepts)
-    found = measure(None, np.ones((60, 2, 2)), rows, enough=2)
+    found = measure(None, np.ones((60, 2, 2)), rows, min_rows=2)
     assert set(found.rows) == {"iou", "iou_median", "failures", "iou_small", "iou_large"} and found.whole == {}
     assert (found.rows["iou"] == 1).all() and (found.rows["failures"] == 0).all()
     assert np.isnan(found.rows["iou_small"]).all() and (found.rows["iou_large"] == 1).all()
 
 
-def test_concepts_of_few_rows_do_not_ask():
-    points, concepts = make_cloud()
+def test_concepts_of_few_rows_have_no_queries():
+    points, concepts = make_embeddings()
     concepts[:2], concepts[2:] = "yak", np.where(concepts[2:] == "capybara", "dog", concepts[2:])
     points[5] = np.nan
     rows = make_rows(np.zeros((60, 2, 2)), range(60), concepts)
-    found = measure(points, np.ones((60, 2, 2)), rows, enough=3).rows
+    found = measure(points, np.ones((60, 2, 2)), rows, min_rows=3).rows
     for name in ("p1", "p_other10", "purity", "overlap", "silhouette"):
         assert np.flatnonzero(np.isnan(found[name])).tolist() == [0, 1, 5], name
 
@@ -211,7 +210,7 @@ def test_capybaras_among_animals():
     np.testing.assert_array_equal(found.rows["animals_overlap"], [np.nan, np.nan, 0, 0, 1])
 
 
-def test_cosines_do_not_see_lengths():
+def test_cosines_are_invariant_to_length():
     vectors, others = [[1.0, 0.0], [0.0, 2.0], [np.nan, 1.0]], [[3.0, 0.0], [1.0, 0.0], [1.0, 1.0]]
     cosines = compare_cosine(np.array(vectors), np.array(others))
     np.testing.assert_allclose(cosines, [1.0, 0.0, np.nan])
