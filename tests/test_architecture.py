@@ -15,6 +15,7 @@ ALLOWED = {
     "foreign_text": set(),
     "atomic": set(),
     "batch_sizes": set(),
+    "framing": set(),
     "layer_names": set(),
     "recipes": set(),
     "resampling": set(),
@@ -32,12 +33,23 @@ ALLOWED = {
     "pipeline": {"data", "models", "activations", "solver", "store"},
     "cli": {"analysis", "data", "models", "pipeline", "report", "solver", "store", "study"},
 }
-EVERYONES = {"atomic", "batch_sizes", "checks", "foreign_text", "layer_names", "recipes", "resampling", "statistics"}
+EVERYONES = {
+    "atomic",
+    "batch_sizes",
+    "checks",
+    "foreign_text",
+    "framing",
+    "layer_names",
+    "recipes",
+    "resampling",
+    "statistics",
+}
 WITHOUT_JAX = (
     "atomic",
     "batch_sizes",
     "checks",
     "foreign_text",
+    "framing",
     "layer_names",
     "recipes",
     "resampling",

@@ -1,6 +1,6 @@
 """Commands about networks: listing the layers of one, and converting one."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +8,7 @@ import tyro
 
 from loce_jax.cli.terminal import say, say_json
 from loce_jax.models.loading import LoadOptions
+from loce_jax.models.preprocess.options import OWN
 
 Model = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
 LoadFlags = Annotated[LoadOptions, tyro.conf.OmitArgPrefixes]
@@ -15,7 +16,7 @@ LoadFlags = Annotated[LoadOptions, tyro.conf.OmitArgPrefixes]
 
 @dataclass(frozen=True)
 class Layers:
-    """List every layer of a network: name, shape, stride, kind."""
+    """List every layer of a network (name, shape, stride, kind), and how photos become its input."""
 
     model: Model
     """Network: a built-in name, a checkpoint folder, a converted folder, `paper:NAME`, or a Hugging Face id."""
@@ -26,10 +27,13 @@ class Layers:
 
     def __call__(self) -> None:
         """Run it."""
-        from loce_jax.models.paper.table import PREFIX, paper_layers  # noqa: PLC0415 - fast --help
+        from loce_jax.models.paper.table import PREFIX, paper_layers, paper_network  # noqa: PLC0415 - fast --help
 
-        is_known = self.model.startswith(PREFIX) and self.loading == LoadOptions()  # listing a preset loads nothing
-        layers = paper_layers(self.model) if is_known else self.loading.load(self.model).layers()
+        if self.model.startswith(PREFIX) and self.loading == LoadOptions():  # listing a preset loads nothing
+            layers, preprocess = paper_layers(self.model), paper_network(self.model).preprocess
+        else:
+            network = self.loading.load_for_listing(self.model)
+            layers, preprocess = network.layers(), network.preprocess
         rows = [
             {
                 "name": layer.name,
@@ -41,11 +45,13 @@ class Layers:
             for layer in layers
         ]
         if self.json:
-            say_json(rows)
+            say_json({"input": asdict(preprocess), "layers": rows})
             return
         from loce_jax.cli.console import print_layers  # noqa: PLC0415 - fast --help
 
         print_layers(rows)
+        say()
+        say(f"input: {preprocess.describe()}")
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,9 @@ class Convert:
     """Folder that is written to, new or empty."""
     size: tuple[int, int] | None = None
     """Height and width of the network's input; the checkpoint's own if left out."""
+    preprocess: str = OWN
+    """How photos become input: "own" as the source says, which ONNX files do not; presets such as imagenet or yolox,
+    pairs such as range=0..255,channels=bgr, a JSON file, or "unknown" to go on without knowing."""
     weights: Path | None = None
     """Safetensors file with the network's state dict, for `timm:` and `torchvision:`; downloaded if left out."""
     random_weights: bool = False
@@ -71,5 +80,6 @@ class Convert:
         from loce_jax.models.converter.torch.sources import convert_source  # noqa: PLC0415 - needs PyTorch
 
         options = {"size": self.size, "weights": self.weights, "random_weights": self.random_weights}
-        network = convert_source(self.source, self.out, **options)
+        network = convert_source(self.source, self.out, preprocess=self.preprocess, **options)
+        say(f"Input: {network.preprocess.describe()}.")
         say(f"{len(network.layers())} layers in {self.out}. `loce layers {self.out}` lists them.")

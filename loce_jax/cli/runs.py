@@ -103,7 +103,7 @@ class Fit:
             self.model,
             self.layers,
             self.names.source(self.data),
-            self.loading,
+            self.loading.portable(),
             self.solver.chosen(self.recipe),
             self.target,
             self.iou,

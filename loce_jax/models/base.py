@@ -1,6 +1,6 @@
 """The shape every network has here: layers with names, a preprocessing, and activations on a grid.
 
-Letters: b images, h x w pixels after resizing, c channels, H x W pixels of the photo as stored.
+Letters: b images, h x w pixels after resizing, c channels.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,14 +9,12 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, UInt8
-from PIL import Image
 
 from loce_jax.checks import InputError
 from loce_jax.layer_names import resolve_layers
+from loce_jax.models.preprocess.description import Preprocess
 
-Filter = Literal["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"]
 DTYPES = ("float32", "bfloat16")
 
 
@@ -39,42 +37,6 @@ class Layer:
     stride: float
     kind: Literal["grid", "tokens"]
     aliases: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Preprocess:
-    """From a photo to the network's input: resize the whole picture, never crop, so that masks stay aligned.
-
-    Attributes:
-        size: ``(h, w)`` of the network's input.
-        mean, std: per channel on the 0..1 scale; ``(photo / 255 - mean) / std`` enters the network.
-        resample: Pillow's filter for the resize.
-        first: ``(h, w)`` that photos are resized to before that, bicubic, where results depend on it.
-    """
-
-    size: tuple[int, int]
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    resample: Filter = "bicubic"
-    first: tuple[int, int] | None = None
-
-    def resize(self, photo: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h w 3"]:
-        """The whole photo at the network's input size; aspect ratio is not kept.  Host side, Pillow.
-
-        >>> Preprocess(size=(2, 4)).resize(np.zeros((5, 7, 3), np.uint8)).shape
-        (2, 4, 3)
-        """
-        steps: list[tuple[tuple[int, int], Filter]] = [(self.size, self.resample)]
-        if self.first:
-            steps.insert(0, (self.first, "bicubic"))
-        image = Image.fromarray(photo)
-        for (height, width), resample in steps:
-            image = image.resize((width, height), Image.Resampling[resample.upper()])
-        return np.asarray(image)
-
-    def normalize(self, images: UInt8[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
-        """0..255 pixels to the network's numbers, float32.  Device side, inside `jit`."""
-        return (images.astype(jnp.float32) / 255 - jnp.asarray(self.mean)) / jnp.asarray(self.std)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """How a network is loaded, as plain values: what a command line gives, and what a process elsewhere needs."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from loce_jax.models.base import Network
 from loce_jax.models.catalog import load_network
+from loce_jax.models.preprocess.description import UNKNOWN
+from loce_jax.models.preprocess.options import OWN, UnknownPreprocess, inlined
 
 
 @dataclass(frozen=True)
@@ -14,8 +16,9 @@ class LoadOptions:
 
     size: tuple[int, int] | None = None
     """Height and width of the network's input; the checkpoint's own if left out."""
-    preprocess: Literal["own", "paper"] = "own"
-    """Preprocessing: the checkpoint's own, or the LoCE paper's (640 x 480, values 0 to 1, not normalized)."""
+    preprocess: str = OWN
+    """How photos become input: "own" as the checkpoint says, "paper" as the LoCE paper does it (640 x 480, 0..1), other
+    presets such as imagenet or yolox, pairs such as range=0..255,channels=bgr, a JSON file, or "unknown"."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Precision of weights and activations."""
     weights: Path | None = None
@@ -26,3 +29,14 @@ class LoadOptions:
     def load(self, model: str) -> Network:
         """The network called `model`."""
         return load_network(model, **asdict(self))
+
+    def load_for_listing(self, model: str) -> Network:
+        """The same where no photo enters it: a preprocessing that nobody describes is then no error."""
+        try:
+            return self.load(model)
+        except UnknownPreprocess:
+            return replace(self, preprocess=UNKNOWN).load(model)
+
+    def portable(self) -> "LoadOptions":
+        """The same for a process that does not see the JSON file of `preprocess`."""
+        return replace(self, preprocess=inlined(self.preprocess))

@@ -38,9 +38,9 @@ def measure_chunk(
             statuses[number], reason = (text.format(layer) for text in STATUS_TEXTS[status])
             reasons[number] = reasons[number] or reason
         good = np.flatnonzero(solution.status == Status.OK)
-        masks = [samples[number].mask for number in solved[good]]
+        measured = [samples[number] for number in solved[good]]
         projections, threshold = _project(solution.responses[good], plan)
-        iou = pool.map(ft.partial(mask_iou, threshold=threshold), projections, masks)
+        iou = pool.map(ft.partial(_measure, threshold=threshold), projections, measured)
         layers[layer] = LayerRows(
             rows=solved[good],
             vectors=np.asarray(solution.vectors[good]),
@@ -64,6 +64,10 @@ def _ridge_rows(solution: Solution, good: Int[np.ndarray, " r"]) -> RidgeRows | 
         steps=np.asarray(convergence.steps[good]),
         gradient_norm=np.asarray(convergence.gradient_norm[good]),
     )
+
+
+def _measure(projection, sample, *, threshold):
+    return mask_iou(projection, sample.mask, threshold, canvas=sample.canvas)
 
 
 def _project(responses, plan):

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from loce_jax.batch_sizes import CHUNKS_OPEN
 from loce_jax.data.samples import Dataset, Fault, Item, Pair, check_reading
+from loce_jax.framing import Canvas
 from loce_jax.models.base import Preprocess
 from loce_jax.pipeline.plan import Plan
 from loce_jax.resampling import resize_mask
@@ -27,6 +28,9 @@ class Sample:
 
     Attributes:
         item, pair: what the data set listed.
+        mask: at the photo's own size.
+        target: the mask on the solver's grid, which covers what the network sees, the photo with its padding.
+        canvas: where the photo lies in that.
     """
 
     item: Item
@@ -34,6 +38,7 @@ class Sample:
     fault: Fault | None
     mask: Bool[np.ndarray, "H W"] = field(default_factory=lambda: np.zeros((0, 0), bool))
     target: Float[np.ndarray, "th tw"] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    canvas: Canvas | None = None
 
 
 @dataclass(frozen=True)
@@ -70,12 +75,12 @@ class SampleReader:
         except Fault as fault:
             black = np.zeros((*self.preprocess.size, 3), np.uint8)
             return ReadImage([Sample(item, pair, fault) for pair in item.pairs], black)
-        samples = []
+        samples, canvas = [], self.preprocess.canvas(reading.photo.shape[:2])
         for pair, mask in zip(item.pairs, reading.masks, strict=True):
             if isinstance(mask, Fault):
                 samples.append(Sample(item, pair, mask))
             else:
-                samples.append(Sample(item, pair, None, mask, resize_mask(mask, self.target)))
+                samples.append(Sample(item, pair, None, mask, resize_mask(canvas.pad(mask), self.target), canvas))
         return ReadImage(samples, self.preprocess.resize(reading.photo))
 
 

@@ -5,14 +5,18 @@ Letters: H x W pixels.
 
 import base64
 import io
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from loce_jax.data.samples import Fault
+from loce_jax.framing import recorded_canvas
 from loce_jax.plots.examples import draw_mask
 from loce_jax.study.selection.photos import surroundings
 from loce_jax.study.selection.sources import PhotoSource
@@ -20,6 +24,9 @@ from loce_jax.study.selection.sources import PhotoSource
 _THUMB = 96  # pixels, both sides
 _EXAMPLE = 240  # pixels, longer side
 _QUALITY = 72  # JPEG
+
+_GRAY = 114  # around a letterboxed photo
+NO_PLAN: Mapping[str, Any] = MappingProxyType({})
 
 Pair = tuple[str, str]
 """(image, concept): one row of the run's table."""
@@ -33,8 +40,13 @@ class Pictures:
     examples: dict[Pair, str] = field(default_factory=dict)
 
 
-def illustrate(photos: PhotoSource, *, thumbs: AbstractSet[Pair], examples: AbstractSet[Pair]) -> Pictures:
-    """Thumbnails (the concept and its surroundings) and examples (the whole photo), masks outlined."""
+def illustrate(
+    photos: PhotoSource, *, thumbs: AbstractSet[Pair], examples: AbstractSet[Pair], plan: Mapping[str, Any] = NO_PLAN
+) -> Pictures:
+    """Thumbnails (the concept and its surroundings) and examples (the whole photo), masks outlined.
+
+    Examples show what the network saw, as the `plan` of a run records it: a letterboxed photo with its padding.
+    """
     pictures, wanted = Pictures(), {image for image, _ in thumbs | examples}
     for item in photos.items:
         if item.image not in wanted:
@@ -51,8 +63,9 @@ def illustrate(photos: PhotoSource, *, thumbs: AbstractSet[Pair], examples: Abst
                 window = np.s_[top : top + side, left : left + side]
                 pictures.thumbs[key] = _encode(reading.photo[window], mask[window], (_THUMB, _THUMB))
             if key in examples:
-                height, width = (max(1, round(_EXAMPLE * side / max(mask.shape))) for side in mask.shape)
-                pictures.examples[key] = _encode(reading.photo, mask, (width, height))
+                canvas = recorded_canvas(mask.shape, plan)
+                height, width = (max(1, round(_EXAMPLE * side / max(canvas.size))) for side in canvas.size)
+                pictures.examples[key] = _encode(canvas.pad(reading.photo, _GRAY), canvas.pad(mask), (width, height))
     return pictures
 
 

@@ -39,9 +39,8 @@ def write_report(run: RunLike, dataset: PhotoSource, out: Path) -> Path:
 def compose(run: RunLike, dataset: PhotoSource) -> str:
     """The page as text."""
     choice = content.choose(run)
-    pictures = illustrate(
-        dataset, thumbs=content.pairs_of(run, choice.thumbs), examples=content.pairs_of(run, choice.examples)
-    )
+    thumbs, examples = content.pairs_of(run, choice.thumbs), content.pairs_of(run, choice.examples)
+    pictures = illustrate(dataset, thumbs=thumbs, examples=examples, plan=run.plan)
     together, by_layer = content.summaries(run), {layer: content.summaries(run, layer) for layer in run.layers}
     best = content.best_layer({layer: rows[-1] for layer, rows in by_layer.items()})
     data = content.page_data(run, choice, pictures, best)

@@ -7,6 +7,7 @@ Letters: h x w the projection's grid, H x W pixels of the photo.
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from loce_jax.framing import Canvas
 from loce_jax.resampling import antialias_matrix
 from loce_jax.solver.cpu.dispatch import counts_supported
 
@@ -26,6 +27,8 @@ def mask_iou(
     projection: Float[np.ndarray, "h w"] | UInt8[np.ndarray, "h w"],
     mask: Bool[np.ndarray, "H W"],
     threshold: float = 0.5,
+    *,
+    canvas: Canvas | None = None,
 ) -> float:
     """IoU of `mask` and the projection, resized to the mask's size and thresholded: in [0, 1], 1 is best.
 
@@ -37,6 +40,8 @@ def mask_iou(
         projection: a map of any grid, such as `Solution.project` returns.
         mask: the annotated mask at the image's own size.
         threshold: pixels above it are segmented: 0.5 of probabilities and 8-bit projections, 0 of logits.
+        canvas: where the photo lies in what the projection covers; the photo alone is measured.  Without it, the
+            projection covers the photo.
 
     >>> mask_iou(np.array([[0.9, 0.2]]), np.array([[True, False]]))
     1.0
@@ -44,13 +49,16 @@ def mask_iou(
     values = projection / 255 if projection.dtype == np.uint8 else projection.astype(np.float64)
     if threshold != HALF:
         values = values + (HALF - threshold)
-    if all(n_out >= n_in for n_in, n_out in zip(values.shape, mask.shape, strict=True)) and counts_supported():
+    size, window = (mask.shape, np.s_[:, :]) if canvas is None else (canvas.size, canvas.window)
+    grows = all(n_out >= n_in for n_in, n_out in zip(values.shape, mask.shape, strict=True))
+    if grows and size == mask.shape and counts_supported():
         from loce_jax.solver.cpu.overlap_counts import count_overlap  # noqa: PLC0415 - Numba
 
         both, drawn = count_overlap(values, mask)
         either = drawn + np.count_nonzero(mask) - both
     else:
-        rows, columns = (antialias_matrix(*lengths) for lengths in zip(values.shape, mask.shape, strict=True))
+        matrices = (antialias_matrix(*lengths) for lengths in zip(values.shape, size, strict=True))
+        rows, columns = (matrix[part] for matrix, part in zip(matrices, window, strict=True))
         drawn = rows @ values @ columns.T > HALF
         both, either = np.count_nonzero(drawn & mask), np.count_nonzero(drawn | mask)
     return float(both / either) if either else 0.0

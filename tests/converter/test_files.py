@@ -20,7 +20,7 @@ from loce_jax.models.converter.text import graph_from_text, graph_to_text
 WEIGHT = np.random.default_rng(0).normal(size=(8, 3, 4, 4)).astype("float32")
 GRAPH = Graph(
     name="tiny",
-    preprocess=Preprocess(size=(16, 24), mean=(0.5, 0.5, 0.5)),
+    preprocess=Preprocess((16, 24), mean=(0.5, 0.5, 0.5), channels="bgr", pad=114, placement="center", source="me"),
     any_batch=True,
     nodes=(
         Node("images"),
@@ -62,7 +62,7 @@ for _ in range(20):
 
 HOSTILE = {
     "another format": (lambda c: c.update(format="pickle"), '"format"'),
-    "another version": (lambda c: c.update(version=2), '"version" is 2'),
+    "another version": (lambda c: c.update(version=1), '"version" is 1'),
     "a key too many": (lambda c: c.update(run="rm"), "other keys"),
     "no nodes": (lambda c: c.update(nodes=None), "list should be"),
     "an unknown operation": (lambda c: last(c).update(op="os.system"), "unknown operation 'os.system'"),
@@ -86,6 +86,13 @@ HOSTILE = {
     "a wrong kind": (lambda c: c["layers"][0].update(kind="code"), 'neither "grid"'),
     "an unknown filter": (lambda c: c["preprocess"].update(resample="exec"), '"resample"'),
     "a deviation of 0": (lambda c: c["preprocess"].update(std=[1, 0, 1]), '"mean" and "std"'),
+    "an unknown order of channels": (
+        lambda c: c["preprocess"].update(channels="cmyk"),
+        '"channels" is none of rgb, bgr',
+    ),
+    "a padding of no gray": (lambda c: c["preprocess"].update(pad=256), '"pad" is neither'),
+    "a placement that is no text": (lambda c: c["preprocess"].update(placement=[]), '"placement" is none'),
+    "an image of a billion rows": (lambda c: c["preprocess"].update(size=[10**9, 2]), "from 1 to 8192"),
     "arguments that do not fit": (lambda c: last(c).update(args=[{"ref": 5}, [0, 9]]), "cannot be computed"),
     "an unknown argument": (lambda c: last(c).update(kwargs={"file": "x"}), "cannot be computed"),
 }

@@ -13,7 +13,9 @@ from loce_jax.checks import InputError
 from loce_jax.models.base import Preprocess
 from loce_jax.models.converter import load_converted
 from loce_jax.models.converter.onnx import convert_onnx
+from loce_jax.models.converter.onnx.zoo import recognize
 from loce_jax.models.converter.torch.sources import convert_source
+from loce_jax.models.preprocess.options import UnknownPreprocess
 from loce_jax.store.files import layer_file
 
 onnx = pytest.importorskip("onnx", reason="onnx, which reads the files, is not installed")
@@ -24,7 +26,10 @@ pytestmark = pytest.mark.onnx
 
 SIGMOID = 2e-7  # onnxruntime's logistic function is as exact as float32 is at 1, not as at a score of 1e-4
 BYTES = (1 / 255, 1 / 255, 1 / 255)  # the network takes 0 to 255
-DETECTORS = {"yolox_nano": Preprocess((416, 416), std=BYTES), "FastestDet": Preprocess((352, 352))}
+DETECTORS = {  # stretched, so that cells tell where things are in the photo
+    "yolox_nano": Preprocess((416, 416), std=BYTES, channels="bgr"),
+    "FastestDet": Preprocess((352, 352), channels="bgr"),
+}
 HEADS = {"yolox_nano": ("Concat_331", "Concat_364", "Concat_397"), "FastestDet": ("Concat_264",)}
 PHOTOS = {"000000000285": 21, "000000000471": 5, "000000000072": 23}  # a bear, a bus, giraffes: their places in COCO-80
 
@@ -32,7 +37,7 @@ PHOTOS = {"000000000285": 21, "000000000471": 5, "000000000072": 23}  # a bear, 
 @pytest.fixture(scope="module", params=DETECTORS)
 def detector(request, shared):
     path = shared("weights", f"{request.param}.onnx")
-    return path, convert_onnx(path, preprocess=DETECTORS[request.param], bgr=True)
+    return path, convert_onnx(path, preprocess=DETECTORS[request.param])
 
 
 @pytest.fixture
@@ -57,7 +62,7 @@ def oriented(value, layer):
 def check_layers(network, model, images, limit=1e-4):
     """Every layer against the output, or the node, of its name; images ``[b h w 3]`` as they enter the network."""
     names = tuple(layer.name for layer in network.layers())
-    found = jax.jit(network.forward, static_argnums=2)(network.params, images[..., ::-1], names)
+    found = jax.jit(network.forward, static_argnums=2)(network.params, images, names)
     outputs = {one.name: one.output[0] for one in model.graph.node}
     for i, image in enumerate(images):
         expected = reference(model, np.ascontiguousarray(image.transpose(2, 0, 1)[None]))
@@ -145,7 +150,7 @@ TOKENS = [  # a class token that an export repeats for each image, a block, and 
 
 def test_tokens_are_layers_on_their_grid(save):
     path = save(*TOKENS, opset=17, image=("x", ["b", 3, "h", "w"]))
-    network = convert_onnx(path, preprocess=Preprocess((24, 20)), bgr=True)
+    network = convert_onnx(path, preprocess=Preprocess((24, 20)))
     layers = {layer.name: layer for layer in network.layers()}
     expected = ["/embed/Conv", "/embed/Transpose", "/embed/Concat", "/norm/LayerNormalization", "/q/MatMul", "l", "a"]
     assert list(layers) == [*expected, "/attend/MatMul"]
@@ -162,7 +167,7 @@ def test_names_are_those_of_the_file(save):
         node("Neg", "-1", outputs=["free"], name="/a/Conv"),
         node("Abs", "free", name="a\nline"),
     ]
-    network = convert_onnx(save(*nodes), bgr=True)
+    network = convert_onnx(save(*nodes), preprocess="unknown")
     assert [(layer.name, layer.aliases) for layer in network.layers()] == [
         ("/a/Conv", ("/a/Conv_output_0", "/a/Identity", "same")),
         ("free", ()),
@@ -178,7 +183,7 @@ def test_pictures_may_come_with_channels_last_and_half_as_long(save, dtype):
     weights = noise(4, 3, 3, 3).astype(dtype)
     nodes = [node("Transpose", "x", perm=[0, 3, 1, 2], outputs=["t"]), node("Conv", "t", weights, strides=[2, 2])]
     path = save(*nodes, image=("x", [1, 10, 13, 3]), dtype=dtype)
-    network = convert_onnx(path)
+    network = convert_onnx(path, preprocess="unit")
     images = noise(2, 10, 13, 3)
     found = network.forward(network.params, jnp.asarray(images), ("y",))["y"]
     expected = reference(onnx.load(path), images[:1].astype(dtype))["y"]
@@ -218,7 +223,7 @@ def test_bfloat16_stays_bfloat16(save):
         node("HardSwish", "f", outputs=["h"]),
         node("Resize", "h", "", np.array([1, 1, 2, 2], np.float32), mode="linear"),
     ]
-    network = convert_onnx(save(*nodes, opset=14)).astype("bfloat16")
+    network = convert_onnx(save(*nodes, opset=14), preprocess="unit").astype("bfloat16")
     names = tuple(layer.name for layer in network.layers())
     found = network.forward(network.params, jnp.asarray(noise(1, 10, 13, 3), jnp.bfloat16), names)
     assert len(found) == 5
@@ -229,7 +234,7 @@ def test_tensors_may_lie_beside_the_model(tmp_path):
     model = build(node("Conv", "x", noise(40, 3, 3, 3)))
     onnx.save(model, tmp_path / "one.onnx")
     onnx.save(model, tmp_path / "two.onnx", save_as_external_data=True, location="two.data", size_threshold=0)
-    one, two = (convert_onnx(tmp_path / f"{name}.onnx", name="same") for name in ("one", "two"))
+    one, two = (convert_onnx(tmp_path / f"{name}.onnx", preprocess="unit", name="same") for name in ("one", "two"))
     assert (tmp_path / "two.data").stat().st_size >= 4 * 40 * 27
     assert one.fingerprint == two.fingerprint
 
@@ -294,14 +299,43 @@ def test_what_cannot_be_converted_is_named(save, name):
     settings, message = BAD[name]
     path = save(*settings["nodes"], **{key: value for key, value in settings.items() if key != "nodes"})
     with pytest.raises(InputError, match=message):
-        convert_onnx(path)
+        convert_onnx(path, preprocess="unit")
 
 
 def test_the_command_line_converts_onnx_files(save, tmp_path):
-    made = convert_source(str(save(CONV)), tmp_path / "out", size=(10, 13))
+    made = convert_source(str(save(CONV)), tmp_path / "out", size=(10, 13), preprocess="unit")
     assert load_converted(tmp_path / "out").fingerprint == made.fingerprint
     with pytest.raises(InputError, match="`weights` and `random_weights` are for"):
         convert_source(str(tmp_path / "net.onnx"), tmp_path / "other", random_weights=True)
+
+
+def test_what_enters_must_be_said(save, tmp_path):
+    with pytest.raises(UnknownPreprocess, match="wrong pixels give wrong .*imagenet, .*range=0..255.*`unknown`"):
+        convert_source(str(save(CONV)), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(UnknownPreprocess):  # the order of the channels is left open
+        convert_onnx(tmp_path / "net.onnx", preprocess="range=0..255")
+    made = convert_onnx(tmp_path / "net.onnx", preprocess="range=0..255,channels=bgr,letterbox=114")
+    assert made.preprocess == Preprocess((10, 13), std=BYTES, channels="bgr", pad=114)
+    assert convert_onnx(tmp_path / "net.onnx", preprocess="unknown").preprocess.source == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("name", "metadata", "preset"),
+    [
+        ("yolox_tiny", {}, "yolox"),
+        ("mine", {"author": "Ultralytics", "task": "detect"}, "yolov5"),
+        ("mine", {"author": "Ultralytics", "task": "classify"}, None),
+        ("resnet50-v1-7", {}, "imagenet"),
+        ("resnet50", {}, None),
+    ],
+)
+def test_published_families_are_recognized(tmp_path, name, metadata, preset):
+    model = build(node("Slice", "x", ints(0), ints(99), ints(2), outputs=["y"]))
+    onnx.helper.set_model_props(model, metadata)
+    model.graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info("y", 1, [1, 85, 85]))
+    family = recognize(model, tmp_path / f"{name}.onnx")
+    assert (family.preset if family else None) == preset
 
 
 def test_the_size_must_be_the_networks(save):

@@ -1,27 +1,17 @@
-"""A network's folder in the Hugging Face layout: its JSON files, its safetensors, its preprocessing.
+"""A network's folder in the Hugging Face layout: its JSON files and its safetensors.
 
 Nothing here runs code from the folder: JSON and safetensors are data, and pickles (``.bin``) are not read.
 """
 
 import json
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from loce_jax.checks import InputError, check_exists
-from loce_jax.models.base import Filter, Preprocess
-
-FILTERS: tuple[Filter, ...] = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")  # by Pillow's numbers
-DEFAULTS = dict.fromkeys(["crop_size", "size", "image_mean", "image_std"]) | {
-    "resample": 2,
-    "rescale_factor": 1 / 255,
-    "rescale_offset": False,
-    "do_rescale": True,
-    "do_normalize": True,
-}
+from loce_jax.models.checkpoints.tensor_file import read_tensor_file
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -60,70 +50,23 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
 
 def read_tensors(files: Sequence[Path]) -> dict[str, np.ndarray]:
     """Every tensor of the safetensors `files` by key."""
-    import safetensors.numpy  # noqa: PLC0415 - only who converts needs it
-
     tensors = {}
     for path in files:
-        try:
-            tensors |= safetensors.numpy.load_file(path)
-        except Exception as error:  # the library's own type, and what NumPy says to a type it does not know
-            raise InputError(
-                f"`{path.name}` must be a safetensors file, but {str(path)!r} cannot be read: {error}. "
-                "Download the checkpoint again."
-            ) from error
+        tensors |= read_tensor_file(path)
     return tensors
 
 
-def read_preprocess(folder: Path) -> Preprocess:
-    """What ``preprocessor_config.json`` says: the checkpoint's mean, std, filter, and crop size as the input size.
-
-    Only the numbers are taken over: the whole photo is resized to that size, where transformers would crop, or keep
-    the aspect ratio and pad.  A shortest and a longest edge become 3:4, as of most photographs: 800 x 1066 for DETR.
-    """
-    path = folder / "preprocessor_config.json"
-    if not path.exists() and (folder / "processor_config.json").exists():  # newer folders nest it
-        path = folder / "processor_config.json"
-    content = read_json(path)
-    nested = content.get("image_processor")
-    config: dict[str, Any] = DEFAULTS | (nested if isinstance(nested, dict) else content)
-    config |= {} if config["do_normalize"] else {"image_mean": [0.0, 0.0, 0.0], "image_std": [1.0, 1.0, 1.0]}
-    size, mean, std = _input_size(config["crop_size"] or config["size"]), config["image_mean"], config["image_std"]
-    faults = {
-        "`crop_size` or `size` must be a height and a width": not all(type(n) is int and n > 0 for n in size),
-        "`image_mean` must be three numbers": not _is_triple(mean),
-        "`image_std` must be three numbers above 0": not _is_triple(std) or min(std) <= 0,
-        f"`resample` must be one of Pillow's numbers, 0 to {len(FILTERS) - 1}": config["resample"]
-        not in range(len(FILTERS)),
-        "`rescale_factor` must be 1/255": not _is_255th(config["rescale_factor"]),
-        "`do_rescale` must be true": config["do_rescale"] is not True,
-        "`rescale_offset` must be false": config["rescale_offset"] is not False,
-    }
-    if any(faults.values()):
-        found = "; ".join(fault for fault, is_so in faults.items() if is_so)
-        raise InputError(f"{str(path)!r} cannot be followed: {found}. Correct the file.")
-    return Preprocess(size=size, mean=tuple(mean), std=tuple(std), resample=FILTERS[config["resample"]])
-
-
-def _input_size(size: Any) -> tuple[Any, Any]:
-    if not isinstance(size, dict):
-        return (*size,) if isinstance(size, list) and len(size) == 2 else (size, size)
-    shortest, longest = size.get("shortest_edge"), size.get("longest_edge")
-    if type(shortest) is not int:
-        return size.get("height"), size.get("width")
-    return (shortest, min(longest, shortest * 4 // 3)) if type(longest) is int else (shortest, shortest)
+def refuse_quantized(config: Mapping[str, Any], path: Path) -> None:
+    """Raise `InputError` for a configuration of a quantized checkpoint, whose tensors are codes and no weights."""
+    found = config.get("quantization_config")
+    if found:
+        method = found.get("quant_method", "") if isinstance(found, dict) else ""
+        raise InputError(
+            f"{str(path)!r} must describe floating-point weights, but its `quantization_config` "
+            f"{f'({str(method)[:40]}) ' if method else ''}says that they are quantized. Take the checkpoint that is "
+            "not quantized, or dequantize it with transformers, `model.dequantize().save_pretrained(FOLDER)`."
+        )
 
 
 def _is_plain_name(name: Any) -> bool:
     return isinstance(name, str) and name.endswith(".safetensors") and not {"/", "\\", "\0"} & set(name)
-
-
-def _is_triple(values: Any) -> bool:
-    return (
-        isinstance(values, list)
-        and len(values) == 3
-        and all(isinstance(value, (int, float)) and math.isfinite(value) for value in values)
-    )
-
-
-def _is_255th(value: Any) -> bool:
-    return isinstance(value, float) and math.isclose(value, 1 / 255, rel_tol=1e-6)

@@ -9,7 +9,7 @@ Letters: b images, gh x gw grid cells, c channels; o output and i input channels
 import functools as ft
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,6 +31,15 @@ LAST_WORD = {
 }
 TO_FLAX = {2: (1, 0), 4: (2, 3, 1, 0)}  # o i -> i o, and o i h w -> h w i o
 TO_TORCH = {2: (1, 0), 4: (3, 2, 0, 1)}
+
+
+WRAPPERS = (
+    "module.",
+    "_orig_mod.",
+    "model.",
+    "backbone.",
+)  # DataParallel, torch.compile, and usual ones of training code
+FLOATS = ("bfloat16",)  # what NumPy does not call a float
 
 
 class Layered(Protocol):
@@ -86,6 +95,41 @@ class KeyMap:
         return next((key.removeprefix(prefix) for prefix in self.prefixes if key.startswith(prefix)), key)
 
 
+def _unwrapped(tensors: Mapping[str, np.ndarray]) -> Iterator[Mapping[str, np.ndarray]]:
+    """The tensors as they are called, then without the prefix that most keys share, as long as there is one."""
+    yield tensors
+    while prefix := next(
+        (one for one in WRAPPERS if sum(key.startswith(one) for key in tensors) > len(tensors) / 2), ""
+    ):
+        tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+        yield tensors
+
+
+def _faults(wanted: Mapping[str, "Parameter"], given: Mapping[str, np.ndarray]) -> list[str]:
+    """What keeps the tensors `given` from being those that are `wanted`."""
+    faults = [f"missing {key}" for key in wanted if key not in given]
+    faults += [f"unexpected {key}" for key in given if key not in wanted]
+    return faults + [
+        f"{key} has shape {given[key].shape} instead of {parameter.checkpoint_shape}"
+        for key, parameter in wanted.items()
+        if key in given and given[key].shape != parameter.checkpoint_shape
+    ]
+
+
+def listed(faults: Sequence[str], most: int = 8) -> str:
+    """The first `most` of them, and how many more there are.
+
+    >>> listed(["a", "b", "c"], most=2)
+    'a; b; and 1 more'
+    """
+    more = f"; and {len(faults) - most} more" if len(faults) > most else ""
+    return "; ".join(faults[:most]) + more
+
+
+def _is_float(array: np.ndarray) -> bool:
+    return array.dtype.kind == "f" or array.dtype.name in FLOATS
+
+
 def _rewrite(key: str, rules: Rules) -> str:
     return ft.reduce(lambda key, rule: re.sub(*rule, key), rules, key)
 
@@ -139,23 +183,27 @@ class AbstractModule:
         return cls(graph, {parameter.key: parameter for parameter in parameters})
 
     def convert(self, tensors: Mapping[str, np.ndarray], *, source: str, keys: KeyMap = KeyMap()) -> Weights:
-        """The module's weights by key, from a PyTorch checkpoint's tensors, whatever their precision.
+        """The module's weights by key, from a PyTorch checkpoint's tensors, whatever their floating-point precision.
 
-        Raises one `InputError` that lists every missing, unexpected and mis-shaped tensor.
+        Where the tensors do not fit as they are called, prefixes of wrappers (`WRAPPERS`) that most keys share are
+        taken off, and what lacks them is left out.
+
+        Raises one `InputError` that names missing, unexpected and mis-shaped tensors, or those that hold integers.
         """
-        given = keys.read(tensors)
         wanted = {keys.checkpoint_key(key): parameter for key, parameter in self.parameters.items()}
-        faults = [f"missing {key}" for key in wanted if key not in given]
-        faults += [f"unexpected {key}" for key in given if key not in wanted]
-        faults += [
-            f"{key} has shape {given[key].shape} instead of {parameter.checkpoint_shape}"
-            for key, parameter in wanted.items()
-            if key in given and given[key].shape != parameter.checkpoint_shape
-        ]
+        readings = [keys.read(named) for named in _unwrapped(tensors)]
+        faults, given = min(((_faults(wanted, given), given) for given in readings), key=lambda one: len(one[0]))
         if faults:
             raise InputError(
                 f"the checkpoint {source!r} must hold this network's weights, but {len(faults)} of its tensors do not "
-                f"fit: {'; '.join(faults)}. Check that its configuration belongs to it."
+                f"fit: {listed(faults)}. Check that its configuration belongs to it."
+            )
+        integers = [f"{key} ({given[key].dtype})" for key in wanted if not _is_float(given[key])]
+        if integers:
+            raise InputError(
+                f"the checkpoint {source!r} must hold floating-point weights, but {len(integers)} of its tensors hold "
+                f"integers, which are codes of a quantization: {listed(integers)}. Take the checkpoint that is not "
+                "quantized, or dequantize it with the library that quantized it and save it in float32."
             )
         return {parameter.key: parameter.convert(given[key]) for key, parameter in wanted.items()}
 

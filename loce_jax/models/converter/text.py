@@ -8,14 +8,17 @@ Text is read as something a stranger wrote: what is not exactly this is an error
 
 import json
 import math
-from typing import Any, get_args
+from typing import Any
 
 from loce_jax.checks import InputError, suggest
-from loce_jax.models.base import Filter, Layer, Preprocess
+from loce_jax.framing import PLACEMENTS
+from loce_jax.models.base import Layer
 from loce_jax.models.converter.graph import IMAGES, WEIGHT, DType, Graph, Node, Ref
 from loce_jax.models.converter.ops import OPS
+from loce_jax.models.preprocess.description import CHANNELS, FILTERS, LARGEST_SIDE, Preprocess
 
-FORMAT, VERSION = "loce_jax converted network", 1
+FORMAT, VERSION = "loce_jax converted network", 2
+PREPROCESS = ("size", "mean", "std", "resample", "channels", "pad", "placement", "source")
 DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64")
 WORDS = ("inf", "-inf", "nan")
 LARGEST, DEEPEST, LONGEST_WORD = 2**63, 8, 1000  # of a whole number, of tuples in tuples, of a text
@@ -31,12 +34,7 @@ def graph_to_text(graph: Graph) -> str:
         "format": FORMAT,
         "version": VERSION,
         "name": graph.name,
-        "preprocess": {
-            "size": graph.preprocess.size,
-            "mean": graph.preprocess.mean,
-            "std": graph.preprocess.std,
-            "resample": graph.preprocess.resample,
-        },
+        "preprocess": {name: getattr(graph.preprocess, name) for name in PREPROCESS},
         "any_batch": graph.any_batch,
         "layers": [{**_layer_to_json(layer), "node": graph.taps[layer.name]} for layer in graph.layers],
         "nodes": [_node_to_json(node) for node in graph.nodes],
@@ -155,13 +153,26 @@ def _layer(layer: Any, count: int) -> tuple[Layer, int]:
 
 
 def _preprocess(content: Any) -> Preprocess:
-    keys = {"size", "mean", "std", "resample"}
-    _expect(isinstance(content, dict) and content.keys() == keys, '"preprocess" is incomplete')
-    size, mean, std = content["size"], content["mean"], content["std"]
-    _expect(_is_size(size), '"size" of "preprocess" is not two whole numbers above 0')
+    _expect(isinstance(content, dict) and content.keys() == set(PREPROCESS), '"preprocess" is incomplete')
+    size, mean, std, pad = content["size"], content["mean"], content["std"], content["pad"]
+    _expect(
+        _is_size(size) and max(size) <= LARGEST_SIDE,
+        f'"size" of "preprocess" is not two whole numbers from 1 to {LARGEST_SIDE}',
+    )
     _expect(_is_triple(mean) and _is_triple(std) and min(std) > 0, '"mean" and "std" are not three numbers each')
-    _expect(content["resample"] in get_args(Filter), f'"resample" is none of {", ".join(get_args(Filter))}')
-    return Preprocess((size[0], size[1]), (mean[0], mean[1], mean[2]), (std[0], std[1], std[2]), content["resample"])
+    for name, known in (("resample", FILTERS), ("channels", CHANNELS), ("placement", PLACEMENTS)):
+        _expect(content[name] in known, f'"{name}" is none of {", ".join(known)}')
+    _expect(pad is None or (type(pad) is int and 0 <= pad <= 255), '"pad" is neither null nor a gray from 0 to 255')
+    return Preprocess(
+        (size[0], size[1]),
+        (mean[0], mean[1], mean[2]),
+        (std[0], std[1], std[2]),
+        content["resample"],
+        channels=content["channels"],
+        pad=pad,
+        placement=content["placement"],
+        source=_word(content["source"], '"source" of "preprocess"'),
+    )
 
 
 def _expect(holds: bool, otherwise: str) -> None:

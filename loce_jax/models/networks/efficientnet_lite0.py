@@ -15,7 +15,6 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from loce_jax.checks import InputError
 from loce_jax.models.base import Layer, Network, Preprocess
 from loce_jax.models.checkpoints.cache import cached_weights
 from loce_jax.models.checkpoints.legacy_pth import read_legacy_pth
@@ -54,15 +53,14 @@ KEYS = KeyMap(
 
 def load_efficientnet_lite0(size: tuple[int, int] = (224, 224)) -> Network:
     """The network for photos resized to `size` ``(h, w)``; any size from 1 on works, 224 is what it was trained on."""
-    if min(size) < 1:
-        raise InputError(f"`size` must be a height and a width of at least 1 pixel, but got {size}. Try (224, 224).")
+    preprocess = Preprocess(size, (CENTER, CENTER, CENTER), (SPREAD, SPREAD, SPREAD), source=NAME)
     path = _weight_file()
     digest = fingerprint(NAME, path)
     weights = cached_weights(NAME, digest, abstract_module(), ft.partial(convert, path))
     return Network(
         name=NAME,
         fingerprint=digest,
-        preprocess=Preprocess(size=size, mean=(CENTER, CENTER, CENTER), std=(SPREAD, SPREAD, SPREAD)),
+        preprocess=preprocess,
         params=jax.tree.map(jnp.asarray, weights),
         forward=abstract_module().forward,
         all_layers=tuple(_layers(size)),

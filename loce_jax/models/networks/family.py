@@ -16,10 +16,14 @@ from flax import nnx
 from loce_jax.checks import InputError
 from loce_jax.models.base import Layer, Network, Preprocess
 from loce_jax.models.checkpoints.cache import cached_weights
-from loce_jax.models.checkpoints.hub_folder import read_json, read_preprocess, read_tensors, weight_files
+from loce_jax.models.checkpoints.hub_folder import read_json, read_tensors, refuse_quantized, weight_files
 from loce_jax.models.checkpoints.weights import AbstractModule, KeyMap, Layered, Weights, fingerprint
+from loce_jax.models.preprocess.hub_folder import read_preprocess
+from loce_jax.models.preprocess.options import NOTHING, PreprocessOptions
 
 Kind = Literal["grid", "tokens"]
+LARGEST, MOST_LAYERS = 65536, 512  # of a number in config.json, and of one that counts layers
+MOST_COEFFICIENT = 32  # of a factor that scales the number of layers
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,10 @@ class Family:
     size_multiple: Callable[[Any], int] = lambda config: 1
     smallest: Callable[[Any], int] = lambda config: 1
 
-    def load(self, folder: str | Path, size: tuple[int, int] | None = None) -> Network:
-        """The network in `folder`, for photos resized to `size` ``(h, w)``.
+    def load(
+        self, folder: str | Path, size: tuple[int, int] | None = None, options: PreprocessOptions = NOTHING
+    ) -> Network:
+        """The network in `folder`, for photos resized to `size` ``(h, w)``, and with the preprocessing of `options`.
 
         Without `size`, to the checkpoint's own, rounded down to multiples of what the network takes.
 
@@ -60,10 +66,10 @@ class Family:
         """
         folder = Path(folder)
         config = self._read_config(folder / "config.json")
-        preprocess = read_preprocess(folder)
+        preprocess = read_preprocess(folder, options, size=size, model_size=self._image_size(folder / "config.json"))
         size_multiple = self.size_multiple(config)
         height, width = (max(n // size_multiple, 1) * size_multiple for n in preprocess.size)
-        preprocess = replace(preprocess, size=size or (height, width))
+        preprocess = replace(preprocess, size=size or options.given.get("size") or (height, width))
         _check_size(preprocess.size, size_multiple, self.smallest(config))
         files = weight_files(folder)
         digest = fingerprint(f"{self.title} {config}", *files)
@@ -99,22 +105,39 @@ class Family:
             kind, aliases = self.describe(config, name)
             yield Layer(name, channels, (rows, columns), size[0] / rows, kind, aliases)
 
+    def _image_size(self, path: Path) -> tuple[int, int] | None:
+        """The input's height and width that the configuration names."""
+        size = self.flatten(read_json(path)).get("image_size", getattr(self.config(), "image_size", None))
+        size = (size, size) if isinstance(size, int) else tuple(size) if isinstance(size, list | tuple) else ()
+        return (size[0], size[1]) if len(size) == 2 and all(type(n) is int for n in size) else None
+
     def _read_config(self, path: Path) -> Any:
-        given, defaults = self.flatten(read_json(path)), asdict(self.config())
-        chosen = {name: given.get(name, default) for name, default in defaults.items()}
-        chosen = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
-        faults = [f"`{name}` is {chosen[name]!r}" for name in defaults if not _is_like(defaults[name], chosen[name])]
+        content = read_json(path)
+        refuse_quantized(content, path)
+        given, defaults = self.flatten(content), asdict(self.config())
+        chosen = {name: _like(default, given.get(name, default)) for name, default in defaults.items()}
+        faults = [f"`{name}` is {_short(chosen[name])}" for name in defaults if not self._takes(name, chosen[name])]
         for name, values in {"num_channels": (3,), **self.choices}.items():
             value = given.get(name, values[0])
             if value not in values:
-                faults.append(f"`{name}` is {value!r}, and only {' or '.join(map(repr, values))} is built here")
+                faults.append(f"`{name}` is {_short(value)}, and only {' or '.join(map(repr, values))} is built here")
         config = None if faults else self.config(**{n: _as_type(defaults[n], value) for n, value in chosen.items()})
         faults += self.faults(config) if config else []
         if faults:
             raise InputError(
-                f"{str(path)!r} must describe a {self.title} network, but {'; '.join(faults)}. Correct the file."
+                f"{str(path)!r} must describe a {self.title} network (numbers up to {LARGEST}, {MOST_LAYERS} layers at "
+                f"most), but {'; '.join(faults)}. Correct the file."
             )
         return config
+
+    def _takes(self, name: str, value: Any) -> bool:
+        """Whether an entry of the configuration can be so; `LARGEST` and `MOST_LAYERS` are what it must not exceed."""
+        default, kind = getattr(self.config(), name), str(self.config.__dataclass_fields__[name].type)
+        if "int | tuple" in kind:  # one number, or one for each side
+            default = 1 if isinstance(value, int) else (1, 1)
+            if isinstance(value, tuple) and len(value) != 2:
+                return False
+        return _is_like(default, value) and _is_bounded(name, value)
 
 
 @ft.cache
@@ -133,6 +156,29 @@ def _is_like(default: Any, value: Any) -> bool:
         least = min((1, *default))  # 0 where the default holds one
         return isinstance(value, tuple) and all(type(item) is int and item >= least for item in value)
     return type(value) in {int, type(default)} and (value == default or 0 < value < float("inf"))
+
+
+def _like(default: Any, value: Any) -> Any:
+    """`value` as the configuration has it: lists as tuples, ``[14, 14]`` as 14 and 14 as ``(14, 14)`` where meant."""
+    value = tuple(value) if isinstance(value, list) else value
+    if type(default) is int and isinstance(value, tuple) and len(value) == 2 and value[0] == value[1]:
+        return value[0]
+    return value
+
+
+def _is_bounded(name: str, value: Any) -> bool:
+    """Whether no number is larger than any network's, so that nothing is built that never ends."""
+    if isinstance(value, str):
+        return True
+    most = MOST_LAYERS if any(word in name for word in ("layers", "depths", "blocks", "repeats")) else LARGEST
+    if isinstance(value, tuple):
+        return len(value) <= MOST_LAYERS and (sum(value) if most == MOST_LAYERS else max(value, default=0)) <= most
+    return value <= (MOST_COEFFICIENT if name.endswith("coefficient") else most)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _as_type(default: Any, value: Any) -> Any:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from loce_jax.analysis.subconcepts.attributes import mask_attributes
 from loce_jax.data.samples import Fault
+from loce_jax.framing import recorded_canvas
 from loce_jax.plots.examples import draw_mask, tint
 from loce_jax.resampling import resize_bilinear
 from loce_jax.study.selection.sources import PhotoSource, RunLike
@@ -36,10 +37,13 @@ class Photos:
     ) -> dict[int, UInt8[np.ndarray, "H W 3"]]:
         """By row the concept and its surroundings, its mask outlined; rows that cannot be read are left out.
 
-        Rows of `projections`, which are of whole photos at any size, are tinted by theirs.
+        Rows of `projections`, which are of what the network saw of whole photos at any size, are tinted by theirs.
         """
         projections = projections or {}
-        return {row: _tile(photo, mask, projections.get(row)) for row, photo, mask in self._read(rows)}
+        return {
+            row: _tile(photo, mask, projections.get(row), recorded_canvas(mask.shape, self.run.plan))
+            for row, photo, mask in self._read(rows)
+        }
 
     def attributes(self, rows: Iterable[int]) -> dict[int, Mapping[str, float]]:
         """Attributes of photo and mask, by row; rows that cannot be read are left out."""
@@ -86,12 +90,12 @@ def surroundings(mask: Bool[np.ndarray, "H W"]) -> tuple[int, int, int]:
     return top, left, side
 
 
-def _tile(photo, mask, projection) -> UInt8[np.ndarray, "s s 3"]:
+def _tile(photo, mask, projection, canvas) -> UInt8[np.ndarray, "s s 3"]:
     top, left, side = surroundings(mask)
     window = np.s_[top : top + side, left : left + side]
     small = np.asarray(Image.fromarray(photo[window]).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS))
     if projection is not None:
-        seen = resize_bilinear(projection, photo.shape[:2])[window]
+        seen = resize_bilinear(projection, canvas.size)[canvas.window][window]
         small = tint(small, resize_bilinear(seen, (_SIDE, _SIDE)))
     share = np.asarray(Image.fromarray(mask[window].astype(np.float32)).resize((_SIDE, _SIDE), Image.Resampling.BOX))
     return draw_mask(small, share >= 0.5)

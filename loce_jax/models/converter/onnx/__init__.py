@@ -5,9 +5,10 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from loce_jax.checks import InputError
-from loce_jax.models.base import Network, Preprocess
+from loce_jax.models.base import Network
 from loce_jax.models.converter import folder
 from loce_jax.models.converter.graph import Graph
 from loce_jax.models.converter.network import to_network
@@ -16,13 +17,16 @@ from loce_jax.models.converter.onnx.layers import arrange, look, name_layers, pr
 from loce_jax.models.converter.onnx.reading import read_model
 from loce_jax.models.converter.onnx.recording import Recorder
 from loce_jax.models.converter.onnx.translating import translate
+from loce_jax.models.converter.onnx.zoo import recognize
+from loce_jax.models.preprocess.description import Preprocess
+from loce_jax.models.preprocess.options import OWN, PreprocessOptions, read_options
 
 
 def convert_onnx(
     path: str | Path,
     *,
-    preprocess: Preprocess | None = None,
-    bgr: bool = False,
+    preprocess: Preprocess | PreprocessOptions | str = OWN,
+    size: tuple[int, int] | None = None,
     name: str | None = None,
     out: str | Path | None = None,
 ) -> Network:
@@ -33,20 +37,25 @@ def convert_onnx(
 
     Args:
         path: a model with one input, the images ``[b 3 h w]`` or ``[b h w 3]``, where b is 1 or free.
-        preprocess: how photos become its input, which the file does not say; without it, numbers from 0 to 1 in the
-            file's own size.  With ``std=(1 / 255,) * 3`` they go from 0 to 255.
-        bgr: whether the network wants blue first; `preprocess` stays in the order red, green, blue.
+        preprocess: how photos become its input, which the file does not say: a `Preprocess`, or what
+            `loce_jax.models.preprocess.options` reads, such as ``"imagenet"`` or ``"range=0..255,channels=bgr"``.
+            Without it, what is known of a published family (`loce_jax.models.converter.onnx.zoo`) is used.
+        size: ``(h, w)`` of the images where `preprocess` is no `Preprocess`; the file's own if not given.
         name: what to call it; the file's name if not given.
         out: a new folder to keep it in, for `load_converted`.
 
     Raises:
+        UnknownPreprocess: the network is of no known family, and `preprocess` does not say what enters it.
         InputError: `onnx` is missing, or the file is damaged, or holds what cannot be converted.
     """
     model = read_model(path)
     layout = read_input(model, path)
-    preprocess = layout.fitting(preprocess)
+    if isinstance(preprocess, Preprocess):
+        preprocess = layout.check(preprocess.of_size(size))
+    else:
+        preprocess = layout.preprocess(_options(preprocess, model, path), size, path)
     recorder = Recorder(preprocess.size)
-    found = translate(model, {layout.name: layout.record(recorder, bgr)}, recorder)
+    found = translate(model, {layout.name: layout.record(recorder)}, recorder)
     names = name_layers(found)
     values = {known: value for known, (value, _) in names.items()}
     arranged = look(recorder, values)
@@ -64,3 +73,14 @@ def convert_onnx(
     if out is not None:
         folder.write(out, graph, tensors)
     return network
+
+
+def _options(given: PreprocessOptions | str, model: Any, path: str | Path) -> PreprocessOptions:
+    """What is given of the preprocessing, completed by what is known of the model's family."""
+    options = read_options(given) if isinstance(given, str) else given
+    family = None if options.complete else recognize(model, path)
+    if family is None:
+        return options
+    known = read_options(family.preset)
+    source = f"{family.preset}, recognized by {family.evidence}" + (f", {options.source}" if options.source else "")
+    return replace(known, given={**known.given, **options.given}, source=source)

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from loce_jax.checks import InputError
-from loce_jax.models.base import Preprocess
 from loce_jax.models.converter.onnx.reading import need_onnx
 from loce_jax.models.converter.onnx.recording import Recorder, Value
+from loce_jax.models.preprocess.description import Preprocess
+from loce_jax.models.preprocess.options import PreprocessOptions
 
 TYPES = ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "UINT8")
 
@@ -26,15 +27,18 @@ class ImageInput:
     size: tuple[int, int]
     channels_last: bool
 
-    def fitting(self, preprocess: Preprocess | None) -> Preprocess:
-        """The preprocessing given, if it has the input's size; without one, one of that size."""
-        if preprocess is None:
-            if 0 in self.size:
-                raise InputError(
-                    f"`preprocess` must say how large the images are, as the network leaves it free: its input "
-                    f"{self.name!r} has the size {self.size}, 0 being free. Try `Preprocess(size=(224, 224))`."
-                )
-            return Preprocess(self.size)
+    def preprocess(self, options: PreprocessOptions, size: tuple[int, int] | None, path: str | Path) -> Preprocess:
+        """The preprocessing that `options` describe, of `size`, else of the input's own size."""
+        size = size or options.given.get("size") or (None if 0 in self.size else self.size)
+        if size is None and options.complete:
+            raise InputError(
+                f"`size` must say how large the images are, as the network leaves it free: its input {self.name!r} "
+                f"has the size {self.size}, 0 being free. Try (224, 224)."
+            )
+        return self.check(options.apply(None, size=size, what=f"the ONNX network {str(path)!r}"))
+
+    def check(self, preprocess: Preprocess) -> Preprocess:
+        """Return `preprocess` if it has the input's size."""
         if any(own not in (0, given) for own, given in zip(self.size, preprocess.size, strict=True)):
             raise InputError(
                 f"`size` of `preprocess` must be {self.size}, the network's own (0 being free), but is "
@@ -42,11 +46,9 @@ class ImageInput:
             )
         return preprocess
 
-    def record(self, recorder: Recorder, bgr: bool) -> Value:
+    def record(self, recorder: Recorder) -> Value:
         """The images in the network's layout."""
         images = recorder.images
-        if bgr:
-            images = recorder.emit(self.name, "aten.flip.default", (images, (3,)), {})
         if not self.channels_last:
             images = recorder.emit(self.name, "aten.permute.default", (images, (0, 3, 1, 2)), {})
         return images

@@ -11,13 +11,16 @@ from typing import Any
 from loce_jax.checks import InputError, suggest
 from loce_jax.models.base import Network, Preprocess
 from loce_jax.models.checkpoints.hub import FILES, download
-from loce_jax.models.checkpoints.hub_folder import read_json, read_preprocess
+from loce_jax.models.checkpoints.hub_folder import read_json, refuse_quantized
+from loce_jax.models.checkpoints.other_formats import explain_format
 from loce_jax.models.converter import convert
 from loce_jax.models.converter.onnx import convert_onnx
 from loce_jax.models.converter.torch.libraries import need
 from loce_jax.models.converter.torch.state_dicts import load_into, published_state_dict, read_state_dict
+from loce_jax.models.preprocess.hub_folder import read_preprocess
+from loce_jax.models.preprocess.options import OWN, PreprocessOptions, read_options
 
-IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+Size = tuple[int, int]
 PICKLES = ("pytorch_model*.bin", "pytorch_model.bin.index.json")  # PyTorch reads them restricted to tensors
 TOWERS = {  # model types with more than the part that sees images, and the class of that part
     "clip": "CLIPVisionModel",
@@ -42,46 +45,59 @@ def convert_source(
     source: str,
     out: str | Path,
     *,
-    size: tuple[int, int] | None = None,
+    size: Size | None = None,
+    preprocess: str = OWN,
     weights: Path | None = None,
     random_weights: bool = False,
 ) -> Network:
     """Convert what `source` means and keep it in the folder `out`, which must be new or empty.
 
     Args:
-        source: a folder or hub id of transformers, ``timm:NAME`` or ``torchvision:NAME``, or an ``.onnx`` file; its
-            images are numbers from 0 to 1, red first, unless `convert_onnx` is told otherwise.
+        source: a folder or hub id of transformers, ``timm:NAME`` or ``torchvision:NAME``, or an ``.onnx`` file.
         out: where the converted network goes.
         size: ``(h, w)`` of the network's input; without it, the checkpoint's own.
+        preprocess: how photos become input, as `loce_jax.models.preprocess.options` reads it; ``"own"`` is what the
+            source says: ``preprocessor_config.json``, timm's ``pretrained_cfg``, the transforms of torchvision's
+            weights.  An ONNX file says nothing; those of known families are recognized.
         weights: safetensors file with the state dict, for ``timm:`` and ``torchvision:``.
         random_weights: random weights for ``timm:`` and ``torchvision:``.
 
     Raises:
-        InputError: PyTorch is missing, nothing is called so, or the network uses what cannot be converted.
+        InputError: PyTorch is missing, nothing is called so, nobody says how photos become input, or the network
+            uses what cannot be converted.
     """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"`out` must be a new or an empty folder, but {str(out)!r} is not. Choose another name.")
+    if message := explain_format(source, converting=True):
+        raise InputError(message)
+    options = read_options(preprocess)
     is_onnx = source.endswith(".onnx")
     library, _, name = ("", "", source) if is_onnx else source.rpartition(":")
-    if library not in LIBRARIES:
+    if library and library not in LIBRARIES:
         raise InputError(f"unknown library {library!r} in {source!r}. {suggest(library, list(LIBRARIES))}")
     if not library and (weights or random_weights):
         raise InputError("`weights` and `random_weights` are for `timm:NAME` and `torchvision:NAME`; leave them out.")
     if is_onnx:
-        return convert_onnx(source, preprocess=Preprocess(size) if size else None, out=out)
+        return convert_onnx(source, preprocess=options, size=size, out=out)
     need("torch")
-    found = LIBRARIES[library](name, weights, random_weights)
-    preprocess = replace(found.preprocess, size=size or found.preprocess.size)
-    return convert(found.module, preprocess, name=found.name, out=out)
+    if not library:
+        found = _from_transformers(name, size, options)
+    else:
+        found = LIBRARIES[library](name, weights, random_weights)
+        found = replace(found, preprocess=options.apply(found.preprocess, size=size, what=f"{library}:{name}"))
+    return convert(found.module, found.preprocess, name=found.name, out=out)
 
 
-def _from_transformers(name: str, _weights: Path | None, _random_weights: bool) -> Source:
+def _from_transformers(name: str, size: Size | None, options: PreprocessOptions) -> Source:
     transformers = need("transformers")
     folder = Path(name).expanduser()
     if not folder.is_dir():
         folder = download(name, (*FILES, *PICKLES))
-    kind = read_json(folder / "config.json").get("model_type")
+    config = read_json(folder / "config.json")
+    refuse_quantized(config, folder / "config.json")
+    preprocess = read_preprocess(folder, options, size=size, model_size=_image_size(config))
+    kind = config.get("model_type")
     model_class = getattr(transformers, TOWERS.get(str(kind), "AutoModel"))
     try:
         model = model_class.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
@@ -90,7 +106,15 @@ def _from_transformers(name: str, _weights: Path | None, _random_weights: bool) 
             f"transformers cannot load {str(folder)!r}: {type(error).__name__}: {' '.join(str(error).split())} "
             "Check the folder; networks that bring code of their own are not run."
         ) from error
-    return Source(name=folder.name, module=model.float(), preprocess=read_preprocess(folder))
+    return Source(name=folder.name, module=model.float(), preprocess=preprocess)
+
+
+def _image_size(config: dict[str, Any]) -> Size | None:
+    """The input's height and width that ``config.json`` names."""
+    size = config.get("image_size")
+    size = [size, size] if isinstance(size, int) else size
+    is_size = isinstance(size, list) and len(size) == 2 and all(type(n) is int for n in size)
+    return (size[0], size[1]) if isinstance(size, list) and is_size else None
 
 
 def _from_timm(name: str, weights: Path | None, random_weights: bool) -> Source:
@@ -107,7 +131,11 @@ def _from_timm(name: str, weights: Path | None, random_weights: bool) -> Source:
         load_into(model, read_state_dict(weights), name=name)
     given = timm.data.resolve_model_data_config(model)
     preprocess = Preprocess(
-        size=tuple(given["input_size"][1:]), mean=given["mean"], std=given["std"], resample=given["interpolation"]
+        size=tuple(given["input_size"][1:]),
+        mean=given["mean"],
+        std=given["std"],
+        resample=given["interpolation"],
+        source="timm's pretrained_cfg",
     )
     return Source(name, model, preprocess)
 
@@ -125,15 +153,21 @@ def _from_torchvision(name: str, weights: Path | None, random_weights: bool) -> 
 
 
 def _torchvision_preprocess(given: Any) -> Preprocess:
-    """What torchvision's `given` transforms say; detectors normalize inside, and say nothing."""
-    size: Any = getattr(given, "crop_size", [224])
-    mean: Any = getattr(given, "mean", IMAGENET["mean"])
-    std: Any = getattr(given, "std", IMAGENET["std"])
+    """What torchvision's `given` transforms say; detectors take 0..1, since they normalize inside."""
+    size: Any = getattr(given, "crop_size", None) or getattr(given, "resize_size", None) or [224]
+    mean: Any = getattr(given, "mean", (0.0, 0.0, 0.0))
+    std: Any = getattr(given, "std", (1.0, 1.0, 1.0))
     resample: Any = getattr(getattr(given, "interpolation", None), "value", "bilinear")
-    return Preprocess(size=(size[0], size[-1]), mean=tuple(mean), std=tuple(std), resample=resample)
+    return Preprocess(
+        size=(size[0], size[-1]),
+        mean=tuple(mean),
+        std=tuple(std),
+        resample=resample,
+        source="torchvision's transforms",
+    )
 
 
-LIBRARIES = {"": _from_transformers, "timm": _from_timm, "torchvision": _from_torchvision}
+LIBRARIES = {"timm": _from_timm, "torchvision": _from_torchvision}
 
 
 def _check_name(name: str, known: list[str], is_known: bool) -> None:

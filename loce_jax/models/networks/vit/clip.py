@@ -27,7 +27,7 @@ class ClipConfig:
     intermediate_size: int = 3072
     hidden_act: str = "quick_gelu"
     layer_norm_eps: float = 1e-5
-    image_size: int = 224
+    image_size: int | tuple[int, ...] = 224
     patch_size: int = 32
 
 

@@ -23,7 +23,7 @@ class Config:
     num_attention_heads: int = 12
     mlp_ratio: float = 4.0
     hidden_act: str = "gelu"
-    image_size: int = 224
+    image_size: int | tuple[int, ...] = 224
     patch_size: int = 14
     layer_norm_eps: float = 1e-6
     qkv_bias: bool = True

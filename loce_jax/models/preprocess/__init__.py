@@ -1,0 +1,1 @@
+"""How photos become the network's input: what it is, how it is written down, and whether it can be right."""
