@@ -14,9 +14,16 @@ KINDS = {
     "cityscapes": "label_maps.streets:open_cityscapes",
     "camvid": "label_maps.streets:open_camvid",
     "labels": "label_maps.streets:open_labels",
+    "folder": "label_maps.masks:open_folder",
+    "yolo": "annotations.yolo:open_yolo",
+    "cvat": "annotations.cvat:open_cvat",
+    "labelstudio": "annotations.labelstudio:open_labelstudio",
+    "datasets": "label_maps.hub:open_datasets",
+    "npz": "label_maps.arrays:open_npz",
     "scenes": "scenes:open_scenes",
 }
 _FILES = {target.partition(":")[2]: target.partition(":")[0] for target in KINDS.values()}
+_FILES |= {"open_arrays": "label_maps.arrays", "select": "selection", "DataOptions": "selection"}
 
 __all__ = ["KINDS", *sorted(_FILES)]  # pyright: ignore[reportUnsupportedDunderAll] - found by `__getattr__`
 

@@ -5,6 +5,9 @@ any pixel is decoded.  Safe to call from several threads.
 Letters: H x W pixels of the photo as annotated.
 """
 
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,34 +23,61 @@ FORMATS = (*AVIF, "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"
 ORIENTATION = 0x0112  # the EXIF tag; 1 is upright, 5 to 8 swap height and width
 
 
-def read_photo(path: Path, expected_size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
+def read_photo(file: Path | bytes, expected_size: tuple[int, int], *, name: str = "") -> UInt8[np.ndarray, "H W 3"]:
     """Read the first frame as RGB, 0 to 255.
 
     16-bit gray is scaled to 8 bits, transparency is laid over white.  An EXIF orientation is followed exactly when
     the annotated size says that the annotator followed it.
 
     Args:
-        path: the file.
+        file: the file, or the bytes of one.
         expected_size: ``(H, W)`` as annotated.
+        name: what messages call it; the name of the file if left out.
 
     Raises:
         Fault: ``image_missing``, ``image_unreadable`` or ``size_mismatch``.
     """
+    with _opened(file, name) as (image, called):
+        turned = _was_turned(image, called, expected_size)
+        return _to_rgb(ImageOps.exif_transpose(image) if turned else image, called)
+
+
+def photo_size(file: Path | bytes, *, name: str = "") -> tuple[int, int]:
+    """Height and width of a photo, the right way up as its EXIF orientation says; reads the header only.
+
+    Raises:
+        Fault: ``image_missing`` or ``image_unreadable``.
+    """
+    with _opened(file, name) as (image, _):
+        turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+
+@contextmanager
+def _opened(file: Path | bytes, name: str) -> Iterator[tuple[Image.Image, str]]:
+    """The image in a file, not yet decoded, and its name; whatever goes wrong with it becomes a `Fault`."""
+    called = name or (file.name if isinstance(file, Path) else "the image")
     try:
-        check_regular(path)
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(readable(file), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise Fault("image_unreadable", f"{path.name} has {image.width} x {image.height} pixels: too many.")
-            turned = _was_turned(image, path.name, expected_size)
-            return _to_rgb(ImageOps.exif_transpose(image) if turned else image, path.name)
+                raise Fault("image_unreadable", f"{called} has {image.width} x {image.height} pixels: too many.")
+            yield image, called
     except Fault:
         raise
     except (FileNotFoundError, NotADirectoryError):
-        raise Fault("image_missing", f"there is no file {str(path)!r}.") from None
+        raise Fault("image_missing", f"there is no file {str(file)!r}.") from None
     except InputError as error:
         raise Fault("image_unreadable", str(error)) from None
     except Exception as error:  # Pillow's readers let through whatever they stumble over
-        raise Fault("image_unreadable", f"{path.name}: {type(error).__name__}: {error}") from error
+        raise Fault("image_unreadable", f"{called}: {type(error).__name__}: {error}") from error
+
+
+def readable(file: Path | bytes) -> Path | io.BytesIO:
+    """What Pillow opens: a regular file, or bytes; `InputError` for a special file."""
+    if isinstance(file, bytes):
+        return io.BytesIO(file)
+    check_regular(file)
+    return file
 
 
 def _was_turned(image: Image.Image, name: str, expected_size: tuple[int, int]) -> bool:

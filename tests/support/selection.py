@@ -15,6 +15,7 @@ LATER = {
     "onnx": "onnx and onnxruntime",
     "ray": "Ray",
     "grain": "Grain",
+    "datasets": "Hugging Face datasets",
 }
 EXTRAS = [name for name in LATER if name != "slow"]
 LEFT = pytest.StashKey[Counter]()

@@ -127,3 +127,38 @@ def write_panoptic(root, frames, crowd=()):
         content["annotations"].append({"image_id": number, "file_name": f"{name}.png", "segments_info": segments})
     (root / "panoptic_val.json").write_text(json.dumps(content))
     return root / "panoptic_val.json"
+
+
+def write_yolo(root, frames, layout="images/train", names="list"):
+    """Outlines of rectangles: every class of a frame but void as its bounding box, which sky and car are."""
+    named = [name for name in NAMES.values() if name != "void"]
+    text = ", ".join(named) if names == "list" else ", ".join(f"{i}: {name}" for i, name in enumerate(named))
+    root.mkdir(exist_ok=True)
+    (root / "data.yaml").write_text(
+        f"path: /nowhere\nnames: {'[' + text + ']' if names == 'list' else '{' + text + '}'}\n"
+    )
+    for name, (photo, labels) in frames.items():
+        save(root / layout / f"{name}.png", photo)
+        lines = []
+        for code in range(3):
+            (rows,), (columns,) = (np.nonzero((labels == code).any(axis=axis)) for axis in (1, 0))
+            top, bottom = rows[0] / labels.shape[0], (rows[-1] + 1) / labels.shape[0]
+            left, right = columns[0] / labels.shape[1], (columns[-1] + 1) / labels.shape[1]
+            lines.append(f"{code} {left} {top} {right} {top} {right} {bottom} {left} {bottom}")
+        file = root / layout.replace("images", "labels") / f"{name}.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("\n".join(lines) + "\n")
+    return root
+
+
+def write_masks(root, frames, level=255, several=True):
+    """``images`` and ``masks/CONCEPT``, or ``masks`` of the car alone."""
+    for name, (photo, labels) in frames.items():
+        save(root / "images" / f"{name}.jpg", photo)
+        for code, concept in NAMES.items():
+            mask = (labels == code).astype(np.uint8) * level
+            if several:
+                save(root / "masks" / concept / f"{name}.png", mask)
+            elif concept == "car":
+                save(root / "masks" / f"{name}.png", mask)
+    return root

@@ -87,6 +87,7 @@ def assemble(
     *,
     concepts: Sequence[str] = (),
     crowd: Crowd = "include",
+    problems: Sequence[Problem] = (),
 ) -> AnnotationDataset:
     """The data set of a checked annotation file.
 
@@ -97,6 +98,7 @@ def assemble(
         concepts: names of the categories wanted; all if left out.
         crowd: "include" counts annotations of crowds among the others, "exclude" leaves them out, "own" makes a
             concept of its own of a category's crowds, called ``NAME (crowd)``.
+        problems: those met before.
 
     Raises:
         InputError: an unknown concept or crowd policy, no image with a requested concept.
@@ -105,7 +107,7 @@ def assemble(
     names = _concept_names(file, crowd)
     check_known("concept", concepts, list(names.values()))
     wanted = {key: name for key, name in names.items() if not concepts or name in concepts}
-    groups, problems = _group(file, wanted, crowd)
+    groups, met = _group(file, wanted, crowd)
     items = tuple(
         Item(
             image=file.images[image_id][0],
@@ -124,7 +126,7 @@ def assemble(
     present = {pair.concept for item in items for pair in item.pairs}
     if missing := [name for name in wanted.values() if concepts and name not in present]:
         log.warning("%s: no image has an annotation of %s.", file.path, ", ".join(missing))
-    if skipped := [problem for problem in problems if problem.status == "no_area"]:
+    if skipped := [problem for problem in met if problem.status == "no_area"]:
         log.warning("%s: %d parts of annotations have no area and were left out.", file.path, len(skipped))
     used = {number: file.annotations[number] for item in items for pair in item.pairs for number in pair.annotation_ids}
     return AnnotationDataset(
@@ -134,7 +136,7 @@ def assemble(
         concepts=tuple(name for name in wanted.values() if name in present),
         fingerprint=digest(_rows(items, used)),
         source=source,
-        problems=tuple(problems),
+        problems=(*problems, *met),
         _annotations=used,
     )
 

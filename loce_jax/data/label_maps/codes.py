@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Integer
 from PIL import Image
 
-from loce_jax.data.images import MAX_PIXELS
+from loce_jax.data.images import MAX_PIXELS, readable
 from loce_jax.data.samples import Fault
 
 LOSSLESS = ("BMP", "GIF", "PNG", "PPM", "TIFF")  # a JPEG changes labels
@@ -34,27 +34,29 @@ class LabelFile:
         return read_codes(self.path, by_color=self.by_color)
 
 
-def read_codes(path: Path, *, by_color: bool) -> Integer[np.ndarray, "H W"]:
+def read_codes(file: Path | bytes, *, by_color: bool, name: str = "") -> Integer[np.ndarray, "H W"]:
     """The codes of a label map.
 
     Args:
-        path: a PNG, or another format that keeps every pixel as it is.
+        file: a PNG, or another format that keeps every pixel as it is; or the bytes of one.
         by_color: whether classes are told by colors; of a palette image the palette's, of a gray one gray.
+        name: what messages call it; the name of the file if left out.
 
     Raises:
         Fault: ``mask_unreadable``.
     """
+    called = name or (file.name if isinstance(file, Path) else "the label map")
     try:
-        with Image.open(path, formats=LOSSLESS) as image:
+        with Image.open(readable(file), formats=LOSSLESS) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise Fault("mask_unreadable", f"{path.name} has {image.width} x {image.height} pixels: too many.")
-            return _colors(image) if by_color else _numbers(image, path.name)
+                raise Fault("mask_unreadable", f"{called} has {image.width} x {image.height} pixels: too many.")
+            return _colors(image) if by_color else _numbers(image, called)
     except Fault:
         raise
     except FileNotFoundError:
-        raise Fault("mask_unreadable", f"there is no file {str(path)!r}.") from None
+        raise Fault("mask_unreadable", f"there is no file {str(file)!r}.") from None
     except Exception as error:  # Pillow's readers let through whatever they stumble over
-        raise Fault("mask_unreadable", f"{path.name}: {type(error).__name__}: {error}") from error
+        raise Fault("mask_unreadable", f"{called}: {type(error).__name__}: {error}") from error
 
 
 def color_code(red: int, green: int, blue: int) -> int:

@@ -62,7 +62,7 @@ def open_labels(
     """
     root = check_exists("path", path, kind="folder", fix="Give the folder that holds images and label maps.")
     table = read_class_table(classes or _find_table(root))
-    photos, maps = (_find(root, *one, split) for one in (("images", images, IMAGES), ("labels", labels, LABELS)))
+    photos, maps = (find_folder(root, *one, split) for one in (("images", images, IMAGES), ("labels", labels, LABELS)))
     pairs, alone = pair_files(photos, maps)
     entries = (
         Entry(image, PhotoFile(photos / image), LabelFile(maps / label, table.by_color)) for image, label in pairs
@@ -133,7 +133,7 @@ def open_cityscapes(
     """
     root = check_exists("path", path, kind="folder", fix="Give the folder that holds leftImg8bit and gtFine.")
     check_known("classes", [classes], ["19", "30"])
-    photos, maps = _find(root, "path", "leftImg8bit", (), split), _find(root, "labels", labels, (), split)
+    photos, maps = find_folder(root, "path", "leftImg8bit", (), split), find_folder(root, "labels", labels, (), split)
     chosen = CITYSCAPES_30.values() if classes == "30" else CITYSCAPES_19.values()
     numbers = {name: number for number, name in CITYSCAPES_30.items()}
     table = ClassTable({name: (numbers[name],) for name in chosen})
@@ -158,7 +158,7 @@ def _sequence(image: str) -> str:
     return found[1] if found else ""
 
 
-def _find(root: Path, what: str, given: str | Path | None, usual: Sequence[str], split: str | None) -> Path:
+def find_folder(root: Path, what: str, given: str | Path | None, usual: Sequence[str], split: str | None) -> Path:
     """The folder `given`, from here or below `root`, or the first usual one below `root`, and in it the split's."""
     found = next((folder for folder in _candidates(root, given, usual, split) if folder.is_dir()), None)
     if found is None:

@@ -1,0 +1,168 @@
+"""YOLO's segmentation format: a text file of outlines beside each image, and a data.yaml with the names."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from loce_jax.checks import InputError, check_exists
+from loce_jax.data.annotations.coco_file import check_content
+from loce_jax.data.annotations.dataset import AnnotationDataset, assemble
+from loce_jax.data.annotations.masks import whole_number
+from loce_jax.data.images import photo_size
+from loce_jax.data.label_maps.class_table import read_class_table
+from loce_jax.data.label_maps.pairing import pair_files
+from loce_jax.data.samples import Fault, Problem, source_record
+
+SPLITS = "train", "valid", "val", "test"
+MAX_BYTES = 2**24  # of one text file
+BOX, SHORTEST_OUTLINE = 4, 6  # numbers after the class
+
+
+def open_yolo(
+    path: str | Path,
+    *,
+    classes: str | Path | None = None,
+    split: str | None = None,
+    concepts: Sequence[str] = (),
+) -> AnnotationDataset:
+    """Open a YOLO data set: ``images/SPLIT`` and ``labels/SPLIT``, or ``SPLIT/images`` and ``SPLIT/labels``.
+
+    A line of a label file is a class number and the outline's x and y, from 0 to 1; a line with a box instead has no
+    outline, see the masks "rectangle" of `loce_jax.data.selection.DataOptions`.  Of ``data.yaml`` only the names are
+    used; images without a label file are images without an object.
+
+    Args:
+        path: the folder, or its ``data.yaml``.
+        classes: a class table instead of the names in ``data.yaml``.
+        split: such as ``train`` or ``val``; all if left out.
+        concepts: names of the classes wanted; all if left out.
+
+    Raises:
+        InputError: folders or names are missing or cannot be used; an unknown concept.
+    """
+    given = Path(path)
+    root = given.parent if given.is_file() else given
+    root = check_exists("path", root, kind="folder", fix="Give the folder that holds images, labels and data.yaml.")
+    names = _names(root, given if given.is_file() else None, classes)
+    images, annotations, problems = [], [], []
+    for photos, labels in _folders(root, split):
+        pairs, alone = pair_files(root / photos, root / labels, endings=(".txt",))
+        problems += [one for one in alone if one.status != "no_label" and Path(one.file).stem != "classes"]
+        for image, label in pairs:
+            name = f"{photos}/{image}"
+            try:
+                size = photo_size(root / name)
+                lines = _lines(root / labels / label)
+            except Fault as fault:
+                problems.append(Problem(name, "", "", fault.status, fault.reason))
+                continue
+            images.append({"id": len(images), "file_name": name, "height": size[0], "width": size[1]})
+            for number, line in enumerate(lines, start=1):
+                where = f"{labels}/{label}, line {number}"
+                try:
+                    found = _read_line(line.split(), size, names) if line.strip() else {}
+                except ValueError as error:
+                    problems.append(Problem(name, where, "", "mask_unreadable", str(error)))
+                    continue
+                if found:
+                    own = {"id": len(annotations), "image_id": len(images) - 1, "where": where}
+                    annotations.append(own | found)
+    content = {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": number, "name": name} for number, name in names.items()],
+    }
+    source = source_record("yolo", path=path, classes=classes, split=split, concepts=tuple(concepts))
+    file = check_content(content, root, root)
+    return assemble(file, root, source, concepts=concepts, problems=problems)
+
+
+def _names(root: Path, file: Path | None, classes: str | Path | None) -> dict[int, str]:
+    """Names by number, from a class table, the data.yaml, or ``classes.txt``."""
+    if classes is not None:
+        return {code: name for name, codes in read_class_table(classes).codes.items() for code in codes}
+    found = [file] if file else sorted([*root.glob("*.yaml"), *root.glob("*.yml")])
+    for one in found:
+        names = _yaml_names(one)
+        if names:
+            return names
+    if (root / "classes.txt").is_file():
+        return _names(root, None, root / "classes.txt")
+    raise InputError(
+        f"`path` must hold a data.yaml with `names`, but {str(root)!r} has none. Add one, or give `classes`, a text "
+        "file with a name a line."
+    )
+
+
+def _yaml_names(path: Path) -> dict[int, str]:
+    """The names in a data.yaml; none where there are none."""
+    fix = "Its `names` are a list, or names by number."
+    if path.stat().st_size > MAX_BYTES:
+        raise InputError(f"`path` must hold a data.yaml of at most {MAX_BYTES} bytes, but {str(path)!r} is larger.")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        text = " ".join(str(error).split())
+        raise InputError(f"`path` must hold a data.yaml, but {str(path)!r} is none: {text}. {fix}") from error
+    names = content.get("names") if isinstance(content, dict) else None
+    if names is None:
+        return {}
+    entries = dict(enumerate(names)) if isinstance(names, list) else names
+    if not isinstance(entries, dict):
+        raise InputError(f"`path` must hold a data.yaml with names, but those of {str(path)!r} are none. {fix}")
+    numbers = {whole_number(number): name for number, name in entries.items()}
+    if None in numbers or not all(isinstance(name, str | int) and str(name) for name in numbers.values()):
+        raise InputError(f"`path` must hold a data.yaml with names, but those of {str(path)!r} are none. {fix}")
+    return {number: str(name) for number, name in numbers.items() if number is not None}
+
+
+def _folders(root: Path, split: str | None) -> Iterator[tuple[str, str]]:
+    """The folders of images and labels, relative to `root`."""
+    layouts = [("images", "labels")] if split is None else [(f"images/{split}", f"labels/{split}")]
+    layouts += [(f"{one}/images", f"{one}/labels") for one in ([split] if split else SPLITS)]
+    found = [pair for pair in layouts if all((root / folder).is_dir() for folder in pair)]
+    if not found:
+        raise InputError(
+            f"`path` must hold images and labels, as {' or '.join(f'{a} and {b}' for a, b in layouts[:2])}, but "
+            f"{str(root)!r} holds neither. Give the folder that holds data.yaml."
+        )
+    yield from found
+
+
+def _lines(path: Path) -> list[str]:
+    if path.stat().st_size > MAX_BYTES:
+        raise Fault("mask_unreadable", f"{path.name} has more than {MAX_BYTES} bytes.")
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise Fault("mask_unreadable", f"{path.name} is no text: {error}.") from error
+
+
+def _read_line(words: list[str], size: tuple[int, int], names: dict[int, str]) -> dict[str, Any]:
+    """An object's class, and its outline or box in pixels; raises `ValueError` where the words are none."""
+    category = whole_number(words[0])
+    if category not in names:
+        raise ValueError(f"its class {words[0][:20]!r} is not among the {len(names)} names.")
+    numbers = [_finite(word) for word in words[1:]]
+    height, width = size
+    if len(numbers) == BOX:
+        x, y, w, h = numbers
+        box = [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height]
+        return {"category_id": category, "segmentation": [], "bbox": box}
+    if len(numbers) % 2 or len(numbers) < SHORTEST_OUTLINE:
+        raise ValueError(f"it has {len(numbers)} numbers after the class, not 4 of a box or x, y of 3 or more points.")
+    outline = [number * (height if place % 2 else width) for place, number in enumerate(numbers)]
+    return {"category_id": category, "segmentation": [outline]}
+
+
+def _finite(word: str) -> float:
+    try:
+        number = float(word)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"it holds {word[:20]!r} for a number.")
+    return number

@@ -1,0 +1,222 @@
+"""The data set of single masks: for each image a mask of its own for each concept, which may overlap.
+
+Each mask is read once when the data set is opened; nothing of it is kept but a digest.
+Letters: H x W pixels of an image.
+"""
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from loce_jax.checks import InputError, check_exists, check_known
+from loce_jax.data.label_maps.codes import read_codes
+from loce_jax.data.label_maps.dataset import PhotoFile
+from loce_jax.data.label_maps.pairing import MAPS, pair_files
+from loce_jax.data.label_maps.streets import IMAGES, LABELS, find_folder
+from loce_jax.data.samples import Fault, Item, Pair, Problem, Reading, check_mask, digest, source_record
+
+log = logging.getLogger(__name__)
+
+FOREGROUND = "foreground"  # name of the concept where masks are of one and it has no other name
+HALF = 128  # the gray level from which a pixel belongs to a mask
+
+
+@dataclass(frozen=True)
+class MaskFile:
+    """The mask in a file; called, it reads it."""
+
+    path: Path
+
+    def __call__(self) -> Bool[np.ndarray, "H W"]:
+        """Read it; raises `Fault` ``mask_unreadable``."""
+        return as_mask(read_codes(self.path, by_color=False), self.path.name)
+
+
+@dataclass(frozen=True)
+class MaskEntry:
+    """An image and its masks, before any is read.
+
+    Attributes:
+        image: the item's name.
+        photo: called with the size ``(H, W)``, reads the photo.
+        masks: by concept; called, it reads the mask.
+    """
+
+    image: str
+    photo: Callable[[tuple[int, int]], UInt8[np.ndarray, "H W 3"]]
+    masks: Mapping[str, Callable[[], Bool[np.ndarray, "H W"]]]
+
+
+@dataclass(frozen=True, eq=False)
+class MaskDataset:
+    """A data set of single masks; build it with `open_folder` or `open_arrays`.
+
+    Attributes:
+        name: a short text for people.
+        items: images with a mask that has a pixel, by name.
+        concepts: names of the concepts that occur.
+        fingerprint: sha256 of the items and their masks; the pixels of the photos are not part of it.
+        source: plain values that open the data set again; None if there are none.
+        problems: what was left out: files without a partner, masks that cannot be read.
+    """
+
+    name: str
+    items: tuple[Item, ...]
+    concepts: tuple[str, ...]
+    fingerprint: str
+    source: dict[str, Any] | None
+    problems: tuple[Problem, ...]
+    _entries: Mapping[str, MaskEntry] = field(repr=False)
+
+    def read(self, item: Item) -> Reading:
+        """Open one image and its masks; raises `Fault` where the image itself cannot be used."""
+        return Reading(self._entries[item.image].photo(item.size), self.masks(item))
+
+    def masks(self, item: Item) -> tuple[Bool[np.ndarray, "H W"] | Fault, ...]:
+        """The masks of one item, without opening its image."""
+        return tuple(self._mask(item, pair) for pair in item.pairs)
+
+    def _mask(self, item: Item, pair: Pair) -> Bool[np.ndarray, "H W"] | Fault:
+        try:
+            mask = self._entries[item.image].masks[pair.concept]()
+            if mask.shape != item.size:
+                raise Fault("mask_unreadable", f"the mask of {pair.concept} has {mask.shape} pixels, not {item.size}.")
+        except Fault as fault:
+            return fault.with_traceback(None)
+        return check_mask(mask, item, pair)
+
+
+def as_mask(pixels: np.ndarray, name: str) -> Bool[np.ndarray, "H W"]:
+    """A mask from its pixels: two values, or gray levels of which the brighter half counts.
+
+    Raises:
+        Fault: ``mask_unreadable`` for several small numbers, which are a label map.
+
+    >>> as_mask(np.array([[0, 255, 120, 140]]), "a.png")
+    array([[False,  True, False,  True]])
+    """
+    values = np.unique(pixels)
+    if len(values) <= 2 and (len(values) == 1 or values[0] == 0):
+        return pixels != 0
+    if values[-1] < HALF or values[-1] > 255:
+        raise Fault("mask_unreadable", f"{name} has {len(values)} different numbers; open label maps as `labels`.")
+    return pixels >= HALF
+
+
+def open_folder(
+    path: str | Path,
+    *,
+    images: str | Path | None = None,
+    labels: str | Path | None = None,
+    split: str | None = None,
+    concepts: Sequence[str] = (),
+) -> MaskDataset:
+    """Open a folder of images and a folder of masks of the same names.
+
+    Masks are ``masks/NAME.png`` of one concept, or ``masks/CONCEPT/NAME.png`` of several.  A pixel belongs to a mask
+    where it is not 0, or, where there are more than two gray levels, from 128 on.
+
+    Args:
+        path: the folder that holds both.
+        images: folder of the images; ``images`` and other usual names are found below `path`.
+        labels: folder of the masks; ``masks`` and other usual names are found.
+        split: name of a folder below both, such as ``val``, or between `path` and both.
+        concepts: names of the concepts wanted; of masks of one concept its name, "foreground" if left out.
+
+    Raises:
+        InputError: a folder is missing; no image has a mask of its name; an unknown concept.
+    """
+    root = check_exists("path", path, kind="folder", fix="Give the folder that holds images and masks.")
+    photos = find_folder(root, "images", images, IMAGES, split)
+    masks = find_folder(root, "labels", labels, LABELS, split)
+    found: dict[str, dict[str, MaskFile]] = {}
+    problems: list[Problem] = []
+    for concept, folder in _folders_of_concepts(masks, concepts).items():
+        pairs, alone = pair_files(photos, folder, endings=MAPS)
+        problems += [one for one in alone if one.status != "no_label"]  # an image need not show every concept
+        for image, mask in pairs:
+            found.setdefault(image, {})[concept] = MaskFile(folder / mask)
+    entries = [MaskEntry(image, PhotoFile(photos / image), found[image]) for image in found]
+    given = {"path": path, "images": images, "labels": labels, "split": split, "concepts": tuple(concepts)}
+    return read_masks(entries, name=root.name, source=source_record("folder", **given), problems=problems)
+
+
+def _folders_of_concepts(masks: Path, concepts: Sequence[str]) -> dict[str, Path]:
+    """The folder of each concept's masks."""
+    if any(one.is_file() and one.suffix.lower() in MAPS for one in masks.iterdir()):
+        if len(concepts) > 1:
+            raise InputError(
+                f"`concepts` can be one name where {str(masks)!r} holds masks, not folders of them, but got "
+                f"{', '.join(concepts)}. Put the masks of each concept into a folder of its name."
+            )
+        return {concepts[0] if concepts else FOREGROUND: masks}
+    folders = {one.name: one for one in sorted(masks.iterdir()) if one.is_dir() and not one.name.startswith(".")}
+    if not folders:
+        raise InputError(
+            f"`labels` must hold masks, or a folder of them for each concept, but {str(masks)!r} is empty."
+        )
+    check_known("concept", concepts, list(folders))
+    return {name: folder for name, folder in folders.items() if not concepts or name in concepts}
+
+
+def read_masks(
+    entries: Iterable[MaskEntry],
+    *,
+    name: str,
+    source: dict[str, Any] | None,
+    problems: Sequence[Problem] = (),
+) -> MaskDataset:
+    """Read every mask once, and return the data set of those that have a pixel.
+
+    Raises:
+        InputError: no mask has a pixel.
+    """
+    entries = sorted(entries, key=lambda entry: entry.image)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        scans = list(pool.map(_scan, entries))
+    items, rows, met = [], [], list(problems)
+    for number, (entry, (size, checksums, faults)) in enumerate(zip(entries, scans, strict=True)):
+        met += [Problem(entry.image, "mask", concept, fault.status, fault.reason) for concept, fault in faults.items()]
+        if checksums:
+            items.append(Item(entry.image, number, size, tuple(map(Pair, checksums))))
+            rows.append((entry.image, size, checksums))
+    if not items:
+        why = f": {met[-1].file}: {met[-1].reason}" if met else ", since all are empty"
+        raise InputError(f"the data must hold a mask with a pixel, but {name!r} has none in {len(entries)} images{why}")
+    if len(met) > len(problems):
+        log.warning("%s: %d masks cannot be read and were left out.", name, len(met) - len(problems))
+    occurring = dict.fromkeys(pair.concept for item in items for pair in item.pairs)
+    return MaskDataset(
+        name=name,
+        items=tuple(items),
+        concepts=tuple(sorted(occurring)),
+        fingerprint=digest(rows),
+        source=source,
+        problems=tuple(met),
+        _entries={entry.image: entry for entry in entries},
+    )
+
+
+def _scan(entry: MaskEntry) -> tuple[tuple[int, int], dict[str, str], dict[str, Fault]]:
+    """Size of an image's masks, the digests of those with a pixel, and the faults of those that cannot be read."""
+    size, checksums, faults = (0, 0), {}, {}
+    for concept in sorted(entry.masks):
+        try:
+            mask = entry.masks[concept]()
+            if size not in ((0, 0), mask.shape):
+                raise Fault("mask_unreadable", f"it has {mask.shape} pixels, another mask of the image {size}.")
+        except Fault as fault:
+            faults[concept] = fault.with_traceback(None)
+            continue
+        size = mask.shape
+        if mask.any():
+            checksums[concept] = hashlib.sha256(np.packbits(mask)).hexdigest()
+    return size, checksums, faults

@@ -1,0 +1,166 @@
+"""Folders of masks, and arrays: every mask is the one that was written."""
+
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+from loce_jax.checks import InputError
+from loce_jax.data import open_arrays, open_folder, open_npz
+from loce_jax.data.samples import Fault, check_dataset, check_reading
+from tests.support.trees import NAMES, made_up_frames, save, write_masks
+
+
+@pytest.mark.parametrize("level", [1, 255])
+def test_a_folder_of_masks_for_each_concept(level, tmp_path):
+    frames = made_up_frames(2)
+    data = open_folder(write_masks(tmp_path, frames, level))
+    check_dataset(data)
+    assert data.concepts == tuple(sorted(NAMES.values())) and data.problems == ()
+    for item, (_, labels) in zip(data.items, frames.values(), strict=True):
+        reading = check_reading(item, data.read(item))
+        for pair, mask in zip(item.pairs, reading.masks, strict=True):
+            code = next(code for code, name in NAMES.items() if name == pair.concept)
+            np.testing.assert_array_equal(mask, labels == code)
+
+
+def test_masks_of_one_concept_take_its_name(tmp_path):
+    write_masks(tmp_path, made_up_frames(2), several=False)
+    assert open_folder(tmp_path).concepts == ("foreground",)
+    assert open_folder(tmp_path, concepts=["car"]).concepts == ("car",)
+    with pytest.raises(InputError, match="`concepts` can be one name where"):
+        open_folder(tmp_path, concepts=["car", "road"])
+
+
+def test_gray_levels_count_from_the_middle_and_label_maps_are_refused(tmp_path):
+    frames = made_up_frames(2)
+    write_masks(tmp_path, frames, several=False)
+    soft = np.zeros((48, 64), np.uint8)
+    soft[10:20, 10:20], soft[20:30, 10:20] = 200, 100
+    first, second = sorted((tmp_path / "masks").glob("*.png"))
+    save(first, soft)
+    save(second, frames["seq0_001"][1])
+    data = open_folder(tmp_path)
+    assert data.masks(data.items[0])[0].sum() == 100 and len(data.items) == 1
+    assert "open label maps as `labels`" in data.problems[0].reason
+
+
+def test_empty_masks_are_no_pairs_and_masks_without_images_are_problems(tmp_path):
+    write_masks(tmp_path, made_up_frames(2))
+    save(tmp_path / "masks" / "car" / "seq0_000.png", np.zeros((48, 64), np.uint8))
+    save(tmp_path / "masks" / "car" / "other.png", np.ones((48, 64), np.uint8))
+    data = open_folder(tmp_path)
+    assert "car" not in [pair.concept for pair in data.items[0].pairs]
+    assert [(one.file, one.status) for one in data.problems] == [("other.png", "image_missing")]
+
+
+def arrays(count=3):
+    photos, labels = zip(*made_up_frames(count).values(), strict=True)
+    labels = np.stack(labels)
+    masks = np.stack([labels == code for code in (0, 1, 2)], axis=1)
+    return np.stack(photos), masks, labels
+
+
+@pytest.mark.parametrize("save_arrays", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("what", ["masks", "labels"])
+def test_arrays_in_a_file_are_read_back(save_arrays, what, tmp_path):
+    images, masks, labels = arrays()
+    names = ["sky", "road", "car"]
+    (tmp_path / "classes.txt").write_text("\n".join(names))
+    given = {"masks": masks, "concepts": np.array(names)} if what == "masks" else {"labels": labels}
+    save_arrays(tmp_path / "a.npz", images=images, **given)
+    data = open_npz(tmp_path / "a.npz", classes=tmp_path / "classes.txt" if what == "labels" else None)
+    check_dataset(data)
+    assert set(data.concepts) == set(names) and len(data.items) == 3
+    copy = pickle.loads(pickle.dumps(data))
+    assert len(pickle.dumps(data)) < 10_000, "a copy for another process holds the path, not the arrays"
+    for number, item in enumerate(copy.items):
+        reading = check_reading(item, copy.read(item))
+        np.testing.assert_array_equal(reading.photo, images[number])
+        for pair, mask in zip(item.pairs, reading.masks, strict=True):
+            np.testing.assert_array_equal(mask, masks[number, names.index(pair.concept)])
+
+
+def test_arrays_in_memory(tmp_path):
+    images, masks, labels = arrays()
+    several = open_arrays(images, masks=masks, concepts=["sky", "road", "car"], names=["a", "b", "c"])
+    assert [item.image for item in several.items] == ["a", "b", "c"] and several.source is None
+    one = open_arrays(images, masks=masks[:, 2].astype(np.uint8))
+    assert one.concepts == ("foreground",)
+    np.testing.assert_array_equal(one.masks(one.items[1])[0], masks[1, 2])
+    mapped = open_arrays(images, labels=labels, concepts={"car": 2})
+    np.testing.assert_array_equal(mapped.masks(mapped.items[1])[0], masks[1, 2])
+
+
+IMAGES, MASKS, LABELS = arrays(2)
+BAD_ARRAYS = {
+    "floats": (dict(images=IMAGES / 255, masks=MASKS), "`images` must be uint8"),
+    "channels first": (dict(images=IMAGES.transpose(0, 3, 1, 2), masks=MASKS), "`images` must be uint8"),
+    "no masks": (dict(images=IMAGES), "one of `masks` and `labels` must be given"),
+    "both": (dict(images=IMAGES, masks=MASKS, labels=LABELS), "one of `masks` and `labels` must be given"),
+    "another size": (dict(images=IMAGES, masks=MASKS[..., :5]), r"`masks` must have shape \(2, 3, 48, 64\)"),
+    "another count": (dict(images=IMAGES, masks=MASKS[:1]), "`masks` must have shape"),
+    "soft masks": (dict(images=IMAGES, masks=MASKS / 2), "`masks` must be bool"),
+    "names missing": (dict(images=IMAGES, masks=MASKS, concepts=["a"]), "a name for each of the masks"),
+    "names repeated": (dict(images=IMAGES, masks=MASKS, names=["a", "a"]), "2 different names"),
+    "empty": (dict(images=IMAGES, masks=MASKS & False), "must hold a mask with a pixel"),
+    "no classes": (dict(images=IMAGES, labels=LABELS), "`classes` must be given with `labels`"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ARRAYS)
+def test_arrays_that_do_not_fit_are_refused(case, tmp_path):
+    given, message = BAD_ARRAYS[case]
+    with pytest.raises(InputError, match=message):
+        open_arrays(**given)
+    np.savez(tmp_path / "a.npz", **given)
+    with pytest.raises(InputError, match=message):
+        open_npz(tmp_path / "a.npz")
+
+
+def spoil(file, what):
+    with zipfile.ZipFile(file) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    parts["masks.npy"] = what(parts["masks.npy"])
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+
+
+BAD_MEMBERS = {
+    "pickled objects": (lambda _: pickled(), "pickled objects"),
+    "cut off": (lambda content: content[:-50], "shorter than its header says"),
+    "no array": (lambda _: b"nothing", "cannot be read"),
+    "a huge shape": (lambda content: content.replace(b"(2, 3, 48, 64)", b"(99, 99999999)"), "shorter than"),
+}
+
+
+def pickled():
+    import io
+
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([{}], object), allow_pickle=True)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("case", BAD_MEMBERS)
+def test_bad_members_are_refused(case, tmp_path):
+    what, message = BAD_MEMBERS[case]
+    np.savez(tmp_path / "a.npz", images=IMAGES, masks=MASKS)
+    spoil(tmp_path / "a.npz", what)
+    with pytest.raises(InputError, match=f"`path` must be an .npz file, but its array 'masks' .*{message}"):
+        open_npz(tmp_path / "a.npz")
+
+
+def test_a_file_that_is_none_is_refused(tmp_path):
+    (tmp_path / "a.npz").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="must be an .npz file"):
+        open_npz(tmp_path / "a.npz")
+
+
+def test_a_size_that_differs_is_a_fault(tmp_path):
+    data = open_arrays(IMAGES, masks=MASKS)
+    entry = data._entries[data.items[0].image]
+    with pytest.raises(Fault, match="size_mismatch"):
+        entry.photo((4, 4))
