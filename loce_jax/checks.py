@@ -4,10 +4,16 @@ Every message says four things: which argument, what was expected and why, what 
 """
 
 import difflib
+import functools as ft
 import os
 import stat
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
 
 
 class InputError(ValueError):
@@ -38,13 +44,13 @@ def check_known(what: str, names: Iterable[str], known: Sequence[str]) -> None:
     loce_jax.checks.InputError: unknown concept 'kat'. Did you mean 'cat'? Known: car, cat, dog.
     """
     for name in names:
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             raise InputError(f"unknown {what} {name!r}. {suggest(name, known)}")
 
 
 def suggest(name: str, known: Sequence[str], *, most: int = 12) -> str:
     """Two short sentences: the nearest known names, then the known names, cut after `most`."""
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
     hint = f"Did you mean {', '.join(repr(n) for n in near)}? " if near else ""
     listed = sorted(known)
     more = f" ... ({len(listed)} in all)" if len(listed) > most else ""
@@ -92,3 +98,64 @@ def kind_of_file(path: str | Path) -> str:
         stat.S_ISBLK: "a device",
     }
     return next((words for is_kind, words in kinds.items() if is_kind(mode)), "a special file")
+
+
+class CheckedOptions:
+    """A base of frozen dataclasses of options: values of other types than the fields' raise `InputError`."""
+
+    def __post_init__(self):
+        check_types(self)
+
+
+def check_types(options: Any) -> None:
+    """Raise `InputError` unless every field of a dataclass has a value of its type.
+
+    A whole number is also a fraction; NumPy's numbers become Python's.  Types beyond numbers, texts, flags, None,
+    tuples, `Literal` and classes are not checked.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Options(CheckedOptions):
+    ...     steps: int = 50
+    >>> Options("9")
+    Traceback (most recent call last):
+    ...
+    loce_jax.checks.InputError: `steps` must be int, but got '9'. Give it as that type.
+    """
+    for name, kind in _field_types(type(options)).items():
+        value = getattr(options, name)
+        if isinstance(value, np.generic):
+            value = value.item()
+            object.__setattr__(options, name, value)
+        if not _fits(value, kind):
+            raise InputError(f"`{name}` must be {_in_words(kind)}, but got {value!r}. Give it as that type.")
+
+
+@ft.lru_cache(maxsize=128)
+def _field_types(kind):
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}
+
+
+def _fits(value, kind):
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return any(_fits(value, part) for part in parts)
+    if origin is Literal:
+        return any(value == part and type(value) is type(part) for part in parts)
+    if origin is tuple:
+        kinds = parts[:1] * len(value) if isinstance(value, tuple) and parts[-1:] == (...,) else parts
+        return isinstance(value, tuple) and len(value) == len(kinds) and all(map(_fits, value, kinds))
+    if kind in (int, float):
+        return isinstance(value, (int, float) if kind is float else int) and not isinstance(value, bool)
+    return kind is Any or not isinstance(kind, type) or isinstance(value, kind)
+
+
+def _in_words(kind):
+    if get_origin(kind) in (Union, UnionType):
+        return " or ".join(_in_words(part) for part in get_args(kind))
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(map(repr, get_args(kind)))
+    if kind is type(None):
+        return "None"
+    return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)

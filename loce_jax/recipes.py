@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Literal, get_args
 
-from loce_jax.checks import InputError, check_known
+from loce_jax.checks import InputError, check_known, check_types
 
 Objective = Literal["bce", "mse", "mae"]
 Init = Literal["zeros", "ones", "uniform", "normal"]
@@ -61,6 +61,7 @@ class PaperRecipe:
         """Raise `InputError` for a value that the recipe cannot have."""
         for name, known in (("objective", Objective), ("init", Init), ("penalty", Penalty)):
             check_known(name, [getattr(self, name)], get_args(known))
+        check_types(self)
         for name, low in (("num_steps", 1), ("learning_rate", 0), ("weight_decay", 0), ("epsilon", 0)):
             value = getattr(self, name)
             if not (value >= low and value < float("inf")):
@@ -117,6 +118,7 @@ class RidgeRecipe:
 
     def __post_init__(self):
         """Raise `InputError` for a value that the recipe cannot have."""
+        check_types(self)
         for name, high in (("l2", float("inf")), ("tolerance", 1)):
             if not 0 < getattr(self, name) < high:
                 raise InputError(

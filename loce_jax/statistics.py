@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from loce_jax.arrays import as_array, with_channels_last
 from loce_jax.checks import InputError
 
 SHRINKAGE = 0.01  # of the mean variance, added to every direction: c may exceed the number of pixels
@@ -74,22 +75,24 @@ class Statistics:
     scatter: Float[np.ndarray, "c c"]
 
     @classmethod
-    def of(cls, activations: Float[Any, "n h w c"]) -> "Statistics":
+    def of(cls, activations: Float[Any, "n h w c"], *, channels_last: bool = True) -> "Statistics":
         """Statistics of all pixels of these images; an image with a number that is not finite is left out.
 
         All sums are float64, so that up to float64 rounding the result does not depend on how images are divided into
         calls, on their order, or on the processor.
 
         Args:
-            activations: NumPy or JAX array of any floating type.
+            activations: NumPy or JAX array, or PyTorch tensor, of any floating type.
+            channels_last: False if they are ``[n c h w]``, as PyTorch has them.
 
         Raises:
-            InputError: `activations` does not have four axes.
+            InputError: `activations` is no array, or does not have four axes.
 
         >>> statistics = Statistics.of(np.array([1.0, 3.0, np.nan, 5.0], "float32").reshape(4, 1, 1, 1))
         >>> statistics.count, statistics.mean.tolist(), statistics.scatter.tolist()
         (3, [3.0], [[8.0]])
         """
+        activations = with_channels_last(as_array("activations", activations), channels_last=channels_last)
         if activations.ndim != 4:
             raise InputError(
                 f"`activations` must have 4 axes [n h w c] (samples, height, width, channels), but got shape "

@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "loce_jax"
 ALLOWED = {
     "checks": set(),
     "foreign_text": set(),
+    "arrays": set(),
     "atomic": set(),
     "batch_sizes": set(),
     "framing": set(),
@@ -34,6 +35,7 @@ ALLOWED = {
     "cli": {"analysis", "data", "models", "pipeline", "report", "solver", "store", "study"},
 }
 EVERYONES = {
+    "arrays",
     "atomic",
     "batch_sizes",
     "checks",
@@ -45,6 +47,7 @@ EVERYONES = {
     "statistics",
 }
 WITHOUT_JAX = (
+    "arrays",
     "atomic",
     "batch_sizes",
     "checks",

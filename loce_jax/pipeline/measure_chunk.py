@@ -18,6 +18,10 @@ from loce_jax.store import LayerRows, RidgeRows
 STATUS_TEXTS = {
     Status.OK: ("ok", ""),
     Status.NONFINITE: ("nonfinite:{}", "activations or vector are not finite at layer {}"),
+    Status.DEGENERATE: (
+        "degenerate:{}",
+        "the vector or its responses vanish or overflow at layer {}",
+    ),
     Status.MASK_EMPTY: ("mask_empty", "the mask vanishes on the target grid"),
     Status.MASK_FULL: ("mask_full", "the mask fills the target grid"),
 }

@@ -14,13 +14,18 @@ from loce_jax.statistics import Whitening
 
 
 class Status(IntEnum):
-    """What became of a row; every status but `OK` comes with NaN in place of numbers."""
+    """What became of a row; every status but `OK` comes with NaN in place of numbers.
+
+    `DEGENERATE` is a vector that says nothing: it is zero, or its responses vanish or overflow, as where activations
+    are constant, below about 1e-30 or above about 1e19.
+    """
 
     OK = 0
     NONFINITE = 1
     MASK_EMPTY = 2
     MASK_FULL = 3
     PADDING = 4
+    DEGENERATE = 5
 
 
 @jax.tree_util.register_dataclass
@@ -97,4 +102,5 @@ class Solution:
 
     def project(self, size: tuple[int, int] = (100, 100)) -> Float[Array, "*rows H W"]:
         """``sigmoid(response)`` resized to `size`, in [0, 1]: the mask that the vector segments; NaN where not `ok`."""
-        return jax.nn.sigmoid(enlarge(self.responses, size))
+        with jax.debug_nans(False):  # rows that are not `ok`
+            return jax.nn.sigmoid(enlarge(self.responses, size))

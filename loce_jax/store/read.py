@@ -133,8 +133,9 @@ class Run:
         ``image`` (path relative to the image root), ``image_id``, ``concept``, ``annotations`` (ids joined by
         spaces), ``area`` (share of the image, NaN if unknown), the data set's own attributes, ``reason`` (empty for a
         good row), and from the layers: ``status``, ``"ok"`` if every layer is good, else the first other status (that
-        of the data set's `Fault`, or ``nonfinite:LAYER``, ``mask_empty``, ``mask_full`` from the solver); ``iou`` in
-        [0, 1] and ``loss``, the means over the layers, NaN unless ``"ok"``. `column` gives one layer's own.
+        of the data set's `Fault`, or ``nonfinite:LAYER``, ``degenerate:LAYER``, ``mask_empty``, ``mask_full`` from the
+        solver); ``iou`` in [0, 1] and ``loss``, the means over the layers, NaN unless ``"ok"``. `column` gives one
+        layer's own.
         """
         return self._table
 

@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from loce_jax.checks import CheckedOptions
+
 
 @dataclass(frozen=True)
-class Selection:
+class Selection(CheckedOptions):
     """Which LoCEs are analyzed."""
 
     layers: tuple[str, ...] = ()
@@ -21,7 +23,7 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Clustering:
+class Clustering(CheckedOptions):
     """Adaptive hierarchical clustering, as the paper's; the tree may be cut in other ways."""
 
     method: str = "ward"
@@ -51,7 +53,7 @@ class ClusterOptions(Clustering):
 
 
 @dataclass(frozen=True)
-class LayoutOptions:
+class LayoutOptions(CheckedOptions):
     """Two-dimensional map (UMAP)."""
 
     neighbors: int | None = None
@@ -75,7 +77,7 @@ class MapOptions(MixtureOptions):
 
 
 @dataclass(frozen=True)
-class SeparationOptions:
+class SeparationOptions(CheckedOptions):
     """How far apart concepts lie: separation, overlap, and separation without the influence of outliers."""
 
     percentile: float = 5.0
@@ -83,7 +85,7 @@ class SeparationOptions:
 
 
 @dataclass(frozen=True)
-class ConfusionOptions:
+class ConfusionOptions(CheckedOptions):
     """Confusion matrices of the concepts: by neighbors, by class means, in clusters, in mixture components."""
 
     k: int = 10
@@ -93,7 +95,7 @@ class ConfusionOptions:
 
 
 @dataclass(frozen=True)
-class RetrievalOptions:
+class RetrievalOptions(CheckedOptions):
     """Retrieval: the share of LoCEs of the same concept among the nearest ones."""
 
     ks: tuple[int, ...] = (1, 5, 10, 20, 30, 40)
@@ -103,7 +105,7 @@ class RetrievalOptions:
 
 
 @dataclass(frozen=True)
-class OutlierOptions:
+class OutlierOptions(CheckedOptions):
     """Outliers: the LoCEs of each concept with the highest outlier scores."""
 
     method: Literal["distance", "lof", "isolation"] = "distance"
@@ -113,7 +115,7 @@ class OutlierOptions:
 
 
 @dataclass(frozen=True)
-class SubconceptOptions:
+class SubconceptOptions(CheckedOptions):
     """Sub-concepts: clusters of a concept's LoCEs, if it has several, and the attributes that differ between them."""
 
     concept: str | None = None
@@ -131,7 +133,7 @@ class SubconceptOptions:
 
 
 @dataclass(frozen=True)
-class LabelErrorOptions:
+class LabelErrorOptions(CheckedOptions):
     """Likely label errors: LoCEs whose neighbors nearly all carry one other concept."""
 
     k: int = 10
@@ -141,12 +143,12 @@ class LabelErrorOptions:
 
 
 @dataclass(frozen=True)
-class QualityOptions:
+class QualityOptions(CheckedOptions):
     """Cluster quality: distances within and between concepts, silhouette, agreement of clusters with concepts."""
 
 
 @dataclass(frozen=True)
-class StudyOptions:
+class StudyOptions(CheckedOptions):
     """Options of all steps."""
 
     clusters: ClusterOptions = field(default_factory=ClusterOptions)

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from loce_jax.analysis.clustering.linkage import check_height, check_link, link
 from loce_jax.analysis.clustering.precluster import precluster
-from loce_jax.checks import InputError, check_known, check_shape
+from loce_jax.checks import InputError, check_known, check_shape, check_types
 
 CUTS = ("adaptive", "size", "height")
 
@@ -46,6 +46,7 @@ class ClusteringOptions:
     precluster: int | None = None
 
     def __post_init__(self):
+        check_types(self)
         _check_share("share", self.share)
         _check_share("purity", self.purity)
         check_link(self.method, self.metric)

@@ -14,6 +14,7 @@ import numpy as np
 
 from loce_jax.solver.ridge.objective import Config, Features, image_features
 from loce_jax.solver.ridge.row import RowSolver
+from loce_jax.solver.rows import nans_allowed
 from loce_jax.solver.solution import Convergence, Solution, Status
 from loce_jax.solver.xla import Samples, resize_matrices
 
@@ -35,11 +36,12 @@ def solve_rows(samples: Samples, tolerance: float, config: Config) -> Solution:
     )
 
     def solve_image(image):
-        features = prepare_image(activations[image], config)
-        for j in np.flatnonzero(valid[image]):
-            row = solve_row(features, targets[image, j], config, tolerance)
-            for leaf, value in zip(jax.tree.leaves(found), jax.tree.leaves(row), strict=True):
-                leaf[image, j] = value
+        with nans_allowed():  # in this thread, too
+            features = prepare_image(activations[image], config)
+            for j in np.flatnonzero(valid[image]):
+                row = solve_row(features, targets[image, j], config, tolerance)
+                for leaf, value in zip(jax.tree.leaves(found), jax.tree.leaves(row), strict=True):
+                    leaf[image, j] = value
 
     counts = np.count_nonzero(valid, axis=1)
     longest_first = [image for image in np.argsort(-counts, kind="stable") if counts[image]]
