@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 
 import tyro
 
+from loce_jax.cli.data_flags import RunData, RunDataFlags
 from loce_jax.cli.output import announce_selection, emit, open_analyses, report_progress, row_of
 from loce_jax.cli.runs import RunFlag
 from loce_jax.cli.terminal import say
@@ -46,6 +47,7 @@ class Analyze:
     """Folder that is written to."""
     steps: tuple[str, ...] = ()
     """Names of the steps, such as `stats map`; all if left out."""
+    run_data: RunDataFlags = field(default_factory=RunData)
     selection: SelectionFlags = field(default_factory=Selection)
     options: Annotated[StudyOptions, tyro.conf.arg(name="")] = field(default_factory=StudyOptions)
 
@@ -54,7 +56,7 @@ class Analyze:
         from loce_jax.study.analyze import analyze, check_steps  # noqa: PLC0415 - fast --help
 
         steps = check_steps(self.steps)
-        analyses = open_analyses(self.run, self.selection, self.options)
+        analyses = open_analyses(self.run, self.run_data, self.selection, self.options)
         path = analyze(analyses, self.out, steps=steps, report_progress=report_progress)
         say(f"Numbers: {path}")
 
@@ -69,6 +71,7 @@ class Step:
     """Folder or URL of the run."""
     out: Path | None = None
     """Folder for tables and pictures; the tables are only printed if left out."""
+    run_data: RunDataFlags = field(default_factory=RunData)
     selection: SelectionFlags = field(default_factory=Selection)
 
     def __call__(self) -> None:
@@ -192,6 +195,7 @@ class Retrieval:
     """Number of nearest and of farthest LoCEs, with `--query`."""
     out: Path | None = None
     """Folder for tables and pictures; the tables are only printed if left out."""
+    run_data: RunDataFlags = field(default_factory=RunData)
     selection: SelectionFlags = field(default_factory=Selection)
     retrieval: Unprefixed[RetrievalOptions] = field(default_factory=RetrievalOptions)
 
@@ -247,6 +251,6 @@ def run_step(command, step, *, file=None):
     chosen = {key: getattr(command, key) for key in vars(options) if hasattr(command, key)}
     for key, values in chosen.items():
         options = replace(options, **{key: replace(getattr(options, key), **vars(values))})
-    for analysis in open_analyses(command.run, command.selection, options):
+    for analysis in open_analyses(command.run, command.run_data, command.selection, options):
         origin = describe_origin([analysis.run], command.selection, chosen)
         emit(step(analysis), file or command.step, command.out, analysis.embeddings.name, origin)

@@ -7,8 +7,11 @@ import tyro
 
 from loce_jax.checks import InputError
 from loce_jax.data import KINDS
+from loce_jax.data.samples import Dataset
 from loce_jax.data.selection import DataOptions
+from loce_jax.pipeline.resuming.data_location import reopen
 from loce_jax.pipeline.sources import Source
+from loce_jax.store import Run
 
 
 @dataclass(frozen=True)
@@ -51,3 +54,31 @@ class DataNames:
 
 DataFlags = Annotated[DataNames, tyro.conf.OmitArgPrefixes]
 DataOptionFlags = Annotated[DataOptions, tyro.conf.arg(name="data")]
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The data of a run, where they are not found where the run says that they are."""
+
+    data: tuple[str, ...] = ()
+    """Kind of the run's data set and its path, if it has moved."""
+    coco: str | None = None
+    """COCO annotation file of the run, if it has moved; short for `--data coco FILE`."""
+    images: str | None = None
+    """Folder of the run's images, if it has moved."""
+    labels: str | None = None
+    """Folder of the run's label maps or masks, if it has moved."""
+    classes: str | None = None
+    """Class table of the run's data set, if it has moved."""
+
+    def open(self, run: Run) -> Dataset:
+        """The run's data set; `InputError` where it cannot be found, or is another one."""
+        kind, *path = self.data or (("coco", self.coco) if self.coco else ("",))
+        if len(path) > 1 or (self.data and self.coco):
+            raise InputError("give the run's data once: `--coco FILE --images FOLDER`, or `--data KIND PATH`.")
+        given = {"path": path[0] if path else None, "images": self.images}
+        given |= {"labels": self.labels, "classes": self.classes}
+        return reopen(run, {name: value for name, value in given.items() if value}, kind)
+
+
+RunDataFlags = Annotated[RunData, tyro.conf.OmitArgPrefixes]

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from loce_jax.checks import InputError
-from loce_jax.cli.data_flags import DataFlags, DataNames, DataOptionFlags
+from loce_jax.cli.data_flags import DataFlags, DataNames, DataOptionFlags, RunData, RunDataFlags
 from loce_jax.cli.networks import LoadFlags
 from loce_jax.cli.terminal import say
 from loce_jax.data.selection import DataOptions
@@ -20,11 +20,11 @@ from loce_jax.pipeline.distributed.run_spec import RunSpec
 from loce_jax.pipeline.distributed.shards import Shard, join_cluster, shard_from_environment
 from loce_jax.pipeline.grain_reading import read_in_processes
 from loce_jax.pipeline.reading import read_in_threads
-from loce_jax.pipeline.run import run_plan
-from loce_jax.pipeline.sources import scenes_source, source_from
+from loce_jax.pipeline.resuming.retrying import MAX_FAILURES
+from loce_jax.pipeline.run import RunOptions, run_plan
+from loce_jax.pipeline.sources import scenes_source
 from loce_jax.recipes import RECIPES, PaperRecipe, Recipe, RidgeRecipe
 from loce_jax.store import open_run
-from loce_jax.store.files import WHOLE
 from loce_jax.store.storage import is_url
 
 RunFlag = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -82,6 +82,12 @@ class Fit:
     """Map that the IoU is measured on, at the photo's size; "recipe" means uint8 for paper and logit for ridge."""
     strict: bool = False
     """Stop at the first image or mask that cannot be used, instead of keeping it as a row with a status."""
+    retry_failed: Annotated[bool, tyro.conf.FlagConversionOff] = True
+    """Whether images and masks that could not be read in an earlier attempt are tried again."""
+    max_failures: float = MAX_FAILURES
+    """Share of the pairs that may fail to be read; beyond it the exit code is 4, and the run is kept."""
+    repair: bool = False
+    """Make anew exactly what of the run is damaged, after reading all its files."""
     memory: float | None = None
     """Main memory in GB that the process may take, not for Ray; if left out, 32 images go through together."""
     readers: int | None = None
@@ -122,12 +128,14 @@ class Fit:
         if self.engine == "ray":
             if self.readers is not None:
                 raise InputError("`--readers` is of this process, but tasks of Ray read in threads; leave it out.")
-            fit(ft.partial(run_on_ray, spec, self.out, cluster=self.ray, strict=self.strict), spec)
+            fit(ft.partial(run_on_ray, spec, self.out, cluster=self.ray, options=self._options()), spec)
             return
         if shard:
             say(f"This is {shard}.")
-        options = {"shard": shard, "strict": self.strict, "memory": self.memory, "read": self._read()}
-        fit(ft.partial(run_plan, spec.plan(), self.out, **options), spec)
+        fit(ft.partial(run_plan, spec.plan(), self.out, self._options(), shard=shard, read=self._read()), spec)
+
+    def _options(self):
+        return RunOptions(self.strict, self.memory, self.retry_failed, self.max_failures, self.repair)
 
     def _read(self):
         return read_in_threads if self.readers is None else read_in_processes(self.readers)
@@ -187,9 +195,10 @@ class Show:
         """Run it."""
         run = open_run(self.run)
         if self.verify and (damaged := run.damaged()):
+            more = f" and {len(damaged) - 8} more" if len(damaged) > 8 else ""
             raise InputError(
-                f"{len(damaged)} stored files are damaged or missing: {', '.join(damaged[:8])}. Delete the files of "
-                f"the same number in `chunks`, or {WHOLE} for statistics, and run the same `loce fit` again."
+                f"{len(damaged)} stored files are damaged or missing: {', '.join(damaged[:8])}{more}. "
+                "The same `loce fit` with `--repair` makes exactly these anew."
             )
         show(run)
 
@@ -199,9 +208,10 @@ class Report:
     """Write a run's page: one self-contained HTML file."""
 
     run: RunFlag
-    """Folder or URL of the run; the images must still be where they were."""
+    """Folder or URL of the run."""
     out: Path | None = None
     """HTML file that is written; `report.html` in the run folder if left out; required for a URL."""
+    run_data: RunDataFlags = field(default_factory=RunData)
 
     def __call__(self) -> None:
         """Run it."""
@@ -210,7 +220,7 @@ class Report:
         if self.out is None and is_url(self.run):
             raise InputError("`out` must name a local file for the page of a remote run. Add `--out page.html`.")
         run = open_run(self.run)
-        dataset = source_from(run.plan["data"]["source"]).open()
+        dataset = self.run_data.open(run)
         page = write_report(run, dataset, self.out or run.path / "report.html")
         say(f"The page: {page}")
 

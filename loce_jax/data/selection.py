@@ -9,9 +9,10 @@ import hashlib
 import os
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
 import numpy as np
@@ -138,6 +139,11 @@ class SelectedDataset:
     def problems(self) -> tuple:
         """The other data set's, for the images that are used."""
         return tuple(one for one in getattr(self.base, "problems", ()) if one.file in self._originals)
+
+    def files(self, item: Item) -> Sequence[Path]:
+        """The files that `read` opens for an item, if the other data set names them."""
+        files = getattr(self.base, "files", None)
+        return files(self._originals[item.image]) if files else ()
 
     def read(self, item: Item) -> Reading:
         """Open one item of the other data set, and alter it."""

@@ -8,7 +8,7 @@ from loce_jax.data.samples import Dataset
 from loce_jax.models.base import Network
 from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.progress import Progress
-from loce_jax.pipeline.run import run_plan
+from loce_jax.pipeline.run import RunOptions, run_plan
 from loce_jax.recipes import PaperRecipe, Projection, Recipe
 from loce_jax.store import Run
 
@@ -24,6 +24,9 @@ def fit(  # noqa: PLR0913 - as many as `loce fit` has flags for them
     iou: Literal["recipe"] | Projection = "recipe",
     strict: bool = False,
     memory: float | None = None,
+    retry_failed: bool = True,
+    max_failures: float = 1.0,
+    repair: bool = False,
     progress: Progress | None = None,
 ) -> Run:
     """Solve one LoCE for every (image, concept) of a data set at each layer, and store them: `loce fit` from Python.
@@ -43,10 +46,16 @@ def fit(  # noqa: PLR0913 - as many as `loce fit` has flags for them
             with a status.
         memory: gigabytes (10**9 bytes) of main memory that the process may take; without it, images are worked on 32
             at a time.
+        retry_failed: whether rows whose photo or mask could not be read in an earlier attempt are tried again.
+        max_failures: share of the rows, 0 to 1, that may fail to be read; beyond it an error is raised at the end, and
+            the run is kept.  The command's is 0.05.
+        repair: make anew exactly what of the run is damaged, instead of refusing it; reads all its files.
         progress: called with the number of images done and of all images.
 
     Raises:
-        InputError: an unknown layer, a data set or a folder that cannot be used, no usable pair of image and concept.
+        InputError: an unknown layer, a data set or a folder that cannot be used, photos that have changed since the
+            run was begun, no usable pair of image and concept.
+        TooManyFailures: an `InputError`: more rows than `max_failures` could not be read.
 
     >>> import tempfile
     >>> import jax.numpy as jnp, numpy as np
@@ -69,4 +78,5 @@ def fit(  # noqa: PLR0913 - as many as `loce fit` has flags for them
     (('cells',), (3, 3), True)
     """
     plan = make_plan(network, layers, dataset, recipe, target=target, iou=iou)
-    return run_plan(plan, out, strict=strict, memory=memory, progress=progress)
+    options = RunOptions(strict, memory, retry_failed, max_failures, repair)
+    return run_plan(plan, out, options, progress=progress)

@@ -56,7 +56,6 @@ class Plan:
                 "name": name_of(self.dataset),
                 "fingerprint": self.dataset.fingerprint,
                 "concepts": list(self.dataset.concepts),
-                "source": getattr(self.dataset, "source", None),
             },
             "recipe": recipe_record(self.recipe),
             "target": list(self.target),

@@ -19,6 +19,7 @@ from loce_jax.data.samples import Dataset, Fault, Item, Pair, check_reading
 from loce_jax.framing import Canvas
 from loce_jax.models.base import Preprocess
 from loce_jax.pipeline.plan import Plan
+from loce_jax.pipeline.resuming.photo_digests import PhotoEntry, photo_entry
 from loce_jax.resampling import resize_mask
 
 
@@ -43,10 +44,17 @@ class Sample:
 
 @dataclass(frozen=True)
 class ReadImage:
-    """An item after reading: its samples, and the photo at the network's input size (black if it could not be read)."""
+    """An item after reading.
+
+    Attributes:
+        samples: one for each of its pairs.
+        pixels: the photo at the network's input size; black if it could not be read.
+        photo: digest of the photo; None if it could not be read.
+    """
 
     samples: list[Sample]
     pixels: UInt8[np.ndarray, "h w 3"]
+    photo: PhotoEntry | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,7 @@ class SampleReader:
         """Read one item; what cannot be used becomes samples with a fault."""
         try:
             reading = check_reading(item, self.dataset.read(item))
+            photo = photo_entry(self.dataset, item, reading)
         except Fault as fault:
             black = np.zeros((*self.preprocess.size, 3), np.uint8)
             return ReadImage([Sample(item, pair, fault) for pair in item.pairs], black)
@@ -81,7 +90,11 @@ class SampleReader:
                 samples.append(Sample(item, pair, mask))
             else:
                 samples.append(Sample(item, pair, None, mask, resize_mask(canvas.pad(mask), self.target), canvas))
-        return ReadImage(samples, self.preprocess.resize(reading.photo))
+        return ReadImage(samples, self.preprocess.resize(reading.photo), photo)
+
+
+# Statuses that may be others the next time: a share was not mounted, a file was being copied.
+PASSING = ("image_missing", "image_unreadable", "mask_missing", "mask_unreadable")
 
 
 def readable(samples: Sequence[Sample]) -> list[Sample]:

@@ -8,8 +8,9 @@ first, so its run goes through the images twice.
 import functools as ft
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,19 +25,46 @@ from loce_jax.pipeline.memory import images_per_batch
 from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.progress import Progress, offset_progress, report_chunks
 from loce_jax.pipeline.reading import Read, SampleReader, read_in_threads
+from loce_jax.pipeline.resuming.begin import begin
+from loce_jax.pipeline.resuming.free_space import check_space
+from loce_jax.pipeline.resuming.retrying import check_failures, check_share
 from loce_jax.pipeline.solve_chunk import solve_chunk
-from loce_jax.pipeline.statistics import compute_parts, compute_statistics, read_statistics
-from loce_jax.statistics import Statistics
+from loce_jax.pipeline.statistics import (
+    FirstPass,
+    compute_parts,
+    compute_statistics,
+    hold_to_first_pass,
+    read_first_pass,
+)
 from loce_jax.store import Run, RunWriter, open_run, open_storage
 
 
-def run_plan(  # noqa: PLR0913 - what to do, where, and five ways to differ from the usual
+@dataclass(frozen=True)
+class RunOptions:
+    """How a plan is done, which changes no number of it.
+
+    Attributes:
+        strict: make the first image, mask or layer that cannot be used an error.
+        memory: gigabytes (10**9 bytes) of main memory that the process may take; without it, images are worked on
+            32 at a time.
+        retry_failed: try again rows that could not be read in an earlier attempt.
+        max_failures: share of the rows, 0 to 1, that may fail to be read.
+        repair: make anew what is damaged, instead of refusing it; all content of the run is read.
+    """
+
+    strict: bool = False
+    memory: float | None = None
+    retry_failed: bool = True
+    max_failures: float = 1.0
+    repair: bool = False
+
+
+def run_plan(
     plan: Plan,
     out: str | Path,
+    options: RunOptions = RunOptions(),
     *,
     shard: Shard | None = None,
-    strict: bool = False,
-    memory: float | None = None,
     progress: Progress | None = None,
     read: Read = read_in_threads,
 ) -> Run:
@@ -45,34 +73,39 @@ def run_plan(  # noqa: PLR0913 - what to do, where, and five ways to differ from
     Args:
         plan: see `loce_jax.pipeline.plan.make_plan`.
         out: a new folder, or one in which an equal plan was started; or the URL of either, as text.
+        options: how.
         shard: which part to do, beside others in the same run; without it all of it, alone.
-        strict: make the first image, mask or layer that cannot be used an error.
-        memory: gigabytes (10**9 bytes) of main memory that the process may take; without it, images are worked on
-            32 at a time.
         progress: called with the number of images done and of all images (of the shard), also once at the start.  A
             recipe that whitens has all images to go through before them; its images count twice.
         read: how photos and masks are read ahead; `loce_jax.pipeline.grain_reading.read_in_processes` returns
             another way.
 
     Raises:
-        InputError: the folder cannot be used, or not a single pair could be solved, or `strict` found a fault, or
-            `memory` is too little.
+        InputError: the folder cannot be used, is damaged, or has too little room; photos have changed; not a single
+            pair could be solved, or `strict` found a fault, or memory is too little.
+        TooManyFailures: more rows than allowed could not be read; the run is kept.
     """
-    batch_size = images_per_batch(plan, memory)
-    with RunWriter(open_storage(out), plan.record(), shared=shard is not None) as writer:
-        names = shard.select(list(plan.chunks)) if shard else list(plan.chunks)
-        left = [name for name in names if name not in writer.done]
+    check_share(options.max_failures)
+    batch_size = images_per_batch(plan, options.memory)
+    storage = open_storage(out)
+    names = shard.select(list(plan.chunks)) if shard else list(plan.chunks)
+    check_space(plan, storage, names)
+    with RunWriter(storage, plan.record(), shared=shard is not None, repair=options.repair) as writer:
+        remaining = begin(plan, writer, names, retry_failed=options.retry_failed, repair=options.repair)
         extract = make_extractor(plan.network, plan.layers)
-        statistics = None
+        first = None
         if plan.recipe.needs_statistics:
             own, every = sum(len(plan.chunks[name]) for name in names), len(plan.dataset.items)
-            do = ft.partial(compute_parts, plan, writer.storage, extract, strict=strict, read=read)
-            compute_statistics(plan, writer.storage, do, shard=shard, progress=offset_progress(progress, after=own))
-            statistics, progress = read_statistics(plan, writer.storage), offset_progress(progress, before=every)
-        options = {"strict": strict, "batch_size": batch_size, "read": read}
-        finished = compute_chunks(plan, extract, left, writer, statistics, **options)
+            do = ft.partial(compute_parts, plan, storage, extract, strict=options.strict, read=read)
+            compute_statistics(plan, storage, do, shard=shard, progress=offset_progress(progress, after=own))
+            first, progress = read_first_pass(plan, storage), offset_progress(progress, before=every)
+        left = remaining.chunks(first.digest if first else "")
+        finished = compute_chunks(
+            plan, extract, left, writer, first, strict=options.strict, batch_size=batch_size, read=read
+        )
         report_chunks(plan, names, left, finished, progress)
-    return open_checked(out)
+        writer.finish()
+    return open_checked(out, options.max_failures)
 
 
 def compute_chunks(  # noqa: PLR0913
@@ -80,7 +113,7 @@ def compute_chunks(  # noqa: PLR0913
     extract: Extract,
     names: Sequence[str],
     writer: RunWriter,
-    statistics: Mapping[str, Statistics] | None = None,
+    first: FirstPass | None = None,
     *,
     strict: bool = False,
     batch_size: int = IMAGES_PER_BATCH,
@@ -88,7 +121,8 @@ def compute_chunks(  # noqa: PLR0913
 ) -> Iterator[str]:
     """Do the chunks called `names`, `batch_size` images at a time; yields each name when it is stored.
 
-    A recipe that whitens needs each layer's `statistics`.
+    A recipe that whitens needs the `first` pass.  A chunk that is being solved or stored when the caller stops asking
+    for more is stored.
     """
     wanted = {name: plan.chunks[name] for name in names}
     with (
@@ -101,23 +135,33 @@ def compute_chunks(  # noqa: PLR0913
             rows, layers = measure_chunk(plan, images, solutions, helpers)
             if strict:
                 refuse_faults(rows, layers)
-            writer.write(name, rows, layers)
+            photos = {image.samples[0].item.image: image.photo for image in images if image.photo and image.samples}
+            writer.write(name, rows, layers, photos=photos, statistics=first.digest if first else "")
             return name
 
         last: Future[str] | None = None
         for name, images in read(SampleReader.for_plan(plan), wanted):
-            solutions, together = solve_chunk(plan, images, extract, batch_size, statistics)
-            if last:
-                yield last.result()
-            last = finisher.submit(finish, name, images, solutions)
+            held = hold_to_first_pass(first, images) if first else images
+            solutions, batch_size = solve_chunk(plan, held, extract, batch_size, first.statistics if first else None)
+            before, last = last, finisher.submit(finish, name, held, solutions)
+            if before:
+                yield before.result()
         if last:
             yield last.result()
 
 
-def open_checked(out: str | Path) -> Run:
-    """The run at `out`; `InputError` if it is complete and not a single pair could be solved."""
+def open_checked(out: str | Path, max_failures: float) -> Run:
+    """The run at `out`.
+
+    Raises:
+        TooManyFailures: it is complete, and more rows than allowed could not be read.
+        InputError: it is complete, and not a single pair could be solved.
+    """
     run = open_run(out)
-    if run.complete and not np.any(run.table["status"] == "ok"):
-        counts = ", ".join(f"{n} {word}" for word, n in Counter(run.table["status"].tolist()).most_common())
-        raise InputError(f"`data` must hold a usable pair of image and concept, but none is: {counts}.")
+    if run.complete:
+        check_failures(run, max_failures)
+        status = np.stack([run.column("status", layer) for layer in run.layers])
+        if not np.any(np.all(status == "ok", axis=0)):
+            counts = ", ".join(f"{n} {word}" for word, n in Counter(run.table["status"].tolist()).most_common())
+            raise InputError(f"`data` must hold a usable pair of image and concept, but none is: {counts}.")
     return run

@@ -6,7 +6,7 @@ Workers do not wait for each other: whoever finds a part missing computes it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import jax
 import numpy as np
@@ -15,14 +15,32 @@ from threadpoolctl import threadpool_limits
 
 from loce_jax.activations import Extract
 from loce_jax.batch_sizes import IMAGES_PER_FORWARD, MAX_PARTS
+from loce_jax.data.samples import Fault
 from loce_jax.pipeline.distributed.shards import Shard
 from loce_jax.pipeline.measure_chunk import refuse_unread
 from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.progress import Progress, report_chunks
-from loce_jax.pipeline.reading import Read, SampleReader, read_in_threads, readable
+from loce_jax.pipeline.reading import PASSING, Read, ReadImage, Sample, SampleReader, read_in_threads, readable
+from loce_jax.pipeline.resuming.photo_digests import refuse_changed
 from loce_jax.statistics import Statistics
 from loce_jax.store import statistics as files
+from loce_jax.store.manifest import has_whole
 from loce_jax.store.storage import Storage
+
+
+@dataclass(frozen=True)
+class FirstPass:
+    """What the second pass takes of the first.
+
+    Attributes:
+        statistics: each layer's.
+        digest: SHA-256 of their record, which chunks name.
+        photos: by image, the digest of each photo that was counted.
+    """
+
+    statistics: Mapping[str, Statistics]
+    digest: str
+    photos: Mapping[str, str]
 
 
 def parts_of(plan: Plan) -> dict[str, list[str]]:
@@ -42,6 +60,8 @@ def compute_statistics(
 ) -> None:
     """Make sure that the statistics of all images are in the run: the shard's parts first, then any that are missing.
 
+    Where all parts are there, and their sum, nothing is done.
+
     Args:
         plan: the work.
         storage: where the run is.
@@ -49,9 +69,9 @@ def compute_statistics(
         shard: which parts to begin with, beside others in the same run.
         progress: called with the number of images whose part is done, by whomever, and of all images.
     """
-    if files.has_whole(storage):
-        return
     parts = parts_of(plan)
+    if has_whole(storage) and not files.missing_parts(storage, parts):
+        return
     mine, turn = (shard.select(list(parts)), shard.index) if shard else (list(parts), 0)
     while missing := files.missing_parts(storage, parts):
         # one of others' last: they do theirs in order
@@ -77,15 +97,27 @@ def compute_parts(
     ends = {mine[-1]: name for name, mine in parts.items()}
     with threadpool_limits(1, "blas"):  # sums in an order that does not depend on the number of cores
         found: dict[str, Statistics] = {}
+        photos: dict[str, str] = {}
+        failed: dict[str, str] = {}
+        record = plan.record()
         for chunk, read_images in read(SampleReader.for_plan(plan), wanted):
             if strict:
                 refuse_unread(read_images)
-            images = [image.pixels for image in read_images if readable(image.samples)]
-            found = _add(found, _count(plan, extract, images))
+            usable = [image for image in read_images if readable(image.samples)]
+            photos |= {image.samples[0].item.image: image.photo[0] for image in usable if image.photo}
+            failed |= dict(passing for image in read_images for passing in _passing(image.samples))
+            found = _add(found, _count(plan, extract, [image.pixels for image in usable]))
             if chunk in ends:
-                files.write_part(storage, ends[chunk], [found[layer] for layer in plan.layers])
-                found = {}
+                sums = [found[layer] for layer in plan.layers]
+                files.write_part(storage, record, ends[chunk], sums, photos=photos, failed=failed)
+                found, photos, failed = {}, {}, {}
             yield chunk
+
+
+def _passing(samples):
+    """(image, status) of samples that may be readable another time."""
+    faults = [(sample.item.image, sample.fault.status) for sample in samples if sample.fault]
+    return [(image, status) for image, status in faults if status in PASSING]
 
 
 def _count(plan: Plan, extract: Extract, images: Sequence[UInt8[np.ndarray, "h w 3"]]) -> dict[str, Statistics]:
@@ -109,16 +141,53 @@ def _add(found: Mapping[str, Statistics], more: Mapping[str, Statistics]) -> dic
 def merge_parts(plan: Plan, storage: Storage) -> None:
     """Add all parts in their order and store the whole."""
     found: dict[str, Statistics] = {}
+    record = plan.record()
     for part in parts_of(plan):
-        sums = files.read_part(storage, part, len(plan.layers))
+        sums = files.read_part(storage, record, part)
         found = _add(found, dict(zip(plan.layers, sums, strict=True)))
-    files.write_whole(storage, {layer: found[layer] for layer in plan.layers})
+    files.write_whole(storage, record, {layer: found[layer] for layer in plan.layers})
 
 
-def read_statistics(plan: Plan, storage: Storage) -> dict[str, Statistics]:
-    """Each layer's statistics, as they are stored.
+def read_first_pass(plan: Plan, storage: Storage) -> FirstPass:
+    """What the first pass stored.
 
-    A layer whose every pixel is non-finite is given one of zeros: all its rows will fail, whatever the coordinates.
+    A layer whose every pixel is non-finite is given statistics of zeros: all its rows will fail, whatever the
+    coordinates.
     """
-    stored = [files.read_whole(storage, layer, index) for index, layer in enumerate(plan.layers)]
-    return {layer: replace(one, count=max(one.count, 1)) for layer, one in zip(plan.layers, stored, strict=True)}
+    record = plan.record()
+    stored = [files.read_whole(storage, record, layer, index) for index, layer in enumerate(plan.layers)]
+    photos: dict[str, str] = {}
+    for part in parts_of(plan):
+        photos |= files.read_part_record(storage, record, part)["photos"]
+    return FirstPass(
+        {layer: replace(one, count=max(one.count, 1)) for layer, one in zip(plan.layers, stored, strict=True)},
+        files.whole_digest(storage, record),
+        photos,
+    )
+
+
+def hold_to_first_pass(first: FirstPass, images: Sequence[ReadImage]) -> list[ReadImage]:
+    """The images of a chunk as the second pass may use them.
+
+    A photo that the first pass could not read fails here too: it is not in the statistics.
+
+    Raises:
+        InputError: a photo is another one than in the first pass.
+    """
+    changed, held = [], []
+    for image in images:
+        name, counted = image.samples[0].item.image if image.samples else "", True
+        if readable(image.samples) and image.photo:
+            counted = name in first.photos
+            if counted and first.photos[name] != image.photo[0]:
+                changed.append(name)
+        held.append(image if counted else _not_counted(image))
+    refuse_changed(changed)
+    return held
+
+
+def _not_counted(image):
+    reason = "the photo could not be read in the first pass, and could in the second. The same command tries it again."
+    fault = Fault("image_missing", reason)
+    samples = [sample if sample.fault else Sample(sample.item, sample.pair, fault) for sample in image.samples]
+    return replace(image, samples=samples, photo=None)

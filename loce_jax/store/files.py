@@ -3,18 +3,31 @@
 ::
 
     plan.json                       what work there is and with which options; written first, never changed
+    source.json                     where the data were when the run was last continued
     chunks/00003.json               rows of one chunk; written last, it says that the chunk is complete
     layers/00-blocks.4/00003.safetensors    numbers of the chunk's good rows at one layer
     statistics/parts/07.safetensors         of a recipe that whitens: sums over a part of the images, every layer's
-    statistics/00-blocks.4.safetensors      the same over all of them, a layer's
-    statistics/whole.json                   checksums of these; written last, it says that they are complete
+    statistics/parts/07.json                which images these are; written last, it says that the part is complete
+    statistics/00-blocks.4.safetensors      the same over all images, a layer's
+    statistics/whole.json                   written last, it says that these are complete
     derived/map-blocks.4.safetensors        what an analysis keeps; may be deleted at any time
+    derived/map-blocks.4.json               what it was made from
+    manifest.json                   length and SHA-256 of every file of a complete run, but for `source` and `derived`
+
+Every JSON file holds its own SHA-256, and length and SHA-256 of the other files that it completes.
 """
 
 from loce_jax.foreign_text import percent_encoded
 
-FORMAT = 3  # of a plan and the files beside it; raise it whenever their form changes
-PLAN, CHUNKS, LAYERS, DERIVED = "plan.json", "chunks", "layers", "derived"
+FORMAT = 4  # of a plan and the files beside it; raise it whenever their form changes
+PLAN, SOURCE, MANIFEST, CHUNKS, LAYERS, DERIVED = (
+    "plan.json",
+    "source.json",
+    "manifest.json",
+    "chunks",
+    "layers",
+    "derived",
+)
 PARTS, WHOLE = "statistics/parts", "statistics/whole.json"
 
 
@@ -37,6 +50,11 @@ def part_file(part: str) -> str:
     return f"{PARTS}/{part}.safetensors"
 
 
+def part_record_file(part: str) -> str:
+    """The JSON file that says which images a part holds."""
+    return f"{PARTS}/{part}.json"
+
+
 def statistics_file(layer: str, index: int) -> str:
     """The safetensors file with the `index`-th layer's statistics over all images.
 
@@ -44,3 +62,13 @@ def statistics_file(layer: str, index: int) -> str:
     'statistics/02-blocks.4.safetensors'
     """
     return f"statistics/{index:02d}-{percent_encoded(layer)}.safetensors"
+
+
+def derived_files(name: str) -> tuple[str, str]:
+    """The safetensors file and the JSON file of what is derived under `name`.
+
+    >>> derived_files("a/b")
+    ('derived/a%2Fb.safetensors', 'derived/a%2Fb.json')
+    """
+    stem = f"{DERIVED}/{percent_encoded(name)}"
+    return f"{stem}.safetensors", f"{stem}.json"

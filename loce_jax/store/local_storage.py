@@ -50,6 +50,14 @@ class LocalStorage:
         """The same, unless the file is there already, even if two try at once; whether it was written."""
         return atomic.create_durably(self.root / name, content, self._temporary())
 
+    def size(self, name: str) -> int:
+        """Length of one file in bytes; `FileNotFoundError` if it is not there."""
+        return (self.root / name).stat().st_size
+
+    def delete(self, name: str) -> None:
+        """Delete one file, if it is there."""
+        (self.root / name).unlink(missing_ok=True)
+
     def names(self, folder: str = "") -> set[str]:
         """Names of the files and folders in a folder of the run; none if it does not exist."""
         path = self.root / folder

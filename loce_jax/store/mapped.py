@@ -22,12 +22,24 @@ def view_tensors(content: UInt8[np.ndarray, " bytes"]) -> dict[str, np.ndarray]:
     size, length = len(content), int.from_bytes(content[:8].tobytes(), "little")
     if length > size - 8:
         raise ValueError(f"its header of {length} bytes is longer than the file")
-    header = json.loads(content[8 : 8 + length].tobytes())
-    tensors = {}
-    for name, entry in header.items():
+    try:
+        header = json.loads(content[8 : 8 + length].tobytes())
+    except RecursionError:
+        raise ValueError("its header is nested too deeply") from None
+    if not isinstance(header, dict):
+        raise ValueError("its header is no JSON object")
+    return {name: _view(name, entry, content, 8 + length) for name, entry in header.items()}
+
+
+def _view(name, entry, content, start):
+    try:
         dtype, shape = np.dtype(DTYPES[entry["dtype"]]), tuple(entry["shape"])
-        begin, end = (8 + length + offset for offset in entry["data_offsets"])
-        if not 8 + length <= begin <= end <= size or end - begin != math.prod(shape) * dtype.itemsize:
-            raise ValueError(f"tensor {name!r} does not fit into the file")
-        tensors[name] = content[begin:end].view(dtype).reshape(shape)
-    return tensors
+        begin, end = entry["data_offsets"]
+        whole = all(type(number) is int and number >= 0 for number in (*shape, begin, end))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        whole = False
+    if not whole:
+        raise ValueError(f"tensor {name!r} has not the form of one")
+    if not begin <= end <= len(content) - start or end - begin != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"tensor {name!r} does not fit into the file")
+    return content[start + begin : start + end].view(dtype).reshape(shape)

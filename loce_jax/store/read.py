@@ -4,8 +4,6 @@ Letters: n rows, c channels, h x w grid cells.
 """
 
 import functools as ft
-import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +16,13 @@ from loce_jax.foreign_text import text_array
 from loce_jax.layer_names import LayerRecord, match_layers, resolve_layers
 from loce_jax.recipes import PaperRecipe, Recipe, recipe_from
 from loce_jax.statistics import Statistics
-from loce_jax.store.files import CHUNKS, FORMAT, PLAN, layer_file, rows_file
+from loce_jax.store.files import CHUNKS, PLAN, layer_file, rows_file
 from loce_jax.store.local_storage import LocalStorage
+from loce_jax.store.manifest import UNREADABLE, damaged_files, has_whole
 from loce_jax.store.mapped import view_tensors
-from loce_jax.store.statistics import damaged_statistics, has_whole, read_whole
+from loce_jax.store.records import REPAIR, check_chunk, plan_digest, read_plan
+from loce_jax.store.sealed import check_content
+from loce_jax.store.statistics import read_whole, whole_digest
 from loce_jax.store.storage import Storage, is_url, open_storage
 
 if TYPE_CHECKING:
@@ -41,21 +42,9 @@ def open_run(path: str | Path) -> "Run":
     storage = open_storage(path)
     if PLAN not in storage.names():
         raise InputError(f"`run` must hold a {PLAN}, but {str(storage)!r} does not. `loce fit` makes one.")
-    try:
-        plan = json.loads(storage.read(PLAN))
-        if plan["format"] != FORMAT:
-            raise InputError(
-                f"`run` must be of format {FORMAT}, this version's, but {str(storage)!r} is of format "
-                f"{plan['format']!r}. Make it anew, in another folder."
-            )
-        layers = tuple(LayerRecord(name, **record) for name, record in plan["layers"].items())
-        return Run(storage, plan, layers, tuple(plan["data"]["concepts"]), tuple(plan["chunks"]))
-    except InputError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"`run` must hold a readable plan, but {f'{storage}/{PLAN}'!r} does not: {error!r}."
-        ) from error
+    plan = read_plan(storage)
+    layers = tuple(LayerRecord(name, **record) for name, record in plan["layers"].items())
+    return Run(storage, plan, layers, tuple(plan["data"]["concepts"]), tuple(plan["chunks"]))
 
 
 class Run:
@@ -72,6 +61,7 @@ class Run:
     def __init__(self, storage: Storage, plan: dict[str, Any], layers: tuple[LayerRecord, ...], concepts, chunks):
         self.storage, self.plan, self.layer_records = storage, plan, layers
         self.concepts, self.chunks = concepts, chunks
+        self._compared: set[str] = set()
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -236,7 +226,7 @@ class Run:
                 f"`run` must have its layers' statistics, but {str(self.storage)!r} has none yet. Run the "
                 "same `loce fit` again."
             )
-        return read_whole(self.storage, self.layers[index], index)
+        return read_whole(self.storage, self.plan, self.layers[index], index)
 
     @property
     def _columns(self):
@@ -262,18 +252,12 @@ class Run:
         return np.flatnonzero(keep)
 
     def damaged(self) -> list[str]:
-        """Files of what is finished that are missing or do not hold what was written, by their SHA-256."""
-        found = damaged_statistics(self.storage, self.layers)
-        for chunk, record in zip(self.finished, self._records, strict=True):
-            for index, layer in enumerate(self.layers):
-                name = layer_file(layer, index, chunk)
-                try:
-                    digest = hashlib.sha256(self.storage.read(name)).hexdigest()
-                except FileNotFoundError:
-                    digest = None
-                if digest != record["sha256"][layer]:
-                    found.append(name)
-        return found
+        """Files of what is there that are missing or do not hold what was written, all of them read whole."""
+        return damaged_files(self.storage, self.plan)
+
+    def photo_digests(self) -> dict[str, str]:
+        """By image, the digest of the photo that the finished chunks were made from; without those not read."""
+        return {image: photo[0] for record in self._records for image, photo in record["photos"].items()}
 
     @ft.cached_property
     def _records(self):
@@ -281,31 +265,72 @@ class Run:
             raise InputError(
                 f"`run` must have a finished chunk, but {str(self.storage)!r} has none. Run `loce fit` again."
             )
-        return [json.loads(self.storage.read(rows_file(chunk))) for chunk in self.finished]
+        digest, records = plan_digest(self.plan), []
+        for chunk in self.finished:
+            try:
+                records.append(check_chunk(self.storage.read(rows_file(chunk)), chunk, self.plan, digest))
+            except UNREADABLE as error:
+                raise self._damaged(rows_file(chunk), error) from error
+        if len({tuple(record["columns"]) for record in records}) > 1:
+            raise self._damaged(CHUNKS, "its chunks have different columns")
+        made_with = {record["statistics"] for record in records}
+        if self.recipe.needs_statistics and has_whole(self.storage):
+            made_with.add(whole_digest(self.storage, self.plan))
+        if len(made_with) > 1:
+            raise InputError(
+                f"`run` must be made with one set of statistics, but chunks of {str(self.storage)!r} were solved with "
+                "others: photos have come back since. The same `loce fit` again solves those chunks anew."
+            )
+        return records
+
+    def _damaged(self, name, error):
+        return InputError(f"`run` must be whole, but {f'{self.storage}/{name}'!r} is damaged: {error}. {REPAIR}.")
 
     def _read_tensor(self, layer, name):
         """The tensor `name` of every chunk, spread to all rows."""
         index = self._one_layer(layer)
         layer = self.layers[index]
-        counts = [len(record["status"][layer]) for record in self._records]
-        parts = [self._open(layer, index, chunk) for chunk in self.finished]
-        if len(parts) == 1 and len(parts[0]["rows"]) == counts[0]:
-            return parts[0][name]
-        dtype = np.result_type(parts[0][name].dtype, np.float16)  # one that has a NaN
-        whole = np.full((sum(counts), *parts[0][name].shape[1:]), np.nan, dtype)
-        for offset, part in zip(np.cumsum([0, *counts[:-1]]), parts, strict=True):
-            whole[offset + part["rows"]] = part[name]
+        counts = [record["rows"] for record in self._records]
+        parts = [
+            self._open(layer, index, chunk, record)[name]
+            for chunk, record in zip(self.finished, self._records, strict=True)
+        ]
+        rows = [_good(record, layer) for record in self._records]
+        if len(parts) == 1 and len(rows[0]) == counts[0]:
+            return parts[0]
+        if len({part.shape[1:] for part in parts}) > 1:
+            raise self._damaged(f"layers/{index:02d}", f"{name} of its chunks have different shapes")
+        dtype = np.result_type(parts[0].dtype, np.float16)  # one that has a NaN
+        whole = np.full((sum(counts), *parts[0].shape[1:]), np.nan, dtype)
+        for offset, good, part in zip(np.cumsum([0, *counts[:-1]]), rows, parts, strict=True):
+            whole[offset + good] = part
         return whole
 
-    def _open(self, layer, index, chunk):
+    def _open(self, layer, index, chunk, record):
+        """The tensors of one file; the first time, all of its content is compared with its SHA-256."""
         name = layer_file(layer, index, chunk)
         try:
-            return view_tensors(self.storage.map(name))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"`run` must be whole, but {f'{self.storage}/{name}'!r} cannot be read: {error}. "
-                f"Delete {CHUNKS}/{chunk}.json and run the same `loce fit` again: it computes that chunk anew."
-            ) from error
+            content = self.storage.map(name)
+            if name not in self._compared:
+                check_content(content, record["files"][name])
+            tensors = view_tensors(content)
+            self._check_tensors(tensors, _good(record, layer))
+        except UNREADABLE as error:
+            raise self._damaged(name, error) from error
+        self._compared.add(name)
+        return tensors
+
+    def _check_tensors(self, tensors, good):
+        wanted = {"rows": 1, "vectors": 2, "responses": 3, "iou": 1, "loss": 1} | dict.fromkeys(self.recipe.columns, 1)
+        if {name: tensor.ndim for name, tensor in tensors.items()} != wanted:
+            raise ValueError(f"it holds {', '.join(sorted(tensors))} instead of {', '.join(sorted(wanted))}")
+        if any(len(tensor) != len(good) for tensor in tensors.values()) or (tensors["rows"] != good).any():
+            raise ValueError(f"its rows are not the {len(good)} that are ok in the chunk's record")
+
+
+def _good(record, layer):
+    """Positions of a chunk's good rows."""
+    return np.flatnonzero(np.array(record["status"][layer], dtype=object) == "ok")
 
 
 def finished_chunks(storage: Storage, chunks: Iterable[str]) -> tuple[str, ...]:

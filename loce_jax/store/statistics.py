@@ -1,90 +1,128 @@
 """Statistics of a run's layers, which a recipe that whitens needs: of parts of the images, and of all of them.
 
-Like a chunk, a part is one immutable file; the whole is complete when the file of its checksums is there.
+Like a chunk, a part is complete when its record is there, and so is the whole; records hold what the files' content is.
 """
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import save
 
 from loce_jax.checks import InputError
-from loce_jax.foreign_text import for_json
 from loce_jax.statistics import Statistics
-from loce_jax.store.files import PARTS, WHOLE, part_file, statistics_file
+from loce_jax.store.files import PARTS, WHOLE, part_file, part_record_file, statistics_file
+from loce_jax.store.manifest import UNREADABLE
 from loce_jax.store.mapped import view_tensors
+from loce_jax.store.records import REPAIR, check_part, check_whole, plan_digest
+from loce_jax.store.sealed import check_content, entry_of, seal
 from loce_jax.store.storage import Storage
 
 FIELDS = "count", "mean", "scatter"
 
 
-def write_part(storage: Storage, part: str, layers: Sequence[Statistics]) -> None:
-    """Store the statistics of one part of the images, every layer's."""
+def write_part(
+    storage: Storage,
+    plan: Mapping[str, Any],
+    part: str,
+    layers: Sequence[Statistics],
+    *,
+    photos: Mapping[str, str] | None = None,
+    failed: Mapping[str, str] | None = None,
+) -> None:
+    """Store the statistics of one part of the images, every layer's.
+
+    Args:
+        storage: where the run is.
+        plan: the run's plan.
+        part: name of the part.
+        layers: the statistics, in the plan's order.
+        photos: by image, the digest of each photo that was counted.
+        failed: by image, the status of each photo that could not be read.
+    """
     tensors = {f"{index} {name}": array for index, sums in enumerate(layers) for name, array in _arrays(sums).items()}
-    storage.write(part_file(part), save(tensors))
+    content = save(tensors)
+    storage.delete(part_record_file(part))
+    storage.write(part_file(part), content)
+    record = {
+        "plan": plan_digest(plan),
+        "part": part,
+        "photos": dict(photos or {}),
+        "failed": dict(failed or {}),
+        "files": {part_file(part): entry_of(content)},
+    }
+    storage.write(part_record_file(part), seal(record))
 
 
 def missing_parts(storage: Storage, parts: Iterable[str]) -> list[str]:
     """Those of `parts` that are not there."""
     there = storage.names(PARTS)
-    return [part for part in parts if f"{part}.safetensors" not in there]
+    return [part for part in parts if f"{part}.json" not in there]
 
 
-def read_part(storage: Storage, part: str, count: int) -> list[Statistics]:
-    """The statistics of one part, of `count` layers.
+def read_part(storage: Storage, plan: Mapping[str, Any], part: str) -> list[Statistics]:
+    """The statistics of one part, every layer's.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: they are damaged.
     """
-    tensors = _open(storage, part_file(part), [f"{index} {name}" for index in range(count) for name in FIELDS])
+    count, record = len(plan["layers"]), read_part_record(storage, plan, part)
+    wanted = [f"{index} {name}" for index in range(count) for name in FIELDS]
+    tensors = _open(storage, part_file(part), record["files"], wanted)
     return [_sums([tensors[f"{index} {name}"] for name in FIELDS]) for index in range(count)]
 
 
-def write_whole(storage: Storage, layers: Mapping[str, Statistics]) -> None:
+def read_part_record(storage: Storage, plan: Mapping[str, Any], part: str) -> dict[str, Any]:
+    """What `write_part` noted of the photos.
+
+    Raises:
+        InputError: the record is damaged.
+    """
+    try:
+        return check_part(storage.read(part_record_file(part)), part, plan_digest(plan))
+    except UNREADABLE as error:
+        raise _damaged(storage, part_record_file(part), error) from error
+
+
+def write_whole(storage: Storage, plan: Mapping[str, Any], layers: Mapping[str, Statistics]) -> None:
     """Store the statistics of all images, layer by layer in the plan's order."""
-    digests = {}
-    for index, (layer, sums) in enumerate(layers.items()):
-        content = save(_arrays(sums))
-        storage.write(statistics_file(layer, index), content)
-        digests[layer] = hashlib.sha256(content).hexdigest()
-    storage.write(WHOLE, for_json(digests))
-
-
-def has_whole(storage: Storage) -> bool:
-    """Whether the statistics of all images are there."""
+    contents = {
+        statistics_file(layer, index): save(_arrays(sums)) for index, (layer, sums) in enumerate(layers.items())
+    }
+    record = seal({"plan": plan_digest(plan), "files": {name: entry_of(content) for name, content in contents.items()}})
     folder, _, name = WHOLE.rpartition("/")
-    return name in storage.names(folder)
+    if name in storage.names(folder) and storage.read(WHOLE) != record:
+        storage.delete(WHOLE)
+    for name, content in contents.items():
+        storage.write(name, content)
+    storage.write(WHOLE, record)
 
 
-def read_whole(storage: Storage, layer: str, index: int) -> Statistics:
+def whole_digest(storage: Storage, plan: Mapping[str, Any]) -> str:
+    """The SHA-256 by which chunks name the statistics that they were solved with.
+
+    Raises:
+        InputError: there are none, or their record is damaged.
+    """
+    return _whole_record(storage, plan)["sha256"]
+
+
+def read_whole(storage: Storage, plan: Mapping[str, Any], layer: str, index: int) -> Statistics:
     """The statistics of all images at the `index`-th layer.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: they are damaged.
     """
-    return _sums(list(_open(storage, statistics_file(layer, index), FIELDS).values()))
+    files = _whole_record(storage, plan)["files"]
+    return _sums(list(_open(storage, statistics_file(layer, index), files, FIELDS).values()))
 
 
-def damaged_statistics(storage: Storage, layers: Iterable[str]) -> list[str]:
-    """Files of the whole that are missing or do not hold what was written."""
-    if not has_whole(storage):
-        return []
+def _whole_record(storage, plan):
+    names = [statistics_file(layer, index) for index, layer in enumerate(plan["layers"])]
     try:
-        digests = dict(json.loads(storage.read(WHOLE)))
-    except (ValueError, TypeError):
-        return [WHOLE]
-    found = []
-    for index, layer in enumerate(layers):
-        name = statistics_file(layer, index)
-        try:
-            digest = hashlib.sha256(storage.read(name)).hexdigest()
-        except FileNotFoundError:
-            digest = None
-        if digest != digests.get(layer, ""):
-            found.append(name)
-    return found
+        return check_whole(storage.read(WHOLE), names, plan_digest(plan))
+    except UNREADABLE as error:
+        raise _damaged(storage, WHOLE, error) from error
 
 
 def _arrays(sums):
@@ -97,12 +135,20 @@ def _sums(tensors):
     return Statistics(int(count), mean, scatter)
 
 
-def _open(storage, name, wanted):
+def _open(storage, name, files, wanted):
     try:
-        tensors = view_tensors(storage.map(name))
-        return {key: tensors[key] for key in wanted}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"`run` must be whole, but {f'{storage}/{name}'!r} cannot be read: {error}. Delete it and {WHOLE}, and run "
-            "the same `loce fit` again: it computes those statistics again."
-        ) from error
+        content = storage.map(name)
+        check_content(content, files[name])
+        tensors = view_tensors(content)
+        found = {key: tensors[key] for key in wanted}
+        for key, tensor in found.items():
+            axes = FIELDS.index(key.rpartition(" ")[2])  # a count, a vector, a square matrix
+            if tensor.ndim != axes or len(set(tensor.shape)) > 1:
+                raise ValueError(f"tensor {key!r} has the shape {tensor.shape}")
+    except UNREADABLE as error:
+        raise _damaged(storage, name, error) from error
+    return found
+
+
+def _damaged(storage, name, error):
+    return InputError(f"`run` must be whole, but {f'{storage}/{name}'!r} is damaged: {error}. {REPAIR}.")

@@ -4,6 +4,7 @@ A storage reads, writes and lists files by their names in `loce_jax.store.files`
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -100,6 +101,15 @@ class RemoteStorage:
         except FileExistsError:
             return False
         return True
+
+    def size(self, name: str) -> int:
+        """Length of one object in bytes; `FileNotFoundError` if it is not there."""
+        return self._files.size(f"{self._root}/{name}")
+
+    def delete(self, name: str) -> None:
+        """Delete one object, if it is there."""
+        with suppress(FileNotFoundError):
+            self._files.rm_file(f"{self._root}/{name}")
 
     def names(self, folder: str = "") -> set[str]:
         """Names of the files and folders in a folder of the run; none if there is nothing."""

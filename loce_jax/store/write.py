@@ -3,7 +3,6 @@
 Letters: m rows of a chunk, r of them good, c channels, h x w grid cells.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +13,10 @@ from jaxtyping import Bool, Float, Int
 from safetensors.numpy import save
 
 from loce_jax.checks import InputError
-from loce_jax.foreign_text import for_json
-from loce_jax.store.files import PLAN, layer_file, rows_file
-from loce_jax.store.read import finished_chunks
+from loce_jax.store.files import CHUNKS, MANIFEST, PLAN, SOURCE, layer_file, rows_file
+from loce_jax.store.manifest import Survey, damaged_derived, survey, write_manifest
+from loce_jax.store.records import plan_digest, read_plan, work_of
+from loce_jax.store.sealed import entry_of, seal
 from loce_jax.store.storage import Storage
 
 
@@ -61,59 +61,123 @@ class LayerRows:
 
 
 class RunWriter:
-    """A run that is being written; `done` names the chunks that need not be computed again.
+    """A run that is being written.
 
     In a local folder it is alone, or, if `shared`, one of many that share; nobody is kept out of a remote storage.
     """
 
-    def __init__(self, storage: Storage, plan: Mapping[str, Any], *, shared: bool = False):
+    def __init__(self, storage: Storage, plan: Mapping[str, Any], *, shared: bool = False, repair: bool = False):
         """Start the run, or continue it if it was started with an equal plan.
+
+        Args:
+            storage: where the run is.
+            plan: the work, as plain values.
+            shared: whether others write too.
+            repair: whether a damaged plan may be written again, if the run's other files say that it was this one.
 
         Raises:
             InputError: `storage` holds another run (the differences are listed) or something else, cannot be written,
                 or is being written by others that do not share.
         """
-        self.storage, self.layers = storage, tuple(plan["layers"])
+        self.storage, self.plan, self.layers = storage, plan, tuple(plan["layers"])
+        self._digest = plan_digest(plan)
         _refuse_foreign(storage)
         self._leave = storage.lock(shared=shared)
         try:
-            _check_plan(storage, plan)
-            self.done = frozenset(finished_chunks(storage, plan["chunks"]))
+            _check_plan(storage, plan, repair=repair)
         except BaseException:
             self.close()
             raise
 
-    def write(self, chunk: str, rows: Mapping[str, Sequence], layers: Mapping[str, LayerRows]) -> None:
-        """Store one chunk: `rows` are columns of plain values, equal for every layer; `layers` the numbers of each."""
-        files = {}
-        for index, layer in enumerate(self.layers):
-            part = layers[layer]
-            tensors = {
-                "rows": part.rows.astype(np.int32),
-                "vectors": part.vectors.astype(np.float32),
-                "responses": part.responses.astype(np.float16),
-                "iou": part.iou.astype(np.float64),
-                "loss": part.loss.astype(np.float32),
-            }
-            if part.ridge:
-                tensors |= {
-                    "bias": part.ridge.bias.astype(np.float32),
-                    "converged": part.ridge.converged.astype(np.int32),
-                    "steps": part.ridge.steps.astype(np.int32),
-                    "gradient_norm": part.ridge.gradient_norm.astype(np.float32),
-                }
-            bad = [name for name, tensor in tensors.items() if not np.all(np.isfinite(tensor))]
-            if bad:
-                raise ValueError(f"chunk {chunk}, layer {layer!r}: {bad} of good rows must be finite")
-            content = save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
-            self.storage.write(layer_file(layer, index, chunk), content)
-            files[layer] = hashlib.sha256(content).hexdigest()
-        record = {
-            "columns": {name: list(values) for name, values in rows.items()},
-            "status": {layer: list(layers[layer].status) for layer in self.layers},
-            "sha256": files,
+    @property
+    def done(self) -> frozenset[str]:
+        """Names of the chunks that are there."""
+        there = self.storage.names(CHUNKS)
+        return frozenset(chunk for chunk in self.plan["chunks"] if f"{chunk}.json" in there)
+
+    def survey(self, chunks: Sequence[str] | None = None, *, repair: bool = False) -> Survey:
+        """What is there of the run, whole.
+
+        Args:
+            chunks: names of the chunks to look at; all if left out.
+            repair: leave out what is damaged, after all content has been compared, instead of refusing it.
+
+        Raises:
+            InputError: a record, or the length of a file, is not what was written.
+        """
+        found = survey(self.storage, self.plan, thorough=repair, chunks=chunks)
+        if found.damaged and not repair:
+            more = f" and {len(found.damaged) - 8} more" if len(found.damaged) > 8 else ""
+            raise InputError(
+                f"`out` must hold what was written, but of {str(self.storage)!r} these files are missing or damaged: "
+                f"{', '.join(found.damaged[:8])}{more}. The same `loce fit` with `--repair` makes them anew."
+            )
+        if repair:
+            for name in list(damaged_derived(self.storage)):
+                self.storage.delete(name)
+        return found
+
+    def write(
+        self,
+        chunk: str,
+        rows: Mapping[str, Sequence],
+        layers: Mapping[str, LayerRows],
+        *,
+        photos: Mapping[str, Sequence] | None = None,
+        statistics: str = "",
+    ) -> None:
+        """Store one chunk.
+
+        Args:
+            chunk: its name.
+            rows: columns of plain values, equal for every layer.
+            layers: the numbers of each.
+            photos: by image, the photo's digest, and length and time of change of each of its files.
+            statistics: SHA-256 of the statistics that it was solved with; empty where the recipe needs none.
+        """
+        contents = {
+            layer_file(layer, index, chunk): _tensors(chunk, layer, layers[layer])
+            for index, layer in enumerate(self.layers)
         }
-        self.storage.write(rows_file(chunk), _json(record))
+        status = {layer: list(layers[layer].status) for layer in self.layers}
+        record = {
+            "plan": self._digest,
+            "chunk": chunk,
+            "statistics": statistics,
+            "rows": len(status[self.layers[0]]),
+            "columns": {name: list(values) for name, values in rows.items()},
+            "status": status,
+            "photos": {image: list(photo) for image, photo in (photos or {}).items()},
+            "files": {name: entry_of(content) for name, content in contents.items()},
+        }
+        sealed = seal(record)
+        if self._is_other(rows_file(chunk), sealed):
+            for name in (MANIFEST, rows_file(chunk)):  # they do not hold from now on
+                self.storage.delete(name)
+        for name, content in contents.items():
+            self.storage.write(name, content)
+        self.storage.write(rows_file(chunk), sealed)
+
+    def _is_other(self, name, content):
+        try:
+            return self.storage.read(name) != content
+        except FileNotFoundError:
+            return False
+
+    def finish(self) -> None:
+        """Write the manifest, if the run is complete."""
+        write_manifest(self.storage, self.plan)
+
+    def discard(self, names: Sequence[str]) -> None:
+        """Delete records, so that what they complete is made anew; the manifest does not hold from then on."""
+        for name in (MANIFEST, *names) if names else ():
+            self.storage.delete(name)
+
+    def note_source(self, tree: Mapping[str, Any]) -> None:
+        """Write down where the data are; what was noted before is replaced."""
+        content = seal(tree)
+        if self._is_other(SOURCE, content) or SOURCE not in self.storage.names():
+            self.storage.write(SOURCE, content)
 
     def close(self) -> None:
         """Let others write."""
@@ -126,6 +190,28 @@ class RunWriter:
         self.close()
 
 
+def _tensors(chunk, layer, part):
+    """One layer's numbers as the content of a safetensors file."""
+    tensors = {
+        "rows": part.rows.astype(np.int32),
+        "vectors": part.vectors.astype(np.float32),
+        "responses": part.responses.astype(np.float16),
+        "iou": part.iou.astype(np.float64),
+        "loss": part.loss.astype(np.float32),
+    }
+    if part.ridge:
+        tensors |= {
+            "bias": part.ridge.bias.astype(np.float32),
+            "converged": part.ridge.converged.astype(np.int32),
+            "steps": part.ridge.steps.astype(np.int32),
+            "gradient_norm": part.ridge.gradient_norm.astype(np.float32),
+        }
+    bad = [name for name, tensor in tensors.items() if not np.all(np.isfinite(tensor))]
+    if bad:
+        raise ValueError(f"chunk {chunk}, layer {layer!r}: {bad} of good rows must be finite")
+    return save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
+
+
 def _refuse_foreign(storage):
     there = storage.names()
     if there and PLAN not in there:
@@ -135,17 +221,18 @@ def _refuse_foreign(storage):
         )
 
 
-def _check_plan(storage, plan):
+def _check_plan(storage, plan, *, repair):
     """Write the plan, or raise `InputError` unless the one that is there describes the same work."""
-    if storage.create_exclusive(PLAN, _json(plan)):
+    if storage.create_exclusive(PLAN, seal(plan)):
         return
-    plans = (json.loads(text) for text in (storage.read(PLAN), _json(plan)))
-    old, new = (_flat({**one, "layers": list(one["layers"])}) for one in plans)  # aliases may be added to layers
-    if old.get("format") != new.get("format"):
-        raise InputError(
-            f"`out` must be new or a run of format {new.get('format')}, but {str(storage)!r} is of format "
-            f"{old.get('format')}, of another version of this library. Use another folder."
-        )
+    try:
+        there = read_plan(storage)
+    except InputError:
+        if not (repair and _names_plan(storage, plan)):
+            raise
+        storage.write(PLAN, seal(plan))
+        return
+    old, new = (_flat(work_of(one)) for one in (there, _as_json(plan)))
     changes = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     if changes:
         listed = "; ".join(f"{key}: {_shown(old, key)} there, {_shown(new, key)} now" for key in changes[:8])
@@ -156,6 +243,17 @@ def _check_plan(storage, plan):
         )
 
 
+def _names_plan(storage, plan):
+    """Whether files of the run say that they are of this plan."""
+    found = survey(storage, plan, thorough=False)
+    return bool(found.chunks or found.parts)
+
+
+def _as_json(plan):
+    """The plan as it would be read."""
+    return json.loads(json.dumps(plan))
+
+
 def _shown(plan, key):
     return repr(plan[key]) if key in plan else "none"
 
@@ -164,7 +262,3 @@ def _flat(tree, prefix=""):
     if not isinstance(tree, dict):
         return {prefix: tree}
     return {k: v for key, sub in tree.items() for k, v in _flat(sub, f"{prefix}.{key}".lstrip(".")).items()}
-
-
-def _json(tree):
-    return for_json(tree)

@@ -15,7 +15,7 @@ from loce_jax.cli import main
 from loce_jax.pipeline import memory
 from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.reading import SampleReader
-from loce_jax.pipeline.run import run_plan
+from loce_jax.pipeline.run import RunOptions, run_plan
 from loce_jax.pipeline.solve_chunk import solve_chunk
 from loce_jax.pipeline.sources import scenes_source
 from loce_jax.recipes import Recipe
@@ -120,7 +120,7 @@ def test_memory_decides_how_many_images_go_together(plan, monkeypatch):
 
 def test_too_little_memory_is_refused_at_the_door(plan, tmp_path):
     with pytest.raises(InputError, match=r"`memory` must hold the network, .* gigabytes, but got 0.01"):
-        run_plan(plan, tmp_path / "run", memory=0.01)
+        run_plan(plan, tmp_path / "run", RunOptions(memory=0.01))
     assert not (tmp_path / "run").exists()
 
 
@@ -137,7 +137,7 @@ import jax
 jax.config.update("jax_num_cpu_devices", 8)
 from tests.pipeline.test_chunk import make
 from loce_jax.activations import make_extractor
-from loce_jax.pipeline.run import run_plan
+from loce_jax.pipeline.run import RunOptions, run_plan
 assert len(jax.devices()) == 8
 plan = make(40)
 photos = jax.numpy.zeros((3, *plan.network.preprocess.size, 3), "uint8")

@@ -15,7 +15,7 @@ from loce_jax.cli import main
 from loce_jax.pipeline.distributed.ray_cluster import RayOptions
 from loce_jax.pipeline.distributed.ray_engine import do_chunk_on_ray, run_on_ray
 from loce_jax.pipeline.distributed.run_spec import RunSpec
-from loce_jax.pipeline.run import run_plan
+from loce_jax.pipeline.run import RunOptions, run_plan
 from loce_jax.pipeline.sources import coco_source
 from tests.support.small_coco import LAYERS, ROOT, arguments, contents, draw
 
@@ -112,7 +112,7 @@ def test_a_worker_killed_in_the_middle_changes_no_byte(cluster, spec, tmp_path):
 def test_what_ends_a_task_ends_the_run_in_the_same_words(cluster, spec, tmp_path):
     (Path(spec.source.images) / "050.png").unlink()
     with pytest.raises(InputError, match=r"^`strict` refuses '050.png', concept 'box'.*image_missing") as caught:
-        run_on_ray(spec, str(tmp_path / "run"), strict=True)
+        run_on_ray(spec, str(tmp_path / "run"), options=RunOptions(strict=True))
     assert "\n" not in str(caught.value)
     assert not open_run(tmp_path / "run").complete
     run = run_on_ray(spec, str(tmp_path / "run"))

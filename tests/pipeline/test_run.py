@@ -12,7 +12,7 @@ from safetensors import safe_open
 from loce_jax import InputError, PaperRecipe, mask_iou, quantize, resize_mask, solve
 from loce_jax.activations import make_extractor
 from loce_jax.pipeline.plan import make_plan
-from loce_jax.pipeline.run import run_plan
+from loce_jax.pipeline.run import RunOptions, run_plan
 from loce_jax.pipeline.sources import coco_source, scenes_source
 from loce_jax.resampling import resize_bilinear
 from tests.support.small_coco import contents
@@ -86,7 +86,7 @@ def test_the_papers_plan_and_files_are_what_they_were_before_there_was_another_r
     }
     assert (plan.record()["target"], plan.record()["iou"]) == ([100, 100], "uint8")
     names = {name.rsplit("/", 1)[0] for name in contents(run.path)}
-    assert names == {"plan.json", "chunks", "layers/00-shallow", "layers/01-deep"}
+    assert names == {"plan.json", "manifest.json", "chunks", "layers/00-shallow", "layers/01-deep"}
     with safe_open(run.path / "layers" / "00-shallow" / "00000.safetensors", "numpy") as file:
         assert set(file.keys()) == {"rows", "vectors", "responses", "iou", "loss"}
 
@@ -148,7 +148,7 @@ def test_every_fault_is_a_status_in_its_row(faulty_coco, tmp_path):
 def test_strict_stops_at_the_first_fault(faulty_coco, tmp_path):
     plan = make_plan(tiny_network(), LAYERS, faulty_coco, PaperRecipe())
     with pytest.raises(InputError, match=r"`strict` refuses 'empty.png', concept 'square'.*mask_empty"):
-        run_plan(plan, tmp_path / "run", strict=True)
+        run_plan(plan, tmp_path / "run", RunOptions(strict=True))
 
 
 def test_not_one_usable_pair_is_an_error(faulty_coco, tmp_path):

@@ -57,7 +57,7 @@ def test_damage_in_a_remote_run_is_found(url):
     store.rm(second)
     run = open_run(url)
     assert run.damaged() == ["layers/00-early/00000.safetensors", "layers/00-early/00001.safetensors"]
-    with pytest.raises(InputError, match=rf"{second}.* cannot be read.*Delete chunks/00001.json"):
+    with pytest.raises(InputError, match=r"00000.safetensors' is damaged"):
         run.vectors("early")
 
 

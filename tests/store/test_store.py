@@ -11,7 +11,9 @@ import pytest
 from loce_jax import InputError, PaperRecipe, RidgeRecipe, Statistics, open_run
 from loce_jax.store import LayerRows, RidgeRows, RunWriter, open_storage
 from loce_jax.store.files import FORMAT
-from loce_jax.store.statistics import has_whole, missing_parts, write_part, write_whole
+from loce_jax.store.manifest import has_whole
+from loce_jax.store.sealed import seal, unseal
+from loce_jax.store.statistics import missing_parts, read_part, whole_digest, write_part, write_whole
 from tests.support.deadly import Killed, counted_calls, killed_at
 
 LAYERS = ("early", "../late")
@@ -171,8 +173,6 @@ def test_other_options_are_refused_and_listed(tmp_path):
         assert writer.done == {"00000", "00001"}
     with pytest.raises(InputError, match=r"layers: \['early', '../late'\] there, \['early'\] now"):
         RunWriter(open_storage(tmp_path / "run"), {**PLAN, "layers": {"early": {}}})
-    with pytest.raises(InputError, match=f"is of format {FORMAT}, of another version of this library"):
-        RunWriter(open_storage(tmp_path / "run"), {**PLAN, "format": 2})
 
 
 def test_a_run_of_an_earlier_version_is_refused(tmp_path):
@@ -217,14 +217,108 @@ def test_a_full_disk_keeps_what_is_finished(tmp_path, monkeypatch):
     assert contents(tmp_path / "whole") == contents(tmp_path / "run")
 
 
-def test_damage_is_found_and_named(tmp_path):
-    write(tmp_path / "run")
-    assert open_run(tmp_path / "run").damaged() == []
-    (path,) = (tmp_path / "run" / "layers").glob("00-early/00000.*")
+def flip(path, position=-1):
+    """One bit of the file is another."""
     content = bytearray(path.read_bytes())
-    content[-1] ^= 1
+    content[position] ^= 1
     path.write_bytes(content)
-    assert open_run(tmp_path / "run").damaged() == ["layers/00-early/00000.safetensors"]
+
+
+def test_row_23_every_flipped_bit_of_a_run_is_found_and_named(tmp_path):
+    write(tmp_path / "run")
+    with RunWriter(open_storage(tmp_path / "run"), PLAN) as writer:
+        writer.finish()
+        writer.note_source({"source": None})
+    assert open_run(tmp_path / "run").damaged() == []
+    for name, content in contents(tmp_path / "run").items():
+        path = tmp_path / "run" / name
+        for position in (0, len(content) // 3, -1):
+            flip(path, position)
+            if name == "plan.json":
+                with pytest.raises(InputError, match="readable plan|of format"):
+                    open_run(tmp_path / "run")
+            else:
+                assert name in open_run(tmp_path / "run").damaged()
+            path.write_bytes(content)
+    assert open_run(tmp_path / "run").damaged() == []
+
+
+def test_flipped_numbers_are_never_read(tmp_path):
+    write(tmp_path / "run")
+    (path,) = (tmp_path / "run" / "layers").glob("00-early/00000.*")
+    flip(path)
+    run = open_run(tmp_path / "run")
+    for read in (run.vectors, run.responses, lambda layer: run.column("iou", layer)):
+        with pytest.raises(InputError, match=r"00000.safetensors' is damaged: .* SHA-256. The same .* `--repair`"):
+            read("early")
+    with pytest.raises(InputError, match="is damaged"):
+        run.table  # noqa: B018
+
+
+def test_files_that_a_manifest_lists_and_nobody_has_are_damage(tmp_path):
+    write(tmp_path / "run")
+    with RunWriter(open_storage(tmp_path / "run"), PLAN) as writer:
+        writer.finish()
+    (tmp_path / "run" / "chunks" / "00000.json").unlink()
+    damaged = open_run(tmp_path / "run").damaged()
+    assert {"chunks/00000.json", "layers/00-early/00000.safetensors", "manifest.json"} <= set(damaged)
+
+
+def test_a_run_that_is_not_complete_has_no_manifest(tmp_path):
+    write(tmp_path / "run", ["00000"])
+    with RunWriter(open_storage(tmp_path / "run"), PLAN) as writer:
+        writer.finish()
+    assert "manifest.json" not in contents(tmp_path / "run") and open_run(tmp_path / "run").damaged() == []
+
+
+def test_a_chunk_that_is_written_anew_takes_the_manifest_with_it(tmp_path):
+    write(tmp_path / "run")
+    with RunWriter(open_storage(tmp_path / "run"), PLAN) as writer:
+        writer.finish()
+        kept = contents(tmp_path / "run")
+        writer.write(
+            "00000", columns_of("00000"), {layer: rows_of("00000", [0, 2], n) for n, layer in enumerate(LAYERS)}
+        )
+        assert contents(tmp_path / "run") == kept, "the same bytes"
+        writer.write("00000", columns_of("00000"), {layer: rows_of("00000", [0], n) for n, layer in enumerate(LAYERS)})
+        assert "manifest.json" not in contents(tmp_path / "run")
+        writer.finish()
+    assert open_run(tmp_path / "run").damaged() == []
+
+
+def alter(root, name, change):
+    """Write a sealed file anew after `change`, with a digest that fits it."""
+    tree = unseal((root / name).read_bytes())
+    tree.pop("sha256")
+    change(tree)
+    (root / name).write_bytes(seal(tree))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: record["status"]["early"].pop(),
+        lambda record: record["status"].pop("early"),
+        lambda record: record["columns"]["image"].pop(),
+        lambda record: record["columns"].pop("concept"),
+        lambda record: record["columns"].update(image=3),
+        lambda record: record["columns"].update(image=[[], {}, 1]),
+        lambda record: record.update(rows=10**12),
+        lambda record: record.update(rows="3"),
+        lambda record: record.update(chunk="00001"),
+        lambda record: record.update(plan="0" * 64),
+        lambda record: record.update(photos=[]),
+        lambda record: record.update(files={}),
+        lambda record: record["files"].update({"../../etc/passwd": [1, "0" * 64]}),
+        lambda record: record["status"].update(early=["ok", "ok", "ok"]),
+    ],
+)
+def test_records_whose_counts_do_not_agree_are_refused(tmp_path, change):
+    """Their checksums are right: somebody wrote them so."""
+    write(tmp_path)
+    alter(tmp_path, "chunks/00000.json", change)
+    with pytest.raises(InputError, match="`run` must be whole"):
+        open_run(tmp_path).vectors("early")
 
 
 @pytest.mark.parametrize("keep", [0, 4, 8, 60, -1])
@@ -232,8 +326,12 @@ def test_a_truncated_chunk_is_an_error_that_says_what_to_do(tmp_path, keep):
     write(tmp_path / "run")
     (path,) = (tmp_path / "run" / "layers").glob("00-early/00000.*")
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(InputError, match=r"cannot be read.*Delete chunks/00000.json"):
+    with pytest.raises(InputError, match="is damaged.*The same `loce fit` with `--repair`"):
         open_run(tmp_path / "run").vectors("early")
+    with RunWriter(open_storage(tmp_path / "run"), PLAN) as writer:
+        with pytest.raises(InputError, match="`--repair` makes them anew"):
+            writer.survey()
+        assert list(writer.survey(repair=True).chunks) == ["00001"]
 
 
 def test_layer_names_never_leave_the_run(tmp_path):
@@ -244,11 +342,48 @@ def test_layer_names_never_leave_the_run(tmp_path):
     }
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"layers": 3}', "\x00"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"layers": 3}', "\x00", "[" * 100_000])
 def test_an_unreadable_plan_is_one_clear_error(tmp_path, text):
     (tmp_path / "plan.json").write_text(text)
     with pytest.raises(InputError, match="readable plan"):
         open_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"layers": {}},
+        {"layers": ["early"]},
+        {"layers": {"early": {"stride": 3, "unknown": 1}}},
+        {"chunks": ["../../etc"]},
+        {"chunks": ["00000", "00000"]},
+        {"chunks": 10**9},
+        {"data": None},
+        {"data": {"concepts": [3]}},
+        {"recipe": []},
+        {"recipe": {"name": "ridge", "l2": "much"}},
+        {"recipe": {"name": "unknown"}},
+        {"images": -1},
+        {"images": 1.5},
+        {"model": "tiny"},
+    ],
+    ids=str,
+)
+def test_a_plan_of_another_form_is_one_clear_error(tmp_path, change):
+    (tmp_path / "plan.json").write_bytes(seal({**PLAN, **change}))
+    with pytest.raises(InputError, match="readable plan|unknown recipe|`recipe` must hold options"):
+        open_run(tmp_path)
+
+
+def test_a_damaged_plan_is_written_again_by_a_repair_that_knows_it(tmp_path):
+    write(tmp_path)
+    flip(tmp_path / "plan.json")
+    with pytest.raises(InputError, match="readable plan"):
+        RunWriter(open_storage(tmp_path), PLAN)
+    with pytest.raises(InputError, match="readable plan"):
+        RunWriter(open_storage(tmp_path), {**PLAN, "target": [50, 50]}, repair=True)
+    RunWriter(open_storage(tmp_path), PLAN, repair=True).close()
+    assert open_run(tmp_path).damaged() == []
 
 
 def test_no_run_is_one_clear_error(tmp_path):
@@ -266,8 +401,9 @@ def write_ridge(root):
     said = RidgeRows(np.array([0.5, -1.0]), np.array([True, False]), np.array([7, 50]), np.array([1e-6, 1e-2]))
     part = replace(rows_of("00000", [0, 2], 0), ridge=said)
     with RunWriter(open_storage(root), {**RIDGE, "chunks": ["00000"]}) as writer:
-        writer.write("00000", columns_of("00000"), dict.fromkeys(LAYERS, part))
-        write_whole(writer.storage, {layer: sums_of(seed) for seed, layer in enumerate(LAYERS)})
+        write_whole(writer.storage, writer.plan, {layer: sums_of(seed) for seed, layer in enumerate(LAYERS)})
+        digest = whole_digest(writer.storage, writer.plan)
+        writer.write("00000", columns_of("00000"), dict.fromkeys(LAYERS, part), statistics=digest)
     return said
 
 
@@ -310,7 +446,9 @@ def test_the_papers_recipe_has_no_biases_and_says_who_has(tmp_path):
 
 def test_statistics_that_are_not_there_yet_are_one_clear_error(tmp_path):
     with RunWriter(open_storage(tmp_path), RIDGE) as writer:
-        write_part(writer.storage, "00", [sums_of(0), sums_of(1)])
+        write_part(writer.storage, RIDGE, "00", [sums_of(0), sums_of(1)])
+        for expected, found in zip((sums_of(0), sums_of(1)), read_part(writer.storage, RIDGE, "00"), strict=True):
+            np.testing.assert_array_equal(found.scatter, expected.scatter)
         assert missing_parts(writer.storage, ["00", "01"]) == ["01"] and not has_whole(writer.storage)
     with pytest.raises(InputError, match="must have its layers' statistics, but .* has none yet"):
         open_run(tmp_path).statistics("early")
@@ -325,7 +463,7 @@ def test_truncated_statistics_are_found_and_said(tmp_path, keep):
     run = open_run(tmp_path / "run")
     assert run.damaged() == ["statistics/01-..%2Flate.safetensors"]
     assert run.statistics("early").count == 2**40
-    with pytest.raises(InputError, match=r"cannot be read.*Delete it and statistics/whole.json"):
+    with pytest.raises(InputError, match="is damaged.*`--repair` makes"):
         run.statistics("../late")
 
 
@@ -334,3 +472,19 @@ def test_garbled_checksums_of_statistics_are_damage(tmp_path, text):
     write_ridge(tmp_path / "run")
     (tmp_path / "run" / "statistics" / "whole.json").write_text(text)
     assert open_run(tmp_path / "run").damaged() == ["statistics/whole.json"]
+
+
+def test_flipped_parts_are_never_added(tmp_path):
+    with RunWriter(open_storage(tmp_path), RIDGE) as writer:
+        write_part(writer.storage, RIDGE, "00", [sums_of(0), sums_of(1)])
+        flip(tmp_path / "statistics" / "parts" / "00.safetensors")
+        with pytest.raises(InputError, match="parts/00.safetensors' is damaged"):
+            read_part(writer.storage, RIDGE, "00")
+
+
+def test_chunks_of_other_statistics_are_not_mixed(tmp_path):
+    write_ridge(tmp_path)
+    with RunWriter(open_storage(tmp_path), {**RIDGE, "chunks": ["00000"]}) as writer:
+        write_whole(writer.storage, writer.plan, {layer: sums_of(7) for layer in LAYERS})
+    with pytest.raises(InputError, match="solved with others.*solves those chunks anew"):
+        open_run(tmp_path).vectors("early")

@@ -71,7 +71,6 @@ def start(folder, out, *more, **variables):
 
 
 def contents(root):
-    """Every file of a run and its bytes; locks are tools of the writers."""
-    return {
-        p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file() and p.name != ".lock"
-    }
+    """Every file of a run and its bytes, but for where the data were seen from it; locks are tools of the writers."""
+    files = (path for path in root.rglob("*") if path.is_file() and path.name not in (".lock", "source.json"))
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}

@@ -58,6 +58,10 @@ class AnnotationDataset:
         photo = read_photo(self.root / item.image, item.size)
         return Reading(photo, self.masks(item))
 
+    def files(self, item: Item) -> tuple[Path, ...]:
+        """The files that `read` opens for an item."""
+        return (self.root / item.image,)
+
     def masks(self, item: Item) -> tuple[Bool[np.ndarray, "H W"] | Fault, ...]:
         """The masks of one item, without opening its image."""
         return tuple(self._mask(item, pair) for pair in item.pairs)

@@ -19,12 +19,13 @@ from loce_jax.pipeline.distributed.ray_cluster import RayOptions, check_ray, con
 from loce_jax.pipeline.distributed.run_spec import RunSpec
 from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.progress import Progress, offset_progress, report_chunks
-from loce_jax.pipeline.run import compute_chunks, open_checked
-from loce_jax.pipeline.statistics import compute_parts, compute_statistics, parts_of, read_statistics
-from loce_jax.statistics import Statistics
+from loce_jax.pipeline.resuming.begin import begin
+from loce_jax.pipeline.resuming.free_space import check_space
+from loce_jax.pipeline.run import RunOptions, compute_chunks, open_checked
+from loce_jax.pipeline.statistics import FirstPass, compute_parts, compute_statistics, parts_of, read_first_pass
 from loce_jax.store import Run, RunWriter, open_storage
 from loce_jax.store.files import WHOLE
-from loce_jax.store.statistics import missing_parts
+from loce_jax.store.statistics import missing_parts, whole_digest
 
 
 def run_on_ray(
@@ -32,13 +33,15 @@ def run_on_ray(
     out: str,
     *,
     cluster: RayOptions = RayOptions(),  # noqa: B008 - frozen
-    strict: bool = False,
+    options: RunOptions = RunOptions(),  # noqa: B008 - frozen
     progress: Progress | None = None,
 ) -> Run:
     """Do what is left of a spec's run as Ray tasks and open the finished run; see `loce_jax.pipeline.run.run_plan`.
 
     A cluster that is already connected (``ray.init``) is used, and left as it is.  Relative paths start
     from the present working directory, on every machine.
+
+    `RunOptions.memory` has no meaning here.
 
     Raises:
         InputError: Ray is not installed or cannot be reached, or as `run_plan` does.
@@ -47,10 +50,11 @@ def run_on_ray(
     check_ray()
     with connected(cluster.address) as ray:  # first: a process in which JAX runs should not start others
         plan = spec.plan()
-        with RunWriter(open_storage(out), plan.record(), shared=True) as writer:
-            names = list(plan.chunks)
-            left = [name for name in names if name not in writer.done]
-            what = spec, out, os.getcwd(), strict
+        storage, names = open_storage(out), list(plan.chunks)
+        check_space(plan, storage, names)
+        with RunWriter(storage, plan.record(), shared=True, repair=options.repair) as writer:
+            remaining = begin(plan, writer, names, retry_failed=options.retry_failed, repair=options.repair)
+            what, statistics = (spec, out, os.getcwd(), options.strict), ""
             if plan.recipe.needs_statistics:
                 parts, every = parts_of(plan), len(plan.dataset.items)
 
@@ -60,9 +64,12 @@ def run_on_ray(
 
                 compute_statistics(plan, writer.storage, do, progress=offset_progress(progress, after=every))
                 progress = offset_progress(progress, before=every)
+                statistics = whole_digest(writer.storage, plan.record())
+            left = remaining.chunks(statistics)
             ended = finished(ray, cluster, do_chunk_on_ray, left, what)
             report_chunks(plan, names, left, ended, progress)
-    return open_checked(out)
+            writer.finish()
+    return open_checked(out, options.max_failures)
 
 
 @contextmanager
@@ -90,10 +97,9 @@ def do_chunk_on_ray(name: str, spec: RunSpec, out: str, folder: str, strict: boo
     """One Ray task, the same work as a single process does: chunk `name` of a spec made in `folder`."""
     plan, extract = _ready(spec, folder)
     with RunWriter(open_storage(out), plan.record(), shared=True) as writer:
-        if name not in writer.done:
-            statistics = _statistics(spec, out, writer.storage.read(WHOLE)) if spec.recipe.needs_statistics else None
-            for _ in compute_chunks(plan, extract, [name], writer, statistics, strict=strict):
-                pass
+        first = _first_pass(spec, out, writer.storage.read(WHOLE)) if spec.recipe.needs_statistics else None
+        for _ in compute_chunks(plan, extract, [name], writer, first, strict=strict):
+            pass
 
 
 def _ready(spec: RunSpec, folder: str) -> tuple[Plan, Extract]:
@@ -111,6 +117,6 @@ def _prepared(spec):
 
 
 @ft.lru_cache(maxsize=1)
-def _statistics(spec: RunSpec, out: str, _checksums: bytes) -> dict[str, Statistics]:
-    """The run's statistics, once a process as long as they have these checksums."""
-    return read_statistics(_prepared(spec)[0], open_storage(out))
+def _first_pass(spec: RunSpec, out: str, _record: bytes) -> FirstPass:
+    """What the first pass stored, once a process as long as this is its record."""
+    return read_first_pass(_prepared(spec)[0], open_storage(out))
