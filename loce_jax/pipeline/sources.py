@@ -21,7 +21,7 @@ class Source:
     """
 
     kind: str
-    given: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict, hash=False)
     options: DataOptions = DataOptions()
 
     def open(self) -> Dataset:

@@ -152,7 +152,7 @@ def test_strict_stops_at_the_first_fault(faulty_coco, tmp_path):
 
 
 def test_not_one_usable_pair_is_an_error(faulty_coco, tmp_path):
-    for path in Path(faulty_coco.images).iterdir():
+    for path in Path(faulty_coco.given["images"]).iterdir():
         path.unlink()
     plan = make_plan(tiny_network(), LAYERS, faulty_coco, PaperRecipe())
     with pytest.raises(InputError, match="usable pair of image and concept, but none is: 7 image_missing"):
