@@ -13,7 +13,9 @@ from loce_jax.cli import analysis
 from loce_jax.cli.flags import say_flags
 from loce_jax.cli.networks import Convert, Layers
 from loce_jax.cli.runs import Demo, Fit, Report, Show
+from loce_jax.cli.stopping import Stopped
 from loce_jax.cli.terminal import complain, keep_printing, say
+from loce_jax.pipeline.resuming.retrying import TooManyFailures
 
 _HOME = re.compile(r"^(--[\w.-]+=)?(~|~[\w.-]*/.*)$", re.S)  # and no concept such as "~cat"
 
@@ -40,7 +42,11 @@ COMMANDS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point of the `loce` command; 0 if all went well, 2 if the input cannot be used, 1 for a failing disk."""
+    """Entry point of the `loce` command.
+
+    Exit codes: 0 if all went well; 2 if the input cannot be used; 4 if more rows than allowed could not be read; 1 for
+    a failing disk, or memory that does not suffice; 128 and the signal's number where a signal ended a run.
+    """
     keep_printing()
     if (sys.argv[1:] if arguments is None else arguments) == ["--version"]:
         say(f"loce {version('loce_jax')}")
@@ -56,16 +62,25 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _keep_compilations()
         command()
-    except InputError as error:
-        complain(say_flags(str(error), command))
-        return 2
-    except OSError as error:  # a full disk, a vanished mount
-        complain(f"{error}; what is finished is kept, and the same command continues.")
-        return 1
-    except KeyboardInterrupt:
-        complain("interrupted; the same command continues.")
-        return 130
+    except (InputError, Stopped, OSError, MemoryError, KeyboardInterrupt) as error:
+        code, text = _explain(error, command)
+        complain(text)
+        return code
     return 0
+
+
+def _explain(error: BaseException, command: object) -> tuple[int, str]:
+    """The exit code and the line for what ended a command."""
+    continues = "what is finished is kept, and the same command continues."
+    if isinstance(error, InputError):
+        return 4 if isinstance(error, TooManyFailures) else 2, say_flags(str(error), command)
+    if isinstance(error, Stopped):
+        return 128 + error.number, f"stopped after the chunk in hand; {continues}"
+    if isinstance(error, MemoryError):
+        return 1, f"the machine's memory does not suffice; {continues} `--memory` limits what is worked on together."
+    if isinstance(error, KeyboardInterrupt):
+        return 130, "interrupted; the same command continues."
+    return 1, f"{error}; {continues}"  # a full disk, a vanished mount
 
 
 def expand_homes(arguments: Sequence[str]) -> list[str]:

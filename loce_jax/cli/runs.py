@@ -11,6 +11,7 @@ import tyro
 from loce_jax.checks import InputError
 from loce_jax.cli.data_flags import DataFlags, DataNames, DataOptionFlags, RunData, RunDataFlags
 from loce_jax.cli.networks import LoadFlags
+from loce_jax.cli.stopping import Stopped, stopping
 from loce_jax.cli.terminal import say
 from loce_jax.data.selection import DataOptions
 from loce_jax.models.loading import LoadOptions
@@ -20,7 +21,7 @@ from loce_jax.pipeline.distributed.run_spec import RunSpec
 from loce_jax.pipeline.distributed.shards import Shard, join_cluster, shard_from_environment
 from loce_jax.pipeline.grain_reading import read_in_processes
 from loce_jax.pipeline.reading import read_in_threads
-from loce_jax.pipeline.resuming.retrying import MAX_FAILURES
+from loce_jax.pipeline.resuming.retrying import MAX_FAILURES, TooManyFailures
 from loce_jax.pipeline.run import RunOptions, run_plan
 from loce_jax.pipeline.sources import scenes_source
 from loce_jax.recipes import RECIPES, PaperRecipe, Recipe, RidgeRecipe
@@ -116,13 +117,21 @@ class Fit:
         )
         shard = self._shard()
         if not self.distributed:
-            self._fit(spec, shard)
-            self._show(shard)
+            self._fit_and_show(spec, shard)
             return
         with join_cluster(shard) as shard:
             self._fit(spec, shard)
         if shard.index == 0:
             self._show(shard)
+
+    def _fit_and_show(self, spec, shard):
+        try:
+            self._fit(spec, shard)
+        except (TooManyFailures, Stopped):
+            if open_run(self.out).finished:
+                self._show(shard)
+            raise
+        self._show(shard)
 
     def _fit(self, spec, shard):
         if self.engine == "ray":
@@ -229,8 +238,9 @@ def fit(work, spec):
     """Do `work` for `spec`, a function of a progress callback, with a progress display."""
     from loce_jax.cli.console import progress  # noqa: PLC0415 - fast --help
 
-    with progress("images, each read twice" if spec.recipe.needs_statistics else "images") as report:
-        work(progress=report)
+    unit = "images, each read twice" if spec.recipe.needs_statistics else "images"
+    with progress(unit) as report, stopping() as watched:
+        work(progress=watched(report))
 
 
 def show(run):

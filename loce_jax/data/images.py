@@ -15,6 +15,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, features
 
 from loce_jax.checks import InputError, check_regular
+from loce_jax.data.missing import why_missing
 from loce_jax.data.samples import Fault
 
 MAX_PIXELS = 2**26  # 67 million; below the size from which Pillow itself warns
@@ -62,10 +63,11 @@ def _opened(file: Path | bytes, name: str) -> Iterator[tuple[Image.Image, str]]:
             if image.width * image.height > MAX_PIXELS:
                 raise Fault("image_unreadable", f"{called} has {image.width} x {image.height} pixels: too many.")
             yield image, called
-    except Fault:
+    except (Fault, MemoryError):  # want of memory is no fault of the photo
         raise
     except (FileNotFoundError, NotADirectoryError):
-        raise Fault("image_missing", f"there is no file {str(file)!r}.") from None
+        why = why_missing(file) if isinstance(file, Path) else ""
+        raise Fault("image_missing", f"there is no file {str(file)!r}{why}.") from None
     except InputError as error:
         raise Fault("image_unreadable", str(error)) from None
     except Exception as error:  # Pillow's readers let through whatever they stumble over

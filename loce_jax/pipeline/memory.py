@@ -84,3 +84,17 @@ def _image(plan: Plan) -> int:
     concepts = max(len(item.pairs) for item in plan.dataset.items)
     solutions = concepts * sum(4 * layer.channels + math.prod(layer.grid) for layer in layers)
     return 4 * (COPIES * numbers + 2 * concepts * math.prod(plan.target) + solutions)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device's memory did not suffice."""
+    return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+
+
+def out_of_memory(what: str, error: BaseException) -> InputError:
+    """The error for a device whose memory does not hold `what`, in one line."""
+    why = " ".join(str(error).split())[:200]
+    return InputError(
+        f"the device's memory must hold {what}, but does not: {why} What is finished is kept. Give a smaller input "
+        "`size` or fewer `layers`, or set JAX_PLATFORMS=cpu."
+    )

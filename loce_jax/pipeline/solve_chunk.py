@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from loce_jax.activations import Extract
 from loce_jax.foreign_text import logger
+from loce_jax.pipeline.memory import is_out_of_memory, out_of_memory
 from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.reading import ReadImage, readable
 from loce_jax.recipes import Recipe
@@ -35,6 +36,9 @@ def solve_chunk(
 
     Where a device runs out of memory, half as many images a batch are tried, down to one.  `statistics` of the layers
     are for a recipe that whitens.
+
+    Raises:
+        InputError: the device's memory does not hold one image.
     """
     while True:
         try:
@@ -45,8 +49,10 @@ def solve_chunk(
             ]
             return jax.tree.map(lambda *leaves: np.concatenate(leaves), *batches), batch_size
         except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error) or batch_size == 1:
+            if not is_out_of_memory(error):
                 raise
+            if batch_size == 1:
+                raise out_of_memory("one image", error) from error
             batch_size //= 2
             log.warning(
                 "The device's memory does not hold %d images together; going on with %d.", 2 * batch_size, batch_size

@@ -18,6 +18,7 @@ from loce_jax.batch_sizes import IMAGES_PER_FORWARD, MAX_PARTS
 from loce_jax.data.samples import Fault
 from loce_jax.pipeline.distributed.shards import Shard
 from loce_jax.pipeline.measure_chunk import refuse_unread
+from loce_jax.pipeline.memory import is_out_of_memory, out_of_memory
 from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.progress import Progress, report_chunks
 from loce_jax.pipeline.reading import PASSING, Read, ReadImage, Sample, SampleReader, read_in_threads, readable
@@ -128,8 +129,13 @@ def _count(plan: Plan, extract: Extract, images: Sequence[UInt8[np.ndarray, "h w
         some = images[start : start + size]
         batch = np.zeros((size, *plan.network.preprocess.size, 3), np.uint8)
         batch[: len(some)] = some
-        maps = extract(batch)
-        found = _add(found, {name: Statistics.of(np.asarray(maps[name])[: len(some)]) for name in plan.layers})
+        try:
+            maps = {name: np.asarray(one) for name, one in extract(batch).items()}
+        except jax.errors.JaxRuntimeError as error:
+            if is_out_of_memory(error):
+                raise out_of_memory(f"{size} images on their way through the network", error) from error
+            raise
+        found = _add(found, {name: Statistics.of(maps[name][: len(some)]) for name in plan.layers})
     return found
 
 

@@ -7,8 +7,10 @@ one to leave removes what killed ones left behind.
 
 import errno
 import os
+import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -100,10 +102,16 @@ class FolderLock:
                 os.close(lock)
                 whose = "a single process" if shared else "another process"
                 raise InputError(
-                    f"`out` must be a folder that nobody else writes, but {whose} is writing {str(root)!r}. Wait for "
-                    "it, choose another folder, or give each process a shard of the run."
+                    f"`out` must be a folder that nobody else writes, but {whose} is writing {str(root)!r}"
+                    f"{_writers(root / LOCK)}. Wait for it, choose another folder, or give each process a shard of the "
+                    "run."
                 )
             time.sleep(0.05)
+        with suppress(OSError):
+            if not shared:
+                os.ftruncate(lock, 0)
+            os.lseek(lock, 0, os.SEEK_END)
+            os.write(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         if not shared:
             self._clear()
 
@@ -112,6 +120,8 @@ class FolderLock:
         try:
             if self._try(shared=False):
                 self._clear()
+                with suppress(OSError):
+                    os.ftruncate(self._lock, 0)
         finally:
             os.close(self._lock)
 
@@ -133,3 +143,12 @@ class FolderLock:
         if self._has_locks and folder.is_dir():
             for temporary in folder.iterdir():
                 temporary.unlink(missing_ok=True)
+
+
+def _writers(lock: Path) -> str:
+    """Which processes wrote their names into the lock last."""
+    try:
+        names = lock.read_text("utf-8", "replace").splitlines()[-3:]
+    except OSError:
+        return ""
+    return f" ({', '.join(names)})" if names else ""

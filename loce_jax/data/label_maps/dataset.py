@@ -84,6 +84,12 @@ class LabelMapDataset:
         """Open one image and its label map; raises `Fault` where the image itself cannot be used."""
         return Reading(self._entries[item.image].photo(item.size), self.masks(item))
 
+    def files(self, item: Item) -> tuple[Path, ...]:
+        """The files that `read` opens for an item; none where image or map do not come from a file."""
+        entry = self._entries[item.image]
+        found = [getattr(reader, "path", None) for reader in (entry.photo, entry.codes)]
+        return () if None in found else tuple(found)
+
     def masks(self, item: Item) -> tuple[Bool[np.ndarray, "H W"] | Fault, ...]:
         """The masks of one item, without opening its image."""
         try:

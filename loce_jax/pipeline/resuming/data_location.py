@@ -17,7 +17,6 @@ from typing import Any
 
 from loce_jax.checks import InputError
 from loce_jax.data.samples import Dataset, Fault, Item, Reading
-from loce_jax.models.checkpoints.cache import cache_folder
 from loce_jax.pipeline.resuming.photo_digests import photo_entry
 from loce_jax.pipeline.sources import source_from
 from loce_jax.store import Run
@@ -176,6 +175,8 @@ def _signature(record: Mapping[str, Any]) -> str:
 
 def _key() -> bytes:
     """The user's key, made when it is first needed."""
+    from loce_jax.models.checkpoints.cache import cache_folder  # noqa: PLC0415 - importing the package is light
+
     path = cache_folder() / "signing_key"
     try:
         if not path.exists():
