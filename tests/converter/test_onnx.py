@@ -63,7 +63,11 @@ def check_layers(network, model, images, limit=1e-4):
     """Every layer against the output, or the node, of its name; images ``[b h w 3]`` as they enter the network."""
     names = tuple(layer.name for layer in network.layers())
     found = jax.jit(network.forward, static_argnums=2)(network.params, images, names)
-    outputs = {one.name: one.output[0] for one in model.graph.node}
+    outputs = {one.name: one.output[0] for one in model.graph.node if one.name}
+    made = {output for one in model.graph.node for output in one.output}
+    outputs |= {
+        layer.name: next(n for n in layer.aliases if n in made) for layer in network.layers() if "." in layer.name
+    }
     for i, image in enumerate(images):
         expected = reference(model, np.ascontiguousarray(image.transpose(2, 0, 1)[None]))
         for layer in network.layers():
@@ -169,13 +173,42 @@ def test_names_are_those_of_the_file(save):
     ]
     network = convert_onnx(save(*nodes), preprocess="unknown")
     assert [(layer.name, layer.aliases) for layer in network.layers()] == [
-        ("/a/Conv", ("/a/Conv_output_0", "/a/Identity", "same")),
-        ("free", ()),
-        ("y", ()),
+        ("/a/Conv", ("/a/Conv_output_0", "/a/Identity", "same", "stride1.Conv_1")),
+        ("free", ("a", "stride1.Neg_1")),
+        ("y", ("stride1.Abs_1", "stride1")),
     ]
     (layer,) = network.resolve(["/a/Conv_output_0"])
     assert layer.name == network.resolve(["*/Identity"])[0].name == "/a/Conv"
     assert layer_file(layer.name, 0, "00000").split("/")[1] == "00-%2Fa%2FConv"
+
+
+def test_layers_are_called_by_module_operator_and_stride(save):
+    nodes = [
+        node("Conv", "x", noise(4, 3, 2, 2), outputs=["11"], name="/net/stem/conv/Conv", strides=[2, 2]),
+        node("Relu", "11", outputs=["12"], name="/net/stem/act/Relu"),
+        node("Conv", "12", "net.down.weight", outputs=["13"], strides=[2, 2]),
+        node("Relu", "13", outputs=["14"]),
+        node("Resize", "14", "", np.array([1, 1, 2, 2], np.float32), outputs=["15"], mode="nearest"),
+        node("Conv", "15", noise(4, 4, 1, 1), outputs=["16"]),
+    ]
+    model = build(*nodes, image=("x", [1, 3, 16, 24]), opset=14, result="16")
+    model.graph.initializer.append(onnx.numpy_helper.from_array(noise(4, 4, 2, 2), "net.down.weight"))
+    network = convert_onnx(save(model=model), preprocess="unit")
+    assert [(layer.name, layer.aliases) for layer in network.layers()] == [
+        ("/net/stem/conv/Conv", ("11", "net.stem.conv", "stride2.Conv_1")),
+        ("/net/stem/act/Relu", ("12", "net", "net.stem", "net.stem.act", "stride2.Relu_1", "stride2")),
+        ("net.down", ("stride4.Conv_1", "13")),
+        ("stride4.Relu_1", ("stride4", "14")),
+        ("stride2.Resize_1", ("15",)),
+        ("stride2.Conv_2", ("16",)),
+    ]
+    assert [layer.name for layer in network.resolve(["stem", "stride4", "stride2.C*"])] == [
+        "/net/stem/act/Relu",
+        "stride4.Relu_1",
+        "/net/stem/conv/Conv",
+        "stride2.Conv_2",
+    ]
+    check_layers(convert_onnx(save(model=model), preprocess="unit", name="n"), model, noise(1, 16, 24, 3))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])

@@ -14,6 +14,7 @@ from loce_jax.models.converter.graph import Graph
 from loce_jax.models.converter.network import to_network
 from loce_jax.models.converter.onnx.image_input import read_input
 from loce_jax.models.converter.onnx.layers import arrange, look, name_layers, prune
+from loce_jax.models.converter.onnx.naming import name_by_path
 from loce_jax.models.converter.onnx.reading import read_model
 from loce_jax.models.converter.onnx.recording import Recorder
 from loce_jax.models.converter.onnx.translating import translate
@@ -33,7 +34,8 @@ def convert_onnx(
     """An ONNX network as a `Network`, computing as the file says; from then on without ONNX.
 
     Every node's output that is a feature map, or the patch tokens of one, becomes a layer under the node's name in the
-    file; the output's name is an alias.
+    file; aliases are the output's name, a module's path, an operator's path such as ``stride8.Conv_3``, and ``stride8``
+    for a backbone's last layer of that stride (`loce_jax.models.converter.onnx.naming`).
 
     Args:
         path: a model with one input, the images ``[b 3 h w]`` or ``[b h w 3]``, where b is 1 or free.
@@ -59,13 +61,17 @@ def convert_onnx(
     names = name_layers(found)
     values = {known: value for known, (value, _) in names.items()}
     arranged = look(recorder, values)
-    layers = tuple(replace(layer, aliases=names[layer.name][1]) for layer, _ in arranged)
+    in_file = [replace(layer, aliases=names[layer.name][1]) for layer, _ in arranged]
+    layers = tuple(name_by_path(model, found, values, in_file))
     if not layers:
         raise InputError(
             f"`path` must be a network whose nodes return feature maps, but none in {str(path)!r} does. "
             "Check that it is an image network."
         )
-    taps = {layer.name: arrange(recorder, values[layer.name], how).index for layer, how in arranged}
+    taps = {
+        layer.name: arrange(recorder, values[old.name], how).index
+        for layer, (old, how) in zip(layers, arranged, strict=True)
+    }
     nodes, taps = prune(recorder.nodes, taps)
     graph = Graph(name or Path(path).stem, preprocess, False, nodes, layers, taps)
     tensors = {key: recorder.weights[key] for key in graph.weights()}
