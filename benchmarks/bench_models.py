@@ -205,10 +205,11 @@ def in_own_process(job: dict) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def compare(subject: str, runs: int, folder: Path):
+def compare(subject: str, folder: Path, *, quick: bool):
     """Every contender in a process of its own, one after the other."""
     yield {"network": subject} | in_own_process({"prepare": subject, "folder": str(folder)}) | machine()
-    for layers in SUBJECTS[subject].layers:
+    runs = 1 if quick else 7
+    for layers in list(SUBJECTS[subject].layers)[: 1 if quick else None]:
         rows = {}
         for contender in CONTENDERS:
             job = {"subject": subject, "layers": layers, "contender": contender, "folder": str(folder), "runs": runs}
@@ -228,7 +229,7 @@ def compare(subject: str, runs: int, folder: Path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one network, one run: does it work?")
+    parser.add_argument("--quick", action="store_true", help="one network, one layer, one run: does it work?")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     flags = parser.parse_args()
     if flags.job:
@@ -238,7 +239,7 @@ def main():
         return
     for subject in list(SUBJECTS)[:1] if flags.quick else SUBJECTS:
         with tempfile.TemporaryDirectory() as folder:
-            for line in compare(subject, 1 if flags.quick else 7, Path(folder)):
+            for line in compare(subject, Path(folder), quick=flags.quick):
                 print(json.dumps(line), flush=True)
 
 

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 # Not tests, but searched for examples, and of use only beside these libraries.
 NEEDS = {
@@ -137,12 +138,18 @@ class QuickUMAP:
         return vectors @ np.random.default_rng(self.seed).normal(size=(vectors.shape[1], 2))
 
 
+def save_blank(figure, file, **_):
+    """In place of `Figure.savefig`, which draws for a second or two: a blank PNG."""
+    Image.new("L", (120, 120)).save(file, "png")
+
+
 @pytest.fixture(scope="session", autouse=True)
-def quick_umap(request):
-    """The fast set lays nothing out by UMAP itself; a run with slow tests, which prove what UMAP gives, does."""
+def quick_pictures(request):
+    """The fast set lays nothing out by UMAP and draws no figure to a file; a run with slow tests does both."""
     if any(item.get_closest_marker("slow") for item in request.session.items):
         yield
         return
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=QuickUMAP))
+        patch.setattr("matplotlib.figure.Figure.savefig", save_blank)
         yield
