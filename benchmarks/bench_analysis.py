@@ -7,11 +7,11 @@ Prints JSON lines, each number of vectors in a process of its own:
                 largest difference from it; at the end the exponent of n that time grows with from each number
                 to the next
     clusters    adaptive clusters (ward, euclidean, strict) of 256-d float32 vectors in 20 concepts, exactly and after
-                merging near ones into 3,000 parts
+                merging near ones into 3,000 means
     plot        draws the lines of analysis.jsonl beside this file as analysis.png
 
 `first_s` holds compilation, at a few thousand vectors; `growth_mb` is what the measured part adds to the resident
-memory at its highest, vectors and warming up apart, and `resident_mb` is all of it.
+memory at its peak, without vectors and warm-up, and `resident_mb` is the total.
 """
 
 import argparse
@@ -32,12 +32,12 @@ SIZES = (3_000, 10_000, 30_000, 100_000)
 TREES = (1_000, 3_000, 10_000, 20_000)
 PARTS = 3_000
 PLAIN = 3_000  # vectors up to which the plain form is measured too
-WARM = 2_500  # vectors that compile everything: more than are measured without tiles
+WARM = 2_500  # vectors that compile everything: more than the limit for computing without tiles
 KS = (1, 5, 10, 20, 30, 40)
 
 
-def make_cloud(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Normal clouds round normal centers, each dimension with a spread of its own; near enough to overlap."""
+def make_vectors(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Gaussian concepts with Gaussian centers, a scale per dimension; they overlap."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, CONCEPTS, n)
     spread = np.exp(rng.normal(size=CHANNELS)).astype(np.float32)
@@ -105,17 +105,17 @@ def analyze_plainly(vectors: np.ndarray, labels: np.ndarray) -> dict[str, np.nda
 
 def measure_distances(n: int) -> dict:
     """One number of vectors, in this process."""
-    warm = make_cloud(WARM)
+    warm = make_vectors(WARM)
     start = time.perf_counter()
     analyze(*warm)
     first = time.perf_counter() - start
-    cloud = make_cloud(n)
+    vectors = make_vectors(n)
     before = resident_mb()
-    seconds, found = analyze(*cloud)
+    seconds, found = analyze(*vectors)
     row = {"n": n, "first_s": first, **seconds, "growth_mb": resident_mb() - before, "resident_mb": resident_mb()}
     if n <= PLAIN:
         start = time.perf_counter()
-        expected = analyze_plainly(*cloud)
+        expected = analyze_plainly(*vectors)
         row["plain_s"] = time.perf_counter() - start
         row["largest_difference"] = max(float(np.abs(found[name] - expected[name]).max()) for name in found)
     return {key: value if key in ("n", "largest_difference") else round(value, 3) for key, value in row.items()}
@@ -134,7 +134,7 @@ def measure_clusters(n: int) -> dict:
         cut = cut_counts(link(merged.centroids), merged.counts, size=size, purity=STRICT.purity)
         return cut.labels[merged.labels]
 
-    vectors, labels = make_cloud(n)
+    vectors, labels = make_vectors(n)
     cluster(vectors[:50], labels[:50])  # imports
     by_parts(vectors[:50], labels[:50], 10)
     before, row = resident_mb(), {"n": n}
@@ -196,7 +196,7 @@ COMMANDS: dict[str, tuple[Sequence[int], Callable[[int], dict], str]] = {
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=[*COMMANDS, "plot"])
-    parser.add_argument("--quick", action="store_true", help="the smallest size only: does it work?")
+    parser.add_argument("--quick", action="store_true", help="the smallest size only, as a test")
     parser.add_argument("--job", type=int, help=argparse.SUPPRESS)
     flags = parser.parse_args()
     if flags.command == "plot":

@@ -1,23 +1,24 @@
 """Time the solver on a GPU, beside the limits of that GPU: ``python benchmarks/bench_gpu.py [--quick]``.
 
 Needs jax, numpy and this package; where PyTorch with CUDA is there, it is timed too.  Prints one JSON line for the
-limits, then one a shape, precision, number of LoCEs and contender:
+limits, then one per shape, precision, number of LoCEs and contender:
 
     xla             `solve` as shipped
     resident        `solve_resident`, where `fits_on_chip` says that the samples in work stay on chip
-    torch_compile   the same algebra in PyTorch, all samples' slopes compiled by torch.compile (on a CPU left as is)
+    torch_compile   the same algebra in PyTorch, all samples' gradients compiled by torch.compile (not on a CPU)
     torch_vmap      one sample's gradient by torch.func.grad, mapped by torch.func.vmap
 
 The limits are measured in the same run: bytes a second by a large copy (read and written bytes both count), fused
 multiply-adds a second by a large matrix product in the activations' precision.  A LoCE of t steps must move
-``t * h * w * c * itemsize`` bytes if each step reads the activations once, twice that if response and slope each read
-them, which is the least for a solver that does not keep them on chip: `hbm_two_reads` is the fraction of the limit that
-follows, `hbm_one_read` of the stricter one.  Both exceed 1 where activations stay on chip.  `fma` counts the two
-products with the activations, ``2 * t * h * w * c``.
+``t * h * w * c * itemsize`` bytes if each step reads the activations once, twice that if response and gradient each
+read them, which is the minimum for a solver that does not keep them on chip: `hbm_two_reads` is the fraction of the
+limit that follows, `hbm_one_read` of the stricter one.  Both exceed 1 where activations stay on chip.  `fma` counts
+the two products with the activations, ``2 * t * h * w * c``.
 `first_s` holds compilation, `runs_s` the calls after it; `final_loss` is the mean over the LoCEs, so that only equally
 good results are compared.  Without a GPU there is only ``--quick``: it shows that every line runs, on few LoCEs, the
 kernel interpreted, and its numbers say nothing about any GPU.
-PyTorch multiplies bfloat16 activations by vectors rounded to bfloat16, and returns the response so; ours stay float32.
+PyTorch multiplies bfloat16 activations by vectors rounded to bfloat16, and returns the response in bfloat16; loce_jax
+computes in float32.
 Letters: n samples, c channels, h x w grid cells, t steps.
 """
 
@@ -73,7 +74,7 @@ def resident(activations: jax.Array, masks: jax.Array) -> Run:
 
 
 def in_torch(activations: jax.Array, masks: jax.Array, *, mapped: bool) -> Run:
-    """Sum the channels, then enlarge the one map; written from the recipe's description (LoCE, IJCV 2025)."""
+    """Sum the channels, then upsample the one map; written from the recipe's description (LoCE, IJCV 2025)."""
     import torch  # noqa: PLC0415 - optional
     from torch.nn.functional import interpolate  # noqa: PLC0415
 
@@ -89,25 +90,25 @@ def in_torch(activations: jax.Array, masks: jax.Array, *, mapped: bool) -> Run:
         p, weight = p.reshape(goal.shape), weight[..., None, None]
         return -(weight * goal * p + (1 - weight) * (1 - goal) * (1 - p)).sum(dim=(-2, -1))
 
-    def slopes_mapped(vectors):
-        slope, loss = torch.func.vmap(torch.func.grad_and_value(losses_of))(vectors, acts, target, weights)
-        return slope, loss
+    def gradients_mapped(vectors):
+        gradient, loss = torch.func.vmap(torch.func.grad_and_value(losses_of))(vectors, acts, target, weights)
+        return gradient, loss
 
-    def slopes_together(vectors):
+    def gradients_batched(vectors):
         vectors = vectors.detach().requires_grad_()
         loss = losses_of(vectors, acts, target, weights)
         return torch.autograd.grad(loss.sum(), vectors)[0], loss.detach()
 
-    slopes = slopes_mapped if mapped else slopes_together
-    compiled = slopes if mapped or not ON_GPU else torch.compile(slopes)
+    gradients = gradients_mapped if mapped else gradients_batched
+    compiled = gradients if mapped or not ON_GPU else torch.compile(gradients)
 
     def run():
         vectors = torch.zeros(len(target), acts.shape[-1], device=device)
         first, second, loss = torch.zeros_like(vectors), torch.zeros_like(vectors), weights
         for t in range(1, OPTIONS.num_steps + 1):
-            slope, loss = compiled(vectors)
-            first.lerp_(slope, 0.1)
-            second.mul_(0.999).addcmul_(slope, slope, value=0.001)
+            gradient, loss = compiled(vectors)
+            first.lerp_(gradient, 0.1)
+            second.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
             step = (first / (1 - 0.9**t)) / ((second / (1 - 0.999**t)).sqrt() + OPTIONS.epsilon)
             vectors = vectors * (1 - OPTIONS.learning_rate * OPTIONS.weight_decay) - OPTIONS.learning_rate * step
         return loss.cpu().numpy()
@@ -185,7 +186,7 @@ def measure(make: Callable[[jax.Array, jax.Array], Run], shape: Shape, dtype: st
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one small shape, few LoCEs: does it work?")
+    parser.add_argument("--quick", action="store_true", help="one small shape and few LoCEs, as a test")
     quick = parser.parse_args().quick
     if not (quick or ON_GPU):
         sys.exit(

@@ -40,7 +40,7 @@ CONTENDERS = ("torch", "native", "converted")
 
 
 @dataclass(frozen=True)
-class Subject:
+class NetworkSpec:
     """A network of transformers, and the layers to read: the last one, and what an analysis of several depths reads.
 
     Layers are pairs of our name and of the module's path in transformers.
@@ -59,13 +59,13 @@ def resnet_layers(*stages):
     return tuple((f"encoder.stages.{i}", f"encoder.stages.{i}") for i in stages)
 
 
-SUBJECTS = {
-    "resnet-50": Subject(
+NETWORKS = {
+    "resnet-50": NetworkSpec(
         "ResNetModel",
         "ResNetConfig",
         {"last": resnet_layers(3), "last two": resnet_layers(2, 3), "middle": resnet_layers(2)},
     ),
-    "vit-b-16": Subject(
+    "vit-b-16": NetworkSpec(
         "ViTModel", "ViTConfig", {"last": vit_layers(11), "paper": vit_layers(3, 7, 11), "middle": vit_layers(5)}
     ),
 }
@@ -81,7 +81,7 @@ def normalized() -> np.ndarray:
     return ((images() / np.float32(255) - mean) / std).astype(np.float32)
 
 
-def prepare(subject: Subject, folder: Path) -> dict:
+def prepare(spec: NetworkSpec, folder: Path) -> dict:
     """Write the checkpoint with random weights, and convert it."""
     from loce_jax.models.converter.torch.libraries import need  # noqa: PLC0415 - each process needs its own libraries only
 
@@ -89,7 +89,7 @@ def prepare(subject: Subject, folder: Path) -> dict:
     from loce_jax.models.converter.torch.sources import convert_source  # noqa: PLC0415
 
     torch.manual_seed(0)
-    model = getattr(transformers, subject.model)(getattr(transformers, subject.config)()).eval()
+    model = getattr(transformers, spec.model)(getattr(transformers, spec.config)()).eval()
     model.save_pretrained(folder / "checkpoint")
     (folder / "checkpoint" / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR))
     start = time.perf_counter()
@@ -114,13 +114,13 @@ def matmul_flops(torch) -> float:
     return 2 * m * k * n / min(times)
 
 
-def in_torch(subject: Subject, folder: Path, layers: str) -> Callable[[], dict[str, np.ndarray]]:
+def in_torch(spec: NetworkSpec, folder: Path, layers: str) -> Callable[[], dict[str, np.ndarray]]:
     from loce_jax.models.converter.torch.libraries import need  # noqa: PLC0415
 
     torch, transformers = need("torch"), need("transformers")
-    model = getattr(transformers, subject.model).from_pretrained(folder / "checkpoint").eval()
+    model = getattr(transformers, spec.model).from_pretrained(folder / "checkpoint").eval()
     pixels, found = torch.from_numpy(normalized()).permute(0, 3, 1, 2).contiguous(), {}
-    for name, path in subject.layers[layers]:
+    for name, path in spec.layers[layers]:
 
         def keep(_module, _inputs, output, name=name):
             found[name] = output[0] if isinstance(output, tuple) else output
@@ -135,7 +135,7 @@ def in_torch(subject: Subject, folder: Path, layers: str) -> Callable[[], dict[s
     return run
 
 
-def in_jax(subject: Subject, folder: Path, layers: str) -> Callable[[], dict[str, np.ndarray]]:
+def in_jax(spec: NetworkSpec, folder: Path, layers: str) -> Callable[[], dict[str, np.ndarray]]:
     import jax  # noqa: PLC0415
 
     from loce_jax import load_network, make_extractor  # noqa: PLC0415
@@ -143,7 +143,7 @@ def in_jax(subject: Subject, folder: Path, layers: str) -> Callable[[], dict[str
     network = load_network(str(folder))
     theirs = {
         name: network.resolve([path if folder.name == "converted" else name])[0].name
-        for name, path in subject.layers[layers]
+        for name, path in spec.layers[layers]
     }
     extract = make_extractor(network, list(theirs.values()), batch_size=BATCH)
 
@@ -154,13 +154,13 @@ def in_jax(subject: Subject, folder: Path, layers: str) -> Callable[[], dict[str
     return run
 
 
-def measure(subject: str, layers: str, contender: str, folder: str, runs: int) -> dict:
+def measure(network: str, layers: str, contender: str, folder: str, runs: int) -> dict:
     """Time one contender, in this process; the first call's maps go to a file."""
-    place, start = Path(folder), time.perf_counter()
+    root, start = Path(folder), time.perf_counter()
     if contender == "torch":
-        run = in_torch(SUBJECTS[subject], place, layers)
+        run = in_torch(NETWORKS[network], root, layers)
     else:
-        run = in_jax(SUBJECTS[subject], place / {"native": "checkpoint"}.get(contender, contender), layers)
+        run = in_jax(NETWORKS[network], root / {"native": "checkpoint"}.get(contender, contender), layers)
     loaded = time.perf_counter()
     maps = run()
     first = time.perf_counter() - loaded
@@ -170,9 +170,9 @@ def measure(subject: str, layers: str, contender: str, folder: str, runs: int) -
         run()
         times.append(time.perf_counter() - begin)
     for number, found in enumerate(maps.values()):
-        np.save(place / f"{contender}-{number}.npy", found)
+        np.save(root / f"{contender}-{number}.npy", found)
     return {
-        "network": subject,
+        "network": network,
         "layers": layers,
         "contender": contender,
         "load_s": round(loaded - start, 3),
@@ -193,9 +193,9 @@ def on_grid(found: np.ndarray, like: np.ndarray) -> np.ndarray:
 def difference(folder: Path, contender: str, layers: int) -> float:
     worst = 0.0
     for number in range(layers):
-        ours, theirs = (np.load(folder / f"{who}-{number}.npy") for who in (contender, "torch"))
-        expected = on_grid(theirs, ours)
-        worst = max(worst, float(np.abs(ours - expected).max() / np.abs(expected).max()))
+        own, reference = (np.load(folder / f"{who}-{number}.npy") for who in (contender, "torch"))
+        expected = on_grid(reference, own)
+        worst = max(worst, float(np.abs(own - expected).max() / np.abs(expected).max()))
     return worst
 
 
@@ -205,21 +205,21 @@ def in_own_process(job: dict) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def compare(subject: str, folder: Path, *, quick: bool):
+def compare(network: str, folder: Path, *, quick: bool):
     """Every contender in a process of its own, one after the other."""
-    yield {"network": subject} | in_own_process({"prepare": subject, "folder": str(folder)}) | machine()
+    yield {"network": network} | in_own_process({"prepare": network, "folder": str(folder)}) | machine()
     runs = 1 if quick else 7
-    for layers in list(SUBJECTS[subject].layers)[: 1 if quick else None]:
+    for layers in list(NETWORKS[network].layers)[: 1 if quick else None]:
         rows = {}
         for contender in CONTENDERS:
-            job = {"subject": subject, "layers": layers, "contender": contender, "folder": str(folder), "runs": runs}
+            job = {"network": network, "layers": layers, "contender": contender, "folder": str(folder), "runs": runs}
             row = in_own_process(job)
             if contender != "torch":
-                row["difference"] = difference(folder, contender, len(SUBJECTS[subject].layers[layers]))
+                row["difference"] = difference(folder, contender, len(NETWORKS[network].layers[layers]))
             rows[contender] = row["median_s"]
             yield row
         yield {
-            "network": subject,
+            "network": network,
             "layers": layers,
             "native_over_converted": round(rows["native"] / rows["converted"], 3),
             "torch_over_native": round(rows["torch"] / rows["native"], 3),
@@ -229,17 +229,17 @@ def compare(subject: str, folder: Path, *, quick: bool):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one network, one layer, one run: does it work?")
+    parser.add_argument("--quick", action="store_true", help="one network, one layer and one run, as a test")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     flags = parser.parse_args()
     if flags.job:
         job = json.loads(flags.job)
-        subject = job.pop("prepare", None)
-        print(json.dumps(prepare(SUBJECTS[subject], Path(job["folder"])) if subject else measure(**job)))
+        network = job.pop("prepare", None)
+        print(json.dumps(prepare(NETWORKS[network], Path(job["folder"])) if network else measure(**job)))
         return
-    for subject in list(SUBJECTS)[:1] if flags.quick else SUBJECTS:
+    for network in list(NETWORKS)[:1] if flags.quick else NETWORKS:
         with tempfile.TemporaryDirectory() as folder:
-            for line in compare(subject, Path(folder), quick=flags.quick):
+            for line in compare(network, Path(folder), quick=flags.quick):
                 print(json.dumps(line), flush=True)
 
 

@@ -1,14 +1,14 @@
-"""Time a whole run against the bare network and the bare solver, and watch it grow.
+"""Time a whole run against its network and its solver alone, and its growth with the number of images.
 
 ``python benchmarks/bench_pipeline.py compare --coco instances.json --images FOLDER [--model NAME_OR_FOLDER ...]``
-prints one JSON line per network: seconds of the bare forward passes (photos read and resized before), of the bare
-solves (targets drawn before, the concepts of an image together, as a run does them), of the whole run (decoding,
+prints one JSON line per network: seconds of the forward passes alone (photos read and resized before), of the
+solves alone (targets computed before, the concepts of an image together, as in a run), of the whole run (decoding,
 masks, network, solver, IoU at the photo's size, files; the network is compiled before), and its ratios to the sum and
 to the forward passes.  All in one process, after one warm-up of each, alternating; medians.
 
 ``python benchmarks/bench_pipeline.py grow [--plot FILE.png]`` makes runs of more and more generated scenes, each in
 a process of its own, and prints pairs, seconds, milliseconds per LoCE and peak memory; last, the exponent of a power
-law through the seconds.  ``--quick`` for either: few images, does it work?
+law through the seconds.  ``--quick`` for either: few images, as a test.
 """
 
 import argparse
@@ -49,8 +49,8 @@ def compare(model: str, source, runs: int) -> dict:
     targets = np.zeros((len(opened), most, *plan.target), np.float32)
     valid = np.zeros((len(opened), most), bool)
     for number, one in enumerate(opened):
-        for place, row in enumerate(row for row in one.samples if row.fault is None):
-            targets[number, place], valid[number, place] = row.target, True
+        for index, row in enumerate(row for row in one.samples if row.fault is None):
+            targets[number, index], valid[number, index] = row.target, True
     extract = make_extractor(plan.network, plan.layers)
     activations = [jax.block_until_ready(extract(part)) for part in images]
 
@@ -122,7 +122,7 @@ def grown(count: int) -> dict:
 
 
 def alone(*arguments: str) -> dict:
-    """This script's answer in a process of its own."""
+    """The output of this script in a process of its own."""
     done = subprocess.run([sys.executable, __file__, *arguments], stdout=subprocess.PIPE, check=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -4,17 +4,17 @@
 the ratios and the machine's own limit (limits.py).  Every contender gets the same samples and a process of its own:
 
     ours                  `solve`, the paper's recipe
-    ours_4                the same, four concepts an image: the mask and its reflections
+    ours_4                the same, four concepts per image: the mask and its reflections
     half, half_4          the same on activations of 16 bits, float16
     ridge, ridge_4        `solve`, the ridge recipe, of the same
-    rows, rows_4          the same on images that were whitened before: what a concept costs
-    whitening             what an image costs: a product with a [c c] matrix, and the cells' inner products
-    statistics            the pass before: gathering mean and covariance of the images
-    reference             every channel enlarged to 100 x 100 first, then autograd and torch's AdamW
-    reference_tuned       the same, glibc's malloc told to keep memory instead of returning it after every operation
-    low_resolution        the same algebra as ours in PyTorch: sum the channels, then enlarge the one map
+    rows, rows_4          the same on images that were whitened before: the time per concept
+    whitening             the time per image: a product with a [c c] matrix, and the cells' inner products
+    statistics            the first pass: mean and covariance of the images
+    reference             every channel upsampled to 100 x 100 first, then autograd and torch's AdamW
+    reference_tuned       the same, with glibc's malloc set to keep memory instead of returning it after every operation
+    low_resolution        the algebra of loce_jax in PyTorch: sum the channels, then upsample the one map
 
-`first_s` holds compilation and warming up, `runs_s` the calls after it; `final_loss` is the mean over the samples that
+`first_s` includes compilation, `runs_s` holds the calls after it; `final_loss` is the mean over the samples that
 all contenders share, so that only equally good results are compared.
 Letters: n samples, c channels, h x w grid cells.
 """
@@ -34,12 +34,12 @@ from limits import limit, speeds
 from machine import machine
 
 TARGET = (100, 100)
-SIDE_BY_SIDE = 64  # the reference's own batch
-ENLARGED = {  # samples it gets here: enlarged to 100 x 100, 64 take up to 17 GB and minutes
+BATCH = 64  # the reference's own batch
+REFERENCE_BATCH = {  # its number of samples here: upsampled to 100 x 100, 64 take up to 17 GB and minutes
     (256, 25, 34): 8,
     (2048, 7, 7): 4,
     (1024, 14, 14): 8,
-    (96, 56, 56): 32,  # fewer of them would fit malloc's own reserve, and not show what the batch of 64 costs
+    (96, 56, 56): 32,  # fewer fit into malloc's own reserve, and do not show the cost of a batch of 64
 }
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_TOP_PAD_": str(256 << 20)}
 OURS = ("ours", "ours_4", "half", "half_4", "ridge", "ridge_4", "rows", "rows_4", "whitening", "statistics")
@@ -64,10 +64,10 @@ def make_samples(shape: Shape, n: int) -> tuple[np.ndarray, np.ndarray]:
     direction = np.random.default_rng(0).normal(size=c).astype(np.float32)
     for i in range(n):
         rng = np.random.default_rng([1, i])
-        place = rng.uniform(0.3, 0.7, size=2), rng.uniform(0.15, 0.3, size=2)
+        ellipse = rng.uniform(0.3, 0.7, size=2), rng.uniform(0.15, 0.3, size=2)
         noise = rng.standard_normal((*grid, c), np.float32)
-        activations[i] = np.maximum(noise, 0) + blob(*place, (grid[0], grid[1]))[..., None] * np.maximum(direction, 0)
-        masks[i] = blob(*place, TARGET)
+        activations[i] = np.maximum(noise, 0) + blob(*ellipse, (grid[0], grid[1]))[..., None] * np.maximum(direction, 0)
+        masks[i] = blob(*ellipse, TARGET)
     return activations, masks
 
 
@@ -98,15 +98,15 @@ def four(contender: Callable[[np.ndarray, np.ndarray], Contender]) -> Callable[[
     """The same for each mask and its reflections."""
 
     def make(activations, masks):
-        turned = np.stack([masks, masks[:, ::-1], masks[:, :, ::-1], masks[:, ::-1, ::-1]], axis=1)
-        run = contender(activations, np.ascontiguousarray(turned))
+        reflected = np.stack([masks, masks[:, ::-1], masks[:, :, ::-1], masks[:, ::-1, ::-1]], axis=1)
+        run = contender(activations, np.ascontiguousarray(reflected))
         return lambda: run()[:, 0]
 
     return make
 
 
 def config_of(activations: np.ndarray):
-    """The ridge recipe's numbers, for these images."""
+    """The ridge recipe's configuration for these images, and its tolerance."""
     from loce_jax import RidgeRecipe, Statistics  # noqa: PLC0415
     from loce_jax.solver.ridge.objective import Config  # noqa: PLC0415
 
@@ -115,7 +115,7 @@ def config_of(activations: np.ndarray):
 
 
 def on_cores(work: Callable, count: int) -> list:
-    """``work(i)`` for each i below `count`, a thread a core, as `solve_rows` does it."""
+    """``work(i)`` for each i below `count`, one thread per core, as `solve_rows` does."""
     with ThreadPoolExecutor(os.cpu_count()) as cores:
         return list(cores.map(work, range(count)))
 
@@ -178,7 +178,7 @@ MAKERS = {
 }
 
 
-def in_torch(activations: np.ndarray, masks: np.ndarray, *, enlarge_first: bool) -> Contender:
+def in_torch(activations: np.ndarray, masks: np.ndarray, *, upsample_first: bool) -> Contender:
     """The recipe as published, from its description (Mikriukov et al., IJCV 2025); the two orders of its one sum."""
     import torch  # noqa: PLC0415 - optional
     from torch.nn.functional import interpolate  # noqa: PLC0415
@@ -188,22 +188,22 @@ def in_torch(activations: np.ndarray, masks: np.ndarray, *, enlarge_first: bool)
     n, c = acts.shape[:2]
     weight = (target <= 0).float().mean(dim=(1, 2), keepdim=True)
 
-    def enlarge(maps):
+    def upsample(maps):
         return interpolate(maps, size=TARGET, mode="bilinear", align_corners=False)
 
-    def respond_large(large, vectors):
+    def matvec_large(large, vectors):
         return (large * vectors[:, :, None, None]).sum(dim=1)
 
-    def respond_small(small, vectors):
-        return enlarge(torch.einsum("nchw,nc->nhw", small, vectors)[:, None])[:, 0]
+    def matvec_small(small, vectors):
+        return upsample(torch.einsum("nchw,nc->nhw", small, vectors)[:, None])[:, 0]
 
     def run():
-        maps, respond = (enlarge(acts), respond_large) if enlarge_first else (acts, respond_small)
+        maps, matvec = (upsample(acts), matvec_large) if upsample_first else (acts, matvec_small)
         vectors = torch.nn.Parameter(torch.zeros(n, c))
         optimizer = torch.optim.AdamW([vectors], lr=LEARNING_RATE)
         losses = torch.zeros(n)
         for _ in range(STEPS):
-            p = torch.sigmoid(respond(maps, vectors))
+            p = torch.sigmoid(matvec(maps, vectors))
             losses = -(weight * target * p + (1 - weight) * (1 - target) * (1 - p)).sum(dim=(1, 2))
             optimizer.zero_grad()
             (losses / n).mean().backward()
@@ -219,7 +219,7 @@ def measure(contender: str, shape: Shape, n: int, common: int, runs: int) -> dic
     if contender in OURS:
         run = MAKERS[contender](*samples)
     else:
-        run = in_torch(*samples, enlarge_first=contender != "low_resolution")
+        run = in_torch(*samples, upsample_first=contender != "low_resolution")
 
     def seconds():
         start = time.perf_counter()
@@ -244,13 +244,13 @@ def measure(contender: str, shape: Shape, n: int, common: int, runs: int) -> dic
 
 def compare(shape: Shape, quick: bool, measured: dict[str, float]) -> Iterator[dict]:
     """Every contender in a process of its own: malloc reads its settings at the start only."""
-    enlarged = 2 if quick else ENLARGED[shape]
+    reference_batch = 2 if quick else REFERENCE_BATCH[shape]
     found = {}
     for contender, runs in RUNS.items():
         if contender not in OURS and not importlib.util.find_spec("torch"):
             continue
-        n = enlarged if contender.startswith("reference") else 4 if quick else SIDE_BY_SIDE
-        job = {"contender": contender, "shape": shape, "n": n, "common": enlarged, "runs": 1 if quick else runs}
+        n = reference_batch if contender.startswith("reference") else 4 if quick else BATCH
+        job = {"contender": contender, "shape": shape, "n": n, "common": reference_batch, "runs": 1 if quick else runs}
         settings = KEEP_MEMORY if contender == "reference_tuned" else {}
         command = [sys.executable, __file__, "--job", json.dumps(job)]
         done = subprocess.run(command, env=os.environ | settings, stdout=subprocess.PIPE, check=True, text=True)
@@ -282,7 +282,7 @@ def compare(shape: Shape, quick: bool, measured: dict[str, float]) -> Iterator[d
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one shape, few samples, one run: does it work?")
+    parser.add_argument("--quick", action="store_true", help="one shape, few samples and one run, as a test")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     flags = parser.parse_args()
     if flags.job:
@@ -291,7 +291,7 @@ def main():
         return
     measured = speeds()
     print(json.dumps({name: round(value, 1) for name, value in measured.items()} | machine()), flush=True)
-    for shape in list(ENLARGED)[-1:] if flags.quick else ENLARGED:
+    for shape in list(REFERENCE_BATCH)[-1:] if flags.quick else REFERENCE_BATCH:
         for line in compare(shape, flags.quick, measured):
             print(json.dumps(line), flush=True)
 

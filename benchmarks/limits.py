@@ -1,4 +1,4 @@
-"""What a LoCE must cost on this machine: bytes and operations by arithmetic, speeds by measurement.
+"""Lower bounds of the time per LoCE on this machine: bytes and operations by arithmetic, speeds by measurement.
 
 ``python benchmarks/limits.py`` prints the machine's speeds and each shape's limit; `bench_solver.py` uses both, and
 LIMITS.md explains them.  Speeds are those of all cores together, the best of several tries.
@@ -17,7 +17,7 @@ from numba import njit
 
 TARGET, STEPS = (100, 100), 50
 SHAPES = ((256, 25, 34), (2048, 7, 7), (1024, 14, 14), (96, 56, 56))
-PLACES = {"L2": 2**18, "L3": 2**22, "memory": 2**28}  # bytes that one core copies; as many again that it copies to
+CACHES = {"L2": 2**18, "L3": 2**22, "memory": 2**28}  # bytes that one core copies; as many again that it copies to
 L2_BYTES = 2**20  # of one core; activations beyond it come from L3 in every step
 SIGMOID = 20  # operations of an exponential and a division, see `loce_jax.solver.cpu.loss_and_grad.sigmoid`
 
@@ -57,27 +57,27 @@ def multiply_speed(side: int = 2048) -> float:
 
 
 def speeds() -> dict[str, float]:
-    return {f"{place}_gb_s": copy_speed(size) / 1e9 for place, size in PLACES.items()} | {
+    return {f"{cache}_gb_s": copy_speed(size) / 1e9 for cache, size in CACHES.items()} | {
         "gflop_s": multiply_speed() / 1e9
     }
 
 
 def cost(shape: tuple[int, int, int]) -> dict[str, float]:
-    """Bytes and operations of one LoCE: activations read once a step, used twice; two taps a row; the sigmoid."""
+    """Bytes and operations of one LoCE: activations read once per step, used twice; resizing; the sigmoid."""
     c, h, w = shape
     H, W = TARGET
-    resize = 2 * 4 * (h * W + H * W)  # there and back: two products and two sums for each number
+    resize = 2 * 4 * (h * W + H * W)  # with its transpose: two products and two sums per number
     return {"bytes": STEPS * 4 * math.prod(shape), "operations": STEPS * (4 * c * h * w + resize + SIGMOID * H * W)}
 
 
 def limit(shape: tuple[int, int, int], measured: dict[str, float]) -> dict[str, float | str]:
-    """Milliseconds below which this machine cannot solve for a LoCE, and what of it is bytes, what operations."""
+    """Lower bound of the milliseconds per LoCE on this machine, and its parts by bytes and by operations."""
     needs = cost(shape)
-    place = "L2" if 4 * math.prod(shape) <= L2_BYTES else "L3"
-    by_bytes = needs["bytes"] / (1e6 * measured[f"{place}_gb_s"])
+    cache = "L2" if 4 * math.prod(shape) <= L2_BYTES else "L3"
+    by_bytes = needs["bytes"] / (1e6 * measured[f"{cache}_gb_s"])
     by_operations = needs["operations"] / (1e6 * measured["gflop_s"])
     parts = {"bytes_ms": by_bytes, "operations_ms": by_operations, "limit_ms": max(by_bytes, by_operations)}
-    return {name: round(value, 3) for name, value in parts.items()} | {"from": place}
+    return {name: round(value, 3) for name, value in parts.items()} | {"from": cache}
 
 
 def main():

@@ -1,4 +1,4 @@
-"""What a measured number holds for: the processor and the versions."""
+"""The machine of a measurement: its processor and the versions of packages."""
 
 import importlib.metadata
 import importlib.util
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def machine() -> dict:
-    """What the numbers hold for."""
+    """Processor, number of cores, and versions of Python and packages."""
     info = Path("/proc/cpuinfo")
     found = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
     packages = [name for name in ("jax", "torch", "numpy") if importlib.util.find_spec(name)]

@@ -1,7 +1,8 @@
 """Print finished runs as the tables of RESULTS.md: ``python benchmarks/results.py RUN [RUN ...]``.
 
 For every layer: LoCEs, mean and median IoU, share of failures, and the pairwise separation (Euclidean, raw vectors)
-of the concepts with at least `ENOUGH` LoCEs: mean, median, smallest and largest over the pairs, and the closest pairs.
+of the concepts with at least `MIN_LOCES` LoCEs: mean, median, minimum and maximum over the pairs, and the
+closest pairs.
 """
 
 import sys
@@ -13,7 +14,7 @@ from loce_jax import Run, open_run
 from loce_jax.analysis.metrics.iou_summary import summarize_iou
 from loce_jax.analysis.metrics.separation import pairwise_separation
 
-ENOUGH = 12
+MIN_LOCES = 12
 CLOSEST = 4
 
 
@@ -21,7 +22,7 @@ def separation_of(run: Run, layer: str) -> dict[tuple[str, str], float]:
     """The separation of every pair of common concepts."""
     rows = np.flatnonzero(run.column("status", layer) == "ok")
     names, counts = np.unique(run.table["concept"][rows], return_counts=True)
-    rows = rows[np.isin(run.table["concept"][rows], names[counts >= ENOUGH])]
+    rows = rows[np.isin(run.table["concept"][rows], names[counts >= MIN_LOCES])]
     found = pairwise_separation(run.vectors(layer)[rows], run.table["concept"][rows])
     numbered = combinations(range(len(found.concepts)), 2)
     return {(found.concepts[i], found.concepts[j]): float(found.matrix[i, j]) for i, j in numbered}
