@@ -6,7 +6,8 @@ Letters: n images, h x w grid cells, c channels.
 """
 
 import functools as ft
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,10 @@ from jaxtyping import Float
 from loce_jax.arrays import as_array, with_channels_last
 from loce_jax.checks import InputError
 
+ROUNDING = 1e-14  # standard deviation relative to the mean up to which a channel is constant, its variance rounding
+NEGLIGIBLE = 1e-12  # share of the mean variance below which rounding changes nothing
+MAX_RATIO = 1e10  # of standard deviations of channels
+MAX_IMAGE_RATIO = 1e6  # of an image's root mean square to the geometric mean of the others'
 SHRINKAGE = 0.01  # of the mean variance, added to every direction: c may exceed the number of pixels
 BLOCK_NUMBERS = 2**23  # activations that are held in float64 together, 64 MiB
 
@@ -60,6 +65,63 @@ class Whitening:
         return filters.astype(np.float32), np.asarray(offsets, np.float32)
 
 
+@dataclass(frozen=True)
+class ImageEnergies:
+    """Sums of squares of images' activations: the largest of all, and the geometric mean of the other images'.
+
+    Attributes:
+        largest: of one image, over all its pixels and channels.
+        image: name of that image.
+        channel: where most of it is.
+        others: the sum of the natural logarithms of all other images'.
+        count: number of other images whose activations are not all 0.
+    """
+
+    largest: float = 0.0
+    image: str = ""
+    channel: int = 0
+    others: float = 0.0
+    count: int = 0
+
+    @classmethod
+    def of(cls, activations: Float[np.ndarray, "n h w c"], names: Sequence[str]) -> "ImageEnergies":
+        """Those of images with these names; an image with a number that is not finite is left out.
+
+        >>> energies = ImageEnergies.of(np.array([1.0, 3.0, 2.0]).reshape(3, 1, 1, 1), ["a.jpg", "b.jpg", "c.jpg"])
+        >>> energies.image, energies.largest, energies.others, energies.count
+        ('b.jpg', 9.0, 1.3862943611198906, 2)
+        """
+        found = cls()
+        for image, name in zip(activations, names, strict=True):
+            pixels = image.reshape(-1, image.shape[-1]).astype(np.float64)
+            by_channel = np.einsum("pc,pc->c", pixels, pixels)
+            if by_channel.any() and np.isfinite(pixels).all():
+                found = found.merge(cls(float(by_channel.sum()), name, int(by_channel.argmax())))
+        return found
+
+    def merge(self, more: "ImageEnergies") -> "ImageEnergies":
+        """Those of both groups of images."""
+        if not self.largest or not more.largest:
+            return self if self.largest else more
+        high, low = (self, more) if self.largest >= more.largest else (more, self)
+        others, count = self.others + more.others + float(np.log(low.largest)), self.count + more.count + 1
+        return replace(high, others=others, count=count)
+
+    def check(self, where: str = "") -> None:
+        """Raise `InputError` where one image is so large beside the others that nothing of them would be left.
+
+        Args:
+            where: words for the message, such as " at layer 'late'".
+        """
+        ratio = np.exp((np.log(self.largest) - self.others / self.count) / 2) if self.count else 1
+        if ratio > MAX_IMAGE_RATIO:
+            raise InputError(
+                f"`activations` must be of one scale, but those of {self.image!r}{where} are about {ratio:.0e} times "
+                f"the other images', most of all in channel {self.channel}, and nothing of these would be left in the "
+                "statistics. Leave it out, or look for what the network makes of it."
+            )
+
+
 @dataclass(frozen=True, eq=False)
 class Statistics:
     """Count, mean and scatter of a layer's pixels; statistics of parts of a data set `merge` to those of the whole.
@@ -86,7 +148,7 @@ class Statistics:
             channels_last: False if they are ``[n c h w]``, as PyTorch has them.
 
         Raises:
-            InputError: `activations` is no array, or does not have four axes.
+            InputError: `activations` is no array, does not have four axes, or is dominated by one image.
 
         >>> statistics = Statistics.of(np.array([1.0, 3.0, np.nan, 5.0], "float32").reshape(4, 1, 1, 1))
         >>> statistics.count, statistics.mean.tolist(), statistics.scatter.tolist()
@@ -100,6 +162,7 @@ class Statistics:
             )
         images = np.asarray(activations)
         n, h, w, c = images.shape
+        ImageEnergies.of(images, [f"sample {index}" for index in range(n)]).check()
         found, size = cls(0, np.zeros(c), np.zeros((c, c))), max(1, BLOCK_NUMBERS // (h * w * c))
         for start in range(0, n, size):
             pixels = images[start : start + size].astype(np.float64)
@@ -155,9 +218,51 @@ class Statistics:
     def _whitenings(self) -> dict[float, Whitening]:
         return {}
 
+    def check(self, where: str = "") -> None:
+        """Raise `InputError` where a channel is so large beside the others that nothing of them would be left.
+
+        Args:
+            where: words for the message, such as " at layer 'late'".
+
+        Raises:
+            InputError: such a channel, or sums that have overflowed.
+        """
+        if not (np.isfinite(self.scatter).all() and np.isfinite(self.mean).all()):
+            channel = int(np.argmin(np.isfinite(self.mean) & np.isfinite(self.scatter.diagonal())))
+            raise InputError(
+                f"`statistics`{where} must be finite, but those of channel {channel} have overflowed. Scale the "
+                "activations down."
+            )
+        deviations = np.sqrt(self._covariance.diagonal())
+        largest = int(deviations.argmax())
+        others = np.delete(deviations, largest)
+        others = others[others > 0]
+        if len(others) and deviations[largest] > MAX_RATIO * np.median(others):
+            raise InputError(
+                f"`statistics`{where} must be of channels of comparable size, but channel {largest} has the standard "
+                f"deviation {deviations[largest]:.0e}, and half of the others at most {np.median(others):.0e}, of "
+                "which nothing would be left. Leave that channel out, or scale it down."
+            )
+
+    @ft.cached_property
+    def _covariance(self):
+        """The covariance; 0 for a constant channel whose variance is nothing but the rounding of a large mean."""
+        covariance = self.scatter / self.count
+        variances = covariance.diagonal()
+        rounded = (variances > 0) & (variances <= (ROUNDING * self.mean) ** 2)
+        rest = variances[~rounded]
+        rounded &= variances > NEGLIGIBLE * (rest.mean() if len(rest) else 0)
+        if rounded.any():
+            covariance[rounded], covariance[:, rounded] = 0, 0
+        return covariance
+
     @ft.cached_property
     def _spectrum(self):
-        variances, directions = np.linalg.eigh(self.scatter / self.count)
+        self.check()
+        try:
+            variances, directions = np.linalg.eigh(self._covariance)
+        except np.linalg.LinAlgError as error:
+            raise InputError(f"`statistics` must have a covariance with eigenvalues, but got none: {error}.") from error
         return np.maximum(variances, 0), directions
 
     def _matrix(self, power):

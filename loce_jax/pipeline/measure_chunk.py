@@ -105,12 +105,19 @@ def refuse_unread(images: Sequence[ReadImage]) -> None:
 
 
 def refuse_faults(columns: Mapping[str, Sequence], layers: Mapping[str, LayerRows]) -> None:
-    """Raise `InputError` for the first row that is not good."""
+    """Raise `InputError` for the first row that is not good, or did not converge."""
     for layer, rows in layers.items():
         for number, status in enumerate(rows.status):
             if status != "ok":
                 image, concept, reason = (columns[name][number] for name in ("image", "concept", "reason"))
                 raise _refusal(f"{image!r}, concept {concept!r}, layer {layer!r}", status, reason)
+        for number in rows.rows[~rows.ridge.converged] if rows.ridge else ():
+            image, concept = (columns[name][number] for name in ("image", "concept"))
+            raise InputError(
+                f"`strict` refuses {image!r}, concept {concept!r}, layer {layer!r}: it did not converge to the "
+                "recipe's `tolerance`. Raise the tolerance, or run without `strict` to keep it as a row that has not "
+                "converged."
+            )
 
 
 def _refusal(where, status, reason):

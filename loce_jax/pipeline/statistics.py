@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import jax
 import numpy as np
-from jaxtyping import UInt8
 from threadpoolctl import threadpool_limits
 
 from loce_jax.activations import Extract
@@ -23,7 +22,7 @@ from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.progress import Progress, report_chunks
 from loce_jax.pipeline.reading import PASSING, Read, ReadImage, Sample, SampleReader, read_in_threads, readable
 from loce_jax.pipeline.resuming.photo_digests import refuse_changed
-from loce_jax.statistics import Statistics
+from loce_jax.statistics import ImageEnergies, Statistics
 from loce_jax.store import statistics as files
 from loce_jax.store.manifest import has_whole
 from loce_jax.store.storage import Storage
@@ -91,7 +90,11 @@ def compute_parts(
     strict: bool = False,
     read: Read = read_in_threads,
 ) -> Iterator[str]:
-    """Compute and store the parts called `names`; yields the name of each of their chunks when it is counted."""
+    """Compute and store the parts called `names`; yields the name of each of their chunks when it is counted.
+
+    Raises:
+        InputError: `strict` found a fault; an image whose activations are of another scale than the others'.
+    """
     parts = {name: parts_of(plan)[name] for name in names}
     chunks = plan.chunks
     wanted = {chunk: chunks[chunk] for mine in parts.values() for chunk in mine}
@@ -100,6 +103,7 @@ def compute_parts(
         found: dict[str, Statistics] = {}
         photos: dict[str, str] = {}
         failed: dict[str, str] = {}
+        energies = dict.fromkeys(plan.layers, ImageEnergies())
         record = plan.record()
         for chunk, read_images in read(SampleReader.for_plan(plan), wanted):
             if strict:
@@ -107,7 +111,7 @@ def compute_parts(
             usable = [image for image in read_images if readable(image.samples)]
             photos |= {image.samples[0].item.image: image.photo[0] for image in usable if image.photo}
             failed |= dict(passing for image in read_images for passing in _passing(image.samples))
-            found = _add(found, _count(plan, extract, [image.pixels for image in usable]))
+            found = _add(found, _count(plan, extract, usable, energies))
             if chunk in ends:
                 sums = [found[layer] for layer in plan.layers]
                 files.write_part(storage, record, ends[chunk], sums, photos=photos, failed=failed)
@@ -121,21 +125,27 @@ def _passing(samples):
     return [(image, status) for image, status in faults if status in PASSING]
 
 
-def _count(plan: Plan, extract: Extract, images: Sequence[UInt8[np.ndarray, "h w 3"]]) -> dict[str, Statistics]:
-    """Each layer's statistics over `images`, in batches of one fixed size."""
+def _count(
+    plan: Plan, extract: Extract, images: Sequence[ReadImage], energies: dict[str, ImageEnergies]
+) -> dict[str, Statistics]:
+    """Each layer's statistics over `images`, in batches of one fixed size; they are added to `energies`."""
     size = IMAGES_PER_FORWARD * jax.local_device_count()
     found: dict[str, Statistics] = {}
     for start in range(0, max(len(images), 1), size):
         some = images[start : start + size]
         batch = np.zeros((size, *plan.network.preprocess.size, 3), np.uint8)
-        batch[: len(some)] = some
+        batch[: len(some)] = [image.pixels for image in some]
         try:
-            maps = {name: np.asarray(one) for name, one in extract(batch).items()}
+            maps = {name: np.asarray(one)[: len(some)] for name, one in extract(batch).items()}
         except jax.errors.JaxRuntimeError as error:
             if is_out_of_memory(error):
                 raise out_of_memory(f"{size} images on their way through the network", error) from error
             raise
-        found = _add(found, {name: Statistics.of(maps[name][: len(some)]) for name in plan.layers})
+        names = [image.samples[0].item.image for image in some]
+        for layer in plan.layers:
+            energies[layer] = energies[layer].merge(ImageEnergies.of(maps[layer], names))
+            energies[layer].check(f" at layer {layer!r}")
+        found = _add(found, {name: Statistics.of(maps[name]) for name in plan.layers})
     return found
 
 
@@ -151,6 +161,9 @@ def merge_parts(plan: Plan, storage: Storage) -> None:
     for part in parts_of(plan):
         sums = files.read_part(storage, record, part)
         found = _add(found, dict(zip(plan.layers, sums, strict=True)))
+    for layer, one in found.items():
+        if one.count:
+            one.check(f" at layer {layer!r}")
     files.write_whole(storage, record, {layer: found[layer] for layer in plan.layers})
 
 

@@ -1,6 +1,6 @@
 """Rows without a usable vector: NaN by design, and vectors that say nothing.
 
-Letters: c channels, h x w grid cells of the layer.
+Letters: n images, k concepts an image, c channels, h x w grid cells of the layer.
 """
 
 from collections.abc import Iterator
@@ -10,8 +10,12 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Float
 
 from loce_jax.solver.solution import Solution, Status
+
+OVERFLOWING = 1e14  # activations beyond which squares of a gradient, a sum over pixels, may leave float32
 
 
 @contextmanager
@@ -21,20 +25,33 @@ def nans_allowed() -> Iterator[None]:
         yield
 
 
-def mark_degenerate(solution: Solution) -> Solution:
-    """The solution, its rows whose vectors say nothing marked `Status.DEGENERATE`; all other rows as they are."""
-    on_host = isinstance(solution.vectors, jax.Array) and not isinstance(solution.vectors, jax.core.Tracer)
-    if not on_host or any(device.platform != "cpu" for device in solution.vectors.devices()):
-        return _mark_on_device(solution)
-    found = _says_nothing(jax.tree.map(np.asarray, solution), np)
-    if not found.any():
-        return solution
-    return jax.device_put(_mark(jax.tree.map(np.asarray, solution), found, np))
+def mark_degenerate(solution: Solution, activations: Float[Array | np.ndarray, "n h w c"]) -> Solution:
+    """The solution, its rows whose vectors say nothing marked `Status.DEGENERATE`; all other rows as they are.
+
+    Args:
+        solution: its leading axes are [n k].
+        activations: what was solved on.
+    """
+    vectors = solution.vectors
+    if isinstance(vectors, Tracer) or any(device.platform != "cpu" for device in vectors.devices()):
+        return _mark_on_device(solution, activations)
+    on_host = jax.tree.map(np.asarray, solution)
+    found = _says_nothing(on_host, np) | _overlooks_on_host(on_host, np.asarray(activations))
+    return jax.device_put(_mark(on_host, found, np)) if found.any() else solution
 
 
 @jax.jit
-def _mark_on_device(solution):
-    return _mark(solution, _says_nothing(solution, jnp), jnp)
+def _mark_on_device(solution, activations):
+    candidates = _overlooked(solution)
+
+    def look(activations):
+        return jnp.any(candidates & (jnp.abs(activations).max(axis=(1, 2)) > OVERFLOWING)[:, None], axis=-1)
+
+    def skip(_):
+        return jnp.zeros(candidates.shape[:2], bool)
+
+    overlooks = jax.lax.cond(candidates.any(), look, skip, jnp.asarray(activations))
+    return _mark(solution, _says_nothing(solution, jnp) | overlooks, jnp)
 
 
 def _says_nothing(solution, xp):
@@ -43,6 +60,25 @@ def _says_nothing(solution, xp):
     if solution.bias is None:
         zero |= ~xp.any(solution.responses != 0, axis=(-2, -1))
     return (solution.status == Status.OK) & (zero | ~xp.all(xp.isfinite(solution.responses), axis=(-2, -1)))
+
+
+def _overlooked(solution):
+    """Entries of solved vectors that are exactly 0: of channels that are 0, or whose squared gradient overflowed.
+
+    The ridge recipe has none of the latter: it solves on whitened activations.
+    """
+    by_paper = solution.bias is None
+    return (solution.vectors == 0) & (solution.status == Status.OK)[..., None] & by_paper
+
+
+def _overlooks_on_host(solution, activations):
+    """Whether a row's vector is 0 at a channel so large that its squared gradient overflowed; few are looked at."""
+    candidates, found = _overlooked(solution), np.zeros(solution.status.shape, bool)
+    for image in np.flatnonzero(candidates.any(axis=(1, 2))):
+        channels = np.flatnonzero(candidates[image].any(axis=0))
+        large = np.abs(activations[image][..., channels].astype(np.float32)).max(axis=(0, 1)) > OVERFLOWING
+        found[image] = (candidates[image][:, channels] & large).any(axis=-1)
+    return found
 
 
 def _mark(solution, degenerate, xp):

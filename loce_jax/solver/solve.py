@@ -89,7 +89,7 @@ def solve(  # noqa: PLR0913 - two arrays, the recipe, and four rarer ones
             else:
                 start = initial.astype(np.float32).reshape(*targets.shape[:2], -1)
             solution = _solve_paper((activations, targets, valid, start), recipe)
-        solution = mark_degenerate(solution)
+        solution = mark_degenerate(solution, activations)
         return solution if k else jax.tree.map(lambda leaf: leaf[:, 0], solution)
 
 

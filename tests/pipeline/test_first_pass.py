@@ -13,14 +13,16 @@ from loce_jax.activations import make_extractor
 from loce_jax.batch_sizes import MAX_PARTS
 from loce_jax.pipeline import memory
 from loce_jax.pipeline.distributed.shards import Shard
-from loce_jax.pipeline.measure_chunk import measure_chunk
+from loce_jax.pipeline.measure_chunk import measure_chunk, refuse_faults
 from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.reading import SampleReader
 from loce_jax.pipeline.run import RunOptions, run_plan
 from loce_jax.pipeline.solve_chunk import solve_chunk
 from loce_jax.pipeline.sources import coco_source
-from loce_jax.pipeline.statistics import parts_of
+from loce_jax.pipeline.statistics import compute_parts, parts_of
 from loce_jax.resampling import antialias_matrix, resize_bilinear
+from loce_jax.store import LayerRows, RidgeRows, open_storage
+from loce_jax.store.statistics import missing_parts
 from tests.support.small_coco import CHUNKS, contents, draw
 from tests.support.tiny import tiny_network
 
@@ -209,3 +211,29 @@ def test_memory_counts_the_statistics(plan, monkeypatch):
     assert memory.images_per_batch(paper, 4.0) == 32
     with pytest.raises(InputError, match="`memory` must hold"):  # a square of 9000 float64 is 0.65 gigabytes
         memory.images_per_batch(replace(paper, recipe=RIDGE), 4.0)
+
+
+def test_an_image_of_another_scale_is_named_before_its_part_is_stored(plan, tmp_path):
+    """Two of 64 photos are dark on top; what the network makes of them is made 1e12 times as large."""
+    extract = make_extractor(plan.network, LAYERS)
+
+    def enlarged(images):
+        maps = {layer: np.array(one) for layer, one in extract(images).items()}
+        maps["deep"][images[:, :24].mean((1, 2, 3)) == 0, :, :, 4] *= 1e12
+        maps["deep"][(images != 0).sum((1, 2, 3)) == 0] = 0  # padding of the batch
+        return maps
+
+    storage = open_storage(tmp_path / "run")
+    with pytest.raises(InputError, match=r"those of '005.png' at layer 'deep' are about \de\+\d+ .* in channel 4,"):
+        list(compute_parts(plan, storage, enlarged, list(parts_of(plan))))
+    assert missing_parts(storage, ["00"]) == ["00"]
+
+
+def test_strict_refuses_rows_that_did_not_converge():
+    ridge = RidgeRows(np.zeros(2), np.array([True, False]), np.zeros(2, int), np.zeros(2))
+    vectors, responses = np.zeros((2, 4)), np.zeros((2, 2, 2))
+    rows = LayerRows(np.array([0, 2]), vectors, responses, np.zeros(2), np.zeros(2), status=["ok"] * 3, ridge=ridge)
+    columns = {"image": ["a", "b", "c"], "concept": ["cat"] * 3, "reason": [""] * 3}
+    with pytest.raises(InputError, match=r"`strict` refuses 'c', concept 'cat', layer 'late': it did not converge"):
+        refuse_faults(columns, {"late": rows})
+    refuse_faults(columns, {"late": replace(rows, ridge=None)})

@@ -6,7 +6,6 @@ Letters: H x W pixels of an image.
 """
 
 import hashlib
-import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +20,9 @@ from loce_jax.checks import InputError, check_known
 from loce_jax.data.images import read_photo
 from loce_jax.data.label_maps.class_table import ClassTable
 from loce_jax.data.samples import Fault, Item, Pair, Problem, Reading, check_mask, digest
+from loce_jax.foreign_text import logger
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 Codes = Integer[np.ndarray, "H W"]
 Values = Mapping[str, tuple[int, ...]]  # by concept the codes that mean it

@@ -5,7 +5,6 @@ Letters: H x W pixels of an image.
 """
 
 import hashlib
-import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,8 +21,9 @@ from loce_jax.data.label_maps.dataset import PhotoFile
 from loce_jax.data.label_maps.pairing import MAPS, pair_files
 from loce_jax.data.label_maps.streets import IMAGES, LABELS, find_folder
 from loce_jax.data.samples import Fault, Item, Pair, Problem, Reading, check_mask, digest, source_record
+from loce_jax.foreign_text import logger
 
-log = logging.getLogger(__name__)
+log = logger(__name__)
 
 FOREGROUND = "foreground"  # name of the concept where masks are of one and it has no other name
 HALF = 128  # the gray level from which a pixel belongs to a mask

@@ -1,0 +1,164 @@
+"""Finite numbers whose squares overflow or vanish: a status or an error that names them, never a silent zero."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+from loce_jax import InputError, PaperRecipe, RidgeRecipe, Statistics, Status, solve
+from loce_jax.solver.rows import mark_degenerate
+from loce_jax.solver.solution import Convergence, Solution
+from loce_jax.statistics import ImageEnergies
+from tests.solver.test_ridge import FEW, make_batch
+
+OVERFLOWING = pytest.mark.parametrize("scale", [1e12, 1e20, 1e25, 1e30, 1e37])
+
+
+@OVERFLOWING
+def test_one_image_that_would_drown_the_others_is_named(scale):
+    activations, _ = make_batch(FEW)
+    activations[1] *= np.float32(scale) / np.abs(activations[1]).max()
+    channel = int((activations[1].astype(float) ** 2).sum(axis=(0, 1)).argmax())
+    with pytest.raises(InputError, match=rf"those of 'sample 1' are about 1?\de\+\d+ times.* in channel {channel},"):
+        Statistics.of(activations)
+
+
+def test_one_channel_of_one_image_is_named_with_the_layer():
+    activations, _ = make_batch(FEW)
+    activations[2, 0, 0, 3] = 1e25
+    energies = ImageEnergies.of(activations, ["a.jpg", "b.jpg", "c.jpg", "d.jpg"])
+    with pytest.raises(InputError, match="those of 'c.jpg' at layer 'late' are about .* most of all in channel 3"):
+        energies.check(" at layer 'late'")
+
+
+def test_several_such_images_do_not_hide_each_other():
+    activations, _ = make_batch(FEW, n=12)
+    activations[[2, 7]] *= 1e12
+    with pytest.raises(InputError, match="those of 'sample [27]' are about"):
+        Statistics.of(activations)
+
+
+def test_energies_do_not_depend_on_how_images_are_divided():
+    activations, _ = make_batch(FEW)
+    activations[3] = 0
+    names = list("abcd")
+    whole = ImageEnergies.of(activations, names)
+    parts = [ImageEnergies.of(activations[i : i + 1], names[i : i + 1]) for i in (2, 3, 0, 1)]
+    merged = parts[0].merge(parts[1]).merge(parts[2].merge(parts[3]))
+    assert (merged.image, merged.channel, merged.largest, merged.count) == (
+        *(whole.image, whole.channel, whole.largest),
+        2,
+    )
+    assert merged.others == pytest.approx(whole.others)
+    assert ImageEnergies().merge(whole) == whole == whole.merge(ImageEnergies())
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e-3, 1, 1e3, 1e12])
+def test_a_common_scale_and_usual_differences_are_no_fault(scale):
+    activations, _ = make_batch(FEW)
+    activations[1] *= 1000
+    activations[2] = 0
+    Statistics.of((activations * scale).astype("float32")).check()
+
+
+@OVERFLOWING
+def test_a_constant_channel_leaves_the_others_as_they_are(scale):
+    activations, masks = make_batch(FEW)
+    expected = activations.copy()
+    activations[..., 2], expected[..., 2] = scale, 0
+    found = solve(activations, masks, RidgeRecipe(), statistics=Statistics.of(activations))
+    without = solve(expected, masks, RidgeRecipe(), statistics=Statistics.of(expected))
+    assert found.ok.all() and (np.asarray(found.vectors)[:, 2] == 0).all()
+    np.testing.assert_allclose(found.vectors, without.vectors, rtol=1e-4, atol=1e-4)
+
+
+def test_rounding_of_a_usual_constant_channel_changes_no_bit():
+    activations, _ = make_batch(FEW)
+    activations[..., 1] = 0.1
+    statistics = Statistics.of(activations)
+    assert (statistics._covariance == statistics.scatter / statistics.count).all()
+
+
+def test_a_channel_that_drowns_the_others_is_named():
+    activations, masks = make_batch(FEW)
+    activations[..., 2] *= 1e15
+    statistics = Statistics.of(activations)
+    with pytest.raises(
+        InputError, match=r"`statistics` at layer 'late' must be .* channel 2 has the standard deviation"
+    ):
+        statistics.check(" at layer 'late'")
+    with pytest.raises(InputError, match="channel 2"):
+        solve(activations, masks, RidgeRecipe(), statistics=statistics)
+
+
+def test_sums_that_overflow_are_named():
+    statistics = Statistics(3, np.array([0.0, np.inf]), np.eye(2))
+    with pytest.raises(InputError, match="channel 1 have overflowed"):
+        statistics.whitening(0.5)
+
+
+@pytest.mark.parametrize("scale", [1e20, 1e25, 1e-30, 1e-37, 0])
+def test_a_vector_of_the_papers_recipe_that_says_nothing_is_degenerate(scale):
+    activations, masks = make_batch(FEW)
+    expected = solve(activations, masks)
+    activations[1] *= np.float32(scale)
+    found = solve(activations, masks)
+    assert np.asarray(found.status).tolist() == [Status.OK, Status.DEGENERATE, Status.OK, Status.OK]
+    assert np.isnan(np.asarray(found.vectors)[1]).all() and np.isnan(np.asarray(found.iou)[1])
+    assert np.isnan(np.asarray(found.responses)[1]).all() and np.isnan(np.asarray(found.losses)[1]).all()
+    others = [0, 2, 3]
+    np.testing.assert_array_equal(np.asarray(found.vectors)[others], np.asarray(expected.vectors)[others])
+
+
+def test_statistics_of_other_images_do_not_make_zeros_silent():
+    activations, masks = make_batch(FEW)
+    found = solve(activations * 1e-20, masks, RidgeRecipe(), statistics=Statistics.of(activations))
+    assert (np.asarray(found.status) == Status.DEGENERATE).all() and not np.asarray(found.convergence.converged).any()
+
+
+def solution(**changes):
+    """Five images with a row each: usual, a vector of zeros, no response, an infinite one, and an empty mask."""
+    vectors = np.ones((5, 3), "float32")
+    responses = np.ones((5, 2, 2), "float32")
+    vectors[1], responses[2], responses[3, 0, 0], vectors[4] = 0, 0, np.inf, np.nan
+    status = np.array([0, 0, 0, 0, Status.MASK_EMPTY], np.int8)
+    numbers = vectors, np.ones((5, 1), "float32"), responses, np.ones(5, "float32"), status
+    usual = Solution(*numbers, **changes)
+    return jax.tree.map(lambda leaf: jax.device_put(leaf[:, None]), usual)
+
+
+CELLS = np.ones((5, 2, 2, 3), "float32")
+MARKS = pytest.mark.parametrize("mark", [mark_degenerate, jax.jit(mark_degenerate)], ids=["on the host", "on a device"])
+
+
+@MARKS
+def test_what_says_nothing(mark):
+    found = mark(solution(), CELLS)
+    assert np.asarray(found.status)[:, 0].tolist() == [0, *[Status.DEGENERATE] * 3, Status.MASK_EMPTY]
+    assert np.isfinite(np.asarray(found.iou))[:, 0].tolist() == [True, False, False, False, True]
+    assert found.status.dtype == np.int8 and found.vectors.dtype == np.float32
+
+
+@MARKS
+@pytest.mark.parametrize("largest", [0.0, 1.0, 1e20])
+def test_a_channel_whose_weight_stayed_zero_since_it_overflowed(mark, largest):
+    usual, cells = solution(), CELLS.copy()
+    cells[0, 1, 0, 2] = -largest
+    vectors = np.array(usual.vectors)
+    vectors[0, 0, 2] = 0
+    found = mark(replace(usual, vectors=jax.device_put(vectors)), cells)
+    assert found.status[0, 0] == (Status.DEGENERATE if largest > 1 else Status.OK)
+
+
+def test_responses_that_a_bias_makes_are_no_vector():
+    bias, flags = np.ones(5, "float32"), Convergence(np.ones(5, bool), np.ones(5, np.int32), np.ones(5, "float32"))
+    found = mark_degenerate(solution(bias=bias, convergence=flags), CELLS)
+    assert np.asarray(found.status)[:, 0].tolist() == [0, Status.DEGENERATE, 0, Status.DEGENERATE, Status.MASK_EMPTY]
+    assert np.asarray(found.convergence.converged)[:, 0].tolist() == [True, False, True, False, True]
+
+
+def test_marks_inside_a_users_jit_too():
+    activations, masks = make_batch(FEW, n=1)
+    status = jax.jit(lambda a, m: solve(a, m, PaperRecipe(num_steps=2)).status)(activations * 0, masks)
+    assert status.tolist() == [Status.DEGENERATE]
