@@ -1,4 +1,4 @@
-"""Local concept embeddings in JAX: ask a vision network where and how it holds a concept, picture by picture."""
+"""Local concept embeddings (LoCE) in JAX: how a vision network represents a concept, image by image."""
 
 from loce_jax.activations import make_extractor
 from loce_jax.checks import InputError

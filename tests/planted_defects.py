@@ -43,8 +43,8 @@ DEFECTS = (
     Defect(
         "solver step: no bias correction of the first moment",
         "solver/paper/adamw.py",
-        "options.learning_rate / correction[0] * step",
-        "options.learning_rate * step",
+        "recipe.learning_rate / correction[0] * step",
+        "recipe.learning_rate * step",
         ("solver/test_adamw.py",),
     ),
     Defect(

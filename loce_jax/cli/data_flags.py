@@ -23,7 +23,7 @@ class DataNames:
     coco: str | None = None
     """COCO annotation file (JSON); short for `--data coco FILE`."""
     scenes: bool = False
-    """The embedded scenes; short for `--data scenes`."""
+    """The built-in scenes; short for `--data scenes`."""
     images: str | None = None
     """Folder of the images, where it is not known from the path."""
     labels: str | None = None

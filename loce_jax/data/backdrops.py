@@ -29,7 +29,7 @@ class Backdrop:
 def draw_backdrop(name: str, rows_above: int, rows_below: int, columns: int) -> UInt8[np.ndarray, "H W 3"]:
     """Draw one of `BACKDROPS` with its horizon under `rows_above` rows."""
     view, ground = BACKDROPS[name].view(rows_above, columns), BACKDROPS[name].ground(rows_below, columns)
-    view[-max(rows_above // 40, 1) :] *= 0.8  # things touch the ground in the dark
+    view[-max(rows_above // 40, 1) :] *= 0.8  # a contact shadow along the horizon
     return np.concatenate([view, ground]).clip(0, 255).astype(np.uint8)
 
 

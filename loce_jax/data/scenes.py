@@ -134,7 +134,7 @@ class Scenes:
 
 
 def open_scenes(*, count: int = 160, seed: int = 0) -> Scenes:
-    """The embedded scenes: `count` of them, composed at random with `seed`.
+    """The built-in scenes: `count` of them, composed at random with `seed`.
 
     >>> open_scenes(count=3).items[0].image
     'scene_0000.png'

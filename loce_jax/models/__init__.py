@@ -1,4 +1,4 @@
-"""The networks we read: frozen, in JAX, with named layers."""
+"""Networks: frozen, in JAX, with named layers."""
 
 import pkgutil
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from loce_jax.models.converter.onnx import convert_onnx
     from loce_jax.models.converter.torch.conversion import convert
 
-MODULES = {  # imported when asked for, so that who needs one does not wait for the others
+MODULES = {  # imported on first use, so that one does not wait for the others
     "convert": "loce_jax.models.converter.torch.conversion",
     "convert_onnx": "loce_jax.models.converter.onnx",
     "from_function": "loce_jax.models.adapters",

@@ -76,7 +76,7 @@ class Network:
         """The layers that `names` mean: names, aliases, ends of either, indices from the end, or globs.
 
         ``"layer3"`` means ``"backbone.layer3"``, ``"-1"`` the last layer, ``"blocks.*"`` all that match; globs match
-        aliases too.  Each layer comes once, in the order asked for; see `loce_jax.layer_names`.
+        aliases too.  Each layer comes once, in the requested order; see `loce_jax.layer_names`.
 
         Raises:
             InputError: no name at all; one that means no layer, with the nearest known names; one without a ``*`` that

@@ -1,4 +1,4 @@
-"""Find a network by what the user calls it: an embedded one, a folder, or a name on the Hugging Face hub.
+"""Find a network by its name: a built-in one, a folder, or a name on the Hugging Face hub.
 
 The networks that are built here stand in `loce_jax.models.networks.table`, those of the LoCE paper in
 `loce_jax.models.paper.table`.
@@ -14,13 +14,13 @@ from loce_jax.models.base import Network
 from loce_jax.models.checkpoints.hub import download
 from loce_jax.models.checkpoints.hub_folder import read_json
 from loce_jax.models.checkpoints.other_formats import explain_format
-from loce_jax.models.networks.table import EMBEDDED, FAMILIES, find_family
+from loce_jax.models.networks.table import BUILT_IN, FAMILIES, find_family
 from loce_jax.models.paper.table import NAMES as PAPERS
 from loce_jax.models.paper.table import PREFIX
 from loce_jax.models.preprocess.description import check_size
 from loce_jax.models.preprocess.options import OWN, PreprocessOptions, read_options
 
-NAMES = tuple(EMBEDDED)
+NAMES = tuple(BUILT_IN)
 Size = tuple[int, int]
 
 
@@ -76,9 +76,9 @@ def _load_papers(name: str, size: Size | None, weights: Path | None, random_weig
 
 
 def _load(name_or_dir: str, size: Size | None, options: PreprocessOptions) -> Network:
-    if name_or_dir in EMBEDDED:
+    if name_or_dir in BUILT_IN:
         size = size or options.given.get("size")
-        network = pkgutil.resolve_name(EMBEDDED[name_or_dir])(**({"size": size} if size else {}))
+        network = pkgutil.resolve_name(BUILT_IN[name_or_dir])(**({"size": size} if size else {}))
         return _with_options(network, options)
     folder = Path(name_or_dir).expanduser()
     if folder.is_dir():

@@ -88,7 +88,7 @@ def abstractly(call: Callable, params: Any, size: Size, batch: int) -> tuple[cor
     images = jax.ShapeDtypeStruct((batch, *size, 3), jnp.float32)
     try:
         return jax.make_jaxpr(call, return_shape=True)(params, images)
-    except Exception as error:  # whatever somebody's network raises
+    except Exception as error:  # whatever the network raises
         raise InputError(
             f"the network must be callable with `params` and images of shape {images.shape}, under `jax.jit`, but it "
             f"raises {type(error).__name__}: {' '.join(str(error).split())} Check the size of `preprocess` and that "

@@ -1,4 +1,4 @@
-"""Do a plan's work, chunk by chunk: read, look through the network, solve, measure, store.
+"""Do a plan's work, chunk by chunk: read, compute activations, solve, measure, store.
 
 Reading runs ahead in threads, measuring and storing behind.  A chunk's result depends on the chunk alone, so a run
 that was interrupted ends with the same bytes as one that was not.  A recipe that whitens needs the layers' statistics

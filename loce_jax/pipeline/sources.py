@@ -37,7 +37,7 @@ def coco_source(annotations: str, images: str, concepts: tuple[str, ...] = ()) -
 
 
 def scenes_source(count: int = 160, seed: int = 0) -> Source:
-    """The embedded scenes."""
+    """The built-in scenes."""
     return Source("scenes", {"count": count, "seed": seed})
 
 

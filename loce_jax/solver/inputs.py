@@ -17,15 +17,15 @@ ACTIVATION_DTYPES = ("float32", "bfloat16", "float16")
 
 
 def check_inputs(
-    activations: Any, masks: Any, recipe: Recipe, options: dict[str, Any], *, channels_last: bool | None
+    activations: Any, masks: Any, recipe: Recipe, optional: dict[str, Any], *, channels_last: bool | None
 ) -> tuple[Any, Any, dict[str, Any]]:
-    """Activations ``[n h w c]``, masks and options as NumPy or JAX arrays that fit each other.
+    """Activations ``[n h w c]``, masks and optional arrays as NumPy or JAX arrays that fit each other.
 
     Args:
         activations: as given to `solve`.
         masks: as given.
         recipe: as given.
-        options: "valid", "initial" and "statistics", as given; None where left out.
+        optional: "valid", "initial" and "statistics", as given; None where left out.
         channels_last: as given.
 
     Raises:
@@ -37,13 +37,13 @@ def check_inputs(
         )
     if channels_last not in (None, True, False):
         raise InputError(f"`channels_last` must be True, False or None, but got {channels_last!r}. Leave it out.")
-    statistics = options["statistics"]
+    statistics = optional["statistics"]
     if statistics is not None and not isinstance(statistics, Statistics):
         raise InputError(
             f"`statistics` must be `Statistics`, but got a {type(statistics).__name__}. `Statistics.of(activations)` "
             "of all images makes it."
         )
-    arrays = {name: options[name] for name in ("valid", "initial")}
+    arrays = {name: optional[name] for name in ("valid", "initial")}
     arrays = {name: value if value is None else as_array(name, value) for name, value in arrays.items()}
     activations, masks = as_array("activations", activations), as_array("masks", masks)
     activations = with_channels_last(activations, channels_last=channels_last)

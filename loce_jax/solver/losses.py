@@ -2,8 +2,8 @@
 
 An objective is two functions of one pixel's projection ``p = sigmoid(logit)``, its target in [0, 1], and the
 `background`, the share of the mask's pixels where target is 0: the `value`, which is summed or averaged over the
-mask, and its `slope`, the derivative with respect to ``p``.  They are plain float32 arithmetic, which JAX traces and
-Numba compiles.  Adding an objective means adding the two functions and a line in `OBJECTIVES`, and its name in
+mask, and its `derivative` with respect to ``p``.  They are plain float32 arithmetic, which JAX traces and Numba
+compiles.  Adding an objective means adding the two functions and a line in `OBJECTIVES`, and its name in
 `loce_jax.recipes`.
 Letters: H x W the target's grid.
 """
@@ -35,8 +35,8 @@ def bce_value(p, target, background):
     return (spared - background * target) * p - spared
 
 
-def bce_slope(p, target, background):  # noqa: ARG001 - every slope is asked with the projection
-    """Slope of `bce_value`, the same for every projection."""
+def bce_derivative(p, target, background):  # noqa: ARG001 - all derivatives have one signature
+    """Derivative of `bce_value`, the same for every projection."""
     return (ONE - background) * (ONE - target) - background * target
 
 
@@ -45,33 +45,33 @@ def mse_value(p, target, background):  # noqa: ARG001
     return (target - p) * (target - p)
 
 
-def mse_slope(p, target, background):  # noqa: ARG001
-    """Slope of `mse_value`."""
+def mse_derivative(p, target, background):  # noqa: ARG001
+    """Derivative of `mse_value`."""
     return TWO * (p - target)
 
 
 def mae_value(p, target, background):  # noqa: ARG001
-    """Absolute error ``|target - p|`` in [0, 1], averaged over pixels; its slope at 0 is 0."""
+    """Absolute error ``|target - p|`` in [0, 1], averaged over pixels; its derivative at 0 is 0."""
     return (target - p) * (ONE * (target > p) - ONE * (target < p))
 
 
-def mae_slope(p, target, background):  # noqa: ARG001
-    """Slope of `mae_value`: the sign of ``p - target``."""
+def mae_derivative(p, target, background):  # noqa: ARG001
+    """Derivative of `mae_value`: the sign of ``p - target``."""
     return ONE * (p > target) - ONE * (p < target)
 
 
 class Objective(NamedTuple):
-    """A pixel's value and slope, and whether pixels are averaged; what is added is `PaperRecipe.penalized`."""
+    """A pixel's value and derivative, and whether pixels are averaged; what is added is `PaperRecipe.penalized`."""
 
     value: Callable
-    slope: Callable
+    derivative: Callable
     averaged: bool
 
 
 OBJECTIVES = {
-    "bce": Objective(bce_value, bce_slope, averaged=False),
-    "mse": Objective(mse_value, mse_slope, averaged=True),
-    "mae": Objective(mae_value, mae_slope, averaged=True),
+    "bce": Objective(bce_value, bce_derivative, averaged=False),
+    "mse": Objective(mse_value, mse_derivative, averaged=True),
+    "mae": Objective(mae_value, mae_derivative, averaged=True),
 }
 
 
@@ -80,7 +80,7 @@ def loss(
 ) -> Float[Array, ""]:
     """The objective of one response map on the target's grid, without the penalty on the vector.
 
-    `background` is the target's `background_share`; it is asked for because XLA would count it anew in every step.
+    `background` is the target's `background_share`; it is an argument because XLA would compute it in every step.
 
     >>> mask, half = jnp.array([[1.0, 0.0]]), jnp.array(0.5)
     >>> float(loss(OBJECTIVES["bce"], jnp.array([[30.0, -30.0]]), mask, half))
@@ -104,7 +104,7 @@ def background_share(target: Float[Array, "H W"]) -> Float[Array, ""]:
 
 
 def magnitude(values: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """``|values|`` with slope 0 at 0, where `jnp.abs` has slope 1.
+    """``|values|`` with derivative 0 at 0, where `jnp.abs` has derivative 1.
 
     >>> float(jax.grad(magnitude)(0.0)), float(jax.grad(magnitude)(-2.0))
     (0.0, -1.0)

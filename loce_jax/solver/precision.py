@@ -1,4 +1,4 @@
-"""Matrix products in all digits of float32, wherever they run."""
+"""Matrix products in full float32 precision on every device."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 
 def matmul(a: Float[Array | np.ndarray, "..."], b: Float[Array | np.ndarray, "..."]) -> Float[Array, "..."]:
-    """``a @ b``, where a GPU would round float32 factors to 10 bits (TF32) and a TPU to 8 (bfloat16) if not told.
+    """``a @ b``, where a GPU would round float32 factors to 10 bits (TF32) and a TPU to 8 (bfloat16) by default.
 
     >>> matmul(jnp.array([[1.0, 2.0]]), jnp.array([3.0, 4.0])).tolist()
     [11.0]

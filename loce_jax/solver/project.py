@@ -1,6 +1,6 @@
 """From filters and activations to the predicted mask.
 
-Letters: h x w grid cells of the layer, c channels, H x W the grid asked for.
+Letters: h x w grid cells of the layer, c channels, H x W the requested grid.
 """
 
 import jax
@@ -12,7 +12,7 @@ from loce_jax.resampling import bilinear_matrix
 from loce_jax.solver.precision import matmul
 
 
-def enlarge(responses: Float[Array | np.ndarray, "*rows h w"], size: tuple[int, int]) -> Float[Array, "*rows H W"]:
+def upsample(responses: Float[Array | np.ndarray, "*rows h w"], size: tuple[int, int]) -> Float[Array, "*rows H W"]:
     """Response maps resized bilinearly to `size`, as `loce_jax.resampling.bilinear_matrix` does it; float32."""
     rows, columns = (
         jnp.asarray(bilinear_matrix(*ab), jnp.float32) for ab in zip(responses.shape[-2:], size, strict=True)
@@ -46,4 +46,4 @@ def project(
     """
     cells, filters = (jnp.asarray(part, jnp.float32) for part in (activations, filters))
     responses = jnp.einsum("...c,hwc->...hw", filters, cells, precision=jax.lax.Precision.HIGHEST)
-    return jax.nn.sigmoid(enlarge(responses + jnp.asarray(offsets, jnp.float32)[..., None, None], size))
+    return jax.nn.sigmoid(upsample(responses + jnp.asarray(offsets, jnp.float32)[..., None, None], size))

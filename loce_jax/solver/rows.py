@@ -1,6 +1,6 @@
-"""Rows without a usable vector: NaN by design, and vectors that say nothing.
+"""Rows without a usable vector: NaN by design, and degenerate vectors.
 
-Letters: n images, k concepts an image, c channels, h x w grid cells of the layer.
+Letters: n images, k concepts per image, c channels, h x w grid cells of the layer.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def nans_allowed() -> Iterator[None]:
 
 
 def mark_degenerate(solution: Solution, activations: Float[Array | np.ndarray, "n h w c"]) -> Solution:
-    """The solution, its rows whose vectors say nothing marked `Status.DEGENERATE`; all other rows as they are.
+    """The solution, its degenerate rows marked `Status.DEGENERATE`; all other rows as they are.
 
     Args:
         solution: its leading axes are [n k].
@@ -36,7 +36,7 @@ def mark_degenerate(solution: Solution, activations: Float[Array | np.ndarray, "
     if isinstance(vectors, Tracer) or any(device.platform != "cpu" for device in vectors.devices()):
         return _mark_on_device(solution, activations)
     on_host = jax.tree.map(np.asarray, solution)
-    found = _says_nothing(on_host, np) | _overlooks_on_host(on_host, np.asarray(activations))
+    found = _is_degenerate(on_host, np) | _overlooks_on_host(on_host, np.asarray(activations))
     return jax.device_put(_mark(on_host, found, np)) if found.any() else solution
 
 
@@ -44,17 +44,17 @@ def mark_degenerate(solution: Solution, activations: Float[Array | np.ndarray, "
 def _mark_on_device(solution, activations):
     candidates = _overlooked(solution)
 
-    def look(activations):
+    def overflows(activations):
         return jnp.any(candidates & (jnp.abs(activations).max(axis=(1, 2)) > OVERFLOWING)[:, None], axis=-1)
 
     def skip(_):
         return jnp.zeros(candidates.shape[:2], bool)
 
-    overlooks = jax.lax.cond(candidates.any(), look, skip, jnp.asarray(activations))
-    return _mark(solution, _says_nothing(solution, jnp) | overlooks, jnp)
+    overlooks = jax.lax.cond(candidates.any(), overflows, skip, jnp.asarray(activations))
+    return _mark(solution, _is_degenerate(solution, jnp) | overlooks, jnp)
 
 
-def _says_nothing(solution, xp):
+def _is_degenerate(solution, xp):
     """Whether a solved row's vector is zero, or its responses vanish or overflow."""
     zero = ~xp.any(solution.vectors != 0, axis=-1)
     if solution.bias is None:

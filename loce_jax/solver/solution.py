@@ -9,14 +9,14 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from loce_jax.checks import InputError
-from loce_jax.solver.project import enlarge
+from loce_jax.solver.project import upsample
 from loce_jax.statistics import Whitening
 
 
 class Status(IntEnum):
     """What became of a row; every status but `OK` comes with NaN in place of numbers.
 
-    `DEGENERATE` is a vector that says nothing: it is zero, or its responses vanish or overflow, as where activations
+    `DEGENERATE` is an unusable vector: it is zero, or its responses vanish or overflow, as where activations
     are constant, below about 1e-30 or above about 1e19.
     """
 
@@ -103,4 +103,4 @@ class Solution:
     def project(self, size: tuple[int, int] = (100, 100)) -> Float[Array, "*rows H W"]:
         """``sigmoid(response)`` resized to `size`, in [0, 1]: the mask that the vector segments; NaN where not `ok`."""
         with jax.debug_nans(False):  # rows that are not `ok`
-            return jax.nn.sigmoid(enlarge(self.responses, size))
+            return jax.nn.sigmoid(upsample(self.responses, size))

@@ -6,7 +6,7 @@ Bilinear resizing commutes with the sum over channels, so only the one response 
 activations.  Samples are independent: the maths is written for one sample (`loce_jax.solver.paper.sample`)
 and mapped over concepts and images in one place (`loce_jax.solver.xla`); a CPU has a twin of it
 (`loce_jax.solver.cpu.solve`).
-Letters: n images, k concepts an image, h x w grid cells of the layer, c channels, H x W the target's grid.
+Letters: n images, k concepts per image, h x w grid cells of the layer, c channels, H x W the target's grid.
 """
 
 from dataclasses import replace
@@ -44,20 +44,20 @@ def solve(  # noqa: PLR0913 - two arrays, the recipe, and four rarer ones
         activations: one layer's activations at the layer's own resolution; float32, bfloat16 or float16, all
             arithmetic is float32.  Tensors of PyTorch are accepted, from any device.
         masks: targets in [0, 1] on any grid (the paper's is 100 x 100, see `loce_jax.resampling.resize_mask`):
-            ``[n, H, W]``, one a sample, or ``[n, k, H, W]``, k concepts that share the sample's activations.  A last
+            ``[n, H, W]``, one per sample, or ``[n, k, H, W]``, k concepts that share the sample's activations.  A last
             axis of length 1 is refused.
         recipe: `PaperRecipe`, the default, or `RidgeRecipe`.
         valid: with ``[n, k, H, W]`` masks, False marks padding: no result, status `Status.PADDING`.
         initial: initial vectors; override ``PaperRecipe.init``.
-        statistics: of the layer's pixels over the whole data set, for the ridge recipe; it tells the coordinates that
-            the vectors live in, so vectors are comparable only if they were solved with the same.
+        statistics: of the layer's pixels over the whole data set, for the ridge recipe; it defines the vectors'
+            coordinates, so vectors are comparable only if they were solved with the same.
         channels_last: False if `activations` are ``[n c h w]``, as PyTorch has them; they are transposed.  If left out,
             such activations are refused where the masks' grid, or the channels of `statistics` or `initial`, show them;
             on masks of another grid nothing shows them, and h counts as channels.  True skips that check.
 
     Returns:
         The `Solution`; its fields have the leading axes of `masks`.  Rows that cannot be solved (non-finite numbers,
-        an empty or a full mask, a vector that says nothing) are flagged in ``status`` and hold NaN; they never touch
+        an empty or a full mask, a degenerate vector) are flagged in ``status`` and hold NaN; they never touch
         other rows.
 
     Raises:
@@ -73,8 +73,8 @@ def solve(  # noqa: PLR0913 - two arrays, the recipe, and four rarer ones
     >>> solution.convergence.converged.tolist(), bool(solution.vectors[0, 0] > 0 > solution.vectors[1, 0])
     ([True, True], True)
     """
-    options = {"valid": valid, "initial": initial, "statistics": statistics}
-    activations, masks, arrays = check_inputs(activations, masks, recipe, options, channels_last=channels_last)
+    optional = {"valid": valid, "initial": initial, "statistics": statistics}
+    activations, masks, arrays = check_inputs(activations, masks, recipe, optional, channels_last=channels_last)
     valid, initial = arrays["valid"], arrays["initial"]
     with nans_allowed():
         k = masks.shape[1:-2]
@@ -94,7 +94,7 @@ def solve(  # noqa: PLR0913 - two arrays, the recipe, and four rarer ones
 
 
 def _solve_ridge(samples, recipe, statistics):
-    """By the ridge recipe; one program serves all its numbers but the tolerance."""
+    """By the ridge recipe; one program serves all values of its options but the tolerance."""
     config, program = Config.of(statistics, recipe), RidgeRecipe(tolerance=recipe.tolerance)
     samples = *samples, np.zeros(samples[0].shape[-1], np.float32)  # an initial vector, which is not read
     if is_traced(samples):
@@ -106,17 +106,17 @@ def _solve_ridge(samples, recipe, statistics):
     return replace(solution, whitening=statistics.whitening(recipe.whitening))
 
 
-def _solve_paper(samples, options):
-    """The samples by the shortest way: compiled for the cores of a CPU, or by XLA on the devices there are."""
+def _solve_paper(samples, recipe):
+    """By the fastest implementation: compiled for the cores of a CPU, a GPU kernel, or XLA on the available devices."""
     if is_traced(samples):
-        return solve_by_xla(samples, options)
-    if uses_cpu_threads() and cpu_supports(options, samples[0].dtype):
+        return solve_by_xla(samples, recipe)
+    if uses_cpu_threads() and cpu_supports(recipe, samples[0].dtype):
         from loce_jax.solver.cpu.solve import solve_on_cpu  # noqa: PLC0415 - Numba
 
-        return solve_on_cpu(samples, options)
-    if jax.default_backend() == "gpu" and jax.local_device_count() == 1 and not options.couples_batch:
+        return solve_on_cpu(samples, recipe)
+    if jax.default_backend() == "gpu" and jax.local_device_count() == 1 and not recipe.couples_batch:
         from loce_jax.solver.gpu.dispatch import kernel_supports, solve_by_kernel  # noqa: PLC0415 - Pallas, a quarter of a second
 
-        if kernel_supports(samples, options):
-            return solve_by_kernel(samples, options)
-    return solve_on_all_devices(samples, options)
+        if kernel_supports(samples, recipe):
+            return solve_by_kernel(samples, recipe)
+    return solve_on_all_devices(samples, recipe)

@@ -27,27 +27,27 @@ Samples = tuple[  # activations, targets, which of them are not padding, and sta
 ]
 
 
-@ft.partial(jax.jit, static_argnames="options")
-def solve_by_xla(samples: Samples, options: Recipe, config: Config | None = None) -> Solution:
+@ft.partial(jax.jit, static_argnames="recipe")
+def solve_by_xla(samples: Samples, recipe: Recipe, config: Config | None = None) -> Solution:
     """All samples in one program on one device; only here is the function of one sample mapped over the batch."""
-    if isinstance(options, RidgeRecipe):
+    if isinstance(recipe, RidgeRecipe):
         with jax.default_matmul_precision("highest"):  # on GPUs, TF32 would stop convergence at 1e-3
-            return _solve_ridge(samples, options, config)
+            return _solve_ridge(samples, recipe, config)
     activations, targets, valid, start = (jnp.asarray(part) for part in samples)
     n, k = targets.shape[:2]
     resize = resize_matrices(activations.shape[1:3], targets.shape[2:])
-    one = ft.partial(solve_one, resize=resize, options=options)
+    one = ft.partial(solve_one, resize=resize, recipe=recipe)
     image = jax.vmap(one, in_axes=(None, 0, 0, 0), axis_name="concepts")
     mapped = activations, targets, valid, jnp.broadcast_to(start, (n, k, activations.shape[-1]))
-    if options.couples_batch:
+    if recipe.couples_batch:
         return jax.vmap(image, axis_name="images")(*mapped)
     return jax.lax.map(lambda sample: image(*sample), mapped, batch_size=_images_per_iteration())
 
 
-def _solve_ridge(samples, options, config):
+def _solve_ridge(samples, recipe, config):
     """`solve_by_xla` for the ridge recipe."""
     activations, targets, valid = (jnp.asarray(part) for part in samples[:3])
-    solver = RowSolver(config, resize_matrices(activations.shape[1:3], targets.shape[2:]), options.tolerance)
+    solver = RowSolver(config, resize_matrices(activations.shape[1:3], targets.shape[2:]), recipe.tolerance)
 
     def solve_some(images):
         cells, *concepts = images
@@ -82,23 +82,23 @@ def _images_per_iteration():
     return 1 if jax.default_backend() == "cpu" else 256
 
 
-def solve_on_all_devices(samples: Samples, options: Recipe, config: Config | None = None) -> Solution:
+def solve_on_all_devices(samples: Samples, recipe: Recipe, config: Config | None = None) -> Solution:
     """`solve_by_xla`, sharded over the images; the devices do not communicate.
 
     The last image is repeated until every device has equally many.
     """
     count = jax.local_device_count()
-    if count == 1 or options.couples_batch:
-        return solve_by_xla(samples, options, config)
+    if count == 1 or recipe.couples_batch:
+        return solve_by_xla(samples, recipe, config)
     n, k = samples[1].shape[:2]
     index = np.minimum(np.arange(n + -n % count), n - 1)
     *parts, start = samples
     parts.append(np.broadcast_to(np.asarray(start), (n, k, start.shape[-1])))
     sharded = jax.device_put([part if len(index) == n else part[index] for part in parts], image_sharding())
-    return jax.tree.map(lambda leaf: leaf[:n], sharded_solver(options)(config, *sharded))
+    return jax.tree.map(lambda leaf: leaf[:n], sharded_solver(recipe)(config, *sharded))
 
 
 @ft.cache
-def sharded_solver(options: Recipe):
+def sharded_solver(recipe: Recipe):
     """The program of all local devices, of a `Config` or None, and `Samples` whose images divide by the devices."""
-    return shard_over_images(lambda config, *samples: solve_by_xla(samples, options, config), replicated=1)
+    return shard_over_images(lambda config, *samples: solve_by_xla(samples, recipe, config), replicated=1)

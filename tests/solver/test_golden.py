@@ -1,7 +1,7 @@
 """The paper recipe against what the reference implementation computed, for every objective and start.
 
 ``tolerances.json`` holds how far an independent recomputation lands.  Where that lands within 1e-5 the vectors are
-comparable and must agree; elsewhere the reference itself is chaotic (a saturated start, or the sign of an L1 slope
+comparable and must agree; elsewhere the reference itself is chaotic (a saturated start, or the sign of an L1 derivative
 decided by rounding), and losses and IoU are compared.  The bounds for "bce" and for incomparable losses are those of
 the golden README; from a saturated start they hold for the median over roundings of the activations, since what one
 order of summing gives is a matter of luck (maximal errors of the IoU from 0.011 to 0.046, whoever sums).  For
@@ -18,7 +18,7 @@ import pytest
 
 from loce_jax import PaperRecipe, mask_iou, quantize, resize_mask, solve
 from loce_jax.solver.cpu.compiling import has_feature
-from loce_jax.solver.project import enlarge
+from loce_jax.solver.project import upsample
 
 CASES = [
     "1024x14x14_normal5",
@@ -66,7 +66,7 @@ def reference_losses(solution, objective):
 
 
 def measured(solution, masks):
-    projections = quantize(np.asarray(enlarge(solution.responses, EIGHT_BIT), float))
+    projections = quantize(np.asarray(upsample(solution.responses, EIGHT_BIT), float))
     return projections, np.array([mask_iou(p, m) for p, m in zip(projections, masks, strict=True)])
 
 
@@ -138,7 +138,7 @@ def test_relu_failures_are_reproduced(shared, masks):
 
 @pytest.mark.parametrize("batch", [1, 2, 4])
 def test_batches_of_any_size_agree(shared, masks, batch):
-    """The reference divides the slope by the squared batch size, which meets Adam's epsilon; hence 5e-5, not 0."""
+    """The reference divides the derivative by the squared batch size, which meets Adam's epsilon; hence 5e-5, not 0."""
     with np.load(shared("golden", "opt_256x25x34_structured.npz")) as data:
         activations = data["acts"].astype("float32").transpose(0, 2, 3, 1)
         expected = data[f"bce_zeros_batch{batch}_loce"]

@@ -8,7 +8,7 @@ from loce_jax import mask_iou, quantize
 
 
 def mask_iou_slowly(logits, mask):
-    """Clip, squash, truncate to 8 bits, enlarge with scikit-image, threshold, count."""
+    """Clip, squash, truncate to 8 bits, upsample with scikit-image, threshold, count."""
     eight_bit = np.array([[int(255 / (1 + np.exp(-min(max(z, -10), 10)))) for z in row] for row in logits], np.uint8)
     drawn = np.asarray(resize(eight_bit, mask.shape)) > 0.5
     both = sum(bool(d and m) for d, m in zip(drawn.ravel(), mask.ravel(), strict=True))

@@ -33,7 +33,7 @@ def resident(activations, targets, options):
 def assert_same(found, solution):
     """The goal's 1e-3, relative to the largest entry; both sum in float32, in another order, so most are far closer.
 
-    Adam divides by the slope's own size, which magnifies the rounding of entries with hardly any slope.
+    Adam divides by the derivative's own size, which magnifies the rounding of entries with hardly any derivative.
     """
     for mine, theirs in zip(found, (solution.vectors, solution.losses), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-3 * float(jnp.abs(theirs).max()))
@@ -100,7 +100,7 @@ def test_samples_and_concepts_do_not_know_of_each_other():
 @pytest.mark.slow
 @pytest.mark.parametrize("objective", ["bce", "mse"])
 def test_padding_stays_0_without_an_epsilon(objective):
-    """Beyond the last channel the slope is 0, and AdamW without an epsilon divides 0 by 0."""
+    """Beyond the last channel the derivative is 0, and AdamW without an epsilon divides 0 by 0."""
     activations, targets = make_batch((3, 3, 5), (8, 8))
     options = PaperRecipe(objective=objective, init="ones", penalty="sample", epsilon=0.0, num_steps=3)
     found = resident(activations, targets, options)

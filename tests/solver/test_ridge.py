@@ -30,13 +30,13 @@ def make_batch(shape, n=4, seed=0):
     y, x = np.mgrid[: target[0], : target[1]]
     center, radius = rng.uniform(3, 8, (n, 2, 1, 1)), rng.uniform(2, 3, (n, 1, 1))
     masks = np.clip(radius - np.hypot(y - center[:, 0], x - center[:, 1]) + 0.5, 0, 1)
-    coarse = np.stack([enlarge_slowly(mask[..., None], grid)[..., 0] for mask in masks])
+    coarse = np.stack([upsample_slowly(mask[..., None], grid)[..., 0] for mask in masks])
     mixing = rng.normal(size=(channels, channels)) * np.geomspace(3, 0.3, channels)
     activations = rng.normal(size=(n, *grid, channels)) @ mixing + coarse[..., None] * rng.normal(size=channels)
     return activations.astype("float32"), masks.astype("float32")
 
 
-def enlarge_slowly(image, size):
+def upsample_slowly(image, size):
     """Every channel, pixel by pixel; beyond the outermost centers the border's value holds."""
     return np.einsum("YXyx,yxc->YXc", taps_slowly(image.shape[:2], size), image)
 
@@ -56,27 +56,27 @@ def taps_slowly(grid, size):
     return out
 
 
-def whiten_slowly(activations, power):
+def whiten_slowly(activations, whitening):
     """The recipe's words: mean and covariance over all pixels, a hundredth of the mean variance, a matrix power."""
     pixels = activations.reshape(-1, activations.shape[-1]).astype(float)
     covariance = np.cov(pixels, rowvar=False, bias=True).reshape(activations.shape[-1], -1)
     covariance += 0.01 * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
     scale = np.trace(covariance) / len(covariance)
-    matrix = np.real(fractional_matrix_power(covariance / scale, -power / 2)) / np.sqrt(scale)
+    matrix = np.real(fractional_matrix_power(covariance / scale, -whitening / 2)) / np.sqrt(scale)
     return (activations - pixels.mean(axis=0)) @ matrix
 
 
-def weigh_slowly(mask, balance):
+def weigh_slowly(mask, class_weight_power):
     t, share = mask.astype(float), float(mask.mean())
-    weights = (1 - share) ** balance * t + share**balance * (1 - t)
+    weights = (1 - share) ** class_weight_power * t + share**class_weight_power * (1 - t)
     return weights / weights.sum()
 
 
-def fit_slowly(features, mask, strength, balance=0.5):
-    """scikit-learn on the enlarged design matrix: a soft pixel is a sample of the concept and one of the background."""
-    design = enlarge_slowly(features, mask.shape).reshape(-1, features.shape[-1])
-    t, weights = mask.ravel().astype(float), weigh_slowly(mask, balance).ravel()
-    twin = LogisticRegression(C=1 / strength, tol=1e-10, max_iter=10_000)
+def fit_slowly(features, mask, l2, class_weight_power=0.5):
+    """scikit-learn on the upsampled design matrix: a soft pixel is a sample of each of the two classes."""
+    design = upsample_slowly(features, mask.shape).reshape(-1, features.shape[-1])
+    t, weights = mask.ravel().astype(float), weigh_slowly(mask, class_weight_power).ravel()
+    twin = LogisticRegression(C=1 / l2, tol=1e-10, max_iter=10_000)
     samples = np.concatenate([design, design]), np.repeat([1, 0], len(design))
     twin.fit(*samples, sample_weight=np.concatenate([weights * t, weights * (1 - t)]))
     return twin.coef_[0], np.ravel(twin.intercept_)[0]
@@ -99,16 +99,16 @@ def bias_of(found):
 
 @SHAPES
 @pytest.mark.parametrize(
-    ("strength", "power", "balance"), [(1.0, 0.5, 1.0), (0.1, 0.5, 0.5), (0.3, 0.0, 0.0), (0.01, 1.0, 0.5)]
+    ("l2", "whitening", "class_weight_power"), [(1.0, 0.5, 1.0), (0.1, 0.5, 0.5), (0.3, 0.0, 0.0), (0.01, 1.0, 0.5)]
 )
-def test_agrees_with_scikit_learn(shape, strength, power, balance):
+def test_agrees_with_scikit_learn(shape, l2, whitening, class_weight_power):
     activations, masks = make_batch(shape)
-    options = RidgeRecipe(l2=strength, whitening=power, class_weight_power=balance)
+    options = RidgeRecipe(l2=l2, whitening=whitening, class_weight_power=class_weight_power)
     found = fit_own(activations, masks, options)
-    features = whiten_slowly(activations, power)
+    features = whiten_slowly(activations, whitening)
     assert converged(found).all()
     for row, (feature, mask) in enumerate(zip(features, masks, strict=True)):
-        vector, bias = fit_slowly(feature, mask, strength, balance)
+        vector, bias = fit_slowly(feature, mask, l2, class_weight_power)
         size = np.linalg.norm(vector)
         assert np.linalg.norm(found.vectors[row] - vector) < 1e-4 * size
         assert abs(bias_of(found)[row] - bias) < 1e-4 * max(size, 1)
@@ -129,10 +129,10 @@ def test_nothing_is_left_of_the_gradient(shape):
     with jax.enable_x64():
         for row in range(2):
             at = jnp.asarray(found.vectors[row], float), jnp.asarray(bias_of(found)[row], float)
-            value, slopes = jax.value_and_grad(objective, argnums=(0, 1))(*at, row)
+            value, derivatives = jax.value_and_grad(objective, argnums=(0, 1))(*at, row)
             assert abs(value - found.losses[row, 0]) < 5e-6  # float32 sums and whitening of values near 0.6
-            assert np.linalg.norm(slopes[0]) < 3e-5 * 0.2 * np.linalg.norm(at[0])  # the tolerance, and whitening's
-            assert abs(slopes[1]) < 1e-5
+            assert np.linalg.norm(derivatives[0]) < 3e-5 * 0.2 * np.linalg.norm(at[0])  # the tolerance, and whitening's
+            assert abs(derivatives[1]) < 1e-5
 
 
 def test_bands_are_the_dense_product():
@@ -241,7 +241,7 @@ def test_symmetries(shape):
 
 def test_a_stronger_penalty_makes_a_shorter_vector_and_a_worse_fit():
     activations, masks = make_batch(FEW)
-    found = [fit_own(activations, masks, RidgeRecipe(strength)) for strength in (0.01, 0.1, 1.0, 10.0)]
+    found = [fit_own(activations, masks, RidgeRecipe(l2)) for l2 in (0.01, 0.1, 1.0, 10.0)]
     lengths = np.array([np.linalg.norm(one.vectors, axis=1) for one in found])
     assert (np.diff(lengths, axis=0) < 0).all()
     fits = np.array([one.losses[:, 0] for one in found]) - 0.5 * lengths**2 * np.array([[0.01], [0.1], [1.0], [10.0]])

@@ -25,8 +25,8 @@ def make_batch(seed, n=3):
 
 
 def solve_slowly(activations, mask, objective, start, *, steps=50, lr=0.1, decay=0.01):
-    """The reference's order of work in float64: channels enlarged first, slopes by hand, Adam with decoupled decay."""
-    features = np.stack([enlarge_channel(activations[..., c], mask.shape) for c in range(activations.shape[-1])], -1)
+    """The reference in float64: channels upsampled first, derivatives by hand, Adam with decoupled decay."""
+    features = np.stack([upsample_channel(activations[..., c], mask.shape) for c in range(activations.shape[-1])], -1)
     v = np.full(activations.shape[-1], float(start))
     m, s, losses = np.zeros_like(v), np.zeros_like(v), []
     weight = 1 - (mask > 0).mean()
@@ -34,12 +34,12 @@ def solve_slowly(activations, mask, objective, start, *, steps=50, lr=0.1, decay
         p = 1 / (1 + np.exp(-np.einsum("hwc,c->hw", features, v)))
         if objective == "bce":
             loss = -(weight * mask * p + (1 - weight) * (1 - mask) * (1 - p)).sum()
-            slope_p = -(weight * mask - (1 - weight) * (1 - mask))
+            derivative = -(weight * mask - (1 - weight) * (1 - mask))
         elif objective == "mse":
-            loss, slope_p = ((mask - p) ** 2).mean(), 2 * (p - mask) / mask.size
+            loss, derivative = ((mask - p) ** 2).mean(), 2 * (p - mask) / mask.size
         else:
-            loss, slope_p = np.abs(mask - p).mean(), np.sign(p - mask) / mask.size
-        g = np.einsum("hw,hwc->c", slope_p * p * (1 - p), features)
+            loss, derivative = np.abs(mask - p).mean(), np.sign(p - mask) / mask.size
+        g = np.einsum("hw,hwc->c", derivative * p * (1 - p), features)
         if objective != "bce":
             norm = np.sqrt((v**2).sum())
             loss += np.abs(v).sum() + norm
@@ -50,7 +50,7 @@ def solve_slowly(activations, mask, objective, start, *, steps=50, lr=0.1, decay
     return v, losses
 
 
-def enlarge_channel(image, size):
+def upsample_channel(image, size):
     """One channel, pixel by pixel; beyond the outermost centers the border's value holds."""
     (h, w), (H, W) = image.shape, size
     out = np.zeros(size)
@@ -64,7 +64,7 @@ def enlarge_channel(image, size):
     return out
 
 
-# float32 against float64 over 50 steps; Adam divides by the slope's own size, which magnifies small slopes' rounding
+# float32 against float64 over 50 steps; Adam divides by the gradient's size, which magnifies rounding of small ones
 close = ft.partial(np.testing.assert_allclose, rtol=1e-4, atol=2e-4)
 
 
@@ -81,7 +81,7 @@ def test_matches_the_slow_twin(seed, start):
 
 @pytest.mark.parametrize("objective", ["mse", "mae"])
 def test_penalized_objectives_match_the_slow_twin(objective):
-    """Loss only: the L1 slope's sign flips on rounding when a weight passes 0, so weights may differ by one step.
+    """Loss only: the L1 derivative's sign flips on rounding when a weight passes 0, so weights may differ by one step.
 
     Until the first of them passes 0 the losses agree to rounding; afterwards to a step's share of the L1 norm.
     """
@@ -210,7 +210,7 @@ def test_projection_on_demand_is_the_vectors_own():
     activations, masks = make_batch(8)
     solution = solve(activations, masks)
     response = np.einsum("hwc,c->hw", activations[0].astype(float), np.asarray(solution.vectors[0], float))
-    expected = 1 / (1 + np.exp(-enlarge_channel(response, (20, 30))))
+    expected = 1 / (1 + np.exp(-upsample_channel(response, (20, 30))))
     np.testing.assert_allclose(solution.project((20, 30))[0], expected, atol=1e-5)
 
 

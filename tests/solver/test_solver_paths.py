@@ -64,10 +64,10 @@ def test_fifty_steps_of_the_paper_agree():
 
 @pytest.mark.parametrize("objective", list(OBJECTIVES))
 def test_slopes_are_the_values_derivatives(objective):
-    value, slope = OBJECTIVES[objective][:2]
+    value, derivative = OBJECTIVES[objective][:2]
     p, target = np.random.default_rng(0).random((2, 50), dtype=np.float32)
     by_jax = jax.vmap(jax.grad(value), (0, 0, None))(p, target, np.float32(0.3))
-    np.testing.assert_allclose(slope(p, target, np.float32(0.3)), by_jax, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(derivative(p, target, np.float32(0.3)), by_jax, rtol=1e-5, atol=1e-6)
 
 
 @cached_njit

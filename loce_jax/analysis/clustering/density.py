@@ -21,11 +21,11 @@ class DensityClusters:
 
     Attributes:
         labels: the cluster of each embedding, from 0; -1 is noise.
-        strengths: how firmly each belongs to its cluster, 0 (noise) to 1.
+        probabilities: membership probability in its cluster, 0 (noise) to 1.
     """
 
     labels: Int[np.ndarray, " n"]
-    strengths: Float[np.ndarray, " n"]
+    probabilities: Float[np.ndarray, " n"]
 
 
 def density_clusters(

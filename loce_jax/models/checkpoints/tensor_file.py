@@ -1,4 +1,4 @@
-"""Read a safetensors file that a stranger may have written: its header is checked before any tensor is laid out.
+"""Read a safetensors file as untrusted input: its header is checked before any tensor is laid out.
 
 The format: the header's length in 8 bytes, the header in JSON (``{name: {"dtype", "shape", "data_offsets"}}``), then
 the tensors' bytes without a gap.  https://huggingface.co/docs/safetensors

@@ -43,7 +43,7 @@ FLOATS = ("bfloat16",)  # what NumPy does not call a float
 
 
 class Layered(Protocol):
-    """What a module must offer: its layers from input to output, made as they are asked for."""
+    """What a module must offer: its layers from input to output, computed one after the other."""
 
     def layers(self, images: jax.Array) -> Iterator[tuple[str, jax.Array]]:
         """Yield ``(name, activations [b gh gw c])``."""
@@ -232,7 +232,7 @@ class AbstractModule:
         return nnx.merge(self.graph, nnx.from_flat_state(leaves))
 
     def forward(self, params: Mapping[str, jax.Array], images: jax.Array, names: tuple[str, ...]) -> dict:
-        """Activations ``{name: [b gh gw c]}`` of normalized images; the walk ends at the last layer asked for."""
+        """Activations ``{name: [b gh gw c]}`` of normalized images; computation ends at the last requested layer."""
         module: Layered = self.module(params)
         found = {}
         for name, activations in module.layers(images):
@@ -248,10 +248,10 @@ class AbstractModule:
         image = jax.ShapeDtypeStruct((1, *size, 3), np.float32)
         shapes = {}
 
-        def walk(params, image):
+        def compute(params, image):
             shapes.update((name, found.shape[1:]) for name, found in self.module(params).layers(image))
 
-        jax.eval_shape(walk, params, image)
+        jax.eval_shape(compute, params, image)
         return shapes
 
 

@@ -1,7 +1,7 @@
 """A converted network on disk: ``graph.json`` and ``model.safetensors`` in one folder.
 
-Read as something a stranger wrote: JSON and tensors are data; every operation must be known, every reference must point
-back, every size must be small enough; nothing that the file names is imported or run.
+Read as untrusted input: JSON and tensors are data; every operation must be known, every reference must point to an
+earlier node, every size must be small enough; nothing that the file names is imported or run.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from loce_jax.models.converter.graph import Graph
 from loce_jax.models.converter.text import graph_from_text, graph_to_text
 
 GRAPH, TENSORS = "graph.json", "model.safetensors"
-LONGEST = 64 * 2**20  # bytes of graph.json; ViT-B/16 has 0.1 MB
+MAX_BYTES = 64 * 2**20  # bytes of graph.json; ViT-B/16 has 0.1 MB
 FIX = "Convert the network again with `loce_jax.models.convert`."
 
 Tensors = Mapping[str, np.ndarray]
@@ -43,8 +43,8 @@ def read(folder: str | Path) -> tuple[Graph, Tensors]:
     """The network in `folder`.  Raises `InputError` for anything that `write` does not write."""
     folder = check_exists("folder", folder, kind="folder", fix=FIX)
     files = [check_exists(name, folder / name, kind="file", fix=FIX) for name in (GRAPH, TENSORS)]
-    if files[0].stat().st_size > LONGEST:
-        raise InputError(f"`{GRAPH}` must have at most {LONGEST} bytes, but {str(files[0])!r} is longer. {FIX}")
+    if files[0].stat().st_size > MAX_BYTES:
+        raise InputError(f"`{GRAPH}` must have at most {MAX_BYTES} bytes, but {str(files[0])!r} is longer. {FIX}")
     graph = graph_from_text(files[0].read_text(encoding="utf-8", errors="replace"), source=str(files[0]))
     tensors = read_tensors(files[1:])
     if missing := sorted(graph.weights() - tensors.keys()):

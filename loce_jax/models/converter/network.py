@@ -39,7 +39,7 @@ def to_network(graph: Graph, tensors: Mapping[str, np.ndarray]) -> Network:
 
 
 def _check_layers(graph: Graph, tensors: Mapping[str, np.ndarray]) -> None:
-    """Walk through the graph once, with shapes only: every layer must come out as the table says."""
+    """Evaluate the graph once, on shapes only: every layer must have the shape of the table."""
     params = {name: jax.ShapeDtypeStruct(array.shape, array.dtype) for name, array in tensors.items()}
     images = jax.ShapeDtypeStruct((2, *graph.preprocess.size, 3), jnp.float32)
     names = tuple(layer.name for layer in graph.layers)

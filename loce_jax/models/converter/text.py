@@ -1,9 +1,9 @@
 """A graph as JSON text, and back.
 
 Literals are JSON's own; ``{"ref": 3}`` is the value of node 3, ``{"dtype": "float32"}`` a type, and
-``{"float": "inf"}`` a number that JSON has no word for.
+``{"float": "inf"}`` a number that JSON has no literal for.
 
-Text is read as something a stranger wrote: what is not exactly this is an error.
+Text is untrusted input: what is not exactly this is an error.
 """
 
 import json
@@ -107,7 +107,7 @@ def _node(node: Any, index: int) -> Node:
         _expect(plain, f"{where} is no {op} node")
         return Node(op, tuple(args), {}, module)
     if op not in OPS:
-        raise _Fault(f"{where} asks for the unknown operation {op[:100]!r}. {suggest(op[:100], tuple(OPS), most=0)}")
+        raise _Fault(f"{where} has the unknown operation {op[:100]!r}. {suggest(op[:100], tuple(OPS), most=0)}")
     return Node(
         op,
         tuple(_from_json(arg, index, 0) for arg in args),

@@ -103,7 +103,7 @@ class Block(nnx.Module):
 
 
 class Attention(nnx.Module):
-    """Every token looks at every token; what they look for and at knows positions, what they see does not."""
+    """Self-attention of all tokens; queries and keys have position embeddings, values have none."""
 
     def __init__(self, channels: int, heads: int, *, rngs: nnx.Rngs):
         self.heads = heads

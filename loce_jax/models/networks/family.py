@@ -28,7 +28,7 @@ MOST_COEFFICIENT = 32  # of a factor that scales the number of layers
 
 @dataclass(frozen=True)
 class Family:
-    """What tells one family from another.
+    """What distinguishes one family from another.
 
     Attributes:
         title: what people call it, e.g. ``"DINOv2"``.

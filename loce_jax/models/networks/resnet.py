@@ -56,7 +56,7 @@ class Config:
 class ResNet(nnx.Module):
     """Stem and stages; attributes carry the checkpoint's names, here and in the classes below.
 
-    With `dilated`, the last stage keeps its input's grid and looks twice as far instead ("DC5").
+    With `dilated`, the last stage keeps its input's grid and is dilated by 2 instead ("DC5").
     """
 
     def __init__(self, config: Config, *, rngs: nnx.Rngs | None = None, dilated: bool = False):

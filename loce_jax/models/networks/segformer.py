@@ -1,7 +1,8 @@
 """SegFormer in Flax NNX, from a folder in the Hugging Face layout; no PyTorch, no transformers.
 
-Stages on ever coarser grids; a cell looks at all cells of a coarser copy of its grid, and a depthwise convolution in
-each block tells where it is.  ``stageN``, counted from 1, is a stage's normalized grid, which segmentation heads read.
+Stages on ever coarser grids; a cell attends to all cells of a coarser copy of its grid, and a depthwise convolution in
+each block encodes its position.  ``stageN``, counted from 1, is a stage's normalized grid, the input of segmentation
+heads.
 A checkpoint of ``SegformerForSemanticSegmentation`` has one layer more: the map that its head fuses from all stages
 and classifies.  Any input size works that leaves every reduction a cell.
 Xie et al., "SegFormer: Simple and Efficient Design for Semantic Segmentation with Transformers", 2021.
@@ -105,7 +106,7 @@ class Block(nnx.Module):
 
 
 class Attention(nnx.Module):
-    """Every cell looks at every cell of a grid that is `ratio` times coarser."""
+    """Attention of every cell to every cell of a grid that is `ratio` times coarser."""
 
     def __init__(self, channels: int, heads: int, ratio: int, *, rngs: nnx.Rngs):
         self.heads = heads
@@ -150,14 +151,14 @@ class DecodeHead(nnx.Module):
     def __call__(self, maps: list[Float[Array, "b _ _ _"]]) -> Float[Array, "b gh gw c"]:
         """What the classifier sees.
 
-        The checkpoint's matrix fuses stages that are enlarged and stacked, the last one first; since it commutes with
+        The checkpoint's matrix fuses stages that are upsampled and stacked, the last one first; since it commutes with
         enlarging, each stage's part of it is applied on its own coarse grid here, and the results are added.
         """
         grid, c = maps[0].shape[:3], self.batch_norm.bias.shape[-1]
         matrices = self.linear_fuse.kernel[...].reshape(len(maps), c, c)[::-1]
         parts = (linear["proj"](x) @ matrix for linear, x, matrix in zip(self.linear_c, maps, matrices, strict=True))
-        enlarged = (jax.image.resize(part, (*grid, c), "linear", antialias=False) for part in parts)
-        return jax.nn.relu(self.batch_norm(ft.reduce(jnp.add, enlarged)))
+        upsampled = (jax.image.resize(part, (*grid, c), "linear", antialias=False) for part in parts)
+        return jax.nn.relu(self.batch_norm(ft.reduce(jnp.add, upsampled)))
 
 
 def _norm(channels: int, *, rngs: nnx.Rngs) -> nnx.LayerNorm:

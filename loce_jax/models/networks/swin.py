@@ -60,7 +60,7 @@ class Embeddings(nnx.Module):
 
 
 class Attention(nnx.Module):
-    """Every cell of a window looks at every cell of it."""
+    """Self-attention of all cells of a window."""
 
     def __init__(self, config: Config, stage: int, *, rngs: nnx.Rngs):
         c, bias = config.channels(stage), config.qkv_bias
@@ -81,11 +81,11 @@ class Attention(nnx.Module):
     def scores(
         self, query: Float[Array, "b n m heads t d"], key: Float[Array, "b n m heads t d"]
     ) -> Float[Array, "b n m heads t t"]:
-        """How much each cell looks at each other for what they hold."""
+        """Attention logits by content."""
         return (query * query.shape[-1] ** -0.5) @ key.swapaxes(4, 5)
 
     def displacement_scores(self) -> Float[Array, "displacements heads"]:
-        """How much each cell looks at another for where that is."""
+        """Attention logits by relative position."""
         return self.relative_position_bias_table[...]
 
 

@@ -38,7 +38,7 @@ class Config(swin.Config):
 
 
 class Attention(swin.Attention):
-    """Every cell of a window looks at every cell of it, by the cosine of their angle."""
+    """Attention of every cell of a window to every cell of it, by cosine similarity."""
 
     def __init__(self, config: Config, stage: int, *, rngs: nnx.Rngs):
         c, bias = config.channels(stage), config.qkv_bias
@@ -100,7 +100,7 @@ class Block(swin.Block):
         return x + self.layernorm_after(self.mlp(x))
 
     def windows(self, grid: tuple[int, int]) -> Windows:
-        """How a grid is cut: as `image_size` of the configuration asks for, whatever the size of the input."""
+        """How a grid is cut: as `image_size` of the configuration says, whatever the size of the input."""
         return Windows(grid, self.side, self.shift)
 
 

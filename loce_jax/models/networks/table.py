@@ -1,6 +1,6 @@
 """The networks that are built here, by name.  A new network is one line in one of the two tables.
 
-The tables hold ``module:NAME``, so that a network is imported only when it is asked for.
+The tables hold ``module:NAME``, so that a network is imported only when it is used.
 """
 
 import pkgutil
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from loce_jax.models.networks.family import Family
 
-EMBEDDED = {  # weights come with the installation
+BUILT_IN = {  # weights come with the installation
     "efficientnet-lite0": "loce_jax.models.networks.efficientnet_lite0:load_efficientnet_lite0",
 }
 FAMILIES = {  # by `model_type` in config.json

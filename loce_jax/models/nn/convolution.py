@@ -18,7 +18,7 @@ Padding = int | tuple[int, int] | Literal["SAME"]  # on every side as in PyTorch
 
 
 class Convolution(nnx.Module):
-    """Dense k x k convolution with PyTorch's cross-correlation and, unless told otherwise, its usual padding k // 2.
+    """Dense k x k convolution with PyTorch's cross-correlation and, by default, its usual padding k // 2.
 
     A 3 x 3 with stride 1 is Winograd's on CPU, from 32 channels on and in float32.  Milliseconds of one core, batch 8:
 

@@ -31,8 +31,8 @@ log = logger(__name__)
 
 
 @dataclass(frozen=True)
-class Given:
-    """Where weights come from: a file or folder, or random numbers; with neither, the usual place."""
+class WeightSource:
+    """Where weights come from: a file or folder, or random numbers; with neither, the published weights."""
 
     path: Path | None
     random: bool
@@ -48,7 +48,7 @@ def load_paper_network(
         size: ``(h, w)`` of its input; the paper's without it.
         weights: a safetensors file with the PyTorch state dict, or for DETR a folder in the Hugging Face layout.
             Without it: torchvision's weights, DETR's from the Hugging Face hub, downloaded once; YOLOv5s has none.
-        random_weights: random numbers, the same each time, instead of weights; nothing is looked for.
+        random_weights: random weights, the same each time; nothing is downloaded.
 
     Raises:
         InputError: there is no such network, or its weights cannot be had.
@@ -56,10 +56,10 @@ def load_paper_network(
     row = paper_network(name)
     if weights and random_weights:
         raise InputError("`weights` and `random_weights` exclude each other, but got both. Leave one out.")
-    given = Given(Path(weights).expanduser() if weights else None, random_weights)
+    source = WeightSource(Path(weights).expanduser() if weights else None, random_weights)
     preprocess = replace(row.preprocess, size=size or row.preprocess.size)
     load = _load_native if row.source.startswith("native:") else _load_converted
-    network = replace(load(name, row, preprocess, given), preprocess=preprocess)
+    network = replace(load(name, row, preprocess, source), preprocess=preprocess)
     return _as_in_the_paper(replace(network, name=f"{name} (random weights)" if random_weights else name), row)
 
 
@@ -85,13 +85,13 @@ def _resize(images: Float[Array, "b h w 3"], size: Size) -> Float[Array, "b gh g
     return jnp.einsum("yh,bhwc,xw->byxc", rows, images, columns, precision="highest")
 
 
-def _load_converted(name: str, row: PaperNetwork, preprocess: Preprocess, given: Given) -> Network:
+def _load_converted(name: str, row: PaperNetwork, preprocess: Preprocess, source: WeightSource) -> Network:
     """A network that PyTorch builds, converted and kept, the weights' origin in the folder's name."""
     inside = replace(preprocess, size=row.resizes_to or preprocess.size, first=None)
-    origin = "random" if given.random else row.weights
-    if given.path:
-        check_exists("weights", given.path, kind="file", fix="It is a safetensors file with the state dict.")
-        origin = hashlib.sha256(given.path.read_bytes()).hexdigest()[:24]
+    origin = "random" if source.random else row.weights
+    if source.path:
+        check_exists("weights", source.path, kind="file", fix="It is a safetensors file with the state dict.")
+        origin = hashlib.sha256(source.path.read_bytes()).hexdigest()[:24]
     height, width = inside.size
     entry = cache_folder() / "converted" / f"{name.replace(':', '-')}-v{CONVERSION}-{height}x{width}-{origin}"
     if entry.exists():
@@ -100,7 +100,7 @@ def _load_converted(name: str, row: PaperNetwork, preprocess: Preprocess, given:
         except InputError as error:
             log.warning("the converted network in %s is damaged (%s); converting it again", entry, error)
             shutil.rmtree(entry, ignore_errors=True)
-    return _convert(entry, build(name, row, given.path, given.random), inside)
+    return _convert(entry, build(name, row, source.path, source.random), inside)
 
 
 def _convert(entry: Path, module: Any, preprocess: Preprocess) -> Network:
@@ -114,13 +114,13 @@ def _convert(entry: Path, module: Any, preprocess: Preprocess) -> Network:
         return make()
 
 
-def _load_native(name: str, row: PaperNetwork, preprocess: Preprocess, given: Given) -> Network:
+def _load_native(name: str, row: PaperNetwork, preprocess: Preprocess, source: WeightSource) -> Network:
     """A network that is built here, from a folder in the Hugging Face layout."""
     family = find_family(row.source.partition(":")[2])
-    if given.random:
+    if source.random:
         return family.with_random_weights(preprocess)
-    if given.path:
-        folder = check_exists("weights", given.path, kind="folder", fix="It is one in the Hugging Face layout.")
+    if source.path:
+        folder = check_exists("weights", source.path, kind="folder", fix="It is one in the Hugging Face layout.")
     else:
         try:
             folder = download(row.weights)

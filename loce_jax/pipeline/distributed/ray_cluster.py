@@ -64,7 +64,7 @@ def connected(address: str | None) -> Iterator[Any]:
 
 
 def _check_answers(address: str) -> None:
-    """Somebody listens at HOST:PORT; Ray itself would try for many minutes."""
+    """Raise `InputError` unless HOST:PORT accepts a connection; Ray itself would try for many minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon:  # "auto", "local", or nothing
         return
@@ -72,7 +72,7 @@ def _check_answers(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=10).close()
     except (OSError, ValueError, OverflowError) as error:
         raise InputError(
-            f"`address` of Ray must be a cluster that answers, but at {address!r} nobody does: {_line(error)}. "
+            f"`address` of Ray must be a cluster that answers, but at {address!r} none does: {_line(error)}. "
             "`ray status` on its head shows the address; leave it out for this machine."
         ) from error
 

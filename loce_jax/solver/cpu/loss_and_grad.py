@@ -34,8 +34,8 @@ ROUNDER = np.float32(1.5 * 2**23)  # adding it rounds a float32 to an integer, w
 
 COMPILED_OBJECTIVES = ("bce", "mse", "mae")  # those of `loss_and_grad`; XLA solves for others
 BCE, MSE, MAE = range(len(COMPILED_OBJECTIVES))
-(bce_value, bce_slope), (mse_value, mse_slope), (mae_value, mae_slope) = (
-    (inline_simd(OBJECTIVES[name].value), inline_simd(OBJECTIVES[name].slope)) for name in COMPILED_OBJECTIVES
+(bce_value, bce_derivative), (mse_value, mse_derivative), (mae_value, mae_derivative) = (
+    (inline_simd(OBJECTIVES[name].value), inline_simd(OBJECTIVES[name].derivative)) for name in COMPILED_OBJECTIVES
 )
 
 
@@ -53,30 +53,30 @@ def forward_backward(response, target, background, buffers, objective, out):
 def loss_and_grad(target, background, buffers, objective):
     """The objective, summed over the target's pixels; its gradient goes to ``buffers.resized_grad``."""
     if objective == BCE:
-        return loss_and_grad_of(bce_value, bce_slope, target, background, buffers)
+        return loss_and_grad_of(bce_value, bce_derivative, target, background, buffers)
     if objective == MSE:
-        return loss_and_grad_of(mse_value, mse_slope, target, background, buffers)
-    return loss_and_grad_of(mae_value, mae_slope, target, background, buffers)
+        return loss_and_grad_of(mse_value, mse_derivative, target, background, buffers)
+    return loss_and_grad_of(mae_value, mae_derivative, target, background, buffers)
 
 
 @inline_simd
-def loss_and_grad_of(value, slope, target, background, buffers):
+def loss_and_grad_of(value, derivative, target, background, buffers):
     """`loss_and_grad` by one objective's functions."""
     total = broadcast(ZERO)
     for i in range(buffers.row_starts.size - 1):
         for x in range(0, target.shape[1], LANES):
             upper, lower = load(buffers.resized[i], x), load(buffers.resized[i + 1], x)
-            column_mask, here = load(buffers.column_mask, x), broadcast(ZERO)
+            column_mask, subtotal = load(buffers.column_mask, x), broadcast(ZERO)
             upper_grad, lower_grad = load(buffers.resized_grad[i], x), broadcast(ZERO)
             for y in range(buffers.row_starts[i], buffers.row_starts[i + 1]):
-                near, far, wanted = buffers.rows.near[y], buffers.rows.far[y], load(target[y], x)
+                near, far, goal = buffers.rows.near[y], buffers.rows.far[y], load(target[y], x)
                 p = sigmoid(fma(far * lower, near, upper))
-                here = here + value(p, wanted, background)
-                grad = slope(p, wanted, background) * (p * (ONE - p))
+                subtotal = subtotal + value(p, goal, background)
+                grad = derivative(p, goal, background) * (p * (ONE - p))
                 upper_grad, lower_grad = fma(upper_grad, near, grad), fma(lower_grad, far, grad)
             store(buffers.resized_grad[i], x, upper_grad)
             store(buffers.resized_grad[i + 1], x, lower_grad)
-            total = fma(total, column_mask, here)
+            total = fma(total, column_mask, subtotal)
     return sum_lanes(total)
 
 
@@ -84,18 +84,18 @@ def loss_and_grad_of(value, slope, target, background, buffers):
 def response_iou(response, target, buffers, threshold):
     """IoU of the projection, 1 from `threshold` on, and the target, 1 above one half."""
     multiply_band(response, buffers.columns, buffers.resized)
-    both, either = broadcast(ZERO), broadcast(ZERO)
+    intersection, union = broadcast(ZERO), broadcast(ZERO)
     for i in range(buffers.row_starts.size - 1):
         for x in range(0, target.shape[1], LANES):
             upper, lower = load(buffers.resized[i], x), load(buffers.resized[i + 1], x)
             column_mask = load(buffers.column_mask, x)
             for y in range(buffers.row_starts[i], buffers.row_starts[i + 1]):
                 p = sigmoid(fma(buffers.rows.far[y] * lower, buffers.rows.near[y], upper))
-                drawn, wanted = p >= threshold, load(target[y], x) > HALF
-                shared = drawn * wanted * column_mask
-                both = both + shared
-                either = either + (drawn + wanted) * column_mask - shared
-    return sum_lanes(both) / max(sum_lanes(either), ONE)
+                predicted, foreground = p >= threshold, load(target[y], x) > HALF
+                overlap = predicted * foreground * column_mask
+                intersection = intersection + overlap
+                union = union + (predicted + foreground) * column_mask - overlap
+    return sum_lanes(intersection) / max(sum_lanes(union), ONE)
 
 
 @inline_simd

@@ -1,6 +1,6 @@
-"""The paper's recipe on a CPU, a thread a core: checks nothing, prepares the arrays, and judges the rows.
+"""The paper's recipe on a CPU, one thread per core: prepares the arrays, solves, and sets each row's status.
 
-XLA's CPU code reaches a fifth of the machine's speed on this problem, the compiled `loce_jax.solver.cpu.kernel` more
+XLA's CPU code reaches a fifth of the machine's peak on this problem, the compiled `loce_jax.solver.cpu.kernel` more
 than a third (benchmarks/LIMITS.md).  `loce_jax.solver.paper.sample` is the same mathematics in JAX, for every other
 device and for use inside `jit`; a test compares the two.
 Letters: n images, k concepts, h x w grid cells of the layer, c channels, H x W the target's grid.
@@ -21,7 +21,7 @@ from loce_jax.solver.cpu.matvec import as_loadable
 from loce_jax.solver.cpu.resize_buffers import make_resize_buffers
 from loce_jax.solver.losses import OBJECTIVES
 from loce_jax.solver.paper.adamw import corrections
-from loce_jax.solver.paper.sample import EIGHT_BIT_HALF, judge
+from loce_jax.solver.paper.sample import EIGHT_BIT_HALF, find_status
 from loce_jax.solver.solution import Solution, Status
 from loce_jax.solver.xla import Samples
 
@@ -51,10 +51,10 @@ def solve_on_cpu(samples: Samples, recipe: PaperRecipe) -> Solution:
         try:
             list(threads.map(solve_some, range(min(n, os.cpu_count() or 1))))
         finally:
-            taken[0] = n  # interrupted, each thread ends with the image that it has
+            taken[0] = n  # interrupted, each thread ends after its current image
     finite = np.isfinite(results.vectors).all(axis=-1)
     lowest, highest = np.moveaxis(results.extremes, -1, 0)
-    status = judge(valid, finite, highest, lowest, numpy=np)
+    status = find_status(valid, finite, highest, lowest, numpy=np)
     for part in results:
         part[status != Status.OK] = np.nan
     return jax.device_put(Solution(*results[:4], status))  # `jnp.asarray` compiles for each shape

@@ -9,7 +9,7 @@ import numpy as np
 from loce_jax.foreign_text import logger
 from loce_jax.recipes import PaperRecipe
 from loce_jax.solver.gpu.resident import chip_of, fits_on_chip, solve_resident
-from loce_jax.solver.paper.sample import judge_one
+from loce_jax.solver.paper.sample import make_solution
 from loce_jax.solver.solution import Solution
 from loce_jax.solver.xla import Samples, resize_matrices, solve_by_xla
 
@@ -23,7 +23,7 @@ def solve_by_kernel(samples: Samples, recipe: PaperRecipe, *, interpret: bool = 
     n, k = targets.shape[:2]
     starts = jnp.broadcast_to(start, (n, k, activations.shape[-1]))
     vectors, losses = solve_resident(activations, targets, starts, recipe, interpret=interpret)
-    one = ft.partial(judge_one, resize=resize_matrices(activations.shape[1:3], targets.shape[2:]))
+    one = ft.partial(make_solution, resize=resize_matrices(activations.shape[1:3], targets.shape[2:]))
     image = jax.vmap(lambda cells, *rest: one((cells, rest[0]), rest[1], rest[2:]), in_axes=(None, 0, 0, 0, 0))
     return jax.vmap(image)(activations, targets, valid, vectors, losses)
 

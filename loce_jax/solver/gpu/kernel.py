@@ -29,7 +29,7 @@ class KernelConfig(NamedTuple):
 
 
 def spans(channels: int) -> list[tuple[int, int]]:
-    """Powers of two that cover the channels one after the other, as (first, how many); the last may reach beyond.
+    """Powers of two that cover the channels one after the other, as (first, length); the last may exceed them.
 
     >>> spans(768), spans(50)
     ([(0, 512), (512, 256)], [(0, 32), (32, 16), (48, 16)])
@@ -95,11 +95,11 @@ def solve_one(config: KernelConfig, cells_ref, target_ref, background_ref, start
         return [_cut(part, channels, values) for part, values in zip(parts, vector, strict=True)], first, second
 
     start = [_read(start_ref, (part,)) for part in parts]
-    still = [jnp.zeros_like(values) for values in start]
-    vector, *_ = jax.lax.fori_loop(0, config.recipe.num_steps, step, (start, still, still))
+    zeros = [jnp.zeros_like(values) for values in start]
+    vector, *_ = jax.lax.fori_loop(0, config.recipe.num_steps, step, (start, zeros, zeros))
     for (first, width), values in zip(parts, vector, strict=True):
-        places = first + _iota(width)
-        triton.store(vector_ref.at[places], values, mask=places < channels)
+        indices = first + _iota(width)
+        triton.store(vector_ref.at[indices], values, mask=indices < channels)
 
 
 def _one_hot_cells(strip, grid, shape):
@@ -123,10 +123,10 @@ def _loss_and_grad(response, target_ref, background, resize_refs, config):
         columns = _read(resize_refs[1], ((0, long), (0, wide)))
         target = _read(target_ref, ((b * BAND, BAND), (0, long)))
         p = jax.nn.sigmoid(_dot(_dot(rows, response, (1, 0)), columns, (1, 1)))
-        value, slope = (function(p, target, background) for function in (objective.value, objective.slope))
+        value, derivative = (function(p, target, background) for function in (objective.value, objective.derivative))
         inside = (y < height)[:, None] & (x < width)[None]
-        slope = slope * p * (1 - p)
-        grad += _dot(rows, _dot(slope, columns, (1, 0)), (0, 0))
+        derivative = derivative * p * (1 - p)
+        grad += _dot(rows, _dot(derivative, columns, (1, 0)), (0, 0))
         return loss + jnp.sum(jnp.where(inside, value, 0)), grad
 
     loss, grad = jax.lax.fori_loop(0, pl.cdiv(height, BAND), band, (jnp.float32(0), jnp.zeros_like(response)))
@@ -166,13 +166,13 @@ def _cut(part, channels, values):
 
 
 def _read(ref, block):
-    """The `block` of `ref`, a (first, how many) an axis, 0 beyond the end."""
-    places = [first + _iota(size) for first, size in block]
-    inside = [place < length for place, length in zip(places, ref.shape, strict=True)]
+    """The `block` of `ref`, (first, length) per axis, 0 beyond the end."""
+    indices = [first + _iota(size) for first, size in block]
+    inside = [index < length for index, length in zip(indices, ref.shape, strict=True)]
     if len(block) == 2:
-        places, inside = ([a[:, None], b[None]] for a, b in (places, inside))
+        indices, inside = ([a[:, None], b[None]] for a, b in (indices, inside))
     mask = inside[0] if len(block) == 1 else inside[0] & inside[1]
-    return triton.load(ref.at[tuple(places)], mask=mask, other=0)
+    return triton.load(ref.at[tuple(indices)], mask=mask, other=0)
 
 
 def _iota(length):

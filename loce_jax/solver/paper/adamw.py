@@ -34,14 +34,14 @@ def corrections(num_steps: int) -> Float[np.ndarray, "t 2"]:
 
 def adamw_step(
     vector: Float[Array, " c"],
-    slope: Float[Array, " c"],
+    gradient: Float[Array, " c"],
     moments: Moments,
     correction: Float[Array, "2"],
-    options: PaperRecipe,
+    recipe: PaperRecipe,
 ) -> tuple[Float[Array, " c"], Moments]:
-    """One step down `slope`; learning rate, weight decay and epsilon come from `options`."""
-    first = moments.first + (1 - BETA1) * (slope - moments.first)
-    second = BETA2 * moments.second + (1 - BETA2) * slope**2
-    step = first / (jnp.sqrt(second) / correction[1] + options.epsilon)
-    shrunk = vector * (1 - options.learning_rate * options.weight_decay)
-    return shrunk - options.learning_rate / correction[0] * step, Moments(first, second)
+    """One step against `gradient`; learning rate, weight decay and epsilon come from `recipe`."""
+    first = moments.first + (1 - BETA1) * (gradient - moments.first)
+    second = BETA2 * moments.second + (1 - BETA2) * gradient**2
+    step = first / (jnp.sqrt(second) / correction[1] + recipe.epsilon)
+    shrunk = vector * (1 - recipe.learning_rate * recipe.weight_decay)
+    return shrunk - recipe.learning_rate / correction[0] * step, Moments(first, second)

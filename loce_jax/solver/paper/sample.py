@@ -24,82 +24,82 @@ def solve_one(
     start: Float[Array, " c"],
     *,
     resize: Resize,
-    options: PaperRecipe,
+    recipe: PaperRecipe,
 ) -> Solution:
-    """One sample: AdamW on the vector `start`, ``options.num_steps`` times.
+    """One sample: AdamW on the vector `start`, ``recipe.num_steps`` times.
 
-    A recipe that ties samples together needs to be mapped under the axis names "images" and "concepts".
+    A recipe that couples samples needs to be mapped under the axis names "images" and "concepts".
     """
     finite = jnp.all(jnp.isfinite(activations)) & jnp.all(jnp.isfinite(target))
     given = jnp.where(finite, activations, 0)
     target = jnp.where(finite, target, 0)
-    objective, background = OBJECTIVES[options.objective], background_share(target)
+    objective, background = OBJECTIVES[recipe.objective], background_share(target)
 
-    def height(vector, activations):
-        value = loss(objective, enlarge(respond(activations, vector), resize), target, background)
-        return _penalize(value, vector, valid & finite, options) if options.penalized else value
+    def penalized_loss(vector, activations):
+        value = loss(objective, upsample(matvec(activations, vector), resize), target, background)
+        return _penalize(value, vector, valid & finite, recipe) if recipe.penalized else value
 
     def step(carry, correction):
         vector, moments = carry
-        # else half-precision activations would be widened once, before the loop, and be read in full from then on
+        # without it XLA converts half-precision activations to float32 once, before the loop, and reads those
         vector, activations = jax.lax.optimization_barrier((vector, given))
-        value, slope = jax.value_and_grad(height)(vector, activations)
-        return adamw_step(vector, slope, moments, correction, options), value
+        value, gradient = jax.value_and_grad(penalized_loss)(vector, activations)
+        return adamw_step(vector, gradient, moments, correction, recipe), value
 
-    still = Moments(jnp.zeros_like(start), jnp.zeros_like(start))
-    (vector, _), losses = jax.lax.scan(step, (start, still), jnp.asarray(corrections(options.num_steps)))
+    moments = Moments(jnp.zeros_like(start), jnp.zeros_like(start))
+    (vector, _), losses = jax.lax.scan(step, (start, moments), jnp.asarray(corrections(recipe.num_steps)))
     vector = jnp.where(finite, vector, jnp.nan)
-    return judge_one((given, target), valid, (vector, losses), resize=resize)
+    return make_solution((given, target), valid, (vector, losses), resize=resize)
 
 
-def respond(activations: Float[Array, "h w c"], vector: Float[Array, " c"]) -> Float[Array, "h w"]:
-    """``activations @ vector`` in float32; half-precision activations are widened as they are read."""
+def matvec(activations: Float[Array, "h w c"], vector: Float[Array, " c"]) -> Float[Array, "h w"]:
+    """``activations @ vector`` in float32; half-precision activations are converted as they are read."""
     wide = activations.astype(jnp.float32)
     return matmul(wide, vector) if activations.dtype == jnp.float32 else jnp.sum(wide * vector, axis=-1)
 
 
-def enlarge(response: Float[Array, "h w"], resize: Resize) -> Float[Array, "H W"]:
+def upsample(response: Float[Array, "h w"], resize: Resize) -> Float[Array, "H W"]:
     """The response on the target's grid."""
     rows, columns = resize
     return matmul(matmul(rows, response), columns.T)
 
 
-def judge_one(sample, valid, found, *, resize: Resize) -> Solution:
-    """The `Solution` of one sample (activations, target) from what was found: its vector and losses."""
+def make_solution(sample, valid, found, *, resize: Resize) -> Solution:
+    """The `Solution` of one sample (activations, target) from its vector and losses."""
     (activations, target), (vector, losses) = sample, found
-    response = respond(activations, vector)
-    status = judge(valid, jnp.all(jnp.isfinite(vector)), target.max(), target.min())
-    found = vector, losses, response, _iou(enlarge(response, resize), target)
+    response = matvec(activations, vector)
+    status = find_status(valid, jnp.all(jnp.isfinite(vector)), target.max(), target.min())
+    found = vector, losses, response, _iou(upsample(response, resize), target)
     vector, losses, response, iou = (jnp.where(status == Status.OK, leaf, jnp.nan) for leaf in found)
     return Solution(vector, losses, response, iou, status)
 
 
-def _penalize(value, vector, counts, options):
-    """Add ``||v||_1 + ||v||_2``; coupled, the second norm is the whole batch's, the slope that of the batch's mean."""
+def _penalize(value, vector, counts, recipe):
+    """Add ``||v||_1 + ||v||_2``; coupled, the second norm is the whole batch's, and the gradient that of its mean."""
     squares, samples = jnp.sum(vector**2), 1.0
-    if options.couples_batch:
+    if recipe.couples_batch:
         batch = jnp.where(counts, squares, 0), counts.astype(jnp.float32)
         squares, samples = jax.lax.psum(batch, ("images", "concepts"))
     norm = jax.lax.stop_gradient(jnp.sqrt(squares))
-    share = jnp.sum(vector**2) / (2 * jnp.where(norm > 0, norm, 1))  # its slope is the norm's: v / norm
+    share = jnp.sum(vector**2) / (2 * jnp.where(norm > 0, norm, 1))  # its gradient is the norm's: v / norm
     value = value + jnp.sum(magnitude(vector)) + share
     level = norm / samples - share + (1 - 1 / samples) * value
     return value / samples + jax.lax.stop_gradient(level)
 
 
-def judge(valid, finite, highest, lowest, *, numpy=jnp):
+def find_status(valid, finite, highest, lowest, *, numpy=jnp):
     """Rows' `Status`, from the extremes of their targets, by JAX or by the library given as `numpy`.
 
     Empty and full allow for the rounding of the resize that made the target.
     """
-    verdicts = (
+    conditions = (
         (~valid, Status.PADDING),
         (~finite, Status.NONFINITE),
         (highest <= 1e-6, Status.MASK_EMPTY),
         (lowest >= 1 - 1e-6, Status.MASK_FULL),
     )
-    choices = [numpy.int8(status) for _, status in verdicts]
-    return numpy.select([when for when, _ in verdicts], choices, numpy.int8(Status.OK))
+    choices = [numpy.int8(status) for _, status in conditions]
+    return numpy.select([condition for condition, _ in conditions], choices, numpy.int8(Status.OK))
 
 
 def _iou(logits, target):

@@ -77,16 +77,16 @@ def newton_system(objective: Objective, iterate: Iterate) -> NewtonSystem:
     """Newton's equations at an iterate."""
     (rows, columns), grid = objective.resize, objective.grid
     bands = couple(iterate.curvature, objective.resize)
-    bias_column = apply_bands(bands, jnp.ones_like(iterate.slope, shape=grid)).ravel()
-    bias_curvature, bias_slope = jnp.maximum(bias_column.sum(), MIN_CURVATURE), iterate.slope.sum()
-    slopes = (rows.T @ iterate.slope @ columns).ravel() - bias_column * (bias_slope / bias_curvature)
+    bias_column = apply_bands(bands, jnp.ones_like(iterate.derivative, shape=grid)).ravel()
+    bias_curvature, bias_derivative = jnp.maximum(bias_column.sum(), MIN_CURVATURE), iterate.derivative.sum()
+    derivatives = (rows.T @ iterate.derivative @ columns).ravel() - bias_column * (bias_derivative / bias_curvature)
     unknowns, inner = iterate.params.unknowns, objective.parametrization.inner
-    gradient = objective.parametrization.matvec_transpose(slopes) + objective.l2 * unknowns
+    gradient = objective.parametrization.matvec_transpose(derivatives) + objective.l2 * unknowns
     response = objective.parametrization.matvec(gradient)
     squares = jnp.maximum(inner(gradient, response, gradient), 0)
     squared_norm = inner(unknowns, iterate.params.response, unknowns)
     near = squares <= (objective.tolerance * objective.l2) ** 2 * squared_norm
-    converged = near & (jnp.abs(bias_slope) <= objective.tolerance)
+    converged = near & (jnp.abs(bias_derivative) <= objective.tolerance)
     return NewtonSystem(bands, bias_column, bias_curvature, gradient, response, jnp.sqrt(squares), converged)
 
 
@@ -96,9 +96,9 @@ def newton_direction(objective: Objective, iterate: Iterate, system: NewtonSyste
     bias_column, bias_curvature = system.bias_column, system.bias_curvature
 
     def hessian(change, response):
-        slopes = apply_bands(system.bands, response.reshape(objective.grid)).ravel()
-        slopes = slopes - bias_column * (bias_column @ response / bias_curvature)
-        return parametrization.matvec_transpose(slopes) + objective.l2 * change
+        derivatives = apply_bands(system.bands, response.reshape(objective.grid)).ravel()
+        derivatives = derivatives - bias_column * (bias_column @ response / bias_curvature)
+        return parametrization.matvec_transpose(derivatives) + objective.l2 * change
 
     def unfinished(state):
         *_, squares, steps = state
@@ -106,30 +106,30 @@ def newton_direction(objective: Objective, iterate: Iterate, system: NewtonSyste
         return more & (steps < MAX_CG_STEPS) & ~system.converged  # other rows of the batch may wait for this one
 
     def conjugate(state):
-        found, residual, way, squares, steps = state
-        curved = hessian(*way)
-        size = squares / inner(*way, curved)
-        found = found[0] + size * way[0], found[1] + size * way[1]
-        residual = residual - size * curved
+        found, residual, direction, squares, steps = state
+        hessian_direction = hessian(*direction)
+        size = squares / inner(*direction, hessian_direction)
+        found = found[0] + size * direction[0], found[1] + size * direction[1]
+        residual = residual - size * hessian_direction
         response = parametrization.matvec(residual)
         now = inner(residual, response, residual)
-        way = residual + now / squares * way[0], response + now / squares * way[1]
-        return found, residual, way, now, steps + 1
+        direction = residual + now / squares * direction[0], response + now / squares * direction[1]
+        return found, residual, direction, now, steps + 1
 
     zero = jnp.zeros_like(system.gradient), jnp.zeros_like(system.response)
-    downhill = -system.gradient, -system.response
-    state = zero, downhill[0], downhill, system.norm**2, 0
+    descent = -system.gradient, -system.response
+    state = zero, descent[0], descent, system.norm**2, 0
     (change, response), *_ = jax.lax.while_loop(unfinished, conjugate, state)
-    return Params(change, response, -(iterate.slope.sum() + bias_column @ response) / bias_curvature)
+    return Params(change, response, -(iterate.derivative.sum() + bias_column @ response) / bias_curvature)
 
 
 def line_search(objective: Objective, iterate: Iterate, direction: Params) -> Iterate:
-    """The iterate after the whole step, or the largest of its halves, quarters, ... that does not raise the loss."""
+    """The iterate after the full step, or the largest of its halves, quarters, ... that does not raise the loss."""
 
     def along(size):
         return objective.evaluate(jax.tree.map(lambda here, change: here + size * change, iterate.params, direction))
 
-    def higher(state):
+    def too_high(state):
         size, tried = state
         return ~(tried.loss <= iterate.loss + ROUNDING * jnp.abs(iterate.loss)) & (size > MIN_STEP_SIZE)
 
@@ -137,5 +137,5 @@ def line_search(objective: Objective, iterate: Iterate, direction: Params) -> It
         size, _ = state
         return size / 2, along(size / 2)
 
-    whole = jnp.ones_like(iterate.loss)
-    return jax.lax.while_loop(higher, halve, (whole, along(whole)))[1]
+    full_step = jnp.ones_like(iterate.loss)
+    return jax.lax.while_loop(too_high, halve, (full_step, along(full_step)))[1]

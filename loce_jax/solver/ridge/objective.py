@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from loce_jax.recipes import RidgeRecipe
-from loce_jax.solver.paper.sample import Resize, enlarge
+from loce_jax.solver.paper.sample import Resize, upsample
 from loce_jax.solver.whitening import DeviceWhitening, on_device
 from loce_jax.statistics import Statistics
 
@@ -64,7 +64,7 @@ class Parametrization(NamedTuple):
     Attributes:
         size: number of unknowns, m.
         matvec: from unknowns to ``X @ v``.
-        matvec_transpose: from a derivative by the response to the derivative by v, ``X.T @ slopes``, as unknowns.
+        matvec_transpose: from a derivative by the response to the derivative by v, ``X.T @ derivative``, as unknowns.
         inner: from unknowns, their response, and other unknowns to the inner product of the two vectors.
         vector: from unknowns to v.
     """
@@ -81,8 +81,20 @@ class Parametrization(NamedTuple):
         (h, w, c), gram = features.cells.shape, features.gram
         flat = features.cells.reshape(h * w, c)
         if gram is None:
-            return cls(c, lambda v: flat @ v, lambda slopes: slopes @ flat, lambda v, _, other: v @ other, lambda v: v)
-        return cls(h * w, lambda a: gram @ a, lambda slopes: slopes, lambda _, r, other: r @ other, lambda a: a @ flat)
+            return cls(
+                c,
+                lambda v: flat @ v,
+                lambda grad: grad @ flat,
+                lambda v, _, other: v @ other,
+                lambda v: v,
+            )
+        return cls(
+            h * w,
+            lambda a: gram @ a,
+            lambda grad: grad,
+            lambda _, r, other: r @ other,
+            lambda a: a @ flat,
+        )
 
 
 class Params(NamedTuple):
@@ -98,7 +110,7 @@ class Iterate(NamedTuple):
 
     params: Params
     loss: Float[Array, ""]
-    slope: Float[Array, "H W"]
+    derivative: Float[Array, "H W"]
     curvature: Float[Array, "H W"]
 
 
@@ -119,14 +131,14 @@ class Objective(NamedTuple):
 
     def evaluate(self, params: Params) -> Iterate:
         """The objective and its derivatives by the logits."""
-        logits = enlarge(params.response.reshape(self.grid), self.resize) + params.bias
+        logits = upsample(params.response.reshape(self.grid), self.resize) + params.bias
         decay = jnp.exp(-jnp.abs(logits))
         probability = jnp.where(logits < 0, decay, 1) / (1 + decay)
         softplus = jnp.maximum(logits, 0) + jnp.log1p(decay)
         squared_norm = self.parametrization.inner(params.unknowns, params.response, params.unknowns)
         loss = jnp.sum(self.weights * (softplus - self.target * logits)) + self.l2 / 2 * squared_norm
-        slope = self.weights * (probability - self.target)
-        return Iterate(params, loss, slope, self.weights * probability * (1 - probability))
+        derivative = self.weights * (probability - self.target)
+        return Iterate(params, loss, derivative, self.weights * probability * (1 - probability))
 
 
 def class_weights(target: Float[Array, "H W"], power: Float[Array, ""] | float) -> Float[Array, "H W"]:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from loce_jax.solver.paper.sample import Resize, enlarge, judge
+from loce_jax.solver.paper.sample import Resize, find_status, upsample
 from loce_jax.solver.ridge.newton import State, initial_state, minimize, newton_step
 from loce_jax.solver.ridge.objective import Config, Features, Objective, Parametrization, Params, class_weights
 from loce_jax.solver.solution import Convergence, Solution, Status
@@ -33,7 +33,7 @@ class RowSolver(NamedTuple):
     def prepare(self, features: Features, target: Float[Array, "H W"], valid: Bool[Array, ""] | np.bool_) -> Row:
         """The row of one target."""
         finite = jnp.all(jnp.isfinite(features.cells)) & jnp.all(jnp.isfinite(target))
-        status = judge(valid, finite, target.max(), target.min())
+        status = find_status(valid, finite, target.max(), target.min())
         target = jnp.where(jnp.isfinite(target), target, 0)
         return Row(target, class_weights(target, self.config.class_weight_power), status)
 
@@ -59,7 +59,7 @@ class RowSolver(NamedTuple):
         """The solution of a finished row."""
         (params, loss, *_), system, steps = state
         response = params.response.reshape(features.cells.shape[:2]) + params.bias
-        segmented, mask = enlarge(response, self.resize) > 0, row.target > 0.5
+        segmented, mask = upsample(response, self.resize) > 0, row.target > 0.5
         iou = jnp.sum(segmented & mask) / jnp.maximum(jnp.sum(segmented | mask), 1)
         vector = Parametrization.of(features).vector(params.unknowns)
         numbers = vector, loss[None], response, iou, params.bias, system.norm

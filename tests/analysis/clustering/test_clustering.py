@@ -344,7 +344,7 @@ def test_density_finds_planted_clouds_and_leaves_noise_out():
         assert found.labels.max() == 2
         assert kept.sum() > 60
         assert cluster_purity(found.labels[kept], labels[kept]) == 1
-        assert (found.strengths[~kept] == 0).all()
+        assert (found.probabilities[~kept] == 0).all()
     assert found.labels[0] == -1
     order = rng.permutation(90)
     again = density_clusters(vectors[order] * 3, 10, metric="cosine")

@@ -13,7 +13,7 @@ from loce_jax.models.converter import folder
 from loce_jax.models.converter.graph import Graph
 from loce_jax.models.converter.network import to_network
 from loce_jax.models.converter.onnx.image_input import read_input
-from loce_jax.models.converter.onnx.layers import arrange, look, name_layers, prune
+from loce_jax.models.converter.onnx.layers import arrange, layers_of, name_layers, prune
 from loce_jax.models.converter.onnx.naming import name_by_path
 from loce_jax.models.converter.onnx.reading import read_model
 from loce_jax.models.converter.onnx.recording import Recorder
@@ -60,7 +60,7 @@ def convert_onnx(
     found = translate(model, {layout.name: layout.record(recorder)}, recorder)
     names = name_layers(found)
     values = {known: value for known, (value, _) in names.items()}
-    arranged = look(recorder, values)
+    arranged = layers_of(recorder, values)
     in_file = [replace(layer, aliases=names[layer.name][1]) for layer, _ in arranged]
     layers = tuple(name_by_path(model, found, values, in_file))
     if not layers:

@@ -27,7 +27,7 @@ def cast(call: Call) -> Any:
     if name in FLOATS:
         return x if isinstance(x, Value) and x.is_float else call.emit("aten.type_as.default", x, call.recorder.images)
     if name not in WHOLE:
-        raise call.refusal(f"numbers of type {name} are unknown here")
+        raise call.error(f"numbers of type {name} are unknown here")
     return call.emit("aten._to_copy.default", x, dtype=DType(WHOLE[name]))
 
 
@@ -72,7 +72,7 @@ def average(call: Call) -> Any:
 def unchanged(call: Call) -> Any:
     """The first input itself."""
     if call.outputs > 1:
-        raise call.refusal("only its first output is known here")
+        raise call.error("only its first output is known here")
     return call.first
 
 

@@ -14,7 +14,7 @@ from loce_jax.models.converter.graph import Graph, Node, Ref
 from loce_jax.models.converter.grids import Arrangement, Change, Output, find_layers
 from loce_jax.models.converter.interpret import evaluate
 from loce_jax.models.converter.onnx.recording import Recorder, Shape, Value
-from loce_jax.models.converter.torch.probing import CONSTANT_BELOW, SPOTS
+from loce_jax.models.converter.torch.probing import CONSTANT_BELOW, PROBE_POSITIONS
 
 LONGEST = 240  # bytes of a layer's name where it names a file
 
@@ -35,11 +35,11 @@ def name_layers(found: Mapping[str, tuple[Value, list[str]]]) -> dict[str, tuple
     return {own[0]: (values[index], tuple(own[1:])) for index, own in names.items() if own}
 
 
-def look(recorder: Recorder, values: Mapping[str, Value]) -> list[tuple[Layer, Arrangement]]:
+def layers_of(recorder: Recorder, values: Mapping[str, Value]) -> list[tuple[Layer, Arrangement]]:
     """The layers among the values, and how each lies.
 
     Tokens, and square maps, are computed for a few images.  A map whose rows are the image's columns is left out:
-    where it is square, its shape does not tell it from an upright one.
+    where it is square, its shape does not show that.
     """
     floats = {name: value for name, value in values.items() if value.is_float and value.shape[:1] == (1,)}
     unclear = {name: value.index for name, value in floats.items() if len(value.shape) == 3 or _is_square(value.shape)}
@@ -94,7 +94,7 @@ def _output(name: str, value: Value, constant: Any = (False,), amounts: Any = ()
     varies, shape = not np.all(constant), value.shape[1:]
     if len(shape) == 3:
         return Output(name, shape, varies)
-    changes = tuple(Change(y, x, tuple(row.tolist())) for (y, x), row in zip(SPOTS, amounts, strict=True))
+    changes = tuple(Change(y, x, tuple(row.tolist())) for (y, x), row in zip(PROBE_POSITIONS, amounts, strict=True))
     return Output(name, shape, varies, tuple(constant.tolist()), changes)
 
 
@@ -119,10 +119,10 @@ def _compute(recorder: Recorder, taps: Mapping[str, int]) -> dict[str, tuple[np.
 
 
 def _images(size: tuple[int, int]) -> np.ndarray:
-    """Two different images, and the first one with a spot changed, once for each of `SPOTS`."""
+    """Two different images, and the first one with a spot changed, once for each of `PROBE_POSITIONS`."""
     noise = np.random.default_rng(0).normal(size=(2, *size, 3)).astype(np.float32)
     images = [*noise]
-    for spot in SPOTS:
+    for spot in PROBE_POSITIONS:
         rows, columns = (
             slice(int(n * (at - 1 / 16)), int(n * (at + 1 / 16)) + 1) for n, at in zip(size, spot, strict=True)
         )
@@ -143,7 +143,7 @@ def _note(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 def _is_upright(amounts: np.ndarray) -> bool:
     """Whether changes ``[spot n n]`` are rather where the spots are than where they were if the map was turned."""
     upright = turned = 0.0
-    for each, (y, x) in zip(amounts, SPOTS, strict=True):
+    for each, (y, x) in zip(amounts, PROBE_POSITIONS, strict=True):
         row, column = int(y * len(each)), int(x * len(each))
         upright += (each < each[row, column]).mean()
         turned += (each < each[column, row]).mean()

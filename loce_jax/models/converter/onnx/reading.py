@@ -1,4 +1,4 @@
-"""Read an ONNX file that a stranger may have written: data only, from its own folder only, checked by ONNX itself."""
+"""Read an ONNX file as untrusted input: data only, from its own folder only, checked by ONNX itself."""
 
 import importlib
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def read_model(path: str | Path) -> Any:
     """The model in the file, with all its tensors.
 
     Raises:
-        InputError: the file is not there, is no valid ONNX model, or asks for data outside of its folder.
+        InputError: the file is not there, is no valid ONNX model, or refers to data outside of its folder.
     """
     onnx = need_onnx()
     path = check_exists("path", path, kind="file", fix="Give the path of an ONNX model.")

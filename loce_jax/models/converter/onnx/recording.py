@@ -1,4 +1,4 @@
-"""Write our graph down while the ONNX nodes are walked through in order.
+"""Record our graph while the ONNX nodes are processed in order.
 
 The network is recorded for one image, so every shape is known, and what follows from shapes and weights alone is
 computed here and now, by ONNX's own reference implementation.
@@ -153,14 +153,14 @@ class Call:
     def known(self, value: Value | Const, what: str) -> Const:
         """`value`, if it does not depend on the image."""
         if isinstance(value, Value):
-            raise self.refusal(f"{what} must not depend on the image")
+            raise self.error(f"{what} must not depend on the image")
         return value
 
     def const(self, suffix: str, array: np.ndarray) -> Const:
         """New numbers for this node."""
         return Const(f"{self.name}.{suffix}", array)
 
-    def refusal(self, why: str) -> InputError:
+    def error(self, why: str) -> InputError:
         """An error about this node."""
         return InputError(
             f"the ONNX node {self.name!r} ({self.op}) cannot be converted: {why}. Export the network differently, or "

@@ -34,7 +34,7 @@ def norm_2(call: Call) -> Any:
 def arg_max(call: Call) -> Any:
     """Where the largest value first is."""
     if call.setting("select_last_index", 0):
-        raise call.refusal("it asks for the last of several largest values")
+        raise call.error("it requires the last of several largest values")
     axis, keep = call.setting("axis", 0), bool(call.setting("keepdims", 1))
     return call.emit("aten.argmax.default", call.first, axis, keep)
 
@@ -56,7 +56,7 @@ def softmax(op: str) -> Callable[[Call], Any]:
 def batch_norm(call: Call) -> Any:
     """Each channel by its stored mean and variance."""
     if call.setting("training_mode", 0):
-        raise call.refusal("it is in training mode")
+        raise call.error("it is in training mode")
     x, scale, bias, mean, variance = call.inputs
     eps = call.setting("epsilon", 1e-5)
     return call.emit("aten.batch_norm.default", x, scale, bias, mean, variance, False, 0.0, eps)
@@ -65,7 +65,7 @@ def batch_norm(call: Call) -> Any:
 def layer_norm(call: Call) -> Any:
     """The axes from one on to mean 0 and variance 1."""
     if call.outputs > 1:
-        raise call.refusal("only its first output is known here")
+        raise call.error("only its first output is known here")
     x = call.first
     shape = x.shape[call.setting("axis", -1) :]
     eps = call.setting("epsilon", 1e-5)
@@ -89,7 +89,7 @@ def group_norm(call: Call) -> Any:
 
 
 def gemm(call: Call) -> Any:
-    """``alpha a b + beta c``, a and b turned if told so."""
+    """``alpha a b + beta c``, a and b transposed if requested."""
     a, b = (
         call.emit("aten.t.default", each) if call.setting(flag, 0) else each
         for each, flag in zip(call.inputs, ("transA", "transB"), strict=False)

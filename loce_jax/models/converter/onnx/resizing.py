@@ -69,7 +69,7 @@ def _axes(call: Call) -> dict[int, Axis]:
     """The axes that change, and how."""
     shape = call.first.shape
     if call.setting("antialias", 0):
-        raise call.refusal("it asks for antialiasing")
+        raise call.error("it requires antialiasing")
     axes = [axis % len(shape) for axis in call.ints("axes", range(len(shape)))]
     scales = call.setting("scales", position=1 if call.version < 11 else 2)
     if scales:
@@ -77,7 +77,7 @@ def _axes(call: Call) -> dict[int, Axis]:
     else:
         sizes = call.ints("sizes", position=3)
         if sizes is None:
-            raise call.refusal("it has neither scales nor sizes")
+            raise call.error("it has neither scales nor sizes")
         scales = [size / shape[axis] for axis, size in zip(axes, sizes, strict=True)]
         policy = call.setting("keep_aspect_ratio_policy", "stretch")
         if policy != "stretch":
@@ -85,7 +85,7 @@ def _axes(call: Call) -> dict[int, Axis]:
             sizes = [int(np.floor(shape[axis] * scale + 0.5)) for axis, scale in zip(axes, scales, strict=True)]
     found = {a: Axis(shape[a], n, np.float32(scale)) for a, n, scale in zip(axes, sizes, scales, strict=True)}
     if any(axis.new < 1 or axis.scale <= 0 for axis in found.values()):
-        raise call.refusal(f"the sizes {sizes} must be at least 1")
+        raise call.error(f"the sizes {sizes} must be at least 1")
     return {a: axis for a, axis in found.items() if axis.new != axis.old or axis.scale != 1}
 
 
@@ -93,7 +93,7 @@ def _positions(call: Call, axis: Axis) -> np.ndarray:
     default = "asymmetric" if call.version < 11 else "half_pixel"
     mode = call.setting("coordinate_transformation_mode", default)
     if mode not in COORDINATES:
-        raise call.refusal(f"the coordinates {mode!r} are unknown here")
+        raise call.error(f"the coordinates {mode!r} are unknown here")
     return COORDINATES[mode](axis, np.arange(axis.new, dtype=np.float32)).astype(np.float32)
 
 

@@ -43,7 +43,7 @@ def squeeze(call: Call) -> Any:
     shape, axes = call.first.shape, call.ints("axes", position=1)
     dropped = {i for i, n in enumerate(shape) if n == 1} if axes is None else {axis % len(shape) for axis in axes}
     if any(shape[axis] != 1 for axis in dropped):
-        raise call.refusal(f"the axes {sorted(dropped)} of {shape} must have length 1")
+        raise call.error(f"the axes {sorted(dropped)} of {shape} must have length 1")
     return reshaped(call, call.first, tuple(n for i, n in enumerate(shape) if i not in dropped))
 
 
@@ -78,7 +78,7 @@ def split(call: Call) -> Any:
     equal = [max(min(piece, length - start), 0) for start in range(0, piece * call.outputs, piece)]
     sizes = call.ints("split", equal, position=1)
     if sum(sizes) != length or len(sizes) != call.outputs or min(sizes) < 0:
-        raise call.refusal(f"{call.outputs} pieces of the sizes {sizes} do not make {length}")
+        raise call.error(f"{call.outputs} pieces of the sizes {sizes} do not make {length}")
     return call.emit("aten.split_with_sizes.default", call.first, sizes, axis)
 
 
@@ -110,7 +110,7 @@ def gather(call: Call) -> Any:
         return call.emit("aten.index.Tensor", x, (*(None,) * axis, indices))
     found = np.where(indices.array < 0, indices.array + x.shape[axis], indices.array)
     if found.size and not 0 <= found.min() <= found.max() < x.shape[axis]:
-        raise call.refusal(f"its indices go from {found.min()} to {found.max()} in an axis of length {x.shape[axis]}")
+        raise call.error(f"its indices go from {found.min()} to {found.max()} in an axis of length {x.shape[axis]}")
     if found.ndim == 0:
         return call.emit("aten.select.int", x, axis, found.item())
     taken = call.emit("aten.index_select.default", x, axis, call.const("indices", found.reshape(-1).astype(np.int32)))

@@ -70,7 +70,7 @@ def _result(node: Any, place: int, version: int, values: Values, recorder: Recor
     except Exception as error:  # whatever JAX and NumPy say to shapes that do not fit
         given = ", ".join("nothing" if value is None else str(value.shape) for value in inputs)
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        raise call.refusal(f"it does not fit its inputs, which have the shapes {given}: {reason}") from error
+        raise call.error(f"it does not fit its inputs, which have the shapes {given}: {reason}") from error
     return result if isinstance(result, tuple) else (result,)
 
 

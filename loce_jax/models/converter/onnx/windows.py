@@ -49,8 +49,8 @@ class Window:
         """How many windows there are along each axis."""
         counts = []
         for size, reach, stride, before, after in self.axes():
-            room = size + before + after - reach
-            count = (-(-room // stride) if self.ceil else room // stride) + 1
+            span = size + before + after - reach
+            count = (-(-span // stride) if self.ceil else span // stride) + 1
             late = self.ceil and (count - 1) * stride >= size + before
             counts.append(count - late)
         return tuple(counts)
@@ -64,7 +64,7 @@ class Window:
         ]
 
     def shares(self, counts_padding: bool) -> np.ndarray:
-        """One over the number of cells in each window, those beyond the map left out, padding where told so."""
+        """Reciprocal of each window's number of cells, without those beyond the map, with padding if requested."""
         shares = np.ones((1,) * len(self.sizes))
         for axis, ((size, reach, stride, before, after), count) in enumerate(
             zip(self.axes(), self.counts(), strict=True)
@@ -87,9 +87,9 @@ def window(call: Call, kernel: Sizes) -> Window:
         before = after = (0,) * len(kernel)
     found = Window(sizes, kernel, stride, dilation, before, after, bool(call.setting("ceil_mode", 0)))
     if not len(sizes) == len(kernel) == len(stride) == len(dilation) == len(before) == len(after):
-        raise call.refusal(f"its window does not fit a map of size {sizes}: {found}")
+        raise call.error(f"its window does not fit a map of size {sizes}: {found}")
     if min(*kernel, *stride, *dilation) < 1 or min(*before, *after) < 0 or max(*kernel, *stride, *pads, 0) > LARGEST:
-        raise call.refusal(f"its window must have sizes from 1 to {LARGEST}, and paddings from 0: {found}")
+        raise call.error(f"its window must have sizes from 1 to {LARGEST}, and paddings from 0: {found}")
     if auto.startswith("SAME"):
         totals = [max((math.ceil(n / s) - 1) * s + reach - n, 0) for n, reach, s, *_ in found.axes()]
         before, after = halves(totals, larger_first=auto == "SAME_LOWER")
@@ -138,7 +138,7 @@ def convolve_transposed(call: Call) -> Any:
 def max_pool(call: Call) -> Any:
     """Largest value of each window."""
     if call.outputs > 1:
-        raise call.refusal("only its first output is known here")
+        raise call.error("only its first output is known here")
     found, x = window(call, call.ints("kernel_shape")), call.first
     op, before, ceil = f"aten.max_pool{len(found.kernel)}d.default", found.before, found.ceil
     if not found.even:
@@ -150,7 +150,7 @@ def average_pool(call: Call) -> Any:
     """Mean of each window."""
     found, counts = window(call, call.ints("kernel_shape")), bool(call.setting("count_include_pad", 0))
     if set(found.dilation) != {1}:
-        raise call.refusal("its window has gaps (dilations)")
+        raise call.error("its window has gaps (dilations)")
     op, none = f"aten.avg_pool{len(found.kernel)}d.default", (0,) * len(found.kernel)
     if found.even:
         return call.emit(op, call.first, found.kernel, found.stride, found.before, found.ceil, counts)

@@ -36,7 +36,7 @@ def attend(
 ) -> Array:
     """Softmax attention: query ``[... h t d]``, key and value ``[... h s d]``.
 
-    A boolean mask keeps where it is set, a mask of numbers is added; a query that may look nowhere gets zeros.  With
+    A boolean mask keeps where it is set, a mask of numbers is added; a query without an allowed key gets zeros.  With
     `enable_gqa` several heads of the query share one of key and value.
     """
     if enable_gqa:
@@ -48,8 +48,8 @@ def attend(
     if mask is None:
         return jax.nn.softmax(logits) @ value
     logits = jnp.where(mask, logits, -jnp.inf) if mask.dtype == bool else logits + mask
-    looks = logits.max(-1, keepdims=True) > -jnp.inf
-    return jax.nn.softmax(jnp.where(looks, logits, 0)) * looks @ value
+    attends = logits.max(-1, keepdims=True) > -jnp.inf
+    return jax.nn.softmax(jnp.where(attends, logits, 0)) * attends @ value
 
 
 def einsum(equation: str, arrays: Sequence[Array], *, path: object = None) -> Array:

@@ -15,12 +15,12 @@ def full(sizes: Sizes, value: float | int | Array, *, dtype: Any = None) -> Arra
 
 
 def full_like(x: Array, value: float | int | Array, *, dtype: Any = None) -> Array:
-    """The same number everywhere, in the shape of `x` and, unless told otherwise, its type."""
+    """The same number everywhere, in the shape of `x` and, by default, its type."""
     return jnp.full(x.shape, value, dtype or x.dtype)
 
 
 def new_full(x: Array, sizes: Sizes, value: float | int, *, dtype: Any = None) -> Array:
-    """The same number everywhere, in the type of `x` unless told otherwise."""
+    """The same number everywhere, in the type of `x` by default."""
     return jnp.full(sizes, value, dtype or x.dtype)
 
 
@@ -30,7 +30,7 @@ def zeros(sizes: Sizes, *, dtype: Any = None) -> Array:
 
 
 def new_zeros(x: Array, sizes: Sizes, *, dtype: Any = None) -> Array:
-    """Zeros in the type of `x` unless told otherwise."""
+    """Zeros in the type of `x` by default."""
     return jnp.zeros(sizes, dtype or x.dtype)
 
 

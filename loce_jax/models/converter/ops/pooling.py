@@ -36,8 +36,8 @@ class Slide:
     @property
     def count(self) -> int:
         """How many windows there are."""
-        room = self.size + 2 * self.padding - self.dilation * (self.kernel - 1) - 1
-        count = -(-room // self.stride) + 1 if self.ceil else room // self.stride + 1
+        span = self.size + 2 * self.padding - self.dilation * (self.kernel - 1) - 1
+        count = -(-span // self.stride) + 1 if self.ceil else span // self.stride + 1
         late = self.ceil and (count - 1) * self.stride >= self.size + self.padding
         return count - late
 
@@ -48,7 +48,7 @@ class Slide:
         return max(end - self.size - self.padding, 0)
 
     def cells(self, counts_padding: bool) -> np.ndarray:
-        """How many cells each window holds, those beyond the end left out, and the padding where told so."""
+        """Number of cells of each window, without those beyond the end, with padding if requested."""
         starts = np.arange(self.count) * self.stride - self.padding
         margin = self.padding if counts_padding else 0
         return np.minimum(starts + self.kernel, self.size + margin) - np.maximum(starts, -margin)
@@ -77,7 +77,7 @@ def avg_pool(
     counts_padding: bool = True,
     divisor: int | None = None,
 ) -> Array:
-    """Mean of each window; the padding counts as zeros unless told otherwise."""
+    """Mean of each window; the padding counts as zeros by default."""
     slides = _slides(x, kernel, stride, padding, (1,), ceil)
     for axis, slide in slides:
         x = _combine(x, axis, slide, jnp.add, 0)

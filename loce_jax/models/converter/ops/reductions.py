@@ -60,7 +60,7 @@ def all_of(x: Array, axes: Axes = None, keep: bool = False) -> Array:
 
 
 def variance(x: Array, axes: Axes = None, *, correction: float | int | None = None, keepdim: bool = False) -> Array:
-    """Sum of squared distances to the mean, over n - correction; PyTorch's correction is 1 unless told."""
+    """Sum of squared distances to the mean, over n - correction; PyTorch's correction is 1 by default."""
     return jnp.var(x, _axes(axes), ddof=1 if correction is None else int(correction), keepdims=keepdim)
 
 
@@ -106,7 +106,7 @@ def softmax(x: Array, axis: int, dtype: Any = None) -> Array:
 
 
 def inner_softmax(x: Array, axis: int, half_to_float: bool = False) -> Array:
-    """`softmax`, in float32 if told so."""
+    """`softmax`, in float32 if requested."""
     return softmax(x, axis, jnp.float32 if half_to_float else None)
 
 

@@ -92,6 +92,6 @@ def _size(images: Any) -> tuple[int, int]:
     if len(shape) != 4 or shape[1] != 3:
         raise InputError(
             f"`example` must be a `Preprocess` or images of shape [b 3 h w], but got {type(images).__name__} of shape "
-            f"{shape}. `Preprocess(size=(224, 224), mean=..., std=...)` tells how photos become input, too."
+            f"{shape}. `Preprocess(size=(224, 224), mean=..., std=...)` says how photos become input, too."
         )
     return int(shape[2]), int(shape[3])

@@ -11,8 +11,8 @@ from typing import Any
 from loce_jax.checks import InputError
 from loce_jax.models.converter.grids import Change, Output, Shape, Size
 
-SPOTS = ((0.3, 0.7), (0.7, 0.2), (0.15, 0.4))  # where images are changed, (y, x) from 0 to 1
-IMAGES_SHOWN = 2 + len(SPOTS)
+PROBE_POSITIONS = ((0.3, 0.7), (0.7, 0.2), (0.15, 0.4))  # where images are changed, (y, x) from 0 to 1
+PROBE_IMAGES = 2 + len(PROBE_POSITIONS)
 CONSTANT_BELOW = 1e-4  # a token is constant that changes less than this share of the largest change
 
 
@@ -106,12 +106,12 @@ def _shapes(module: Any, images: Any) -> dict[str, Shape]:
 
 
 def _images(size: Size) -> Any:
-    """Two different images, and the first one with a spot changed, once for each of `SPOTS`."""
+    """Two different images, and the first one with a spot changed, once for each of `PROBE_POSITIONS`."""
     import torch  # noqa: PLC0415 - only who converts needs it
 
     noise = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
-    changed = noise[:1].repeat(len(SPOTS), 1, 1, 1)
-    for image, (y, x) in zip(changed, SPOTS, strict=True):
+    changed = noise[:1].repeat(len(PROBE_POSITIONS), 1, 1, 1)
+    for image, (y, x) in zip(changed, PROBE_POSITIONS, strict=True):
         rows, columns = (
             slice(int(n * (at - 1 / 16)), int(n * (at + 1 / 16)) + 1) for n, at in ((size[0], y), (size[1], x))
         )
@@ -121,7 +121,7 @@ def _images(size: Size) -> Any:
 
 def _describe(name: str, x: Any) -> Output | None:
     """The tensor that a module returned, as `find_layers` needs it."""
-    if not x.is_floating_point() or x.ndim not in (3, 4) or len(x) != IMAGES_SHOWN:
+    if not x.is_floating_point() or x.ndim not in (3, 4) or len(x) != PROBE_IMAGES:
         return None
     x = x.detach().float()
     shape, differences = tuple(x.shape[1:]), (x[1] - x[0]).abs()
@@ -129,7 +129,7 @@ def _describe(name: str, x: Any) -> Output | None:
     if x.ndim == 4:
         return Output(name, shape, varies)
     shares = (x[2:] - x[:1]).norm(dim=2) / x[:1].norm(dim=2).clamp_min(1e-30)
-    changes = tuple(Change(*spot, tuple(share.tolist())) for spot, share in zip(SPOTS, shares, strict=True))
+    changes = tuple(Change(*spot, tuple(share.tolist())) for spot, share in zip(PROBE_POSITIONS, shares, strict=True))
     return Output(
         name, shape, varies, tuple((differences.amax(1) <= CONSTANT_BELOW * differences.max()).tolist()), changes
     )

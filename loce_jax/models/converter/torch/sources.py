@@ -1,4 +1,4 @@
-"""What `loce convert` can be pointed at: a checkpoint of transformers, or a network of timm or torchvision by name.
+"""Sources of `loce convert`: a checkpoint of transformers, or a network of timm or torchvision by name.
 
 All but ONNX files needs PyTorch; this is imported only when something is converted.
 """

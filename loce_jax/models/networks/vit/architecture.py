@@ -1,4 +1,4 @@
-"""What tells one plain vision transformer from another: numbers in an `Architecture`, spellings in `Names`."""
+"""What distinguishes one plain vision transformer from another: numbers in `Architecture`, key names in `Names`."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -41,7 +41,7 @@ class Names:
 
 @dataclass(frozen=True)
 class Architecture:
-    """What tells one plain vision transformer from another.
+    """What distinguishes one plain vision transformer from another.
 
     Attributes:
         names: of the layers, as the checkpoint has them.

@@ -134,7 +134,7 @@ class Block(nnx.Module):
 
 
 class Attention(nnx.Module):
-    """Every token looks at every token."""
+    """Self-attention of all tokens."""
 
     def __init__(self, a: Architecture, *, rngs: nnx.Rngs):
         self.heads = a.heads
