@@ -133,7 +133,9 @@ def test_the_second_start_does_not_convert(cache, no_conversion):
         np.testing.assert_array_equal(second.params[key], value)
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "remove", "checksum", "empty"])
+@pytest.mark.parametrize(
+    "damage", ["flip", "checksum", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cut", "remove", "empty"))]
+)
 def test_a_damaged_entry_is_made_again(cache, no_conversion, caplog, damage):
     first = load_network("efficientnet-lite0")
     (entry,) = (cache / "weights").iterdir()

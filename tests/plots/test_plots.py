@@ -244,6 +244,7 @@ def test_leaves_of_concepts_that_are_not_named_are_pale(axes):
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["dog", "2 other concepts"]
 
 
+@pytest.mark.slow
 def test_a_chain_of_three_thousand_merges_is_drawn(axes):
     n = 3000
     links = np.array([[0 if i == 0 else n + i - 1, i + 1, i + 1.0, i + 2] for i in range(n - 1)], float)

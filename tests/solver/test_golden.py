@@ -50,7 +50,12 @@ def masks(shared):
         return own, data["soft"], data["alpha"]
 
 
-@pytest.fixture(scope="module", params=CASES)
+QUICK = {"2048x7x7_relu", "256x25x34_structured", "96x56x56_relu"}  # the smallest, a dense and a fine grid
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in CASES]
+)
 def case(request, shared):
     with np.load(shared("golden", f"opt_{request.param}.npz")) as data:
         golden = dict(data)

@@ -42,8 +42,15 @@ def samples(grid, *, n=3, k=2, target=(19, 21)):
     return rng.normal(size=(n, h, w, c)).astype("float32"), masks, np.ones((n, k), bool), start
 
 
-@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
-@pytest.mark.parametrize("objective", list(OBJECTIVES))
+@pytest.mark.parametrize(
+    ("objective", "grid"),
+    [
+        pytest.param(objective, grid, id=f"{objective}-{name}", marks=[] if quick else pytest.mark.slow)
+        for objective in OBJECTIVES
+        for name, grid in GRIDS.items()
+        for quick in [objective == "bce" or name == "odd"]
+    ],
+)
 def test_compiled_code_is_the_twin_of_xlas(objective, grid):
     """Ten steps: afterwards the L1 penalty flips signs on rounding, see test_solve."""
     options = PaperRecipe(objective, num_steps=10, penalty="sample")

@@ -17,6 +17,7 @@ LATER = {
     "grain": "Grain",
     "datasets": "Hugging Face datasets",
 }
+SLOW_FIXTURES = {"demo", "browser"}
 EXTRAS = [name for name in LATER if name != "slow"]
 LEFT = pytest.StashKey[Counter]()
 
@@ -43,10 +44,10 @@ def pytest_xdist_auto_num_workers(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out what is for later; a test that uses the fixture of an optional library, or `demo`, is marked by it."""
+    """Leave out what is for later; fixtures of optional libraries, and slow ones, mark the tests that use them."""
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
-        for name in {*(fixtures & set(EXTRAS)), *(["slow"] if "demo" in fixtures else [])}:
+        for name in {*(fixtures & set(EXTRAS)), *(["slow"] if fixtures & SLOW_FIXTURES else [])}:
             item.add_marker(name)
     if config.getoption("all") or config.getoption("markexpr"):
         return
