@@ -1,6 +1,7 @@
 """How far a run is, in images."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 
 from loce_jax.pipeline.plan import Plan
 
@@ -8,17 +9,25 @@ Progress = Callable[[int, int], None]
 
 
 def report_chunks(
-    plan: Plan, names: Sequence[str], left: Sequence[str], finished: Iterable[str], progress: Progress | None
+    plan: Plan,
+    names: Sequence[str],
+    left: Sequence[str],
+    finished: Generator[str, None, None],
+    progress: Progress | None,
 ) -> None:
-    """Wait for `finished`, the chunks of `left` as they end; `progress` gets the images done and those of `names`."""
+    """Wait for `finished`, the chunks of `left` as they end; `progress` gets the images done and those of `names`.
+
+    A `progress` that raises ends the work after what it has in hand.
+    """
     report = progress or (lambda done, total: None)
     sizes = {name: len(items) for name, items in plan.chunks.items()}
     total = sum(sizes[name] for name in names)
     done = total - sum(sizes[name] for name in left)
-    report(done, total)
-    for name in finished:
-        done += sizes[name]
+    with closing(finished):
         report(done, total)
+        for name in finished:
+            done += sizes[name]
+            report(done, total)
 
 
 def offset_progress(progress: Progress | None, *, before: int = 0, after: int = 0) -> Progress | None:

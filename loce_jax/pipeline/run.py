@@ -8,7 +8,7 @@ first, so its run goes through the images twice.
 import functools as ft
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +118,7 @@ def compute_chunks(  # noqa: PLR0913
     strict: bool = False,
     batch_size: int = IMAGES_PER_BATCH,
     read: Read = read_in_threads,
-) -> Iterator[str]:
+) -> Generator[str, None, None]:
     """Do the chunks called `names`, `batch_size` images at a time; yields each name when it is stored.
 
     A recipe that whitens needs the `first` pass.  A chunk that is being solved or stored when the caller stops asking

@@ -5,7 +5,7 @@ whole is the parts added in their order, so its bytes depend neither on who comp
 Workers do not wait for each other: whoever finds a part missing computes it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import jax
@@ -53,7 +53,7 @@ def parts_of(plan: Plan) -> dict[str, list[str]]:
 def compute_statistics(
     plan: Plan,
     storage: Storage,
-    do: Callable[[Sequence[str]], Iterator[str]],
+    do: Callable[[Sequence[str]], Generator[str, None, None]],
     *,
     shard: Shard | None = None,
     progress: Progress | None = None,
@@ -89,7 +89,7 @@ def compute_parts(
     *,
     strict: bool = False,
     read: Read = read_in_threads,
-) -> Iterator[str]:
+) -> Generator[str, None, None]:
     """Compute and store the parts called `names`; yields the name of each of their chunks when it is counted.
 
     Raises:

@@ -4,7 +4,7 @@ import importlib.util
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -77,7 +77,7 @@ def _check_answers(address: str) -> None:
         ) from error
 
 
-def finished(ray, cluster: RayOptions, work: Callable, names: Sequence[str], what: tuple) -> Iterator[str]:
+def finished(ray, cluster: RayOptions, work: Callable, names: Sequence[str], what: tuple) -> Generator[str, None, None]:
     """The `names` as the tasks ``work(name, *what)`` end.  Errors that will not go away by themselves end the run."""
     task = ray.remote(
         num_cpus=cluster.cpus,

@@ -53,12 +53,12 @@ def check_failures(run: Run, max_failures: float) -> None:
     if len(unread) <= max_failures * len(words):
         return
     counts = ", ".join(f"{n} {word}" for word, n in Counter(words[unread].tolist()).most_common())
-    first = unread[0]
+    image, reason = (str(run.table[name][unread[0]]) for name in ("image", "reason"))
     raise TooManyFailures(
         f"{len(unread)} of {len(words)} rows could not be read ({counts}), more than {max_failures:.3g} of them; the "
-        f"first is {run.table['image'][first]!r}: {run.table['reason'][first]} The run is kept. Commonest reasons: "
-        "`images` names another folder than the one that file names start from; backslashes, another case or a URL in "
-        "a file name; a disk that is not mounted. The same command tries those rows again; `max_failures` allows more."
+        f"first is {image!r}: {reason} The run is kept. Commonest reasons: `images` names another folder than the one "
+        "that file names start from; backslashes, another case or a URL in a file name; a disk that is not mounted. "
+        "The same command tries those rows again; `max_failures` allows more."
     )
 
 

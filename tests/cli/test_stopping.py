@@ -1,0 +1,53 @@
+"""Signals end a run after the chunk in hand, and the same command ends with the bytes of a run that was not stopped."""
+
+import signal
+
+import pytest
+
+from loce_jax.cli import _explain
+from loce_jax.cli.stopping import SIGNALS, Stopped, stopping
+from loce_jax.pipeline.run import run_plan
+from loce_jax.store import open_run
+from tests.pipeline.resuming.small import fit, make, patch
+from tests.support.small_coco import contents, draw
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: signal.Signals(number).name)
+@pytest.mark.parametrize("recipe", ["paper", "ridge"])
+def test_row_20_a_signal_ends_a_run_after_the_chunk_in_hand(tmp_path, monkeypatch, capsys, number, recipe):
+    patch(monkeypatch)
+    draw(tmp_path, images=6)
+    before = signal.getsignal(number)
+
+    def progress(done, total):
+        if done == total - 4:  # one chunk of the last pass is stored
+            signal.raise_signal(number)
+
+    with stopping() as watched, pytest.raises(Stopped) as stopped:
+        run_plan(make(tmp_path, recipe), tmp_path / "run", progress=watched(progress))
+    assert signal.getsignal(number) == before
+    assert "a second signal stops at once" in capsys.readouterr().err
+    assert _explain(stopped.value, None) == (
+        128 + number,
+        "stopped after the chunk in hand; what is finished is kept, and the same command continues.",
+    )
+    assert open_run(tmp_path / "run").finished == ("00000", "00001"), "the one that was in hand too"
+    fit(tmp_path, tmp_path / "run", recipe)
+    fit(tmp_path, tmp_path / "whole", recipe)
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_a_second_signal_has_the_systems_own_effect():
+    with stopping():
+        signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_an_ignored_signal_stays_ignored():
+    """As under `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stopping():
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
