@@ -10,6 +10,7 @@ import tyro
 
 from loce_jax.checks import InputError
 from loce_jax.cli import analysis
+from loce_jax.cli.data import DataCheck
 from loce_jax.cli.flags import say_flags
 from loce_jax.cli.networks import Convert, Layers
 from loce_jax.cli.runs import Demo, Fit, Report, Show
@@ -22,6 +23,7 @@ _HOME = re.compile(r"^(--[\w.-]+=)?(~|~[\w.-]*/.*)$", re.S)  # and no concept su
 COMMANDS = {
     "demo": Demo,
     "convert": Convert,
+    "data": DataCheck,
     "fit": Fit,
     "layers": Layers,
     "show": Show,
@@ -44,8 +46,9 @@ COMMANDS = {
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the `loce` command.
 
-    Exit codes: 0 if all went well; 2 if the input cannot be used; 4 if more rows than allowed could not be read; 1 for
-    a failing disk, or memory that does not suffice; 128 and the signal's number where a signal ended a run.
+    Exit codes: 0 if all went well; 2 if the input cannot be used; 3 if `loce data check` found problems; 4 if more rows
+    than allowed could not be read; 1 for a failing disk, or memory that does not suffice; 128 and the signal's number
+    where a signal ended a run.
     """
     keep_printing()
     if (sys.argv[1:] if arguments is None else arguments) == ["--version"]:
@@ -61,12 +64,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     try:
         _keep_compilations()
-        command()
+        return command() or 0
     except (InputError, Stopped, OSError, MemoryError, KeyboardInterrupt) as error:
         code, text = _explain(error, command)
         complain(text)
         return code
-    return 0
 
 
 def _explain(error: BaseException, command: object) -> tuple[int, str]:

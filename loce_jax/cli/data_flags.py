@@ -7,6 +7,7 @@ import tyro
 
 from loce_jax.checks import InputError
 from loce_jax.data import KINDS
+from loce_jax.data.opening import guess_kind
 from loce_jax.data.samples import Dataset
 from loce_jax.data.selection import DataOptions
 from loce_jax.pipeline.resuming.data_location import reopen
@@ -46,7 +47,9 @@ class DataNames:
             )
         kind, *path = named[0]
         if len(path) > 1:
-            raise InputError(f"`--data` takes a kind and one path, but got {' '.join(named[0])!r}.")
+            raise InputError(f"`data` must be a kind and one path, but got {' '.join(named[0])!r}.")
+        if not path and kind not in KINDS:
+            kind, path = guess_kind(kind), [kind]
         given = {"images": self.images, "labels": self.labels, "classes": self.classes, "split": self.split}
         given = {"path": path[0] if path else None, **given, "concepts": self.concepts}
         return Source(kind, {name: value for name, value in given.items() if value}, options)

@@ -9,6 +9,7 @@ from typing import Any
 
 KINDS = {
     "coco": "annotations.coco:open_coco",
+    "lvis": "annotations.coco:open_coco",
     "panoptic": "label_maps.panoptic:open_panoptic",
     "voc": "label_maps.voc:open_voc",
     "cityscapes": "label_maps.streets:open_cityscapes",

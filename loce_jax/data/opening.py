@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import loce_jax.data as openers
@@ -45,3 +46,48 @@ def open_data(kind: str, given: Mapping[str, Any]) -> Dataset:
             f"`{missing[0]}` must be given for data of kind {kind!r}, but is missing. {kind} takes {', '.join(known)}."
         )
     return opener(kind)(**given)
+
+
+MARKS = {  # what the folder of a kind holds
+    "voc": ("JPEGImages", "SegmentationClass"),
+    "cityscapes": ("leftImg8bit",),
+    "camvid": ("train", "trainannot"),
+    "cvat": ("annotations.xml",),
+    "yolo": ("data.yaml",),
+    "datasets": ("state.json",),
+}
+ENDINGS = {".npz": "npz", ".xml": "cvat", ".yaml": "yolo", ".yml": "yolo"}
+START = 2**16  # bytes of a JSON file that are looked at
+
+
+def guess_kind(path: str) -> str:
+    """The kind of data that a path shows, by its name and by what is in it.
+
+    Raises:
+        InputError: it shows none.
+
+    >>> guess_kind("frames.npz")
+    'npz'
+    """
+    file = Path(path)
+    if file.suffix.lower() in ENDINGS:
+        return ENDINGS[file.suffix.lower()]
+    if file.suffix.lower() == ".json" and file.is_file():
+        with file.open("rb") as stream:
+            start = stream.read(START).lstrip()
+        if start.startswith(b"["):
+            return "labelstudio"
+        return "panoptic" if b'"segments_info"' in start else "coco"
+    found = next((kind for kind, names in MARKS.items() if all((file / name).exists() for name in names)), None)
+    if found is None and (file / "dataset_dict.json").exists():
+        found = "datasets"
+    if found is None and (file / "masks").is_dir():
+        found = "folder"
+    if found is None and (file / "labels").is_dir():
+        found = "labels"
+    if found is None:
+        raise InputError(
+            f"`data` must be a kind and a path, since {path!r} does not show its kind. The kinds are "
+            f"{', '.join(sorted(openers.KINDS))}."
+        )
+    return found

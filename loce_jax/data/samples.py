@@ -145,14 +145,14 @@ def source_record(kind: str, **given: Any) -> dict[str, Any]:
 
 
 def digest(rows: Iterable[Any]) -> str:
-    """Hexadecimal sha256 of plain values, such as what a data set's fingerprint stands for.
+    """Hexadecimal sha256 of plain values, or bytes, such as what a data set's fingerprint stands for.
 
     >>> digest([("a.png", 1), ("b.png", 2)])[:8]
     'c839a4ab'
     """
     found = hashlib.sha256()
     for row in rows:
-        found.update(json.dumps(row, sort_keys=True).encode())
+        found.update(row if isinstance(row, bytes) else json.dumps(row, sort_keys=True).encode())
     return found.hexdigest()
 
 

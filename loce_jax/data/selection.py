@@ -167,11 +167,12 @@ def select(dataset: Dataset, options: DataOptions) -> Dataset:
     Raises:
         InputError: a value out of its range, an unknown group, nothing left.
 
-    >>> from loce_jax.data.scenes import Scenes
-    >>> few = select(Scenes(count=20), DataOptions(max_per_concept=2, min_area=0.02))
-    >>> counts = [sum(pair.concept == "person" for pair in item.pairs) for item in few.items]
-    >>> sum(counts)
-    2
+    >>> from loce_jax.data import open_arrays
+    >>> masks = np.zeros((3, 8, 8), bool)
+    >>> masks[0, 0], masks[1:, :4] = True, True
+    >>> dataset = open_arrays(np.zeros((3, 8, 8, 3), np.uint8), masks=masks, names=["a", "b", "c"])
+    >>> [item.image for item in select(dataset, DataOptions(min_area=0.2)).items]
+    ['b', 'c']
     """
     options.check()
     if not options.record():

@@ -4,6 +4,7 @@ A concept's mask in an image is the union of its annotations there; it is decode
 Letters: H x W pixels of an image.
 """
 
+from array import array
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
@@ -204,9 +205,16 @@ def _pair(concept: str, annotations: list[dict]) -> Pair:
 def _rows(items, annotations):
     for item in items:
         for pair in item.pairs:
-            shapes = [_plain(annotations[number].get("segmentation")) for number in pair.annotation_ids]
-            yield item.image, item.image_id, item.size, pair.concept, pair.annotation_ids, pair.attributes, shapes
+            yield item.image, item.image_id, item.size, pair.concept, pair.annotation_ids, pair.attributes
+            for number in pair.annotation_ids:
+                yield _plain(annotations[number].get("segmentation"))
 
 
 def _plain(segmentation: Any) -> Any:
+    """What the fingerprint is made of: of polygons their numbers as bytes, which takes a tenth of the time of text."""
+    if isinstance(segmentation, list):
+        try:
+            return b"".join(b"%d " % len(polygon) + array("d", polygon).tobytes() for polygon in segmentation)
+        except (TypeError, OverflowError):  # no polygons, as will be said when they are read
+            return segmentation
     return asdict(segmentation) if is_dataclass(segmentation) and not isinstance(segmentation, type) else segmentation

@@ -1,0 +1,95 @@
+"""The command that checks a data set before it is used."""
+
+import importlib.util
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from loce_jax.analysis.tables import Table, as_csv
+from loce_jax.atomic import write_file
+from loce_jax.cli.data_flags import DataFlags, DataNames, DataOptionFlags
+from loce_jax.cli.terminal import say
+from loce_jax.data.checking import DataReport, check_data
+from loce_jax.data.selection import DataOptions
+
+SHOWN = 20  # problems on the terminal
+PROBLEMS = 3  # the exit code
+
+
+@dataclass(frozen=True)
+class DataCheck:
+    """Check a data set: counts by concept, sizes, and every problem with its file and annotation.
+
+    The exit code is 0 for a clean data set, 3 for one with problems, 2 for one that cannot be used at all. Nothing is
+    downloaded but a data set named by its hub id.
+    """
+
+    action: Annotated[Literal["check"], tyro.conf.Positional, tyro.conf.arg(metavar="check")]
+    """The word `check`."""
+    named: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="KIND PATH")] = ()
+    """Kind of the data set and its path, such as `voc VOCdevkit/VOC2012`; or the path alone, if it says the kind."""
+    out: Path | None = None
+    """Folder that tables are written to, as CSV, and as Parquet if pyarrow is installed; only printed if left out."""
+    names: DataFlags = field(default_factory=DataNames)
+    data: DataOptionFlags = field(default_factory=DataOptions)
+
+    def __call__(self) -> int:
+        """Run it; the exit code."""
+        from loce_jax.cli.console import print_table, progress  # noqa: PLC0415 - fast --help
+
+        names = replace(self.names, data=self.named) if self.named else self.names
+        dataset = names.source(self.data).open()
+        with progress("images") as report_progress:
+            report = check_data(dataset, report_progress)
+        tables = tabulate(report)
+        for name, table in tables.items():
+            if name == "problems" and len(table.rows) > SHOWN:
+                table = Table(f"{table.title}, the first {SHOWN}", table.columns, table.rows[:SHOWN])
+            if table.rows:
+                print_table(table)
+                say()
+        if self.out is not None:
+            write_tables(tables, self.out)
+        say(f"{len(report.problems)} problems." if report.problems else "No problem.")
+        return PROBLEMS if report.problems else 0
+
+
+def tabulate(report: DataReport) -> dict[str, Table]:
+    """The tables of a report, by the names of their files."""
+    counts = [
+        (one.concept, one.images, one.annotations, one.problems, one.median_share, one.smallest)
+        for one in report.concepts
+    ]
+    columns = "concept", "images", "annotations", "problems", "median share of the image", "smallest mask, pixels"
+    problems = [(one.file, one.annotation, one.concept, one.status, one.reason) for one in report.problems]
+    return {
+        "concepts": Table(f"Concepts: {len(counts)}", columns, tuple(counts), digits=4),
+        "sizes": Table(
+            f"Sizes: {len(report.sizes)}",
+            ("height", "width", "images"),
+            tuple((*size, count) for size, count in report.sizes),
+        ),
+        "groups": Table(f"Groups: {len(report.groups)}", ("group", "images"), report.groups),
+        "problems": Table(
+            f"Problems: {len(problems)}", ("file", "annotation", "concept", "status", "reason"), tuple(problems)
+        ),
+    }
+
+
+def write_tables(tables: dict[str, Table], folder: Path) -> None:
+    """Write each table as CSV, and as Parquet where pyarrow is installed; says which files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        say(write_file(folder / f"{name}.csv", as_csv(table).encode()))
+    if importlib.util.find_spec("pyarrow") is None:
+        say("No Parquet files, since pyarrow is not installed: `pip install pyarrow` brings it.")
+        return
+    import pyarrow  # noqa: PLC0415 - optional
+    from pyarrow import parquet  # noqa: PLC0415 - optional
+
+    for name, table in tables.items():
+        columns = {column: [row[place] for row in table.rows] for place, column in enumerate(table.columns)}
+        parquet.write_table(pyarrow.table(columns), folder / f"{name}.parquet")
+        say(folder / f"{name}.parquet")

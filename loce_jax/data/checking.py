@@ -1,0 +1,111 @@
+"""Check a data set before it is used: counts, sizes, and every problem with the file and the annotation it is about.
+
+Letters: H x W pixels of an image.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from loce_jax.data.samples import Dataset, Fault, Item, Problem, check_reading
+from loce_jax.data.selection import group_of
+
+
+@dataclass(frozen=True)
+class ConceptCount:
+    """One concept of a data set.
+
+    Attributes:
+        concept: its name.
+        images: number of images with a usable mask.
+        annotations: number of annotations in these masks; 0 where masks are not of annotations.
+        problems: number of problems that name it.
+        median_share: median of the mask's share of the image, 0 to 1; NaN without a usable mask.
+        smallest: pixels of the smallest usable mask; 0 without one.
+    """
+
+    concept: str
+    images: int
+    annotations: int
+    problems: int
+    median_share: float
+    smallest: int
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """What `check_data` found.
+
+    Attributes:
+        concepts: counts, in the data set's order.
+        sizes: number of images by size ``(H, W)``, the commonest first.
+        groups: number of images by group; empty where there are none.
+        problems: each with file and annotation.
+    """
+
+    concepts: tuple[ConceptCount, ...]
+    sizes: tuple[tuple[tuple[int, int], int], ...]
+    groups: tuple[tuple[str, int], ...]
+    problems: tuple[Problem, ...]
+
+
+def check_data(dataset: Dataset, progress: Callable[[int, int], None] = lambda done, total: None) -> DataReport:
+    """Open every image and every mask of a data set, one after the other, and report.
+
+    Args:
+        dataset: any data set; problems that it met when it was opened are part of the report.
+        progress: called with the number of images opened and of all images.
+
+    >>> from loce_jax.data.scenes import Scenes
+    >>> report = check_data(Scenes(count=1))
+    >>> report.sizes, report.problems
+    ((((240, 320), 1),), ())
+    """
+    areas: dict[str, list[tuple[int, float]]] = {name: [] for name in dataset.concepts}
+    annotations: Counter[str] = Counter()
+    problems: list[Problem] = list(getattr(dataset, "problems", ()))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(lambda item: _look_at(dataset, item), dataset.items)
+        for done, (item, (seen, met)) in enumerate(zip(dataset.items, found, strict=True), start=1):
+            problems += met
+            for pair in item.pairs:
+                if pair.concept in seen:
+                    areas[pair.concept].append((seen[pair.concept], seen[pair.concept] / (item.size[0] * item.size[1])))
+                    annotations[pair.concept] += len(pair.annotation_ids)
+            progress(done, len(dataset.items))
+    named = Counter(problem.concept for problem in problems)
+    counts = [
+        ConceptCount(
+            concept=name,
+            images=len(found),
+            annotations=annotations[name],
+            problems=named[name],
+            median_share=float(np.median([share for _, share in found])) if found else float("nan"),
+            smallest=min((pixels for pixels, _ in found), default=0),
+        )
+        for name, found in areas.items()
+    ]
+    sizes = Counter(item.size for item in dataset.items)
+    groups = Counter(group for item in dataset.items if (group := group_of(item)) is not None)
+    return DataReport(tuple(counts), tuple(sizes.most_common()), tuple(sorted(groups.items())), tuple(problems))
+
+
+def _look_at(dataset: Dataset, item: Item) -> tuple[dict[str, int], list[Problem]]:
+    """Pixels of each usable mask of an item, and its problems."""
+    try:
+        reading = check_reading(item, dataset.read(item))
+    except Fault as fault:
+        return {}, [Problem(item.image, "", "", fault.status, fault.reason)]
+    seen, met = {}, []
+    for pair, mask in zip(item.pairs, reading.masks, strict=True):
+        if isinstance(mask, Fault):
+            numbers = ", ".join(map(str, pair.annotation_ids))
+            where = f"annotation {numbers}" if numbers else ""
+            met.append(Problem(item.image, where, pair.concept, mask.status, mask.reason))
+        else:
+            seen[pair.concept] = int(mask.sum())
+    return seen, met

@@ -1,0 +1,111 @@
+"""`loce data check` and the flags of data: tables, files, exit codes."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from loce_jax.cli import main
+from tests.support.trees import made_up_frames, save, write_camvid, write_labels
+
+
+def check(*arguments):
+    return main(["data", "check", *map(str, arguments)])
+
+
+def test_a_clean_data_set(tmp_path, capsys):
+    write_camvid(tmp_path, made_up_frames(3))
+    assert check("camvid", tmp_path) == 0
+    shown = capsys.readouterr().out
+    assert "Concepts: 4" in shown and "Groups: 2" in shown and shown.endswith("No problem.\n")
+    assert check(tmp_path, "--concepts", "Sky") == 0, "a path shows its kind"
+    assert "Concepts: 1" in capsys.readouterr().out
+
+
+def test_problems_are_listed_and_written_and_the_exit_code_is_3(tmp_path, capsys):
+    write_labels(tmp_path, made_up_frames(3))
+    (tmp_path / "images" / "seq0_000.png").unlink()
+    save(tmp_path / "images" / "seq0_001.png", np.zeros((5, 5, 3), np.uint8))
+    out = tmp_path / "out"
+    assert check("labels", tmp_path, "--out", out) == 3
+    shown = capsys.readouterr().out
+    assert "2 problems." in shown and "size_mismatch" in shown and "seq0_000.png" in shown
+    with (out / "problems.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["file"], row["status"]) for row in rows] == [
+        ("seq0_000.png", "image_missing"),
+        ("seq0_001.png", "size_mismatch"),
+    ]
+    assert {path.stem for path in out.glob("*.csv")} == {"concepts", "sizes", "groups", "problems"}
+
+
+def test_without_pyarrow_one_line_says_what_to_install(tmp_path, capsys, monkeypatch):
+    write_labels(tmp_path, made_up_frames(1))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert check("labels", tmp_path, "--out", tmp_path / "out") == 0
+    assert "No Parquet files, since pyarrow is not installed" in capsys.readouterr().out
+
+
+@pytest.mark.datasets
+def test_parquet_is_written_where_pyarrow_is_installed(tmp_path):
+    """With the extra `datasets`, which brings pyarrow: the numbers come back."""
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    write_labels(tmp_path, made_up_frames(1))
+    assert check("labels", tmp_path, "--out", tmp_path / "out") == 0
+    table = parquet.read_table(tmp_path / "out" / "concepts.parquet")
+    assert table.column("concept").to_pylist() == ["sky", "road", "car"]
+
+
+def test_a_long_list_is_cut_on_the_terminal_only(tmp_path, capsys):
+    write_labels(tmp_path, made_up_frames(24))
+    for path in list((tmp_path / "images").iterdir())[:21]:
+        path.unlink()
+    assert check("labels", tmp_path, "--out", tmp_path / "out") == 3
+    assert "Problems: 21, the first 20" in capsys.readouterr().out
+    assert len((tmp_path / "out" / "problems.csv").read_text().splitlines()) == 22
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "give one data set"),
+        (["coco", "a", "b"], "`--data` must be a kind and one path, but got 'coco a b'"),
+        (["nothing", "here"], "unknown kind of data 'nothing'"),
+        (["scenes", "--split", "val"], "`--split` has no meaning for data of kind 'scenes'"),
+        (["scenes", "--data.min-area", "2"], "`--data.min-area` and `--data.max-area` must be shares"),
+        (["scenes", "--data.crowd", "own"], "`--data.crowd` has no meaning for data of kind 'scenes'"),
+        (["scenes", "--coco", "a.json"], "give one data set"),
+    ],
+    ids=str,
+)
+def test_wrong_flags_are_one_line(flags, message, capsys):
+    assert check(*flags) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+def test_no_network_is_used(tmp_path, monkeypatch):
+    import socket
+
+    def refuse(*_, **__):
+        raise AssertionError("no network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    write_labels(tmp_path, made_up_frames(1))
+    assert check("labels", tmp_path) == 0
+
+
+def test_names_that_no_terminal_should_obey_are_shown_as_text(tmp_path, capsys):
+    Image.new("RGB", (30, 20)).save(tmp_path / "a.png")
+    name = "[/red]\x1b[31m"
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "height": 20, "width": 30}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[80, 60]]}],
+        "categories": [{"id": 1, "name": name}],
+    }
+    (tmp_path / "ann.json").write_text(json.dumps(content))
+    assert check("coco", tmp_path / "ann.json", "--images", tmp_path) == 3
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown and "[/red]" in shown
