@@ -15,6 +15,7 @@ Objective = Literal["bce", "mse", "mae"]
 Init = Literal["zeros", "ones", "uniform", "normal"]
 Penalty = Literal["batch", "sample"]
 Projection = Literal["uint8", "probability", "logit"]  # what is resized to an image's own size and thresholded
+MAX_STEPS = 100_000
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,11 @@ class PaperRecipe:
             value = getattr(self, name)
             if not (value >= low and value < float("inf")):
                 raise InputError(f"`{name}` must be finite and at least {low}, but got {value}.")
+        if self.num_steps > MAX_STEPS:
+            raise InputError(
+                f"`num_steps` must be at most {MAX_STEPS}, because the loss of each step is kept for every row, but "
+                f"got {self.num_steps}. The paper's is 50."
+            )
 
     @property
     def penalized(self) -> bool:

@@ -22,6 +22,7 @@ from loce_jax.data.cutouts import CONCEPTS, cutout
 from loce_jax.data.samples import Item, Pair, Reading
 
 SIZE = 240, 320  # pixels
+MAX_COUNT, MAX_SIDE = 100_000, 8192
 VERSION = 1  # raise it whenever a scene would look different
 SCALES = {"far": (0.24, 0.32), "near": (0.50, 0.72)}  # root of height times width, in heights of the scene
 LIGHTS = ("day", "dusk")
@@ -77,14 +78,17 @@ class Scenes:
     size: tuple[int, int] = SIZE
 
     def __post_init__(self):
-        if self.count < 1:
-            raise InputError(f"`count` must be a number of scenes above 0, but got {self.count}. Leave it out for 160.")
+        if not 1 <= self.count <= MAX_COUNT:
+            raise InputError(
+                f"`count` must be a number of scenes from 1 to {MAX_COUNT}, because all are planned before the first "
+                f"is drawn, but got {self.count}. Leave it out for 160."
+            )
         if self.seed < 0:
             raise InputError(f"`seed` must be 0 or more, but got {self.seed}. Any such number will do.")
         height, width = self.size
-        if min(self.size) < 96 or not height <= width <= 2 * height:
+        if min(self.size) < 96 or max(self.size) > MAX_SIDE or not height <= width <= 2 * height:
             raise InputError(
-                f"`size` must be (H, W) of at least 96 pixels with W from H to 2 H (objects need room to stand), "
+                f"`size` must be (H, W) of 96 to {MAX_SIDE} pixels with W from H to 2 H (objects need room to stand), "
                 f"but got {self.size}. Leave it out for (240, 320)."
             )
 

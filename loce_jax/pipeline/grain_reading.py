@@ -13,6 +13,7 @@ from loce_jax.checks import InputError
 from loce_jax.data.samples import Item
 from loce_jax.pipeline.reading import Chunks, Read, ReadImage, SampleReader
 
+MAX_PROCESSES = 256
 READ_AHEAD = 32  # images that each process may be ahead, as many as a chunk has
 
 
@@ -22,8 +23,11 @@ def read_in_processes(count: int) -> Read:
     Raises:
         InputError: `count` is below 1, or Grain is not installed.
     """
-    if count < 1:
-        raise InputError(f"`readers` must be 1 process or more, but got {count}. Leave it out to read in threads.")
+    if not 1 <= count <= MAX_PROCESSES:
+        raise InputError(
+            f"`readers` must be 1 to {MAX_PROCESSES} processes, each of which holds {READ_AHEAD} images, but got "
+            f"{count}. Leave it out to read in threads."
+        )
     if importlib.util.find_spec("grain") is None:
         raise InputError(
             '`readers` can be given where Grain is installed, but it is not. `pip install "loce_jax[grain]"` brings '

@@ -12,6 +12,8 @@ from loce_jax.pipeline.sources import Source
 from loce_jax.recipes import Projection, Recipe, recipe_record
 from loce_jax.store.files import FORMAT
 
+MAX_TARGET = 4096
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -114,8 +116,11 @@ def make_plan(
             "`penalty` the value 'sample'."
         )
     check_known("iou", [iou], ("recipe", *get_args(Projection)))
-    if len(target) != 2 or min(target) < 1:
-        raise InputError(f"`target` must be a height and a width of at least 1, but got {target}.")
+    if len(target) != 2 or min(target) < 1 or max(target) > MAX_TARGET:
+        raise InputError(
+            f"`target` must be a height and a width from 1 to {MAX_TARGET}, because every mask is resized to it and "
+            f"solved on it, but got {target}. The paper's is (100, 100)."
+        )
     names = tuple(layer.name for layer in network.resolve(layers))
     dataset = check_dataset(data.open() if isinstance(data, Source) else data)
     return Plan(network, names, dataset, recipe, target, recipe.projection if iou == "recipe" else iou)

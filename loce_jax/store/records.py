@@ -41,17 +41,14 @@ def read_plan(storage: Storage) -> dict[str, Any]:
         InputError: it is of another format, damaged, or has not the form of a plan.
     """
     content = storage.read(PLAN)
+    if (there := _format_of(content)) != FORMAT:
+        raise InputError(
+            f"`run` must be of format {FORMAT}, this version's, but {str(storage)!r} is of format {there!r}. Make it "
+            "anew, in another folder."
+        )
     try:
-        found = json.loads(content)
-        if isinstance(found, dict) and found.get("format", FORMAT) != FORMAT:
-            raise InputError(
-                f"`run` must be of format {FORMAT}, this version's, but {str(storage)!r} is of format "
-                f"{found['format']!r}. Make it anew, in another folder."
-            )
         plan = unseal(content)
         _check_plan(plan)
-    except InputError:
-        raise
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(
             f"`run` must hold a readable plan, but {f'{storage}/{PLAN}'!r} is not: {error}. {REPAIR}."
@@ -59,12 +56,21 @@ def read_plan(storage: Storage) -> dict[str, Any]:
     return plan
 
 
+def _format_of(content):
+    """The format that a plan says, whether or not it is whole; this version's where it says none."""
+    try:
+        found = json.loads(content)
+        return found.get("format", FORMAT)
+    except (ValueError, AttributeError, RecursionError):
+        return FORMAT
+
+
 def _check_plan(plan):
     _expect(type(plan.get("format")) is int, "has no format")
     layers, data, chunks = plan.get("layers"), plan.get("data"), plan.get("chunks")
     _expect(isinstance(layers, dict) and layers and all(isinstance(one, dict) for one in layers.values()), "no layers")
     for name, record in layers.items():
-        LayerRecord(name, **record)
+        _check_layer(LayerRecord(name, **record))
     _expect(isinstance(data, dict) and _are_texts(data.get("concepts")), "no concepts")
     _expect(_are_texts(chunks) and len(set(chunks)) == len(chunks), "no list of chunks")
     _expect(all(name.isascii() and name.isdigit() for name in chunks), "a chunk whose name is no number")
@@ -73,6 +79,13 @@ def _check_plan(plan):
     for count in ("images", "pairs"):
         _expect(type(plan.get(count, 0)) is int and plan.get(count, 0) >= 0, f"a number of {count} that is none")
     recipe_from(plan.get("recipe", {}))
+
+
+def _check_layer(layer: LayerRecord) -> None:
+    numbers = [one for one in (layer.index, layer.channels, *layer.grid) if one is not None]
+    fits = isinstance(layer.grid, list | tuple) and all(type(one) is int for one in numbers)
+    fits = fits and type(layer.stride) in (int, float, type(None)) and isinstance(layer.kind, str)
+    _expect(fits and _are_texts(list(layer.aliases)), f"describes layer {layer.name!r} in another form")
 
 
 def check_chunk(content: bytes, chunk: str, plan: Mapping[str, Any], digest: str) -> dict[str, Any]:
@@ -95,6 +108,10 @@ def check_chunk(content: bytes, chunk: str, plan: Mapping[str, Any], digest: str
     for name, values in columns.items():
         _expect(isinstance(values, list) and len(values) == m, f"column {name!r} is not of {m} rows")
         _expect(all(isinstance(value, str | int | float | None) for value in values), f"column {name!r} is no column")
+    for name in ("image", "concept", "reason"):
+        _expect(_are_texts(columns[name]), f"column {name!r} is not of texts")
+    unknown = set(columns["concept"]) - set(plan["data"]["concepts"])
+    _expect(not unknown, f"has concepts that the plan does not have: {sorted(unknown)[:3]}")
     _expect(isinstance(status, dict) and list(status) == list(plan["layers"]), "has not a status for every layer")
     for layer, words in status.items():
         _expect(_are_texts(words) and len(words) == m, f"the status of {layer!r} is not of {m} rows")

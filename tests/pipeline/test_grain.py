@@ -52,7 +52,7 @@ def test_a_process_that_died_ends_the_reading(grain):
 
 
 def test_what_cannot_be_is_refused_at_the_door(tmp_path, monkeypatch, capsys):
-    with pytest.raises(InputError, match="`readers` must be 1 process or more, but got 0"):
+    with pytest.raises(InputError, match="`readers` must be 1 to 256 processes.* but got 0"):
         read_in_processes(0)
     draw(tmp_path)
     fit = [*arguments(tmp_path, tmp_path / "run"), "--readers", "2"]

@@ -371,7 +371,7 @@ def test_an_unreadable_plan_is_one_clear_error(tmp_path, text):
 )
 def test_a_plan_of_another_form_is_one_clear_error(tmp_path, change):
     (tmp_path / "plan.json").write_bytes(seal({**PLAN, **change}))
-    with pytest.raises(InputError, match="readable plan|unknown recipe|`recipe` must hold options"):
+    with pytest.raises(InputError, match="readable plan"):
         open_run(tmp_path)
 
 

@@ -62,7 +62,7 @@ def reopen(run: Run, paths: Mapping[str, str] | None = None, kind: str = "") -> 
         source = {**named, **found}
         try:
             dataset = source_from(source).open()
-        except (InputError, OSError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:  # the note may hold anything
             problems.append(str(error))
             continue
         if dataset.fingerprint == run.plan["data"].get("fingerprint"):

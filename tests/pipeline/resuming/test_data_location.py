@@ -121,3 +121,23 @@ def test_a_run_is_continued_by_fingerprint_and_not_by_spelling(project, tmp_path
 def test_scenes_have_no_place(tmp_path):
     run = run_plan(make_plan(NETWORK, ("shallow",), scenes_source(count=2), RECIPES["paper"]), tmp_path)
     assert len(reopen(run).items) == 2
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"kind": "scenes", "count": 10**9},
+        {"kind": "scenes", "count": "many"},
+        {"kind": "scenes", "unknown": 1},
+        {"kind": ["scenes"]},
+        {"kind": "coco", "path": 3, "images": []},
+        {"kind": "scenes", "options": {"seed": "x"}},
+    ],
+    ids=str,
+)
+def test_a_note_of_any_content_is_one_line(tmp_path, source):
+    run = run_plan(make_plan(NETWORK, ("shallow",), scenes_source(count=2), RECIPES["paper"]), tmp_path)
+    (tmp_path / "source.json").write_bytes(seal({"source": source, "paths": {}, "signature": ""}))
+    with pytest.raises(InputError, match="cannot be opened") as error:
+        reopen(run)
+    assert "\n" not in str(error.value)
