@@ -3,7 +3,9 @@
 Letters: n embeddings, c channels, k concepts.
 """
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,15 +90,41 @@ def _robust_separation(vectors, labels, percentile):
     _check_percentile(percentile)
     labels = check_labeled_vectors(vectors, labels)
     concepts = np.unique(labels)
-    members = [vectors[labels == concept].astype(np.float64) for concept in concepts]
-    within = [pdist(points) for points in members]
-    matrix = np.zeros((len(members), len(members)))
-    for i, points in enumerate(members):
+    points, spans = _by_concept(vectors, labels, concepts)
+    within = [pdist(points[span]) for span in spans]
+    matrix = np.zeros((len(spans), len(spans)))
+
+    def fill(i):
+        to_earlier = cdist(points[spans[i]], points[: spans[i].start])
         for j in range(i):
-            between = cdist(points, members[j]).ravel()
-            size = np.percentile(np.concatenate([within[i], within[j], between]), 100 - percentile)
-            matrix[i, j] = matrix[j, i] = np.percentile(between, percentile) / (size + 1e-6)
+            between = to_earlier[:, spans[j]].ravel()
+            size = percentile_of(np.concatenate([within[i], within[j], between]), 100 - percentile)
+            matrix[i, j] = matrix[j, i] = percentile_of(between, percentile) / (size + 1e-6)
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        list(threads.map(fill, range(len(spans))))
     return Separation(tuple(concepts.tolist()), matrix)
+
+
+def _by_concept(vectors, labels, concepts):
+    """The vectors in float64, concept after concept, and the span of each concept."""
+    codes = np.searchsorted(concepts, labels)
+    ends = np.cumsum(np.bincount(codes, minlength=len(concepts))).tolist()
+    return vectors[np.argsort(codes, kind="stable")].astype(np.float64), list(map(slice, [0, *ends[:-1]], ends))
+
+
+def percentile_of(values: Float[np.ndarray, " n"], percentile: float) -> float:
+    """What ``np.percentile`` gives for one percentile, ten times as fast for few values.
+
+    >>> percentile_of(np.array([3.0, 1.0, 2.0, 5.0]), 50.0)
+    2.5
+    """
+    at = percentile / 100 * (len(values) - 1)
+    below = int(at)
+    above = min(below + 1, len(values) - 1)
+    values = np.partition(values, (below, above))
+    low, high, share = values[below], values[above], at - below
+    return float(high - (high - low) * (1 - share) if share >= 0.5 else low + (high - low) * share)
 
 
 @dataclass(frozen=True)
@@ -161,9 +189,13 @@ def category_separation(
         inter = np.where(np.eye(len(concepts), dtype=bool), np.inf, interclass.nearest).min(axis=1)
     else:
         _check_percentile(percentile)
-        points = vectors.astype(np.float64)
-        between = (cdist(points[labels == each], points[labels != each]) for each in concepts)
-        inter = np.array([np.percentile(distances, percentile) for distances in between])
+        points, spans = _by_concept(vectors, labels, concepts)
+
+        def to_others(span):
+            return percentile_of(np.delete(cdist(points[span], points), np.r_[span], axis=1).ravel(), percentile)
+
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            inter = np.array(list(threads.map(to_others, spans)))
     with np.errstate(divide="ignore", invalid="ignore"):
         return CategorySeparation(tuple(concepts.tolist()), intra, inter, inter / intra)
 

@@ -10,6 +10,7 @@ from loce_jax.plots.matrices import without_diagonal
 from loce_jax.study.results.step_result import StepResult
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
 
+_MAX_PAIRS = 10_000  # pairs of concepts that the table lists; the matrices hold all
 _MAX_SORTED = 10_000  # LoCEs up to which all distances are sorted for the robust separation
 
 
@@ -61,9 +62,14 @@ def _mean(matrix):
 def _pairs(names, matrices):
     """Every two concepts, the least separated first."""
     separation = matrices["separation"]
-    order = sorted(((i, j) for i in range(len(names)) for j in range(i)), key=lambda pair: separation[pair])
+    i, j = np.tril_indices(len(names), -1)
+    order = np.argsort(separation[i, j], kind="stable")[:_MAX_PAIRS]
+    i, j = i[order], j[order]
+    columns = [((matrix[i, j] + matrix[j, i]) / 2).tolist() for matrix in matrices.values()]
     rows = tuple(
-        (names[i], names[j], *(float((matrix[i, j] + matrix[j, i]) / 2) for matrix in matrices.values()))
-        for i, j in order
+        (names[first], names[second], *numbers)
+        for first, second, *numbers in zip(i.tolist(), j.tolist(), *columns, strict=True)
     )
-    return Table("Pairs of concepts", ("concept", "and", *matrices), rows)
+    every = len(names) * (len(names) - 1) // 2
+    title = f"Pairs of concepts{f' (the {_MAX_PAIRS:,} least separated of {every:,})' if every > _MAX_PAIRS else ''}"
+    return Table(title, ("concept", "and", *matrices), rows)

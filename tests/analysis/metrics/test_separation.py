@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 from sklearn.metrics.pairwise import euclidean_distances
 
-from loce_jax.analysis.metrics.separation import category_separation, pairwise_separation
+from loce_jax.analysis.metrics.separation import category_separation, pairwise_separation, percentile_of
 from loce_jax.analysis.neighbors.interclass import interclass_distances
 from loce_jax.checks import InputError
 
@@ -200,3 +201,65 @@ def test_one_outlier_moves_the_paper_category_separation_and_hardly_the_robust_o
         return float(np.abs(after / before - 1).max())
 
     assert change() > 0.9 and change(percentile=5.0) < 0.1
+
+
+def distances_slowly(vectors, labels):
+    """Nearest, farthest and overlap counts from the definitions, pair by pair."""
+    concepts, n = sorted(set(labels.tolist())), len(labels)
+    apart = np.array([[np.sqrt(((a - b) ** 2).sum()) for b in vectors] for a in vectors])
+    others = apart + np.diag(np.full(n, np.inf))
+    nearest, farthest, overlaps = (np.zeros((len(concepts),) * 2) for _ in range(3))
+    for i, mine in enumerate(concepts):
+        for j, other in enumerate(concepts):
+            rows, columns = labels == mine, labels == other
+            nearest[i, j] = others[rows][:, columns].min()
+            farthest[i, j] = apart[rows][:, columns].max()
+            overlaps[i, j] = (others[rows][:, columns].min(axis=1) < others[rows][:, rows].min(axis=1)).sum()
+    return nearest, farthest, overlaps
+
+
+@pytest.mark.parametrize("concepts", [2, 17, 60, 119])
+@pytest.mark.parametrize("few", [0, 2000], ids=["by bounds", "all at once"])
+def test_many_concepts_are_as_by_definition_and_cost_no_more(concepts, few, monkeypatch):
+    """At most every pair of vectors is measured, however many concepts there are."""
+    rng, n = np.random.default_rng(concepts), 120
+    labels = rng.permutation(np.arange(n) % concepts)
+    vectors = rng.normal(size=(n, 3)) + labels[:, None] / concepts
+    vectors[:9] = vectors[9:18]
+    measured = []
+
+    def counting(a, b):
+        measured.append(len(a) * len(b))
+        return cdist(a, b)
+
+    for name, value in {"_FEW": few, "_AT_ONCE": 50, "_SMALL": 0, "cdist": counting}.items():
+        monkeypatch.setattr(f"loce_jax.analysis.neighbors.interclass.{name}", value)
+    monkeypatch.setattr("loce_jax.analysis.neighbors.blocked._TILE", 128)
+    found = interclass_distances(vectors, labels)
+    nearest, farthest, overlaps = distances_slowly(vectors, labels)
+    np.testing.assert_allclose(found.nearest, nearest, rtol=1e-14)
+    np.testing.assert_allclose(found.farthest, farthest, rtol=1e-14)
+    np.testing.assert_array_equal(found.overlap_counts, overlaps)
+    assert sum(measured) <= n**2 and len(measured) <= 2 * concepts + n
+
+
+@pytest.mark.parametrize("percentile", [0, 5, 12.5, 50])
+def test_robust_forms_are_those_of_plain_percentiles(percentile):
+    vectors, labels = make_clouds(5, n=40)
+    apart, order = cdist(vectors, vectors), sorted(set(labels.tolist()))
+    found = pairwise_separation(vectors, labels, percentile=percentile).matrix
+    inter = category_separation(vectors, labels, percentile=percentile).inter
+    for i, mine in enumerate(order):
+        assert inter[i] == np.percentile(apart[labels == mine][:, labels != mine], percentile)
+        for j, other in enumerate(order[:i]):
+            both, between = (labels == mine) | (labels == other), apart[labels == mine][:, labels == other]
+            inside = apart[both][:, both][np.triu_indices(both.sum(), 1)]
+            expected = np.percentile(between, percentile) / (np.percentile(inside, 100 - percentile) + 1e-6)
+            assert found[i, j] == found[j, i] == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 10, 57])
+def test_one_percentile_is_numpys_to_the_last_bit(n):
+    values = np.random.default_rng(n).normal(size=n)
+    for percentile in (0, 5, 33.3, 50, 87.5, 100):
+        assert percentile_of(values, percentile) == np.percentile(values, percentile)
