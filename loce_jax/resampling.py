@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int, Num
 
 @ft.lru_cache(maxsize=256)
 def bilinear_matrix(n_in: int, n_out: int) -> Float[np.ndarray, "n_out n_in"]:
-    """Bilinear interpolation between pixel centers, two taps a row, clamped at the border; float64.
+    """Bilinear interpolation between pixel centers, two taps per row, clamped at the border; float64.
 
     The convention of ``torch.nn.functional.interpolate(mode="bilinear", align_corners=False)``.
 

@@ -29,7 +29,7 @@ class Concatenation:
 
 
 def concatenate(layers: Mapping[str, Float[np.ndarray, "n _"]], *, normalized: bool = False) -> Concatenation:
-    """One long vector a pair from its vectors at several layers.
+    """One long vector per pair from its vectors at several layers.
 
     Distances between raw concatenations depend most on the layers with the longest vectors; `normalized` divides each
     layer's vectors by their L2 norms first, so that every layer counts alike: squared Euclidean distances are then

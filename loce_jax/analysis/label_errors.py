@@ -52,7 +52,7 @@ def find_label_errors(
         vectors: finite.
         labels: one per vector.
         k: at least 1.
-        groups: one value a vector; vectors of the same group (such as the same image) are no neighbors.
+        groups: one value per vector; vectors of the same group (such as the same image) are no neighbors.
         share: least share of the neighbors with the other concept, above 0.5 and at most 1.
         seed: random seed of the permutations.
 

@@ -23,7 +23,7 @@ ALLOCATOR_OVERHEAD = 1.1  # what allocators keep back, as a factor
 
 
 def images_per_batch(plan: Plan, memory: float | None) -> int:
-    """The largest number of images a batch, 32 or fewer, that fits `memory` gigabytes.
+    """The largest number of images per batch, 32 or fewer, that fits `memory` gigabytes.
 
     On a GPU or TPU the activations are in its own memory; `solve_chunk` halves a batch that does not fit there.
 

@@ -2,7 +2,7 @@
 
 Images go through network and solver in batches, as large as memory allows; the shapes are always the same, so that
 the number of compilations does not grow with the data.
-Letters: b images a batch, k concepts of an image, h x w grid cells, c channels, th x tw the target's grid.
+Letters: b images per batch, k concepts of an image, h x w grid cells, c channels, th x tw the target's grid.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +34,7 @@ def solve_chunk(
 ) -> tuple[dict[str, Solution], int]:
     """Each layer's `Solution` for the chunk's readable samples, as NumPy arrays, and the batch size that fits.
 
-    Where a device runs out of memory, half as many images a batch are tried, down to one.  `statistics` of the layers
+    Where a device runs out of memory, half as many images per batch are tried, down to one.  `statistics` of the layers
     are for a recipe that whitens.
 
     Raises:
@@ -69,7 +69,7 @@ def _solve_batch(plan, images, extract, batch_size, statistics):
 
 @dataclass(frozen=True)
 class SolverCall:
-    """Readable samples of b images, up to k concepts an image, in their order, for one call of `solve`.
+    """Readable samples of b images, up to k concepts per image, in their order, for one call of `solve`.
 
     Attributes:
         image_index: which image of the batch; one with more than k concepts is in several places.

@@ -1,6 +1,6 @@
 """What `solve` accepts: arrays of shapes that fit, and a recipe with what it needs.
 
-Letters: n images, k concepts an image, h x w grid cells of the layer, c channels, H x W the target's grid.
+Letters: n images, k concepts per image, h x w grid cells of the layer, c channels, H x W the target's grid.
 """
 
 from typing import Any
@@ -52,7 +52,7 @@ def check_inputs(
     if arrays["initial"] is not None:
         shape = (*masks.shape[:-2], activations.shape[-1])
         fix = "`PaperRecipe.init` needs none."
-        check_shape("initial", arrays["initial"], shape, meaning="one start vector a mask", fix=fix)
+        check_shape("initial", arrays["initial"], shape, meaning="one start vector per mask", fix=fix)
     _check_range(masks)
     _check_recipe(activations, recipe, arrays["initial"], statistics)
     return activations, masks, arrays
@@ -91,7 +91,7 @@ def _check_arrays(activations, masks, valid):
     if masks.ndim == 3 and valid is not None:
         raise InputError("`valid` marks padding among k concepts, but `masks` is [n H W]. Leave `valid` out.")
     if valid is not None:
-        check_shape("valid", valid, masks.shape[:2], meaning="one flag a mask", fix="True where the mask is real.")
+        check_shape("valid", valid, masks.shape[:2], meaning="one flag per mask", fix="True where the mask is real.")
 
 
 def _check_axes(activations, masks, initial, statistics, channels_last):

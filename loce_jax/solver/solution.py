@@ -1,4 +1,4 @@
-"""What `solve` found: arrays with one row a mask, and a status for each."""
+"""What `solve` found: arrays with one row per mask, and a status for each."""
 
 from dataclasses import dataclass, field
 from enum import IntEnum

@@ -33,7 +33,7 @@ def neighbor_agreement(
         second: of the same pairs in the same order, of any width.
         k: at least 1.
         metric: see `loce_jax.analysis.neighbors.nearest.nearest_neighbors`, and so `groups`.
-        groups: one value a vector; vectors of the same group are no neighbors.
+        groups: one value per vector; vectors of the same group are no neighbors.
 
     >>> line = np.arange(5.0)[:, None]
     >>> neighbor_agreement(line, 3 - 2 * line, 2, metric="euclidean")

@@ -72,7 +72,7 @@ def neighbor_confusion(
         vectors: finite.
         labels: one per vector.
         k: at least 1.
-        groups: one value a vector; vectors of the same group (such as the same image) are no neighbors.
+        groups: one value per vector; vectors of the same group (such as the same image) are no neighbors.
 
     >>> vectors = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0], [0.6, 1.0]])
     >>> found = neighbor_confusion(vectors, ["cat", "cat", "dog", "dog", "cat"], k=1)

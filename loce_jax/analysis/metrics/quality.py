@@ -66,7 +66,7 @@ def describe_quality(
     Args:
         vectors: finite, at least one.
         labels: the concepts.
-        clusters: one value a vector.  If left out, a Gaussian mixture with a component per concept is fitted, with
+        clusters: one value per vector.  If left out, a Gaussian mixture with a component per concept is fitted, with
             full covariances where each component has more than c vectors on average and with diagonal ones elsewhere.
         seed: random seed of the mixture and of the vectors drawn.
 

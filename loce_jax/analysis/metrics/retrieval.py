@@ -42,7 +42,7 @@ def rank_by_distance(
         vectors: finite.
         query: a row of the vectors.
         metric: "cosine" or "euclidean".
-        groups: one value a vector; vectors of the query's image are left out.
+        groups: one value per vector; vectors of the query's image are left out.
 
     >>> result = rank_by_distance(np.array([[1.0, 0.0], [-1.0, 0.0], [1.0, 1.0], [3.0, 0.0]]), 0)
     >>> result.indices.tolist(), result.distances.round(3).tolist()
@@ -124,7 +124,7 @@ def precision_at(
         labels: one per vector.
         ks: cut-offs, at least 1 each.
         metric: "cosine" (the paper's) or "euclidean".
-        groups: one value a vector; vectors of the query's own image are not among the ``m`` others.
+        groups: one value per vector; vectors of the query's own image are not among the ``m`` others.
 
     Sources: P@k: Mikriukov et al., "Local Concept Embeddings", IJCV 2025, retrieval ("mAP@k"); AP: Manning, Raghavan
     and Schuetze, "Introduction to Information Retrieval", 2008, section 8.4, cut off at k.

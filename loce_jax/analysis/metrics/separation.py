@@ -129,7 +129,7 @@ def percentile_of(values: Float[np.ndarray, " n"], percentile: float) -> float:
 
 @dataclass(frozen=True)
 class CategorySeparation:
-    """What `category_separation` found, one value a concept.
+    """What `category_separation` found, one value per concept.
 
     Attributes:
         concepts: the distinct labels, ascending.

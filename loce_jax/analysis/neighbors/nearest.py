@@ -56,7 +56,7 @@ def nearest_neighbors(
         vectors: finite.
         k: at least 1.
         metric: "cosine" or "euclidean".
-        groups: one value a vector; vectors of the same group (such as the same image) are no neighbors.
+        groups: one value per vector; vectors of the same group (such as the same image) are no neighbors.
 
     >>> found = nearest_neighbors(np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 0.0]]), 2)
     >>> found.indices.tolist(), found.distances.tolist()

@@ -72,8 +72,8 @@ def describe_subconcepts(
         vectors: of one concept, finite.
         subconcepts: such as `Split.subconcepts` or `Mixture.assignments`; negative numbers are of no sub-concept and
             compared with nothing.
-        attributes: by name, one value a vector.  Numbers, NaN where unknown; yes and no; or words, each distinct one of
-            which becomes a yes and no.  An attribute without known values on both sides gives no effect.
+        attributes: by name, one value per vector.  Numbers, NaN where unknown; booleans; or words, each distinct one of
+            which becomes a boolean.  An attribute without known values on both sides gives no effect.
 
     Sources: Cliff, Psychological Bulletin 114, 1993; Cohen, "Statistical Power Analysis", 1988, 2.2; Holm, Scandinavian
     Journal of Statistics 6, 1979.

@@ -165,7 +165,7 @@ def _lay_out_runs(segmentation: dict, size: tuple[int, int]) -> Bool[np.ndarray,
 
 
 def _decompress(text: str, most: int) -> list[int]:
-    """Undo COCO's compression: 5 bits a character, lowest first; from the fourth on, differences to the last but one.
+    """Undo COCO's compression: 5 bits per character, lowest first; from the fourth on, differences to the last but one.
 
     >>> _decompress("00:", most=99)
     [0, 0, 10]

@@ -93,7 +93,7 @@ def _names(root: Path, file: Path | None, classes: str | Path | None) -> dict[in
         return _names(root, None, root / "classes.txt")
     raise InputError(
         f"`path` must hold a data.yaml with `names`, but {str(root)!r} has none. Add one, or give `classes`, a text "
-        "file with a name a line."
+        "file with a name per line."
     )
 
 

@@ -2,9 +2,9 @@
 
 CSV, JSON and text files as people have them:
 
-    0 sky                     a number and a name a line, also with ``:``, ``=``, ``,`` or a tab between them
-    road                      a name a line, numbered from 0
-    128 64 128 road           a color and a name a line, in either order
+    0 sky                     a number and a name per line, also with ``:``, ``=``, ``,`` or a tab between them
+    road                      a name per line, numbered from 0
+    128 64 128 road           a color and a name per line, in either order
     name,r,g,b                CSV with a header: name or class, id or index or value, r, g, b
     {"0": "sky"}              JSON: names by number, a list of names, or objects with name, id and color
 

@@ -13,8 +13,8 @@ Grid = tuple[int, ...]  # rows, columns
 def bicubic_matrix(n_in: int, n_out: int, *, antialias: bool = False) -> Float[np.ndarray, "n_out n_in"]:
     """Bicubic interpolation of one axis as a matrix, with Keys' kernel (1981).
 
-    The convention of ``torch.nn.functional.interpolate(mode="bicubic", align_corners=False)``: four taps a row, clamped
-    at the border, with a = -3/4.  With `antialias`, a = -1/2, the kernel is as wide as the new cells where these are
+    The convention of ``torch.nn.functional.interpolate(mode="bicubic", align_corners=False)``: four taps per row,
+    clamped at the border, with a = -3/4.  With `antialias`, a = -1/2, the kernel is as wide as the new cells where these are
     the wider ones, and what lies beyond the border does not count.
 
     >>> bicubic_matrix(3, 3)

@@ -111,12 +111,12 @@ def _ready(spec: RunSpec, folder: str) -> tuple[Plan, Extract]:
 
 @ft.lru_cache(maxsize=1)
 def _prepared(spec):
-    """The same, once a process."""
+    """The same, once per process."""
     plan = spec.plan()
     return plan, make_extractor(plan.network, plan.layers)
 
 
 @ft.lru_cache(maxsize=1)
 def _first_pass(spec: RunSpec, out: str, _record: bytes) -> FirstPass:
-    """What the first pass stored, once a process as long as this is its record."""
+    """What the first pass stored, once per process as long as this is its record."""
     return read_first_pass(_prepared(spec)[0], open_storage(out))

@@ -48,7 +48,7 @@ def counts_supported() -> bool:
 
 
 def _compiles_once(what: str, compile_it: Callable[[], object]) -> bool:
-    """Whether `compile_it` returns; it is called once a process, and the first failure of all is logged."""
+    """Whether `compile_it` returns; it is called once per process, and the first failure of all is logged."""
     with _lock:
         if what not in _compiles:
             try:

@@ -1,8 +1,8 @@
-"""The ridge recipe on a CPU: a program for one row, called from one thread a core.
+"""The ridge recipe on a CPU: a program for one row, called from one thread per core.
 
 No row waits for others, and the same two programs serve any number of images and concepts; JAX releases Python's
 global interpreter lock while they run.
-Letters: n images, k concepts an image, h x w grid cells of the layer, c channels, H x W the target's grid.
+Letters: n images, k concepts per image, h x w grid cells of the layer, c channels, H x W the target's grid.
 """
 
 import functools as ft

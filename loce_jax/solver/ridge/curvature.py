@@ -2,7 +2,7 @@
 
 Bilinear resizing mixes neighboring cells only, so ``U.T @ diag(curvature) @ U``, with U the resize of the flattened
 grid, couples a cell with itself and its eight neighbors: five maps hold all of it, since it is symmetric.  Applying
-them costs nine products a cell instead of four matrix products and a pass over the target's pixels.
+them costs nine products per cell instead of four matrix products and a pass over the target's pixels.
 Letters: h x w grid cells of the layer, H x W the target's grid.
 """
 

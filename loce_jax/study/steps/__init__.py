@@ -1,1 +1,1 @@
-"""The steps of `loce analyze`, a file a step: embeddings of one layer in, numbers, tables and pictures out."""
+"""The steps of `loce analyze`, a file per step: embeddings of one layer in, numbers, tables and pictures out."""

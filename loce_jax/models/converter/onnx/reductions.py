@@ -80,7 +80,7 @@ def instance_norm(call: Call) -> Any:
 
 
 def group_norm(call: Call) -> Any:
-    """Each image's group of channels to mean 0 and variance 1; before version 21, scale and shift are one a group."""
+    """Each image's group of channels to mean 0 and variance 1; before version 21, scale and shift are one per group."""
     groups, (x, *affine) = call.setting("num_groups"), call.inputs
     if call.version < 21:
         repeats = call.first.shape[1] // groups
