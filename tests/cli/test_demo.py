@@ -34,7 +34,7 @@ def test_neighbors_share_their_concept(demo):
     assert np.mean(nearest == run.table["concept"]) > 0.9
 
 
-def test_the_cloud_knows_near_from_far(demo):
+def test_vectors_differ_between_near_and_far(demo):
     """A built-in sub-concept: the nearest neighbor of the same concept is mostly of the same scale."""
     _, run = demo
     agreement = []

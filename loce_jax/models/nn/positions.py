@@ -14,8 +14,8 @@ def bicubic_matrix(n_in: int, n_out: int, *, antialias: bool = False) -> Float[n
     """Bicubic interpolation of one axis as a matrix, with Keys' kernel (1981).
 
     The convention of ``torch.nn.functional.interpolate(mode="bicubic", align_corners=False)``: four taps per row,
-    clamped at the border, with a = -3/4.  With `antialias`, a = -1/2, the kernel is as wide as the new cells where these are
-    the wider ones, and what lies beyond the border does not count.
+    clamped at the border, with a = -3/4.  With `antialias`, a = -1/2, the kernel is as wide as the new cells where
+    these are the wider ones, and samples beyond the border have no weight.
 
     >>> bicubic_matrix(3, 3)
     array([[1., 0., 0.],
