@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from loce_jax.checks import InputError, check_exists
-from loce_jax.models.checkpoints.tensor_file import read_tensor_file
+from loce_jax.models.checkpoints.tensor_file import read_header, read_tensor_file
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -54,6 +54,11 @@ def read_tensors(files: Sequence[Path]) -> dict[str, np.ndarray]:
     for path in files:
         tensors |= read_tensor_file(path)
     return tensors
+
+
+def count_tensors(files: Sequence[Path]) -> int:
+    """How many tensors the safetensors `files` hold, as their headers say."""
+    return sum(len(read_header(path)) for path in files)
 
 
 def refuse_quantized(config: Mapping[str, Any], path: Path) -> None:

@@ -8,6 +8,7 @@ caller names, and the unpickler resolves only the four names that a state dict o
 import hashlib
 import io
 import pickle
+import pickletools
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -97,8 +98,18 @@ class _Unpickler(pickle.Unpickler):
         raise pickle.UnpicklingError("its pickle has a persistent id that is not a plain storage")
 
 
+def _unpickle(stream: io.BytesIO) -> Any:
+    """The next pickle, whose operations are read through before any is done, as some reserve memory that they name."""
+    start = stream.tell()
+    for operation, argument, _ in pickletools.genops(stream):
+        if "PUT" in operation.name and argument is not None and argument > stream.getbuffer().nbytes:
+            raise ValueError(f"its pickle puts something at place {argument}")
+    stream.seek(start)
+    return _Unpickler(stream).load()
+
+
 def _read(stream: io.BytesIO) -> dict[str, np.ndarray]:
-    magic, protocol, system, state, keys = (_Unpickler(stream).load() for _ in range(5))
+    magic, protocol, system, state, keys = (_unpickle(stream) for _ in range(5))
     if (magic, protocol) != (MAGIC, PROTOCOL) or system["little_endian"] is not True:
         raise ValueError("it does not start with PyTorch's magic number, protocol 1001 and little-endian numbers")
     if not isinstance(state, dict) or not all(isinstance(tensor, _Tensor) for tensor in state.values()):

@@ -4,9 +4,10 @@ The format: the header's length in 8 bytes, the header in JSON (``{name: {"dtype
 the tensors' bytes without a gap.  https://huggingface.co/docs/safetensors
 """
 
+import contextlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,7 +17,7 @@ import numpy as np
 from loce_jax.checks import InputError
 
 LONGEST_HEADER = 100_000_000  # bytes; safetensors itself reads no longer one
-MOST_AXES = 32
+MOST_AXES, MOST_NUMBERS = 32, 2**60  # of a tensor
 DTYPES: dict[str, Any] = {
     "F64": np.float64,
     "F32": np.float32,
@@ -47,9 +48,22 @@ def read_tensor_file(path: Path) -> dict[str, np.ndarray]:
         InputError: the file is damaged or no safetensors file, or holds tensors of a type that no network here reads,
             such as the 8-bit floating-point codes of a quantized checkpoint.
     """
+    with _opened(path) as file:
+        return _read(file, path.stat().st_size, path)
+
+
+def read_header(path: Path) -> Mapping[str, Any]:
+    """The header's entry of each tensor of the safetensors file at `path`; errors as of `read_tensor_file`."""
+    with _opened(path) as file:
+        return _header(file, path.stat().st_size)[0]
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """The file at `path`, and one `InputError` for what is wrong with it."""
     try:
         with path.open("rb") as file:
-            return _read(file, path.stat().st_size, path)
+            yield file
     except (_Fault, OSError) as error:
         raise InputError(
             f"`{path.name}` must be a safetensors file, but {str(path)!r} cannot be read: {error}. {FIX}"
@@ -113,7 +127,7 @@ def _check(name: str, entry: Mapping[str, Any], place: int) -> int:
         isinstance(dtype, str) and (is_code or dtype in DTYPES), f"{what} is of the unknown type {str(dtype)[:40]!r}"
     )
     plain = isinstance(shape, list) and len(shape) <= MOST_AXES and all(type(n) is int and n >= 0 for n in shape)
-    _expect(plain, f"{what} has no shape")
+    _expect(plain and math.prod(max(n, 1) for n in shape) < MOST_NUMBERS, f"{what} has no shape")
     _expect(begin == place and end >= begin, f"{what} does not begin where the one before it ends")
     _expect(is_code or end - begin == math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize, f"{what} has another size")
     return end

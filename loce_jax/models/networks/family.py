@@ -4,7 +4,7 @@ A family is a table of what is its own (module, configuration, keys, names); loa
 """
 
 import functools as ft
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,13 +16,20 @@ from flax import nnx
 from loce_jax.checks import InputError
 from loce_jax.models.base import Layer, Network, Preprocess
 from loce_jax.models.checkpoints.cache import cached_weights
-from loce_jax.models.checkpoints.hub_folder import read_json, read_tensors, refuse_quantized, weight_files
+from loce_jax.models.checkpoints.hub_folder import (
+    count_tensors,
+    read_json,
+    read_tensors,
+    refuse_quantized,
+    weight_files,
+)
 from loce_jax.models.checkpoints.weights import AbstractModule, KeyMap, Layered, Weights, fingerprint
 from loce_jax.models.preprocess.hub_folder import read_preprocess
 from loce_jax.models.preprocess.options import NOTHING, PreprocessOptions
 
 Kind = Literal["grid", "tokens"]
 LARGEST, MOST_LAYERS = 65536, 512  # of a number in config.json, and of one that counts layers
+COUNTS = ("num_hidden_layers", "depths", "encoder_layers", "num_encoder_blocks", "num_block_repeats")
 MOST_COEFFICIENT = 32  # of a factor that scales the number of layers
 
 
@@ -72,6 +79,7 @@ class Family:
         preprocess = replace(preprocess, size=size or options.given.get("size") or (height, width))
         _check_size(preprocess.size, size_multiple, self.smallest(config))
         files = weight_files(folder)
+        _check_depth(config, files, folder / "config.json")
         digest = fingerprint(f"{self.title} {config}", *files)
         network = self.abstract_module(config)
         name = self.title.lower().replace(" ", "-")
@@ -140,7 +148,7 @@ class Family:
         return _is_like(default, value) and _is_bounded(name, value)
 
 
-@ft.cache
+@ft.lru_cache(maxsize=32)
 def _abstract_module(build: Callable[..., Any], config: Any) -> AbstractModule:
     return AbstractModule.of(lambda: build(config, rngs=nnx.Rngs(0)))
 
@@ -170,7 +178,7 @@ def _is_bounded(name: str, value: Any) -> bool:
     """Whether no number is larger than any network's, so that nothing is built that never ends."""
     if isinstance(value, str):
         return True
-    most = MOST_LAYERS if any(word in name for word in ("layers", "depths", "blocks", "repeats")) else LARGEST
+    most = MOST_LAYERS if name in COUNTS else LARGEST
     if isinstance(value, tuple):
         return len(value) <= MOST_LAYERS and (sum(value) if most == MOST_LAYERS else max(value, default=0)) <= most
     return value <= (MOST_COEFFICIENT if name.endswith("coefficient") else most)
@@ -183,6 +191,22 @@ def _short(value: Any) -> str:
 
 def _as_type(default: Any, value: Any) -> Any:
     return float(value) if isinstance(default, float) else value
+
+
+def layers_of(config: Any) -> int:
+    """How many layers a configuration names; each has a tensor of its own at least."""
+    numbers = [getattr(config, name) for name in COUNTS if hasattr(config, name)]
+    return max((sum(n) if isinstance(n, tuple) else n for n in numbers), default=0)
+
+
+def _check_depth(config: Any, files: Sequence[Path], path: Path) -> None:
+    """Raise `InputError` for more layers than the files hold tensors, before each of them is built."""
+    layers, tensors = layers_of(config), count_tensors(files)
+    if layers > tensors:
+        raise InputError(
+            f"{str(path)!r} must describe the network in its folder, but names {layers} layers, and the checkpoint "
+            f"holds {tensors} tensors. Check that the configuration belongs to it."
+        )
 
 
 def _check_size(size: tuple[int, int], size_multiple: int, smallest: int) -> None:

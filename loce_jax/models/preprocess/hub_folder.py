@@ -20,6 +20,7 @@ from loce_jax.models.preprocess.options import NOTHING, PreprocessOptions, unkno
 FILTERS: tuple[Filter, ...] = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")  # by Pillow's numbers
 PREPROCESSOR, PROCESSOR = "preprocessor_config.json", "processor_config.json"  # newer folders nest the first in this
 REFUSED = ("do_color_quantize", "do_grayscale", "do_binarize", "do_affine_transform")  # not pixels of a photo any more
+LARGEST = 1e9  # of a mean, a standard deviation and their like
 DEFAULTS = {"resample": 2, "rescale_factor": 1 / 255}
 
 
@@ -137,7 +138,7 @@ def _triple(values: Any) -> Triple | None:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    return type(value) in (int, float) and abs(value) <= LARGEST  # false for NaN
 
 
 def _refusal(path: Path, faults: list[str]) -> InputError:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import Any
 
 from loce_jax.checks import InputError, suggest
@@ -138,7 +139,7 @@ def _load(path: str) -> Any:
             raise ValueError(f"it is no file of at most {LONGEST} bytes")
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"`preprocess` must be a JSON file, but {path!r} cannot be read: {error}.") from error
+        raise InputError(f"`preprocess` must be a JSON file, but {shortened(path)} cannot be read: {error}.") from error
 
 
 def _from_json(text: str, source: str) -> PreprocessOptions:
@@ -156,7 +157,7 @@ def _from_content(content: Any, source: str) -> PreprocessOptions:
     pairs = dict(content)
     preset = pairs.pop("preset", None)
     if preset is not None and preset not in list(PRESETS):  # whatever JSON holds
-        raise InputError(f"unknown preset {preset!r}. {suggest(str(preset), list(PRESETS))}")
+        raise InputError(f"unknown preset {shortened(preset)}. {suggest(str(preset)[:80], list(PRESETS))}")
     return _options(preset, pairs, source)
 
 
@@ -164,7 +165,7 @@ def _options(preset: str | None, pairs: Mapping[str, Any], source: str) -> Prepr
     given = dict(PRESETS[preset]) if preset else {}
     for key, value in pairs.items():
         if key not in KEYS:
-            raise InputError(f"unknown key {key!r} of `preprocess`. {suggest(key, list(KEYS))}")
+            raise InputError(f"unknown key {shortened(key)} of `preprocess`. {suggest(key[:80], list(KEYS))}")
         if key not in ("range", "mean", "std"):
             name = {"letterbox": "pad"}.get(key, key)
             given[name] = READERS[key](key, value)
@@ -194,7 +195,7 @@ def _range(value: Any) -> tuple[float, float]:
         low, high = 0.0, 0.0
     if not low < high:
         raise InputError(
-            f"`range` of `preprocess` must be two numbers such as 0..1, 0..255 or -1..1, but is {value!r}."
+            f"`range` of `preprocess` must be two numbers such as 0..1, 0..255 or -1..1, but is {shortened(value)}."
         )
     return low, high
 
@@ -206,7 +207,7 @@ def _triple(key: str, value: Any) -> tuple[float, ...]:
         more = ", above 0" if key == "std" else ""
         raise InputError(
             f"`{key}` of `preprocess` must be one number or three{more}, red first, such as 0.485/0.456/0.406, but is "
-            f"{value!r}."
+            f"{shortened(value)}."
         )
     return numbers if len(numbers) == 3 else numbers * 3
 
@@ -217,7 +218,7 @@ def _number(key: str, value: Any) -> float:
     except (ValueError, OverflowError):
         number = math.nan
     if not abs(number) <= 1e9:  # false for NaN
-        raise InputError(f"`{key}` of `preprocess` must hold numbers, but has {value!r}.")
+        raise InputError(f"`{key}` of `preprocess` must hold numbers, but has {shortened(value)}.")
     return number
 
 
@@ -225,7 +226,7 @@ def _word(key: str, value: Any) -> str:
     words = {"channels": CHANNELS, "resample": FILTERS, "placement": PLACEMENTS}[key]
     word = str(value).lower()
     if word not in words:
-        raise InputError(f"`{key}` of `preprocess` must be one of {', '.join(words)}, but is {value!r}.")
+        raise InputError(f"`{key}` of `preprocess` must be one of {', '.join(words)}, but is {shortened(value)}.")
     return word
 
 
@@ -236,7 +237,7 @@ def _gray(key: str, value: Any) -> int | None:
     if not 0 <= number <= 255 or number != int(number):
         raise InputError(
             f"`{key}` of `preprocess` must be the gray around the photo, a whole number from 0 to 255, or `none` for a "
-            f"stretched photo, but is {value!r}."
+            f"stretched photo, but is {shortened(value)}."
         )
     return int(number)
 
@@ -245,7 +246,9 @@ def _size(key: str, value: Any) -> Size:
     parts = value.lower().split("x") if isinstance(value, str) else value if isinstance(value, list) else [value]
     numbers = [_number(key, part) for part in parts]
     if len(numbers) not in (1, 2) or any(number != int(number) for number in numbers):
-        raise InputError(f"`{key}` of `preprocess` must be a height and a width such as 416x416, but is {value!r}.")
+        raise InputError(
+            f"`{key}` of `preprocess` must be a height and a width such as 416x416, but is {shortened(value)}."
+        )
     return check_size((int(numbers[0]), int(numbers[-1])))
 
 
