@@ -66,3 +66,10 @@ def test_files_named_exist(page):
     """A path in backticks that begins with a folder of ours names something that is there."""
     named = re.findall(r"`((?:loce_jax|tests|benchmarks|docs|notebooks)/[\w./]+)`", text(page))
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@all_pages
+def test_every_file_that_a_page_names_is_there(page):
+    """Source files, pages and notebooks in backquotes, from the root, from the package or from `tests`."""
+    for name in re.findall(r"`([\w/]+\.(?:py|md|ipynb))`", text(page)):
+        assert any((folder / name).exists() for folder in (ROOT, ROOT / "loce_jax", ROOT / "tests")), name
