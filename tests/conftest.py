@@ -57,6 +57,11 @@ def torchvision(torch):
 
 
 @pytest.fixture(scope="session")
+def datasets():
+    return pytest.importorskip("datasets", reason="datasets is not installed")
+
+
+@pytest.fixture(scope="session")
 def grain():
     return pytest.importorskip("grain", reason="grain is not installed")
 

@@ -37,12 +37,18 @@ GRAPH = Graph(
 )
 
 
-def draw(folder, images=IMAGES_PER_CHUNK * (CHUNKS - 1) + 7):
-    """Noise with a bright box, a new one in every photo; and the network, with random weights."""
+def write_network(folder):
+    """The network, with random weights."""
     rng = np.random.default_rng(1)
     shapes = {"early.weight": (8, 3, 4, 4), "late.weight": (12, 8, 2, 2)}
     weights = {name: rng.normal(size=shape).astype("float32") for name, shape in shapes.items()}
     converter.write(folder / "network", GRAPH, weights)
+    return folder / "network"
+
+
+def draw(folder, images=IMAGES_PER_CHUNK * (CHUNKS - 1) + 7):
+    """Noise with a bright box, a new one in every photo; and the network, with random weights."""
+    write_network(folder)
     rng = np.random.default_rng(0)
     (folder / "images").mkdir()
     photos, annotations = [], []

@@ -51,7 +51,7 @@ def read_codes(file: Path | bytes, *, by_color: bool, name: str = "") -> Integer
             if image.width * image.height > MAX_PIXELS:
                 raise Fault("mask_unreadable", f"{called} has {image.width} x {image.height} pixels: too many.")
             return _colors(image) if by_color else _numbers(image, called)
-    except Fault:
+    except (Fault, MemoryError):  # want of memory is no fault of the map
         raise
     except FileNotFoundError:
         raise Fault("mask_unreadable", f"there is no file {str(file)!r}.") from None

@@ -80,6 +80,12 @@ class MaskDataset:
         """Open one image and its masks; raises `Fault` where the image itself cannot be used."""
         return Reading(self._entries[item.image].photo(item.size), self.masks(item))
 
+    def files(self, item: Item) -> tuple[Path, ...]:
+        """The files that `read` opens for an item; none where image or masks do not come from files."""
+        entry = self._entries[item.image]
+        found = [getattr(one, "path", None) for one in (entry.photo, *(entry.masks[p.concept] for p in item.pairs))]
+        return () if None in found else tuple(found)
+
     def masks(self, item: Item) -> tuple[Bool[np.ndarray, "H W"] | Fault, ...]:
         """The masks of one item, without opening its image."""
         return tuple(self._mask(item, pair) for pair in item.pairs)

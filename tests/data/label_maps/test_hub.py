@@ -11,11 +11,6 @@ from loce_jax.data import open_datasets
 from tests.support.trees import NAMES, made_up_frames
 
 
-@pytest.fixture(scope="module")
-def datasets():
-    return pytest.importorskip("datasets", reason="datasets is not installed")
-
-
 @pytest.fixture
 def saved(datasets, tmp_path):
     frames = made_up_frames(3)
