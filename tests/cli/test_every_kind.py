@@ -32,8 +32,24 @@ def labels_of(coding):
     return lambda root, frames: ["labels", write_labels(root, frames, coding)]
 
 
+def brighten(folder):
+    """Photos in which there is something to see."""
+    for number, file in enumerate(sorted(folder.iterdir())):
+        photo = np.random.default_rng(number).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+        Image.fromarray(photo).save(file)
+
+
+def cvat(root, _):
+    write_cvat(root, POLYGON + MASK)
+    brighten(root / "images")
+    return ["cvat", root]
+
+
 def labelstudio(root, _):
-    file, images = write_labelstudio(root, polygon(), stroke(np.eye(20, 30, dtype=bool)))
+    mask = np.zeros((20, 30), bool)
+    mask[5:15, 18:28] = True
+    file, images = write_labelstudio(root, polygon(), stroke(mask))
+    brighten(images)
     return ["labelstudio", file, "--images", images]
 
 
@@ -69,7 +85,7 @@ COMMANDS = {
     "folder": lambda root, frames: ["folder", write_masks(root, frames)],
     "yolo": lambda root, frames: ["yolo", write_yolo(root, frames)],
     "panoptic": lambda root, frames: ["panoptic", write_panoptic(root, frames), "--images", root / "images"],
-    "cvat": lambda root, _: ["cvat", write_cvat(root, POLYGON + MASK)],
+    "cvat": cvat,
     "labelstudio": labelstudio,
     "npz": npz,
     "lvis": lvis,
