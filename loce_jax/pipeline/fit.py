@@ -8,6 +8,7 @@ from loce_jax.data.samples import Dataset
 from loce_jax.models.base import Network
 from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.progress import Progress
+from loce_jax.pipeline.resuming.retrying import MAX_FAILURES
 from loce_jax.pipeline.run import RunOptions, run_plan
 from loce_jax.recipes import PaperRecipe, Projection, Recipe
 from loce_jax.store import Run
@@ -25,7 +26,7 @@ def fit(  # noqa: PLR0913 - as many as `loce fit` has flags for them
     strict: bool = False,
     memory: float | None = None,
     retry_failed: bool = True,
-    max_failures: float = 1.0,
+    max_failures: float = MAX_FAILURES,
     repair: bool = False,
     progress: Progress | None = None,
 ) -> Run:
@@ -48,7 +49,7 @@ def fit(  # noqa: PLR0913 - as many as `loce fit` has flags for them
             at a time.
         retry_failed: whether rows whose photo or mask could not be read in an earlier attempt are tried again.
         max_failures: share of the rows, 0 to 1, that may fail to be read; beyond it an error is raised at the end, and
-            the run is kept.  The command's is 0.05.
+            the run is kept.
         repair: make anew exactly what of the run is damaged, instead of refusing it; reads all its files.
         progress: called with the number of images done and of all images.
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from loce_jax.batch_sizes import IMAGES_PER_ITERATION
 from loce_jax.mesh import image_sharding, shard_over_images
 from loce_jax.recipes import Recipe, RidgeRecipe
 from loce_jax.resampling import bilinear_matrix
@@ -79,7 +80,7 @@ def resize_matrices(grid: tuple[int, ...], size: tuple[int, ...]) -> Resize:
 
 def _images_per_iteration():
     """Images that one iteration of the loop solves; with 1, on a CPU, its activations stay in cache for all steps."""
-    return 1 if jax.default_backend() == "cpu" else 256
+    return 1 if jax.default_backend() == "cpu" else IMAGES_PER_ITERATION
 
 
 def solve_on_all_devices(samples: Samples, recipe: Recipe, config: Config | None = None) -> Solution:

@@ -12,7 +12,7 @@ from loce_jax.pipeline.reading import PASSING, SampleReader
 from loce_jax.store import Run
 
 UNREAD = (*PASSING, "size_mismatch")
-MAX_FAILURES = 0.05  # of the rows, on the command line
+MAX_FAILURES = 0.05  # of the rows of `fit`
 
 
 class TooManyFailures(InputError):
