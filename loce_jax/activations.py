@@ -1,6 +1,6 @@
-"""The only place where image meets network: resized photos in, activations of the requested layers out.
+"""Activations of a network's layers: resized photos in, activations of the requested layers out.
 
-Letters: m photos, b photos a batch, h x w pixels, gh x gw grid cells, c channels.
+Letters: m photos, b photos per batch, h x w pixels, gh x gw grid cells, c channels.
 """
 
 from collections.abc import Callable, Mapping, Sequence

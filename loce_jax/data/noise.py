@@ -1,4 +1,4 @@
-"""Photographs with noise on them: do the same embeddings come out?
+"""Noise on photographs, to test the robustness of embeddings.
 
 Letters: H x W pixels.
 """

@@ -16,7 +16,8 @@ CONCEPT_COLORS = (
     *("#a5e100", "#a54bc3", "#e1784b", "#0f6987", "#4b2d3c", "#783cd2", "#96000f", "#789678"),
 )
 """The first eight: Petroff, "Accessible Color Sequences for Data Visualization", 2021 (arXiv 2107.02270).  Each of the
-others is the one farthest from all before it, from white and from `OTHERS`, for the eye that tells them apart least."""
+others is the one farthest from all before it, from white and from `OTHERS`, by the smallest distance over the
+kinds of color vision."""
 
 OTHERS = "#d4d4d4"
 """Concepts that are not named in a picture."""

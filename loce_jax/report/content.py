@@ -29,7 +29,7 @@ _STEP = 16  # levels per unit of a packed response: at most 1/32 off, which move
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenRows:
     """Rows of the table: `points` to map, of them `thumbs` with a thumbnail; by concept, examples `best`, `worst`."""
 
     points: list[int]
@@ -43,7 +43,7 @@ class Choice:
         return [row for end in (self.best, self.worst) for rows in end.values() for row in rows]
 
 
-def choose(run: RunLike) -> Choice:
+def choose_rows(run: RunLike) -> ChosenRows:
     """Which rows the page shows.  Examples are ranked by IoU, averaged over the layers; no row stands at both ends."""
     points = rows_of_any_layer(run)
     spread = np.linspace(0, len(points) - 1, min(len(points), _MAX_THUMBS)).astype(int)
@@ -55,7 +55,7 @@ def choose(run: RunLike) -> Choice:
         mine = ranked[concept[ranked] == name].tolist()
         if mine:
             best[name], worst[name] = mine[:_EACH_END], mine[_EACH_END:][: -_EACH_END - 1 : -1]
-    return Choice(points.tolist(), points[spread].tolist(), best, worst)
+    return ChosenRows(points.tolist(), points[spread].tolist(), best, worst)
 
 
 def pairs_of(run: RunLike, rows: list[int]) -> set[Pair]:
@@ -76,14 +76,14 @@ def best_layer(overall: dict[str, Summary]) -> str:
     return stats.best_layer({layer: [overall[layer]] for layer in reversed(overall)})
 
 
-def page_data(run: RunLike, choice: Choice, pictures: Pictures, first: str) -> dict[str, Any]:
+def page_data(run: RunLike, chosen: ChosenRows, pictures: Pictures, first: str) -> dict[str, Any]:
     """Everything the script draws.  `first` is the layer shown at first."""
     names = [str(name) for name in run.concepts]
     image, concept = run.table["image"], run.table["concept"]
     styles = concept_styles(names, map(str, concept))
-    keys = [(str(image[row]), str(concept[row])) for row in choice.points]
-    index_of = {row: point for point, row in enumerate(choice.points)}
-    sampled = set(choice.thumbs)
+    keys = [(str(image[row]), str(concept[row])) for row in chosen.points]
+    index_of = {row: point for point, row in enumerate(chosen.points)}
+    sampled = set(chosen.thumbs)
     return {
         "concepts": names,
         "concept_styles": [styles[name] for name in names],
@@ -98,28 +98,28 @@ def page_data(run: RunLike, choice: Choice, pictures: Pictures, first: str) -> d
             "concept": [names.index(key[1]) for key in keys],
             "thumb": [
                 pictures.thumbs.get(key) if row in sampled else None
-                for key, row in zip(keys, choice.points, strict=True)
+                for key, row in zip(keys, chosen.points, strict=True)
             ],
         },
-        "columns": _columns(run, choice.points),
-        "layers": [_layer(run, layer, choice) for layer in run.layers],
+        "columns": _columns(run, chosen.points),
+        "layers": [_layer(run, layer, chosen) for layer in run.layers],
         "examples": [
             {
                 "concept": names.index(name),
-                "best": [index_of[row] for row in choice.best[name]],
-                "worst": [index_of[row] for row in choice.worst[name]],
+                "best": [index_of[row] for row in chosen.best[name]],
+                "worst": [index_of[row] for row in chosen.worst[name]],
             }
-            for name in choice.best
+            for name in chosen.best
         ],
-        "photos": {index_of[row]: pictures.examples.get(keys[index_of[row]]) for row in choice.examples},
+        "photos": {index_of[row]: pictures.examples.get(keys[index_of[row]]) for row in chosen.examples},
     }
 
 
 def _columns(run, rows):
     """Columns that can color the map besides concept and IoU: numbers, or words of which there are few."""
     columns = []
-    facts = {name: values for name, values in run.table.items() if name not in _OWN_COLUMNS}
-    for name, column in {"mask area": run.table["area"], **facts}.items():
+    attributes = {name: values for name, values in run.table.items() if name not in _OWN_COLUMNS}
+    for name, column in {"mask area": run.table["area"], **attributes}.items():
         values = column[rows]
         if values.dtype.kind in "fiu" and np.isfinite(values).any():
             columns.append({"name": name, "values": _numbers(values, 4)})
@@ -128,31 +128,31 @@ def _columns(run, rows):
     return columns
 
 
-def _layer(run, layer, choice):
+def _layer(run, layer, chosen):
     """One layer's map, IoUs, separation matrix and the examples' responses."""
-    coordinates = np.full((len(choice.points), 2), np.nan)
+    coordinates = np.full((len(chosen.points), 2), np.nan)
     method, separated, matrix = "", [], []
     good = good_rows(run, [layer])
     if len(good):
         analysis = LayerAnalysis(run, load_embeddings(run, [layer]), Photos(run, None))
         method = analysis.map.method
-        coordinates[np.searchsorted(choice.points, analysis.embeddings.rows)] = _centered(analysis.map.points)
+        coordinates[np.searchsorted(chosen.points, analysis.embeddings.rows)] = _centered(analysis.map.points)
         concepts = [str(concept) for concept in analysis.separation.concepts]
         order = [concepts.index(name) for name in run.concepts if name in concepts]
         separated = [run.concepts.index(concepts[index]) for index in order]
         matrix = [_numbers(row, 4) for row in analysis.separation.matrix[np.ix_(order, order)]]
     responses = run.responses(layer)
-    index_of, at_this_layer = {row: point for point, row in enumerate(choice.points)}, set(good.tolist())
+    index_of, at_this_layer = {row: point for point, row in enumerate(chosen.points)}, set(good.tolist())
     return {
         "name": layer,
         "method": method,
         "x": _numbers(coordinates[:, 0], 4),
         "y": _numbers(coordinates[:, 1], 4),
-        "iou": _numbers(run.column("iou", layer)[choice.points], 4),
+        "iou": _numbers(run.column("iou", layer)[chosen.points], 4),
         "separated": separated,
         "separation": matrix,
         "grid": responses.shape[1:],
-        "responses": {index_of[row]: _pack(responses[row]) for row in choice.examples if row in at_this_layer},
+        "responses": {index_of[row]: _pack(responses[row]) for row in chosen.examples if row in at_this_layer},
     }
 
 

@@ -1,7 +1,8 @@
 """The report: one self-contained HTML page that makes no network request.
 
 Numbers come from `content`, photographs from `images`, tables from `tables`; `static/` holds the page's frame, its
-look and its script.  The script writes texts as text, never as markup, and a content security policy lets no other run.
+style sheet and its script.  The script writes texts as text, never as markup, and a content security policy lets no
+other run.
 """
 
 import base64
@@ -38,12 +39,12 @@ def write_report(run: RunLike, dataset: PhotoSource, out: Path) -> Path:
 
 def compose(run: RunLike, dataset: PhotoSource) -> str:
     """The page as text."""
-    choice = content.choose(run)
-    thumbs, examples = content.pairs_of(run, choice.thumbs), content.pairs_of(run, choice.examples)
+    chosen = content.choose_rows(run)
+    thumbs, examples = content.pairs_of(run, chosen.thumbs), content.pairs_of(run, chosen.examples)
     pictures = illustrate(dataset, thumbs=thumbs, examples=examples, plan=run.plan)
     together, by_layer = content.summaries(run), {layer: content.summaries(run, layer) for layer in run.layers}
     best = content.best_layer({layer: rows[-1] for layer, rows in by_layer.items()})
-    data = content.page_data(run, choice, pictures, best)
+    data = content.page_data(run, chosen, pictures, best)
     style, script = _static("page.css"), "\n".join(map(_static, _SCRIPTS))
     model, data_name = (str(run.plan[part]["name"]) for part in ("model", "data"))
     coordinates = recipe_from(run.plan.get("recipe", {})).coordinates

@@ -43,7 +43,7 @@ STEPS: dict[str, Callable[[LayerAnalysis], StepResult]] = {
 
 
 ALL_STEPS = ("stats", *STEPS, "compare")
-"""Names of all steps: "stats" looks at all layers together, "compare" at every two, the others at one layer each."""
+"""Names of all steps: "stats" is of all layers together, "compare" of every two, the others of one layer each."""
 
 
 def check_steps(names: Sequence[str]) -> tuple[str, ...]:
@@ -106,7 +106,7 @@ def analyze(
     first = analyses[0]
     origin = describe_origin([first.run], first.selection, vars(first.options))
     loces = {
-        each.embeddings.name: {"looked_at": len(each.embeddings.rows), "below_min_iou": each.embeddings.below_min_iou}
+        each.embeddings.name: {"analyzed": len(each.embeddings.rows), "below_min_iou": each.embeddings.below_min_iou}
         for each in analyses
     }
     metrics: dict[str, Any] = {**origin, "loces": loces}

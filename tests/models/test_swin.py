@@ -9,7 +9,7 @@ import safetensors.numpy
 
 from loce_jax.checks import InputError
 from loce_jax.models.catalog import load_network
-from loce_jax.models.nn.windows import UNSEEN, Windows
+from loce_jax.models.nn.windows import MASKED, Windows
 from tests.models.test_native import TOLERANCE
 from tests.support.native_cases import TINY_SWIN
 from tests.support.parity import Case, differences, hooked, make_model, save
@@ -36,14 +36,14 @@ def test_windows_hold_what_a_slow_walk_finds(rows, columns, side, shift):
 def test_cells_from_opposite_edges_do_not_see_each_other(rows, columns, side, shift):
     windows = Windows((rows, columns), side, shift)
     n, m = windows.counts
-    seams = windows.add_seams(jnp.zeros((1, n, m, 1, side**2, side**2)))[0, :, :, 0]
-    for i, j, a, b in np.ndindex(seams.shape):
+    mask = windows.add_shift_mask(jnp.zeros((1, n, m, 1, side**2, side**2)))[0, :, :, 0]
+    for i, j, a, b in np.ndindex(mask.shape):
         (ya, xa), (yb, xb) = divmod(a, side), divmod(b, side)
         wraps = [
             (count == index + 1 and shift > 0) and (first >= side - shift) != (second >= side - shift)
             for count, index, first, second in ((n, i, ya, yb), (m, j, xa, xb))
         ]
-        assert seams[i, j, a, b] == UNSEEN * sum(wraps)
+        assert mask[i, j, a, b] == MASKED * sum(wraps)
 
 
 @pytest.mark.parametrize(("case", "prefix"), [(SWIN, "swin."), (SWINV2, "swinv2.")], ids=["swin", "swinv2"])

@@ -198,7 +198,7 @@ def test_another_layer_redraws_map_matrix_and_examples(tab, run):
     assert all(a != b for a, b in zip(before, after, strict=True))
     assert tab.locator("#layers label").nth(other).inner_text() == LAYERS[other]
     assert tab.locator("#separation h2 small").inner_text() == f"at {LAYERS[other]}"
-    row = content.choose(run).best["cat"][0]
+    row = content.choose_rows(run).best["cat"][0]
     assert after[2].startswith(f"IoU {run.column('iou', LAYERS[other])[row]:.2f}")
 
 
@@ -222,7 +222,7 @@ def test_legend_hides_concepts_and_colors_change(tab):
 
 
 def test_browser_draws_the_projection_that_python_computes(tab, run):
-    row = content.choose(run).best["cat"][0]
+    row = content.choose_rows(run).best["cat"][0]
     layer = LAYERS[tab.evaluate("page.first")]
     size, alpha = tab.evaluate(
         """() => { const canvas = document.querySelector("#strips canvas"), pen = canvas.getContext("2d");
@@ -262,8 +262,8 @@ def test_each_image_is_opened_once_and_a_lost_one_is_a_placeholder(run):
 
 def test_many_points_share_out_the_thumbnails(run, monkeypatch):
     monkeypatch.setattr(content, "_MAX_THUMBS", 5)
-    choice = content.choose(run)
-    assert len(choice.thumbs) == 5 and set(choice.thumbs) <= set(choice.points)
+    chosen = content.choose_rows(run)
+    assert len(chosen.thumbs) == 5 and set(chosen.thumbs) <= set(chosen.points)
     data = data_of(compose(run, Photos()))
     assert (
         4 <= sum(thumb is not None for thumb in data["points"]["thumb"]) <= 5
@@ -271,9 +271,9 @@ def test_many_points_share_out_the_thumbnails(run, monkeypatch):
 
 
 def test_examples_are_ranked_and_never_at_both_ends(run):
-    choice = content.choose(run)
+    chosen = content.choose_rows(run)
     for concept in CONCEPTS:
-        best, worst = choice.best[concept], choice.worst[concept]
+        best, worst = chosen.best[concept], chosen.worst[concept]
         iou = run.table["iou"]
         assert not set(best) & set(worst) and (np.diff(iou[best]) <= 0).all() and (np.diff(iou[worst]) >= 0).all()
         assert not worst or iou[worst].max() <= iou[best].min()

@@ -38,7 +38,7 @@ def computed(monkeypatch):
 
 
 def page_of(run):
-    return content.page_data(run, content.choose(run), Pictures(), run.layers[0])
+    return content.page_data(run, content.choose_rows(run), Pictures(), run.layers[0])
 
 
 def shown(layer):
@@ -70,7 +70,7 @@ def test_page_and_command_have_one_map_of_the_same_rows(run, tmp_path, computed)
 def test_page_and_pictures_have_one_color_for_a_concept(run, computed):
     page = page_of(run)
     last = run.concepts[-1]
-    (analysis,) = analyze_layers(run, Selection((run.layers[0],), concepts=[last]), Photos(run, None), StudyOptions())
+    (analysis,) = analyze_layers(run, Selection((run.layers[0],), concepts=(last,)), Photos(run, None), StudyOptions())
     assert analysis.styles == {last: page["concept_styles"][page["concepts"].index(last)]}
     assert page["concept_styles"][-1] != page["concept_styles"][0]
 

@@ -372,7 +372,7 @@ def test_stats_are_of_the_layers_and_concepts_asked_for(run, tmp_path):
     assert main(["analyze", str(run.path), "--out", str(tmp_path), *flags]) == 0
     written = json.loads((tmp_path / "metrics.json").read_text())
     assert list(written["layers"]) == ["early"] and list(written["layers"]["early"]["concepts"]) == ["cat", "dog"]
-    assert written["loces"] == {"early": {"looked_at": 60, "below_min_iou": 0}}
+    assert written["loces"] == {"early": {"analyzed": 60, "below_min_iou": 0}}
     assert written["options"]["clusters"]["repeats"] == 1 and written["selection"]["concepts"] == ["cat", "dog"]
 
 

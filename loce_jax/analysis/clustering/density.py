@@ -1,4 +1,4 @@
-"""Clusters as dense regions, which no label guides and noise may stay out of.
+"""Dense regions by HDBSCAN: clusters without labels, and noise.
 
 Letters: n embeddings, c channels.
 """

@@ -65,7 +65,7 @@ class CentroidClassifier(ClassifierMixin, BaseEstimator):
 
     A centroid is the mean of its members scaled to length 1,
     layer by layer, and the query is scaled in the same way.
-    Where the metric says nothing (a query of zeros by "cosine"), the concepts' shares of all training rows are given.
+    Where the metric is undefined (a query of zeros by "cosine"), the concepts' shares of all training rows are given.
 
     Args:
         clusterer: an estimator that leaves `labels_` (below 0: noise, left out); `AdaptiveClusterer()` if left out.

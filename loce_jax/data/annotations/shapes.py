@@ -1,4 +1,4 @@
-"""Masks drawn from the boxes of annotations: how much of an embedding needs the exact outline?
+"""Masks from the boxes of annotations, to compare with exact outlines.
 
 Letters: H x W pixels of the image.
 """

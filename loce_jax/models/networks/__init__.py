@@ -1,1 +1,1 @@
-"""The native networks in Flax NNX, a file a family; `family` says what a family consists of."""
+"""The native networks in Flax NNX, one file per family; `family` defines what a family is."""

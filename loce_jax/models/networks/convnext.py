@@ -32,7 +32,7 @@ class Config:
 
 
 class ConvNeXt(nnx.Module):
-    """Patches and stages; attributes carry the checkpoint's names, here and in the classes below."""
+    """Patch embedding and stages; attributes have the checkpoint's names, here and in the classes below."""
 
     def __init__(self, config: Config, *, rngs: nnx.Rngs):
         first, *_ = sizes = config.hidden_sizes
@@ -61,7 +61,7 @@ class ConvNeXt(nnx.Module):
 
 
 class Stage(nnx.Module):
-    """Blocks on one grid, behind what halves the grid."""
+    """Blocks on one grid, after the downsampling."""
 
     def __init__(self, config: Config, channels: int, out: int, depth: int, *, halves: bool, rngs: nnx.Rngs):
         self.downsampling_layer = nnx.List(
@@ -71,7 +71,7 @@ class Stage(nnx.Module):
 
 
 class Block(nnx.Module):
-    """Wide depthwise convolution, norm, and a small network on each cell, added to the input."""
+    """Depthwise 7 x 7 convolution, norm, and an MLP on each cell, added to the input."""
 
     def __init__(self, channels: int, model_type: str, *, rngs: nnx.Rngs):
         self.dwconv = Depthwise(channels, 7, padding=3, bias=True)
@@ -89,7 +89,7 @@ class Block(nnx.Module):
 
 
 class ResponseNorm(nnx.Module):
-    """Global response normalization: channels that respond more than the others, over the whole map, are raised."""
+    """Global response normalization: channels with large norms over the map are amplified."""
 
     def __init__(self, channels: int):
         self.weight = nnx.Param(jnp.zeros((1, 1, 1, channels)))

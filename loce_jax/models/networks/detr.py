@@ -68,10 +68,10 @@ class Detr(nnx.Module):
 
 
 def sine_positions(height: int, width: int, channels: int) -> Float[np.ndarray, "gh gw c"]:
-    """Where each cell is: waves of its row in the first half of the channels, of its column in the second.
+    """Sinusoidal position embeddings: of the row in the first half of the channels, of the column in the second.
 
     Cells count from 1 and the last one is at 2 pi; wavelengths grow from 2 pi to nearly 10000 times that; sine and
-    cosine take turns.
+    cosine alternate.
 
     >>> sine_positions(3, 2, 4)[:, 0, 1].round(3)
     array([-0.5, -0.5,  1. ])
@@ -88,7 +88,7 @@ def sine_positions(height: int, width: int, channels: int) -> Float[np.ndarray, 
 
 
 class Block(nnx.Module):
-    """Attention, then a small network on each token; each added to its input and normalized after."""
+    """Attention, then an MLP on each token; each is added to its input and normalized after."""
 
     def __init__(self, config: Config, *, rngs: nnx.Rngs):
         c, wide = config.d_model, config.encoder_ffn_dim

@@ -75,7 +75,7 @@ class Attention(nnx.Module):
             for linear in (self.query, self.key, self.value)
         )
         bias = self.displacement_scores()[relative_positions(self.side)]
-        scores = windows.add_seams(self.scores(query, key) + jnp.moveaxis(bias, 2, 0))
+        scores = windows.add_shift_mask(self.scores(query, key) + jnp.moveaxis(bias, 2, 0))
         return (jax.nn.softmax(scores) @ value).swapaxes(3, 4).reshape(x.shape)
 
     def scores(

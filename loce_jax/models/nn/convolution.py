@@ -48,7 +48,7 @@ class Convolution(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(out)) if bias else None
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
-        """Every cell's neighborhood mixed by the same matrices."""
+        """The convolution of `x`."""
         kernel, (k, _, channels, _) = self.kernel[...], self.kernel.shape
         around = pads(x.shape[1:3], k, self.stride, self.padding, self.dilation)
         direct = ft.partial(
@@ -74,7 +74,7 @@ class Pointwise(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(out)) if bias else None
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
-        """Every `stride`-th cell's channels mixed by the same matrix."""
+        """The 1 x 1 convolution of every `stride`-th cell."""
         y = x[:, :: self.stride, :: self.stride] @ self.kernel[0, 0]
         return y if self.bias is None else y + self.bias[...]
 
@@ -110,7 +110,7 @@ class Depthwise(nnx.Module):
 
 
 class BatchNorm(nnx.Module):
-    """Batch normalization with its frozen statistics: one multiplication and one addition a value."""
+    """Batch normalization with its frozen statistics: one multiplication and one addition per value."""
 
     def __init__(self, channels: int, epsilon: float = 1e-5):
         self.epsilon = epsilon
@@ -144,7 +144,7 @@ def pads(grid: Sequence[int], kernel: int, stride: int, padding: Padding, dilati
 def shifted(
     x: Float[Array, "b h w c"], kernel: int, stride: int, padding: Padding, dilation: int = 1, border: float = 0.0
 ) -> list[Float[Array, "b h2 w2 c"]]:
-    """The k * k shifted, strided copies of padded `x`, row by row: what each position of a kernel sees."""
+    """The k * k shifted, strided copies of padded `x`, row by row: the inputs of each position of a kernel."""
     around = pads(x.shape[1:3], kernel, stride, padding, dilation)
     padded = jnp.pad(x, ((0, 0), *around, (0, 0)), constant_values=border)
     reach = dilation * (kernel - 1)

@@ -1,4 +1,4 @@
-"""What the mobile networks are made of (Sandler et al., "MobileNetV2", 2018; Tan & Le, "EfficientNet", 2019).
+"""Inverted residual blocks (Sandler et al., "MobileNetV2", 2018; Tan & Le, "EfficientNet", 2019).
 
 Letters: b images, h x w cells, c channels.
 """
@@ -38,7 +38,7 @@ class BlockArgs:
 
 
 class InvertedResidual(nnx.Module):
-    """Widen, filter each channel by itself, narrow; plus the input where the args says so."""
+    """Expansion, depthwise convolution, projection; the input is added where `BlockArgs` says so."""
 
     def __init__(self, args: BlockArgs, activation: Callable[[Array], Array], epsilon: float):
         self.expands, self.adds_input, self.activation = args.expands, args.adds_input, activation
@@ -72,7 +72,7 @@ class Normalized(nnx.Module):
 
 
 class Excitation(nnx.Module):
-    """Squeeze-and-excitation: each channel scaled by what a small network makes of all channels' means."""
+    """Squeeze-and-excitation: each channel is scaled by an MLP of all channels' means."""
 
     def __init__(self, channels: int, squeezed: int, activation: Callable[[Array], Array]):
         self.activation = activation

@@ -1,4 +1,4 @@
-"""Where a token stands: stored position embeddings, resampled to the grid at hand, and rotary positions.
+"""Position embeddings: stored ones, resampled to the input's grid, and rotary ones.
 
 Letters: n stored positions, t tokens, gh x gw grid cells, c channels, d channels of one attention head.
 """
@@ -60,11 +60,11 @@ def resample(
 
 
 def rotations(grid: Grid, channels: int, theta: float, prefix: int) -> Float[np.ndarray, "2 t d"]:
-    """Cosine and signed sine of how far `rotate` turns each token, after Heo et al., "Rotary Position Embedding", 2024.
+    """Cosine and signed sine of each token's rotary angles, after Heo et al., "Rotary Position Embedding", 2024.
 
     The centers of the cells lie between -1 and 1 on both axes.  A quarter of the channels holds the rows' angles, at
     wavelengths from 1 to nearly `theta`, a quarter the columns'; the second half repeats the first.  The `prefix`
-    tokens before the grid's are not turned.
+    tokens before the grid's are not rotated.
     """
     centers = np.meshgrid(*((np.arange(n) + 0.5) / n * 2 - 1 for n in grid), indexing="ij")
     frequencies = 2 * np.pi * theta ** -np.arange(0, 1, 4 / channels)
@@ -76,5 +76,5 @@ def rotations(grid: Grid, channels: int, theta: float, prefix: int) -> Float[np.
 
 
 def rotate(x: Float[Array, "b heads t d"], turns: Float[Array, "2 t d"]) -> Float[Array, "b heads t d"]:
-    """Each pair of channels, d / 2 apart, turned by its token's angle."""
+    """Each pair of channels, d / 2 apart, rotated by its token's angle."""
     return x * turns[0] + jnp.roll(x, x.shape[-1] // 2, axis=-1) * turns[1]

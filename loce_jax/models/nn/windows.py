@@ -1,7 +1,7 @@
 """A grid cut into square windows and put together again: inside them, the attention of Swin transformers stays local.
 
 Every second block rolls the grid by half a window first, so that neighbors on both sides of a border meet; cells from
-opposite edges that come to lie in one window must not see each other.
+opposite edges that come to lie in one window must not attend to each other.
 Letters: b images, gh x gw cells, c channels, n x m windows of t = w * w cells each.
 """
 
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-UNSEEN = -100.0  # added before the softmax, where one cell must not see another
+MASKED = -100.0  # added before the softmax, where one cell must not attend to another
 
 
 @dataclass(frozen=True)
@@ -51,20 +51,20 @@ class Windows:
         rows, columns = self.grid
         return x[:, :rows, :columns]
 
-    def add_seams(self, scores: Float[Array, "b n m heads t t"]) -> Float[Array, "b n m heads t t"]:
-        """The scores, with `UNSEEN` added between cells that only the roll brought together."""
+    def add_shift_mask(self, scores: Float[Array, "b n m heads t t"]) -> Float[Array, "b n m heads t t"]:
+        """The scores, with `MASKED` added between cells that are neighbors only by the roll."""
         if not self.shift:
             return scores
-        rows, columns = (_seam(count, self.side, self.shift) for count in self.counts)
+        rows, columns = (_axis_mask(count, self.side, self.shift) for count in self.counts)
         rows = rows.repeat(self.side, 1).repeat(self.side, 2)
         columns = np.tile(columns, (1, self.side, self.side))
         return scores + rows[:, None, None].astype(scores.dtype) + columns[:, None].astype(scores.dtype)
 
 
-def _seam(count: int, side: int, shift: int) -> Float[np.ndarray, "count w w"]:
+def _axis_mask(count: int, side: int, shift: int) -> Float[np.ndarray, "count w w"]:
     """What to add between positions of the same window along one axis."""
     from_other_edge = (np.arange(count * side) >= count * side - shift).reshape(count, side)
-    return UNSEEN * (from_other_edge[:, :, None] != from_other_edge[:, None, :])
+    return MASKED * (from_other_edge[:, :, None] != from_other_edge[:, None, :])
 
 
 def relative_positions(side: int) -> Int[np.ndarray, "t t"]:

@@ -1,4 +1,4 @@
-"""3 x 3 convolution with 16 products for 4 outputs instead of 36, for CPUs, where products are what it costs.
+"""3 x 3 convolution with 16 products for 4 outputs instead of 36, for CPUs, where multiplications dominate the time.
 
 Winograd's F(2 x 2, 3 x 3): Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", 2015.  Overlapping 4 x 4
 tiles of the input become 16 sums and differences; each meets its own matrix, made from the kernel; sums and

@@ -1,6 +1,6 @@
-"""A run on a Ray cluster: one Ray task a chunk, ahead of them one a part of a first pass.
+"""A run on a Ray cluster: one Ray task per chunk, and before them one per part of a first pass.
 
-Ray places the tasks, and starts them again when a worker dies.
+Ray schedules the tasks, and starts them again when a worker dies.
 
 What travels is a `RunSpec`, a few plain values, and the names of chunks; every Ray worker loads the network and opens
 the data set itself, once, and writes its results into the run.  So `loce_jax`, the images, the network's folder

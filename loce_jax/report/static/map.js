@@ -119,16 +119,16 @@
     tip.hidden = point < 0;
     if (point < 0) return;
     const concept = page.points.concept[point], name = page.concepts[concept];
-    const facts = [["IoU", number(layer.iou[point], 3)]];
+    const attributes = [["IoU", number(layer.iou[point], 3)]];
     for (const one of page.columns) {
       const value = one.values[point];
-      facts.push([one.name, one.words ? one.words[value] : number(value, 3)]);
+      attributes.push([one.name, one.words ? one.words[value] : number(value, 3)]);
     }
     tip.replaceChildren(
       picture(page.points.thumb[point], name, "no picture"),
       make("strong", {}, mark(styleOf(concept, page.concept_styles)), name),
       make("small", {}, page.points.image[point]),
-      make("dl", {}, ...facts.flatMap(([term, text]) => [make("dt", {}, term), make("dd", {}, text)])),
+      make("dl", {}, ...attributes.flatMap(([term, text]) => [make("dt", {}, term), make("dd", {}, text)])),
     );
     const box = canvas.getBoundingClientRect(), [x, y] = position(point), gap = 16;
     const right = box.left + x + gap, fits = right + tip.offsetWidth < document.documentElement.clientWidth - 4;

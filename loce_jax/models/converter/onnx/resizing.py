@@ -120,14 +120,14 @@ def _matrix(call: Call, axis: Axis, positions: np.ndarray, mode: str) -> np.ndar
     taps, first, matrix = (2, 1)[mode == "linear"], np.floor(positions), np.zeros((axis.new, axis.old))
     for tap in range(1 - taps, taps + 1):
         cells, away = (first + tap).astype(int), np.abs(positions - (first + tap))
-        share = np.maximum(1 - away, 0) if mode == "linear" else _bump(away, sharpness)
+        share = np.maximum(1 - away, 0) if mode == "linear" else _cubic_kernel(away, sharpness)
         if call.setting("exclude_outside", 0):
             share = np.where((cells >= 0) & (cells < axis.old), share, 0)
         np.add.at(matrix, (np.arange(axis.new), np.clip(cells, 0, axis.old - 1)), share)
     return (matrix / matrix.sum(1, keepdims=True)).astype(np.float32)
 
 
-def _bump(away: np.ndarray, a: float) -> np.ndarray:
+def _cubic_kernel(away: np.ndarray, a: float) -> np.ndarray:
     """The cubic convolution kernel of Keys, "Cubic convolution interpolation", 1981, up to distance 2."""
     near = ((a + 2) * away - (a + 3)) * away**2 + 1
     far = ((a * away - 5 * a) * away + 8 * a) * away - 4 * a

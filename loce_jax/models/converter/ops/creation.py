@@ -1,4 +1,4 @@
-"""Operations that make numbers from nothing, or give them another type."""
+"""Operations that create arrays, or convert their type."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -36,7 +36,7 @@ def linear_antialias(x: Array, sizes: Sizes, corners: bool, scales: Scales = ())
 
 def cubic_antialias(x: Array, sizes: Sizes, corners: bool, scales: Scales = ()) -> Array:
     """Cubic interpolation; where it shrinks, the kernel is as wide as the new cells."""
-    kernel = ft.partial(_bump, sharpness=CUBIC_ANTIALIAS)
+    kernel = ft.partial(_cubic_kernel, sharpness=CUBIC_ANTIALIAS)
     return _by_axis(x, sizes, scales, ft.partial(_antialias_matrix, corners=corners, kernel=kernel, reach=2))
 
 
@@ -124,7 +124,7 @@ def _cubic_matrix(old: int, new: int, *, corners: bool, scale: float | None) -> 
     centers = _centers(old, new, corners, scale)
     first, matrix = np.floor(centers).astype(int), np.zeros((new, old))
     for tap in range(-1, 3):
-        share = _bump(centers - (first + tap), CUBIC)
+        share = _cubic_kernel(centers - (first + tap), CUBIC)
         np.add.at(matrix, (np.arange(new), np.clip(first + tap, 0, old - 1)), share)
     return matrix
 
@@ -145,7 +145,7 @@ def _triangle(x: np.ndarray) -> np.ndarray:
     return np.maximum(1 - np.abs(x), 0)
 
 
-def _bump(x: Any, sharpness: float) -> Any:
+def _cubic_kernel(x: Any, sharpness: float) -> Any:
     """The cubic convolution kernel of Keys, "Cubic convolution interpolation", 1981; 0 from distance 2 on."""
     numpy = np if isinstance(x, np.ndarray) else jnp
     x, a = abs(x), sharpness
@@ -177,7 +177,7 @@ def _taps(position: Array, mode: int) -> list[tuple[Array, Array]]:
     first = jnp.floor(position)
     if mode == 0:
         return [(first, first + 1 - position), (first + 1, position - first)]
-    return [(first + tap, _bump(position - first - tap, CUBIC)) for tap in range(-1, 3)]
+    return [(first + tap, _cubic_kernel(position - first - tap, CUBIC)) for tap in range(-1, 3)]
 
 
 def _read(x: Array, rows: Array, columns: Array) -> Array:
