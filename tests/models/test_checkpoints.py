@@ -127,7 +127,7 @@ def test_an_image_size_may_have_two_numbers(folder, tensors):
 
 def test_more_layers_than_tensors_are_not_built(folder):
     edit(folder / "config.json", num_hidden_layers=500)
-    with pytest.raises(InputError, match="names 500 layers, and the checkpoint holds 22 tensors"):
+    with pytest.raises(InputError, match="names 500 layers, and the checkpoint holds 24 tensors"):
         load_network(str(folder))
 
 
