@@ -22,6 +22,7 @@ from loce_jax.checks import InputError
 from loce_jax.pipeline.distributed.shards import Shard
 from loce_jax.pipeline.measure_chunk import measure_chunk, refuse_faults
 from loce_jax.pipeline.memory import images_per_batch
+from loce_jax.pipeline.pixels import doubting
 from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.progress import Progress, offset_progress, report_chunks
 from loce_jax.pipeline.reading import Read, SampleReader, read_in_threads
@@ -92,7 +93,7 @@ def run_plan(
     check_space(plan, storage, names)
     with RunWriter(storage, plan.record(), shared=shard is not None, repair=options.repair) as writer:
         remaining = begin(plan, writer, names, retry_failed=options.retry_failed, repair=options.repair)
-        extract = make_extractor(plan.network, plan.layers)
+        extract = doubting(make_extractor(plan.network, plan.layers), plan.network)
         first = None
         if plan.recipe.needs_statistics:
             own, every = sum(len(plan.chunks[name]) for name in names), len(plan.dataset.items)

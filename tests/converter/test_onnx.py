@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from loce_jax.models.converter import load_converted
 from loce_jax.models.converter.onnx import convert_onnx
 from loce_jax.models.converter.onnx.zoo import recognize
 from loce_jax.models.converter.torch.sources import convert_source
+from loce_jax.models.preprocess.check import doubt_pixels
 from loce_jax.models.preprocess.options import UnknownPreprocess
 from loce_jax.store.files import layer_file
 
@@ -109,6 +111,19 @@ def test_detectors_find_what_is_in_photographs(detector, shared):
         _, category, place = max((score(each, path.stem) for each in cells), key=lambda one: one[0])
         assert category == right
         assert inside(annotations, photo, category, *place)
+
+
+def test_wrong_pixels_are_doubted(detector, shared):
+    _, network = detector
+    files = [shared("data", "coco_open", "images", f"{photo}.jpg") for photo in PHOTOS]
+    images = np.stack([network.preprocess.resize(np.asarray(Image.open(file).convert("RGB"))) for file in files])
+    right = network.preprocess
+    assert doubt_pixels(network, images) is None
+    for factor, words in ((1 / 255, "far too small"), (255, "far too large")):
+        wrong = replace(right, std=(right.std[0] / factor,) * 3)
+        assert words in (doubt_pixels(replace(network, preprocess=wrong), images) or "")
+    if "yolox" in network.name:  # what `loce convert` once took for granted
+        assert "far too small" in (doubt_pixels(replace(network, preprocess=Preprocess(right.size)), images) or "")
 
 
 def score(cells, name):

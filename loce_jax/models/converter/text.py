@@ -18,7 +18,7 @@ from loce_jax.models.converter.ops import OPS
 from loce_jax.models.preprocess.description import CHANNELS, FILTERS, LARGEST_SIDE, Preprocess
 
 FORMAT, VERSION = "loce_jax converted network", 2
-PREPROCESS = ("size", "mean", "std", "resample", "channels", "pad", "placement", "source")
+PREPROCESS = ("size", "mean", "std", "resample", "channels", "pad", "placement", "source", "declared")
 DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64")
 WORDS = ("inf", "-inf", "nan")
 LARGEST, DEEPEST, LONGEST_WORD = 2**63, 8, 1000  # of a whole number, of tuples in tuples, of a text
@@ -172,6 +172,7 @@ def _preprocess(content: Any) -> Preprocess:
         pad=pad,
         placement=content["placement"],
         source=_word(content["source"], '"source" of "preprocess"'),
+        declared=content["declared"] is True,
     )
 
 

@@ -38,6 +38,7 @@ class Preprocess:
             to `size`.
         placement: where a letterboxed photo lies, in the upper left ``"corner"`` or the ``"center"``.
         source: where the description comes from, for people; ``"unknown"`` where nobody said that it is right.
+        declared: whether the checkpoint itself says so; what a person says is compared with the first photographs.
 
     Raises:
         InputError: a side of more than `LARGEST_SIDE` pixels or less than 1, a `std` that is not above 0, an unknown
@@ -53,6 +54,7 @@ class Preprocess:
     pad: int | None = None
     placement: Placement = "corner"
     source: str = field(default="", compare=False)
+    declared: bool = field(default=True, compare=False)
 
     def __post_init__(self) -> None:
         check_size(self.size)

@@ -75,8 +75,10 @@ class PreprocessOptions:
             )
         rest = {name: value for name, value in self.given.items() if name != "size"}
         if self.complete or base is None:
-            return Preprocess(size, **rest, source=self.source)
-        return replace(base, size=size, **rest, source=f"{base.source}, {self.source}" if rest else base.source)
+            return Preprocess(size, **rest, source=self.source, declared=False)
+        if not rest:
+            return replace(base, size=size)
+        return replace(base, size=size, **rest, source=f"{base.source}, {self.source}", declared=False)
 
 
 NOTHING = PreprocessOptions({}, complete=False, source="")

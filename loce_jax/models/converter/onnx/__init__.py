@@ -53,7 +53,7 @@ def convert_onnx(
     model = read_model(path)
     layout = read_input(model, path)
     if isinstance(preprocess, Preprocess):
-        preprocess = layout.check(preprocess.of_size(size))
+        preprocess = replace(layout.check(preprocess.of_size(size)), declared=False)
     else:
         preprocess = layout.preprocess(_options(preprocess, model, path), size, path)
     recorder = Recorder(preprocess.size)
