@@ -9,7 +9,7 @@ import tyro
 
 from loce_jax.analysis.tables import Table, as_csv
 from loce_jax.atomic import write_file
-from loce_jax.cli.data_flags import DataFlags, DataNames, DataOptionFlags
+from loce_jax.cli.data_flags import DataFlags, DataLocation, DataOptionFlags
 from loce_jax.cli.terminal import say
 from loce_jax.data.checking import DataReport, check_data
 from loce_jax.data.selection import DataOptions
@@ -32,15 +32,15 @@ class DataCheck:
     """Kind of the data set and its path, such as `voc VOCdevkit/VOC2012`; or the path alone, if it says the kind."""
     out: Path | None = None
     """Folder that tables are written to, as CSV, and as Parquet if pyarrow is installed; only printed if left out."""
-    names: DataFlags = field(default_factory=DataNames)
+    dataset: DataFlags = field(default_factory=DataLocation)
     data: DataOptionFlags = field(default_factory=DataOptions)
 
     def __call__(self) -> int:
         """Run it; the exit code."""
         from loce_jax.cli.console import print_table, progress  # noqa: PLC0415 - fast --help
 
-        names = replace(self.names, data=self.named) if self.named else self.names
-        dataset = names.source(self.data).open()
+        location = replace(self.dataset, data=self.named) if self.named else self.dataset
+        dataset = location.source(self.data).open()
         with progress("images") as report_progress:
             report = check_data(dataset, report_progress)
         tables = tabulate(report)

@@ -16,8 +16,8 @@ from loce_jax.store import Run
 
 
 @dataclass(frozen=True)
-class DataNames:
-    """The data set: where it is."""
+class DataLocation:
+    """The data set and its location."""
 
     data: tuple[str, ...] = ()
     """Kind of the data set and its path, such as `voc VOCdevkit/VOC2012`; the documentation lists the kinds."""
@@ -26,15 +26,15 @@ class DataNames:
     scenes: bool = False
     """The built-in scenes; short for `--data scenes`."""
     images: str | None = None
-    """Folder of the images, where it is not known from the path."""
+    """Folder of the images; found from the path if left out."""
     labels: str | None = None
-    """Folder of the label maps or masks, where it is not known from the path."""
+    """Folder of the label maps or masks; found from the path if left out."""
     classes: str | None = None
-    """Class table: a CSV, JSON or text file, or the name of a table that is known."""
+    """Class table: a CSV, JSON or text file, or the name of a built-in table."""
     split: str | None = None
-    """Part of the data set, such as `val`; all if left out."""
+    """Split of the data set, such as `val`; all if left out."""
     concepts: tuple[str, ...] = ()
-    """Names of the concepts to use; all if left out."""
+    """Names of the concepts; all if left out."""
 
     def source(self, options: DataOptions = DataOptions()) -> Source:  # noqa: B008 - frozen
         """The data set that the flags name; `InputError` where they name none, or two."""
@@ -55,13 +55,13 @@ class DataNames:
         return Source(kind, {name: value for name, value in given.items() if value}, options)
 
 
-DataFlags = Annotated[DataNames, tyro.conf.OmitArgPrefixes]
+DataFlags = Annotated[DataLocation, tyro.conf.OmitArgPrefixes]
 DataOptionFlags = Annotated[DataOptions, tyro.conf.arg(name="data")]
 
 
 @dataclass(frozen=True)
 class RunData:
-    """The data of a run, where they are not found where the run says that they are."""
+    """The data set of the run, if it has moved."""
 
     data: tuple[str, ...] = ()
     """Kind of the run's data set and its path, if it has moved."""

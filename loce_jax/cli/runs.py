@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from loce_jax.checks import InputError
-from loce_jax.cli.data_flags import DataFlags, DataNames, DataOptionFlags, RunData, RunDataFlags
+from loce_jax.cli.data_flags import DataFlags, DataLocation, DataOptionFlags, RunData, RunDataFlags
 from loce_jax.cli.networks import LoadFlags
 from loce_jax.cli.stopping import Stopped, stopping
 from loce_jax.cli.terminal import say
@@ -67,7 +67,7 @@ class Fit:
     """Names of the layers: those and the aliases that `loce layers` lists, -1 for the last, or globs ('blocks.*')."""
     model: str = "efficientnet-lite0"
     """Network: a built-in name, a checkpoint folder, a converted folder, `paper:NAME`, or a Hugging Face id."""
-    names: DataFlags = field(default_factory=DataNames)
+    dataset: DataFlags = field(default_factory=DataLocation)
     """The data set."""
     data: DataOptionFlags = field(default_factory=DataOptions)
     """Which images and masks are used, and how they are altered."""
@@ -109,7 +109,7 @@ class Fit:
         spec = RunSpec(
             self.model,
             self.layers,
-            self.names.source(self.data),
+            self.dataset.source(self.data),
             self.loading.portable(),
             self.solver.chosen(self.recipe),
             self.target,

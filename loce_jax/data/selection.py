@@ -32,30 +32,29 @@ class DataOptions:
     """Which images and masks of a data set are used, and how."""
 
     min_area: float = 0.0
-    """Smallest share of the image that a mask may cover, 0 to 1."""
+    """Minimum share, 0 to 1, of the image that a mask covers."""
     max_area: float = 1.0
-    """Largest share of the image that a mask may cover, 0 to 1."""
+    """Maximum share, 0 to 1, of the image that a mask covers."""
     min_pixels: int = 0
-    """Smallest number of pixels that a mask may have."""
+    """Minimum number of pixels of a mask."""
     max_per_concept: int | None = None
-    """Largest number of images of a concept, drawn at random; all if left out."""
+    """Maximum number of images of each concept, drawn at random; all if left out."""
     max_images: int | None = None
-    """Largest number of images, drawn at random; all if left out."""
+    """Maximum number of images, drawn at random; all if left out."""
     seed: int = 0
-    """Random seed of what is drawn, and of the noise."""
+    """Random seed of the draws and of the noise."""
     groups: tuple[str, ...] = ()
-    """Names of the groups of images to use, such as video sequences; all if left out."""
+    """Names of the groups of images that are used, such as video sequences; all if left out."""
     group_by: str = ""
-    """How groups are made: 'folder', or a regular expression whose first group is the name; the data's own if left
-    out."""
+    """Rule for groups: 'folder', or a regular expression whose first group is the name; the data's own if left out."""
     crowd: Literal["include", "exclude", "own"] = "include"
-    """Crowds: part of their concept's mask, left out, or a concept of their own."""
+    """Crowd annotations: included in their concept's mask, excluded, or a concept of their own."""
     masks: Literal["original", "rectangle", "ellipse"] = "original"
-    """Masks: as annotated, or the boxes of the annotations, or the ellipses in them."""
+    """Masks: as annotated, the annotations' boxes, or the ellipses inscribed in these."""
     noise: Literal["none", "gaussian", "salt-and-pepper"] = "none"
     """Noise that is added to the photos."""
     noise_percent: float = 5.0
-    """Strength of the noise: standard deviation in percent of 255, or percent of the pixels."""
+    """Level of the noise: standard deviation in percent of 255, or percent of the pixels."""
     paper: bool = False
     """Whether boxes and noise are drawn as the released code of the LoCE paper draws them."""
 
