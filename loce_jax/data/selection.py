@@ -102,14 +102,24 @@ def options_from(record: Mapping[str, Any] | None) -> DataOptions:
     >>> options_from({"max_images": 10}).max_images
     10
     """
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in (record or {}).items()}
+    given = record if isinstance(record, Mapping) else {} if record is None else {"record": record}
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     check_known("option of the data", values, [one.name for one in fields(DataOptions)])
-    try:
-        options = DataOptions(**values)
-        options.check()
-    except TypeError as error:
-        raise InputError(f"`plan` must hold options of the data, but {record!r} does not fit: {error}.") from error
+    for name, value in values.items():
+        if not _fits(value, getattr(DataOptions, name)):
+            raise InputError(f"`plan` must hold options of the data, but {name!r} cannot be {value!r}.")
+    options = DataOptions(**values)
+    options.check()
     return options
+
+
+def _fits(value: Any, default: Any) -> bool:
+    """Is a value of the type of an option, as its default shows it?"""
+    if isinstance(default, tuple):
+        return isinstance(value, tuple) and all(isinstance(text, str) for text in value)
+    if isinstance(default, str | bool):
+        return type(value) is type(default)
+    return type(value) is int or type(value) is type(default)
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +202,8 @@ def select(dataset: Dataset, options: DataOptions) -> Dataset:
     present = {pair.concept for item in items for pair in item.pairs}
     rows = [dataset.fingerprint, options.record(), *([item.image, [p.concept for p in item.pairs]] for item in items)]
     if options.masks != "original" and hasattr(dataset, "annotations"):
-        rows += [[one.get("bbox") for pair in item.pairs for one in dataset.annotations(pair)] for item in items]
+        described: Any = dataset
+        rows += [[one.get("bbox") for pair in item.pairs for one in described.annotations(pair)] for item in items]
     return SelectedDataset(
         base=dataset,
         options=options,

@@ -9,6 +9,8 @@ from loce_jax.data.opening import open_data
 from loce_jax.data.samples import Dataset
 from loce_jax.data.selection import DataOptions, options_from, select
 
+NUMBERS = "count", "seed"  # among what functions that open data take; all else are texts
+
 
 @dataclass(frozen=True)
 class Source:
@@ -55,6 +57,10 @@ def source_from(record: Mapping[str, Any] | None) -> Source:
             "`run` must name a data set that can be opened again, but its data set was given from Python. Pass it "
             "along there, as in `loce_jax.report.page.write_report(run, dataset, out)`."
         )
-    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in dict(record).items()}
+    fields: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in record.items()}
     kind, options = str(fields.pop("kind", "")), fields.pop("options", None)
+    for name, value in fields.items():
+        texts = value if isinstance(value, tuple) and name == "concepts" else (value,)
+        if not all(type(text) is (int if name in NUMBERS else str) for text in texts):
+            raise InputError(f"`plan` must say where its data are, but {name!r} cannot be {value!r}.")
     return Source(kind, fields, options_from(options))

@@ -156,11 +156,12 @@ def _lay_out_runs(segmentation: dict, size: tuple[int, int]) -> Bool[np.ndarray,
         counts = _decompress(counts, most=7 * (height * width + 1))
     elif isinstance(counts, list):
         counts = [run if type(run) is int else whole_number(run) for run in counts]
-    if not isinstance(counts, list) or not all(type(run) is int and 0 <= run <= height * width for run in counts):
+    runs: Any = counts
+    if not isinstance(runs, list) or not all(type(run) is int and 0 <= run <= height * width for run in runs):
         raise ValueError("its run lengths are not whole numbers from 0 to the number of pixels")
-    if sum(counts) != height * width:
-        raise ValueError(f"its run lengths add up to {sum(counts)}, the image has {height * width} pixels")
-    flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+    if sum(runs) != height * width:
+        raise ValueError(f"its run lengths add up to {sum(runs)}, the image has {height * width} pixels")
+    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
     return flat.reshape(width, height).T
 
 

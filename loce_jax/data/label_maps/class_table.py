@@ -66,8 +66,9 @@ def read_class_table(classes: str | Path) -> ClassTable:
     >>> read_class_table("voc").codes["aeroplane"]
     (1,)
     """
-    if str(classes) in KNOWN and not Path(classes).exists():
-        return ClassTable({name: (code,) for code, name in KNOWN[str(classes)].items()})
+    known = Path(classes).name if Path(classes).is_dir() else str(classes)  # a folder may have the same name
+    if known in KNOWN and not Path(classes).is_file():
+        return ClassTable({name: (code,) for code, name in KNOWN[known].items()})
     fix = f"Give a file with a line such as `7 road` for each class, or one of {', '.join(KNOWN)}."
     path = check_exists("classes", classes, kind="file", fix=fix)
     if path.stat().st_size > MAX_BYTES:

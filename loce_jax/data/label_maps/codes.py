@@ -70,7 +70,7 @@ def color_code(red: int, green: int, blue: int) -> int:
 
 def _colors(image):
     channels = np.asarray(image.convert("RGB")).astype(np.int32)
-    return color_code(channels[..., 0], channels[..., 1], channels[..., 2])
+    return channels[..., 0] + 256 * channels[..., 1] + 65536 * channels[..., 2]
 
 
 def _numbers(image, name):

@@ -87,8 +87,8 @@ class LabelMapDataset:
     def files(self, item: Item) -> tuple[Path, ...]:
         """The files that `read` opens for an item; none where image or map do not come from a file."""
         entry = self._entries[item.image]
-        found = [getattr(reader, "path", None) for reader in (entry.photo, entry.codes)]
-        return () if None in found else tuple(found)
+        readers = (entry.photo, entry.codes)
+        return tuple(path for one in readers for path in files_of(one)) if all(map(files_of, readers)) else ()
 
     def masks(self, item: Item) -> tuple[Bool[np.ndarray, "H W"] | Fault, ...]:
         """The masks of one item, without opening its image."""
@@ -100,6 +100,12 @@ class LabelMapDataset:
             return (fault.with_traceback(None),) * len(item.pairs)
         values = self._values[item.image]
         return tuple(check_mask(has_code(codes, values[pair.concept]), item, pair) for pair in item.pairs)
+
+
+def files_of(reader: Any) -> tuple[Path, ...]:
+    """The files that a reader of a photo or a map opens; none where it does not read files."""
+    files = getattr(reader, "files", None)
+    return files if files is not None else (reader.path,) if hasattr(reader, "path") else ()
 
 
 def has_code(codes: Codes, values: Sequence[int]) -> Bool[np.ndarray, "H W"]:
@@ -182,4 +188,4 @@ def _scan(entry: Entry, values: Values):
         return fault.with_traceback(None)
     found = set(np.unique(codes).tolist())
     present = [name for name, numbers in values.items() if not found.isdisjoint(numbers)]
-    return tuple(codes.shape), present, hashlib.sha256(np.ascontiguousarray(codes)).hexdigest()
+    return tuple(codes.shape), present, hashlib.sha256(codes.tobytes()).hexdigest()

@@ -122,6 +122,7 @@ def _load(path: str | Path, split: str | None) -> tuple[Any, str]:
 
 def _column(rows: Any, what: str, given: str | None, usual: Sequence[str]) -> str:
     if given is not None:
+        given = given if given in rows.column_names else Path(given).name  # a name that is a path too is noted as one
         check_known("column", [given], list(rows.column_names))
         return given
     found = next((name for name in usual if name in rows.column_names), None)

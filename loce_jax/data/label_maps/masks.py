@@ -17,7 +17,7 @@ from jaxtyping import Bool, UInt8
 
 from loce_jax.checks import InputError, check_exists, check_known
 from loce_jax.data.label_maps.codes import read_codes
-from loce_jax.data.label_maps.dataset import PhotoFile
+from loce_jax.data.label_maps.dataset import PhotoFile, files_of
 from loce_jax.data.label_maps.pairing import MAPS, pair_files
 from loce_jax.data.label_maps.streets import IMAGES, LABELS, find_folder
 from loce_jax.data.samples import Fault, Item, Pair, Problem, Reading, check_mask, digest, source_record
@@ -83,8 +83,8 @@ class MaskDataset:
     def files(self, item: Item) -> tuple[Path, ...]:
         """The files that `read` opens for an item; none where image or masks do not come from files."""
         entry = self._entries[item.image]
-        found = [getattr(one, "path", None) for one in (entry.photo, *(entry.masks[p.concept] for p in item.pairs))]
-        return () if None in found else tuple(found)
+        readers = (entry.photo, *(entry.masks[p.concept] for p in item.pairs))
+        return tuple(path for one in readers for path in files_of(one)) if all(map(files_of, readers)) else ()
 
     def masks(self, item: Item) -> tuple[Bool[np.ndarray, "H W"] | Fault, ...]:
         """The masks of one item, without opening its image."""
@@ -224,5 +224,5 @@ def _scan(entry: MaskEntry) -> tuple[tuple[int, int], dict[str, str], dict[str, 
             continue
         size = mask.shape
         if mask.any():
-            checksums[concept] = hashlib.sha256(np.packbits(mask)).hexdigest()
+            checksums[concept] = hashlib.sha256(np.packbits(mask).tobytes()).hexdigest()
     return size, checksums, faults

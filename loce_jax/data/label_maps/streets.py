@@ -133,6 +133,7 @@ def open_cityscapes(
     """
     root = check_exists("path", path, kind="folder", fix="Give the folder that holds leftImg8bit and gtFine.")
     check_known("classes", [classes], ["19", "30"])
+    labels = Path(labels).name  # of a path that was noted as it is in the file system
     photos, maps = find_folder(root, "path", "leftImg8bit", (), split), find_folder(root, "labels", labels, (), split)
     chosen = CITYSCAPES_30.values() if classes == "30" else CITYSCAPES_19.values()
     numbers = {name: number for number, name in CITYSCAPES_30.items()}

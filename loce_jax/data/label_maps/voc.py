@@ -27,6 +27,11 @@ class ObjectCodes:
     objects: LabelFile
     number: int
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The two files."""
+        return self.classes.path, self.objects.path
+
     def __call__(self) -> Codes:
         """Read it; raises `Fault`."""
         classes, objects = _read_both(self.classes, self.objects)
@@ -51,6 +56,7 @@ def open_voc(
         InputError: the folders are not there, or hold no pair of image and class map; an unknown split or class.
     """
     root = check_exists("path", path, kind="folder", fix="Give the folder that holds JPEGImages, such as VOC2012.")
+    labels = Path(labels).name  # of a path that was noted as it is in the file system
     check_known("labels", [labels], [CLASSES, OBJECTS])
     for folder in {"JPEGImages", CLASSES, labels}:
         check_exists("path", root / folder, kind="folder", fix=f"A VOC tree holds JPEGImages and {labels}.")
@@ -66,7 +72,7 @@ def open_voc(
         ]
     photos = [PhotoFile(root / "JPEGImages" / image) for image, _ in pairs]
     maps = [LabelFile(root / CLASSES / label) for _, label in pairs]
-    entries = [Entry(image, *files) for (image, _), *files in zip(pairs, photos, maps, strict=True)]
+    entries = [Entry(image, photo, codes) for (image, _), photo, codes in zip(pairs, photos, maps, strict=True)]
     if labels == OBJECTS:
         objects = [LabelFile(root / OBJECTS / label) for _, label in pairs]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
