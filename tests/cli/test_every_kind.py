@@ -111,6 +111,15 @@ def test_one_command_a_kind(kind, tmp_path):
     assert main(["data", "check", *map(str, data)]) == 0
 
 
+def test_the_page_of_data_that_have_moved(tmp_path):
+    data = write_voc(tmp_path / "data", made_up_frames(3), {2: 7})
+    run = fit_and_report(tmp_path, ["voc", data])
+    (tmp_path / "elsewhere").mkdir()
+    data.rename(tmp_path / "elsewhere" / "voc")
+    assert main(["report", str(run.path)]) == 2
+    assert main(["report", str(run.path), "--data", "voc", str(tmp_path / "elsewhere" / "voc")]) == 0
+
+
 def test_options_of_the_data_reach_the_run(tmp_path):
     data = ["camvid", write_camvid(tmp_path / "data", made_up_frames(6))]
     options = ["--data.groups", "seq0", "seq1", "--data.max-per-concept", "2", "--data.masks", "ellipse"]

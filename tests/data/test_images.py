@@ -196,3 +196,28 @@ def test_threads_share_nothing(tmp_path):
         photos = list(pool.map(lambda i: read_photo(tmp_path / f"{i}.png", (200, 120)), range(8)))
     for i, photo in enumerate(photos):
         np.testing.assert_array_equal(photo, np.roll(NOISE, i, axis=0))
+
+
+def test_avif_is_read_where_pillow_reads_it(tmp_path):
+    from PIL import features
+
+    from loce_jax.data.images import FORMATS
+
+    assert ("AVIF" in FORMATS) == features.check("avif")
+    if "AVIF" in FORMATS:
+        pixels = np.full((20, 30, 3), (200, 40, 30), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "a.avif", quality=95)
+        np.testing.assert_allclose(read_photo(tmp_path / "a.avif", (20, 30)), pixels, atol=4)
+
+
+def test_a_photo_in_memory_is_read_like_a_file_and_its_size_is_known_from_its_header(tmp_path):
+    from loce_jax.data.images import photo_size
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (30, 20), "teal").save(tmp_path / "a.png", exif=exif)
+    content = (tmp_path / "a.png").read_bytes()
+    assert photo_size(tmp_path / "a.png") == photo_size(content) == (30, 20)
+    np.testing.assert_array_equal(read_photo(content, (30, 20)), read_photo(tmp_path / "a.png", (30, 20)))
+    with pytest.raises(Fault, match="image_unreadable: row 3: .*cannot identify"):
+        read_photo(b"nothing", (30, 20), name="row 3")

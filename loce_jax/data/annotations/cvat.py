@@ -62,6 +62,16 @@ def open_cvat(path: str | Path, *, images: str | Path | None = None, concepts: S
 
     Raises:
         InputError: the file cannot be used, or would make us read outside `images`; an unknown concept.
+
+    >>> import tempfile
+    >>> shape = '<polygon label="car" points="2,0;6,0;6,6;2,6"/>'
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "annotations.xml")
+    ...     image = f'<image id="0" name="a.jpg" width="8" height="6">{shape}</image>'
+    ...     _ = file.write_text(f"<annotations>{image}</annotations>")
+    ...     dataset = open_cvat(file, images=folder)
+    ...     dataset.concepts, int(dataset.masks(dataset.items[0])[0].sum())
+    (('car',), 24)
     """
     given = Path(path)
     file = check_exists("path", given / "annotations.xml" if given.is_dir() else given, kind="file", fix=FIX)

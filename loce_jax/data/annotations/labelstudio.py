@@ -87,6 +87,17 @@ def open_labelstudio(path: str | Path, images: str | Path, *, concepts: Sequence
 
     Raises:
         InputError: the file cannot be used; an unknown concept.
+
+    >>> import tempfile
+    >>> value = {"points": [[25, 0], [75, 0], [75, 100], [25, 100]], "polygonlabels": ["car"]}
+    >>> result = {"type": "polygonlabels", "value": value, "original_width": 8, "original_height": 6}
+    >>> task = {"id": 1, "data": {"image": "/data/upload/1/0a1b2c3d-a.jpg"}, "annotations": [{"result": [result]}]}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "export.json")
+    ...     _ = file.write_text(json.dumps([task]))
+    ...     dataset = open_labelstudio(file, folder)
+    ...     dataset.concepts, int(dataset.masks(dataset.items[0])[0].sum())
+    (('car',), 24)
     """
     file = check_exists("path", path, kind="file", fix=FIX)
     root = check_exists("images", images, kind="folder", fix="Give the folder that holds the images.")

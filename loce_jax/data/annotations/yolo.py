@@ -42,6 +42,18 @@ def open_yolo(
 
     Raises:
         InputError: folders or names are missing or cannot be used; an unknown concept.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("images", "labels"):
+    ...         Path(folder, name).mkdir()
+    ...     Image.new("RGB", (8, 6)).save(Path(folder, "images", "a.jpg"))
+    ...     _ = Path(folder, "labels", "a.txt").write_text("0 0.25 0 0.75 0 0.75 1 0.25 1")
+    ...     _ = Path(folder, "data.yaml").write_text("names: [car]")
+    ...     dataset = open_yolo(folder)
+    ...     dataset.concepts, int(dataset.masks(dataset.items[0])[0].sum())
+    (('car',), 24)
     """
     given = Path(path)
     root = given.parent if given.is_file() else given

@@ -145,6 +145,13 @@ def open_npz(
 
     Raises:
         InputError: the file cannot be used, or an array does not fit.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "a.npz")
+    ...     np.savez(file, images=np.zeros((1, 6, 8, 3), np.uint8), masks=np.eye(6, 8, dtype=bool)[None])
+    ...     open_npz(file).concepts
+    ('foreground',)
     """
     file = check_exists("path", path, kind="file", fix=FIX)
     try:

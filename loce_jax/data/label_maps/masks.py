@@ -139,6 +139,17 @@ def open_folder(
 
     Raises:
         InputError: a folder is missing; no image has a mask of its name; an unknown concept.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("images", "masks/car"):
+    ...         Path(folder, name).mkdir(parents=True)
+    ...     Image.new("RGB", (8, 6)).save(Path(folder, "images", "a.jpg"))
+    ...     Image.fromarray(255 * np.eye(6, 8, dtype=np.uint8)).save(Path(folder, "masks", "car", "a.png"))
+    ...     dataset = open_folder(folder)
+    ...     dataset.concepts, int(dataset.masks(dataset.items[0])[0].sum())
+    (('car',), 6)
     """
     root = check_exists("path", path, kind="folder", fix="Give the folder that holds images and masks.")
     photos = find_folder(root, "images", images, IMAGES, split)

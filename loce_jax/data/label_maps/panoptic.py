@@ -37,6 +37,19 @@ def open_panoptic(
 
     Raises:
         InputError: the file cannot be used, or would make us read outside the folders; an unknown concept.
+
+    >>> import json, tempfile
+    >>> segment = {"id": 7, "category_id": 1, "iscrowd": 0}
+    >>> content = {
+    ...     "images": [{"id": 1, "file_name": "a.jpg", "height": 6, "width": 8}],
+    ...     "annotations": [{"image_id": 1, "file_name": "a.png", "segments_info": [segment]}],
+    ...     "categories": [{"id": 1, "name": "cat"}],
+    ... }
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, "panoptic").mkdir()
+    ...     _ = Path(folder, "panoptic.json").write_text(json.dumps(content))
+    ...     open_panoptic(Path(folder, "panoptic.json"), folder).concepts
+    ('cat',)
     """
     file = check_exists("path", path, kind="file", fix="Give the path of a COCO panoptic JSON file.")
     root = check_exists("images", images, kind="folder", fix="Give the folder that holds the photos.")

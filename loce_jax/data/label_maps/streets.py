@@ -90,6 +90,18 @@ def open_camvid(
 
     Raises:
         InputError: the folders are not there, or hold no pair of image and label map.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("train", "trainannot"):
+    ...         Path(folder, name).mkdir()
+    ...     Image.new("RGB", (8, 6)).save(Path(folder, "train", "0001TP_006690.jpg"))
+    ...     Image.fromarray(3 * np.eye(6, 8, dtype=np.uint8)).save(Path(folder, "trainannot", "0001TP_006690.png"))
+    ...     dataset = open_camvid(folder)
+    ...     dataset.concepts, dataset.items[0].pairs[0].attributes
+    (('Sky', 'Road'), (('group', '0001TP'),))
     """
     root = check_exists("path", path, kind="folder", fix="Give the folder that holds train, trainannot and so on.")
     splits = [one for one in ("train", "val", "test") if (root / one).is_dir() and (root / f"{one}annot").is_dir()]
@@ -130,6 +142,17 @@ def open_cityscapes(
 
     Raises:
         InputError: the folders are not there, or hold no pair of image and label map.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for kind, name in (("leftImg8bit", "a_0_0_leftImg8bit.png"), ("gtFine", "a_0_0_gtFine_labelIds.png")):
+    ...         file = Path(folder, kind, "val", "a", name)
+    ...         file.parent.mkdir(parents=True)
+    ...         Image.fromarray(26 * np.eye(6, 8, dtype=np.uint8)).save(file)
+    ...     open_cityscapes(folder, split="val").concepts
+    ('car',)
     """
     root = check_exists("path", path, kind="folder", fix="Give the folder that holds leftImg8bit and gtFine.")
     check_known("classes", [classes], ["19", "30"])

@@ -54,6 +54,16 @@ def open_voc(
 
     Raises:
         InputError: the folders are not there, or hold no pair of image and class map; an unknown split or class.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("JPEGImages", "SegmentationClass"):
+    ...         Path(folder, name).mkdir()
+    ...     Image.new("RGB", (8, 6)).save(Path(folder, "JPEGImages", "a.jpg"))
+    ...     Image.fromarray(7 * np.eye(6, 8, dtype=np.uint8)).save(Path(folder, "SegmentationClass", "a.png"))
+    ...     open_voc(folder).concepts
+    ('car',)
     """
     root = check_exists("path", path, kind="folder", fix="Give the folder that holds JPEGImages, such as VOC2012.")
     labels = Path(labels).name  # of a path that was noted as it is in the file system

@@ -59,6 +59,21 @@ def test_names_alone_are_numbered_from_0(file, tmp_path):
     assert dict(table_of(tmp_path, file, NAMES_ONLY[file]).codes) == {"sky": (0,), "road": (1,)}
 
 
+def test_the_table_of_mapillary_vistas(tmp_path):
+    labels = [
+        {"name": "animal--bird", "readable": "Bird", "instances": True, "color": [165, 42, 42], "evaluate": True},
+        {"name": "void--unlabeled", "readable": "Unlabeled", "color": [0, 0, 0]},
+    ]
+    table = table_of(tmp_path, "config_v1.2.json", json.dumps({"version": 1.1, "labels": labels}))
+    assert table.by_color and table.codes["animal--bird"] == (color_code(165, 42, 42),)
+
+
+def test_a_known_table_is_not_hidden_by_a_folder_of_its_name(tmp_path, monkeypatch):
+    (tmp_path / "voc").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert read_class_table("voc").codes == read_class_table(tmp_path / "voc").codes
+
+
 def test_lines_of_one_name_are_one_class(tmp_path):
     table = table_of(tmp_path, "a.txt", "0 car\n1 road\n2 car")
     assert dict(table.codes) == {"car": (0, 2), "road": (1,)}

@@ -12,6 +12,8 @@ from loce_jax.checks import InputError
 from loce_jax.data import open_camvid, open_cityscapes, open_labels, open_panoptic, open_voc
 from loce_jax.data.samples import Fault, check_dataset, check_reading
 from tests.support.trees import (
+    COLORS,
+    NAMES,
     camvid_frames,
     made_up_frames,
     save,
@@ -110,6 +112,28 @@ def test_splits_are_found_below_or_above_the_folders(layout, tmp_path):
     assert len(data.items) == 2
     with pytest.raises(InputError, match="there is no images .* with 'test'"):
         open_labels(tmp_path / "data", split="test", classes=tmp_path / "all" / "classes.txt")
+
+
+def test_bdd100k_has_the_numbers_of_cityscapes_for_training(tmp_path):
+    for name, (photo, labels) in made_up_frames(2).items():
+        save(tmp_path / "images" / "10k" / "val" / f"{name}.jpg", photo)
+        numbers = np.array([10, 0, 13, 255], np.uint8)[labels]
+        save(tmp_path / "labels" / "sem_seg" / "masks" / "val" / f"{name}.png", numbers)
+    given = {"images": "images/10k/val", "labels": "labels/sem_seg/masks/val", "classes": "cityscapes19"}
+    data = open_labels(tmp_path, **given)
+    assert data.concepts == ("road", "sky", "car") and len(data.items) == 2
+    np.testing.assert_array_equal(data.masks(data.items[0])[2], made_up_frames(1)["seq0_000"][1] == 2)
+
+
+def test_mapillary_vistas_is_read_by_its_colors(tmp_path):
+    config = {"labels": [{"name": f"x--{NAMES[code]}", "color": list(COLORS[code])} for code in NAMES]}
+    (tmp_path / "config_v1.2.json").write_text(json.dumps(config))
+    for name, (photo, labels) in made_up_frames(2).items():
+        save(tmp_path / "validation" / "images" / f"{name}.jpg", photo)
+        save(tmp_path / "validation" / "v1.2" / "labels" / f"{name}.png", labels, COLORS)
+    data = open_labels(tmp_path, split="validation", labels="v1.2/labels")
+    assert data.concepts == ("x--sky", "x--road", "x--car", "x--void")
+    np.testing.assert_array_equal(data.masks(data.items[0])[2], made_up_frames(1)["seq0_000"][1] == 2)
 
 
 def test_files_without_a_partner_and_maps_that_cannot_be_read_are_problems(tmp_path):
