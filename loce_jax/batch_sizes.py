@@ -1,6 +1,6 @@
 """How much is done at once: every batch size of a run, and what it trades.
 
-A `chunk` is stored as one file a layer, a `batch` goes through network and solver together.  None of these numbers
+A `chunk` is stored as one file per layer, a `batch` goes through network and solver together.  None of these numbers
 changes a result beyond rounding; `IMAGES_PER_CHUNK` and `MAX_PARTS` decide which files a run has.
 """
 

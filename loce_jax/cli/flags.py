@@ -35,7 +35,8 @@ def _replacement(flags, name, equals, value):
     """What stands in place of ``name`` or ``name=value``; empty for what is no option."""
     if value and not equals:
         return ""
-    return " or ".join(f"`{flag} {value}`" if value else f"`{flag}`" for flag in flags.get(name, ()))
+    value = "" if value == "True" else f" {value}" if value else ""  # flags of booleans have no value
+    return " or ".join(f"`{flag}{value}`" for flag in flags.get(name, ()))
 
 
 def find_flags(kind: type, prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -121,6 +121,7 @@ def test_a_name_of_several_options_becomes_all_their_flags():
     said = say_flags("`k` must be at least 1; `vectors` stay.", command)
     assert said == "`--confusion.k` or `--label-errors.k` must be at least 1; `vectors` stay."
     assert say_flags("Set `steps=stats`, not `steps stats`.", command) == "Set `--steps stats`, not `steps stats`."
+    assert say_flags("Set `paper=True`.", command) == "Set `--map.paper`."
 
 
 def test_a_step_shows_what_its_options_are_for(capsys):

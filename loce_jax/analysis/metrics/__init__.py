@@ -1,1 +1,1 @@
-"""One file a metric: IoU, purity, cluster agreement, spread, quality, separation, overlap, confusion, retrieval."""
+"""One file per metric: IoU, purity, cluster agreement, spread, quality, separation, overlap, confusion, retrieval."""
