@@ -18,6 +18,7 @@ from loce_jax.foreign_text import for_html, for_script
 from loce_jax.recipes import PaperRecipe, recipe_from
 from loce_jax.report import content, tables
 from loce_jax.report.images import illustrate
+from loce_jax.study.selection.photos import check_same_data
 from loce_jax.study.selection.sources import PhotoSource, RunLike
 
 _SCRIPTS = ("core.js", "map.js", "examples.js", "matrix.js")
@@ -31,6 +32,9 @@ def write_report(run: RunLike, dataset: PhotoSource, out: Path) -> Path:
 
     Raises:
         InputError: `out` cannot be written.
+
+    Raises:
+        InputError: `dataset` is another one than the run's, by its fingerprint.
     """
     check_writable(out)
     html = compose(run, dataset).encode()
@@ -39,6 +43,7 @@ def write_report(run: RunLike, dataset: PhotoSource, out: Path) -> Path:
 
 def compose(run: RunLike, dataset: PhotoSource) -> str:
     """The page as text."""
+    check_same_data(run, dataset)
     chosen = content.choose_rows(run)
     thumbs, examples = content.pairs_of(run, chosen.thumbs), content.pairs_of(run, chosen.examples)
     pictures = illustrate(dataset, thumbs=thumbs, examples=examples, plan=run.plan)

@@ -16,6 +16,7 @@ from loce_jax.store.sealed import DIGITS, is_entry, unseal
 from loce_jax.store.storage import Storage
 
 REPAIR = "The same `loce fit` with `--repair` makes what is damaged anew"
+MAX_NUMBER = 1e300
 NAMES = {"data": ("name", "source"), "model": ("name",)}  # spellings, which a plan's digest leaves out
 
 
@@ -107,7 +108,7 @@ def check_chunk(content: bytes, chunk: str, plan: Mapping[str, Any], digest: str
     _expect(isinstance(columns, dict) and {"image", "concept", "reason"} <= columns.keys(), "lacks columns")
     for name, values in columns.items():
         _expect(isinstance(values, list) and len(values) == m, f"column {name!r} is not of {m} rows")
-        _expect(all(isinstance(value, str | int | float | None) for value in values), f"column {name!r} is no column")
+        _expect(_are_texts(values) or _are_numbers(values), f"column {name!r} is neither of texts nor of numbers")
     for name in ("image", "concept", "reason"):
         _expect(_are_texts(columns[name]), f"column {name!r} is not of texts")
     unknown = set(columns["concept"]) - set(plan["data"]["concepts"])
@@ -160,6 +161,11 @@ def _is_photo(photo):
 
 def _are_texts(values):
     return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
+def _are_numbers(values):
+    """Whether all can be float64; None stands for a number that is missing."""
+    return all(isinstance(value, int | float | None) and abs(value or 0) < MAX_NUMBER for value in values)
 
 
 def _expect(condition, problem):

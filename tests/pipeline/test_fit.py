@@ -70,6 +70,14 @@ def test_the_page_and_the_pictures_need_the_data_set(run, tmp_path, capsys):
     assert (tmp_path / "all" / "deep" / "outliers.png").exists()
 
 
+def test_another_data_set_is_not_shown_as_the_runs(run, tmp_path):
+    other = Boxes()
+    other.fingerprint = "boxes 2"
+    for show in (lambda: write_report(run, other, tmp_path / "page.html"), lambda: Photos(run, other)):
+        with pytest.raises(InputError, match="the fingerprint 'boxes 1', but has 'boxes 2'"):
+            show()
+
+
 def test_it_does_what_the_command_does(tmp_path):
     draw(tmp_path, images=5)
     source = coco_source(str(tmp_path / "coco.json"), str(tmp_path / "images"), ("box",))

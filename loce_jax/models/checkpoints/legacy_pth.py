@@ -44,9 +44,10 @@ def read_legacy_pth(path: str | Path, *, sha256: str) -> dict[str, np.ndarray]:
     try:
         return _read(io.BytesIO(data))
     except Exception as error:  # an unpickler raises whatever the pickle makes it raise
+        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise InputError(
             f"`path` must be a legacy PyTorch state dict (tensors by name), but {str(path)!r} cannot be read: "
-            f"{type(error).__name__}: {error}. Load it with PyTorch and save the weights as `.safetensors`."
+            f"{why}. Load it with PyTorch and save the weights as `.safetensors`."
         ) from error
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 
 from loce_jax.analysis.subconcepts.attributes import mask_attributes
+from loce_jax.checks import InputError
 from loce_jax.data.samples import Fault
 from loce_jax.framing import recorded_canvas
 from loce_jax.plots.examples import draw_mask, tint
@@ -18,6 +19,16 @@ from loce_jax.resampling import resize_bilinear
 from loce_jax.study.selection.sources import PhotoSource, RunLike
 
 _SIDE = 144  # pixels of a tile
+
+
+def check_same_data(run: RunLike, dataset: PhotoSource) -> None:
+    """Raise `InputError` if a data set says by its fingerprint that it is another one than the run's."""
+    mine, theirs = run.plan["data"].get("fingerprint"), getattr(dataset, "fingerprint", None)
+    if mine is not None and theirs is not None and mine != theirs:
+        raise InputError(
+            f"`dataset` must be the one that the run was made from, with the fingerprint {mine!r}, but has {theirs!r}: "
+            "images, concepts, annotations or options differ. Open the run's own."
+        )
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,11 @@ class Photos:
 
     run: RunLike
     dataset: PhotoSource | None
+
+    def __post_init__(self):
+        """Raise `InputError` for the data of another run."""
+        if self.dataset is not None:
+            check_same_data(self.run, self.dataset)
 
     def tiles(
         self, rows: Iterable[int], *, projections: Mapping[int, Float[np.ndarray, "_ _"]] | None = None

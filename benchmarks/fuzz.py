@@ -1,0 +1,128 @@
+"""Feed damaged and hostile inputs to everything that parses, and count what should not happen.
+
+``python benchmarks/fuzz.py KIND --inputs N [--seed S]`` prints one JSON line: how many inputs of the kind were refused
+with one clear error, or accepted, and how many ended in a traceback, a hang, the death of the process, or a wrong
+result; with the numbers of the first few of these.  ``all`` does every kind, a line each.  An input is made from the
+seed and its number alone, so ``--first NUMBER --inputs 1`` repeats one.  Inputs run in a process of limited memory
+(``--memory`` GB of address space); ``fuzz_kinds.py`` says what each kind is and when its result is wrong.
+"""
+
+import argparse
+import json
+import os
+import queue
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+
+import numpy as np
+from fuzz_kinds import KINDS, Refused, WrongResult
+
+SECONDS_AN_INPUT, SECONDS_TO_START = 10, 300
+BAD = ("traceback", "hang", "crash", "wrong")
+
+
+def run_inputs(kind: str, seed: int, first: int, last: int, gigabytes: float) -> None:
+    """In the process of limited memory: a line for each input when it has ended."""
+    resource.setrlimit(resource.RLIMIT_AS, (int(gigabytes * 1e9),) * 2)
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, sys.stderr.fileno())
+
+    def too_long(*_):
+        raise TimeoutError
+
+    signal.signal(signal.SIGALRM, too_long)
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        run = KINDS[kind]()
+        print("ready", file=answers, flush=True)
+        for number in range(first, last):
+            signal.setitimer(signal.ITIMER_REAL, SECONDS_AN_INPUT)
+            try:
+                run(np.random.default_rng([seed, number]))
+                outcome = "accepted"
+            except Refused:
+                outcome = "refused"
+            except TimeoutError:
+                outcome = "hang"
+            except WrongResult as error:
+                outcome = f"wrong {error}"
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is counted
+                outcome = f"traceback {type(error).__name__}: {error}"
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            print(number, " ".join(outcome.split())[:200], file=answers, flush=True)
+
+
+def fuzz(kind: str, inputs: int, seed: int, first: int, gigabytes: float) -> dict:
+    """The counts of one kind; a process that dies or hangs is followed by another one, at the next input."""
+    counts, examples, number, start = Counter(), [], first, time.perf_counter()
+    while number < first + inputs:
+        child = [sys.executable, __file__, kind, "--seed", str(seed), "--first", str(number)]
+        child += ["--inputs", str(first + inputs - number), "--memory", str(gigabytes), "--child"]
+        process = subprocess.Popen(child, stdout=subprocess.PIPE, text=True)
+        lines: queue.Queue = queue.Queue()
+        threading.Thread(target=_forward, args=(process.stdout, lines), daemon=True).start()
+        waiting = SECONDS_TO_START
+        while True:
+            try:
+                line = lines.get(timeout=waiting)
+            except queue.Empty:
+                line = "hang"
+            if line == "ready\n":
+                waiting = 3 * SECONDS_AN_INPUT
+                continue
+            if line in (None, "hang"):
+                break
+            number, outcome = int(line.split()[0]) + 1, line.split(maxsplit=1)[1].strip()
+            counts[outcome.split()[0]] += 1
+            if outcome.split()[0] in BAD and len(examples) < 8:
+                examples.append([number - 1, outcome])
+        process.kill()
+        process.wait()
+        if number < first + inputs:  # the input after the last that has ended
+            counts["hang" if line == "hang" else "crash"] += 1
+            examples.append([number, "hang" if line == "hang" else f"crash {process.returncode}"])
+            number += 1
+    done = {name: counts[name] for name in ("refused", "accepted", *BAD)}
+    return {
+        "kind": kind,
+        "inputs": inputs,
+        **done,
+        "seed": seed,
+        "seconds": round(time.perf_counter() - start, 1),
+        "examples": examples[:8],
+    }
+
+
+def _forward(stream, lines):
+    for line in stream:
+        lines.put(line)
+    lines.put(None)
+
+
+def main() -> None:
+    """Read the flags, and print the counts."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("kind", choices=[*KINDS, "all"])
+    parser.add_argument("--inputs", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--memory", type=float, default=16.0)
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.child:
+        run_inputs(given.kind, given.seed, given.first, given.first + given.inputs, given.memory)
+        return
+    for kind in KINDS if given.kind == "all" else [given.kind]:
+        print(json.dumps(fuzz(kind, given.inputs, given.seed, given.first, given.memory)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
