@@ -31,10 +31,7 @@ def write_report(run: RunLike, dataset: PhotoSource, out: Path) -> Path:
     The page appears under its name only when complete.
 
     Raises:
-        InputError: `out` cannot be written.
-
-    Raises:
-        InputError: `dataset` is another one than the run's, by its fingerprint.
+        InputError: `out` cannot be written, or `dataset` is another one than the run's, by its fingerprint.
     """
     check_writable(out)
     html = compose(run, dataset).encode()

@@ -35,11 +35,10 @@ def _view(name, entry, content, start):
     try:
         dtype, shape = np.dtype(DTYPES[entry["dtype"]]), tuple(entry["shape"])
         begin, end = entry["data_offsets"]
-        whole = all(type(number) is int and number >= 0 for number in (*shape, begin, end))
-    except (KeyError, TypeError, ValueError, AttributeError):
-        whole = False
-    if not whole:
-        raise ValueError(f"tensor {name!r} has not the form of one")
+        if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
+            raise ValueError("lengths and offsets must be whole numbers")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"tensor {name!r} has not the form of one: {error}") from error
     if not begin <= end <= len(content) - start or end - begin != math.prod(shape) * dtype.itemsize:
         raise ValueError(f"tensor {name!r} does not fit into the file")
     return content[start + begin : start + end].view(dtype).reshape(shape)

@@ -66,7 +66,7 @@ def _format_of(content):
         return FORMAT
 
 
-def _check_plan(plan):
+def _check_plan(plan: Any) -> None:
     _expect(type(plan.get("format")) is int, "has no format")
     layers, data, chunks = plan.get("layers"), plan.get("data"), plan.get("chunks")
     _expect(isinstance(layers, dict) and layers and all(isinstance(one, dict) for one in layers.values()), "no layers")
@@ -101,7 +101,7 @@ def check_chunk(content: bytes, chunk: str, plan: Mapping[str, Any], digest: str
     Raises:
         ValueError: it is damaged, of another run, or its counts do not agree.
     """
-    record = unseal(content)
+    record: Any = unseal(content)
     _expect(record.get("plan") == digest and record.get("chunk") == chunk, "is of another run or chunk")
     m, columns, status = record.get("rows"), record.get("columns"), record.get("status")
     _expect(type(m) is int and m >= 0, "has no number of rows")

@@ -56,7 +56,7 @@ def entry_of(content: bytes | UInt8[np.ndarray, " bytes"]) -> Entry:
     >>> entry_of(b"abc")[0]
     3
     """
-    return [len(content), hashlib.sha256(content).hexdigest()]
+    return [len(content), hashlib.sha256(memoryview(content)).hexdigest()]  # pyright: ignore[reportArgumentType]
 
 
 def check_content(content: bytes | UInt8[np.ndarray, " bytes"], entry: Entry) -> None:

@@ -22,7 +22,7 @@ def photo_entry(dataset: Dataset, item: Item, reading: Reading) -> PhotoEntry:
     """The entry of an item that was just read; raises `Fault` if its files have vanished since."""
     paths = _files(dataset, item)
     if not paths:
-        found = hashlib.sha256(np.ascontiguousarray(reading.photo))
+        found = hashlib.sha256(np.ascontiguousarray(reading.photo).data)
         for mask in reading.masks:
             found.update(b"" if isinstance(mask, Fault) else np.packbits(mask).tobytes())
         return found.hexdigest(), []
