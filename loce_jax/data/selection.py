@@ -270,8 +270,6 @@ def _filter_areas(dataset, items, options):
 
 def _areas(dataset, item, options) -> dict[str, int | None]:
     """Pixels of each concept's mask; None where there is no mask."""
-    if options.masks == "original" and hasattr(dataset, "areas"):
-        return {pair.concept: area for pair, area in zip(item.pairs, dataset.areas(item), strict=True)}
     try:
         masks = dataset.masks(item) if hasattr(dataset, "masks") else dataset.read(item).masks
     except Fault:

@@ -93,7 +93,7 @@ def test_spoiled_json(write, seed, tmp_path):
     rng = np.random.default_rng(seed)
     file, open_data = write(tmp_path)
     whole = file.read_text()
-    for _ in range(20):
+    for _ in range(10):
         file.write_text(whole)
         spoil_json(file, rng)
         read_all(open_data)
@@ -117,7 +117,7 @@ def test_spoiled_bytes(case, tmp_path):
     root = write(tmp_path)
     whole = (root / name).read_bytes()
     rng = np.random.default_rng(0)
-    for _ in range(40):
+    for _ in range(12):
         (root / name).write_bytes(whole)
         spoil_bytes(root / name, rng)
         read_all(lambda: open_data(root))
@@ -126,7 +126,7 @@ def test_spoiled_bytes(case, tmp_path):
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_spoiled_arrays(save, tmp_path):
     rng = np.random.default_rng(0)
-    for number in range(40):
+    for number in range(15):
         file = tmp_path / f"{number}.npz"
         save(file, images=np.zeros((1, 6, 8, 3), np.uint8), masks=np.eye(6, 8, dtype=bool)[None])
         spoil_bytes(file, rng)
@@ -137,7 +137,7 @@ def test_spoiled_arrays(save, tmp_path):
 def test_spoiled_sources_of_a_plan(seed, tmp_path):
     rng = np.random.default_rng(seed)
     good = {"kind": "voc", "path": str(tmp_path), "concepts": ["car"], "options": {"max_images": 3, "groups": ["a"]}}
-    for _ in range(60):
+    for _ in range(20):
         record = copy.deepcopy(good)
         spots = places(record, [])
         container, key = spots[rng.integers(len(spots))]

@@ -18,6 +18,7 @@ from loce_jax.data.samples import Fault, Problem, source_record
 
 SPLITS = "train", "valid", "val", "test"
 MAX_BYTES = 2**24  # of one text file
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's stops at 1000 levels, at once
 BOX, SHORTEST_OUTLINE = 4, 6  # numbers after the class
 
 
@@ -115,7 +116,7 @@ def _yaml_names(path: Path) -> dict[int, str]:
     if path.stat().st_size > MAX_BYTES:
         raise InputError(f"`path` must hold a data.yaml of at most {MAX_BYTES} bytes, but {str(path)!r} is larger.")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         text = " ".join(str(error).split())
         raise InputError(f"`path` must hold a data.yaml, but {str(path)!r} is none: {text}. {fix}") from error
