@@ -1,6 +1,6 @@
 """Activations of a network's layers: resized photos in, activations of the requested layers out.
 
-Letters: m photos, b photos per batch, h x w pixels, gh x gw grid cells, c channels.
+Shapes: m photos, b photos per batch, h x w pixels, gh x gw grid cells, c channels.
 """
 
 from collections.abc import Callable, Mapping, Sequence

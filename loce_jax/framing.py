@@ -2,7 +2,7 @@
 
 A letterboxed photo keeps its proportions and is padded to those of the network's input.  The padded image, measured in
 the photo's own pixels, is its `Canvas`: masks are put on it, and maps of the network's grid cover it.
-Letters: H x W pixels of the photo, h x w pixels of the network's input, a x b pixels of the canvas.
+Shapes: H x W pixels of the photo, h x w pixels of the network's input, a x b pixels of the canvas.
 """
 
 from collections.abc import Mapping

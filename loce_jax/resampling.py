@@ -2,7 +2,7 @@
 
 A separable linear resize is fixed by what it does to the unit impulses of each axis, so every operator here is a
 small matrix ``[n_out, n_in]``, built once per pair of lengths and kept.
-Letters: h x w the grid resized from, H x W the grid resized to.
+Shapes: h x w the grid resized from, H x W the grid resized to.
 """
 
 import functools as ft

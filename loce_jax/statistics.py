@@ -2,7 +2,7 @@
 
 Activations of trained networks are anisotropic: a few directions hold most of the variance.  The ridge recipe solves on
 partly whitened activations; benchmarks/QUALITY.md measures what that is good for.
-Letters: n images, h x w grid cells, c channels.
+Shapes: n images, h x w grid cells, c channels.
 """
 
 import functools as ft

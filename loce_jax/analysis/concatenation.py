@@ -1,6 +1,6 @@
 """Several layers' embeddings of the same pairs as one vector each.
 
-Letters: n embeddings, c channels of all layers together.
+Shapes: n embeddings, c channels of all layers together.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """A two-dimensional map of embeddings: two coordinates for each, neighbors kept near.
 
-Letters: n embeddings, c channels.
+Shapes: n embeddings, c channels.
 """
 
 import warnings

@@ -1,6 +1,6 @@
 """Embeddings whose label may be wrong, because their neighbors have another.
 
-Letters: n embeddings, c channels, k neighbors, s suspected label errors.
+Shapes: n embeddings, c channels, k neighbors, s suspected label errors.
 """
 
 from collections.abc import Sequence

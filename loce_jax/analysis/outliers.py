@@ -1,6 +1,6 @@
 """Outliers among the embeddings of each concept.
 
-Letters: n embeddings, c channels.
+Shapes: n embeddings, c channels.
 """
 
 from collections.abc import Sequence

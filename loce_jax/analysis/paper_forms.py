@@ -2,7 +2,7 @@
 
 `paper=True` of a function of `loce_jax.analysis` takes its deviation from here.  Source of all: Mikriukov et al.,
 "Local Concept Embeddings", IJCV 2025, released code.
-Letters: n embeddings or points, m of them chosen, k concepts or components, c channels or coordinates.
+Shapes: n embeddings or points, m of them chosen, k concepts or components, c channels or coordinates.
 """
 
 import random

@@ -1,6 +1,6 @@
 """Random subsets of embeddings, the same number of each concept.
 
-Letters: m embeddings chosen.
+Shapes: m embeddings chosen.
 """
 
 from collections.abc import Sequence

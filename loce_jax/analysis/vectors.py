@@ -1,6 +1,6 @@
 """Checks of vectors and labels that every analysis makes, and vectors scaled to length 1.
 
-Letters: n embeddings, c channels.
+Shapes: n embeddings, c channels.
 """
 
 from collections.abc import Sequence

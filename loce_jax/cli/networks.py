@@ -69,7 +69,7 @@ class Convert:
     """Height and width of the network's input; the checkpoint's own if left out."""
     preprocess: str = OWN
     """How photos become input: "own" as the source says, which ONNX files do not; presets such as imagenet or yolox,
-    pairs such as range=0..255,channels=bgr, a JSON file, or "unknown" to go on without knowing."""
+    pairs such as range=0..255,channels=bgr, a JSON file, or "unknown" to assume numbers from 0 to 1, red first."""
     weights: Path | None = None
     """Safetensors file with the network's state dict, for `timm:` and `torchvision:`; downloaded if left out."""
     random_weights: bool = False

@@ -74,7 +74,7 @@ class Fit:
     loading: LoadFlags = field(default_factory=LoadOptions)
     """How the network is loaded."""
     recipe: Literal["paper", "ridge"] = "paper"
-    """Recipe: the paper's (steps of AdamW), or this project's ridge logistic regression (convex, half-whitened)."""
+    """Recipe: the paper's (steps of AdamW), or ridge, this project's logistic regression on whitened activations."""
     solver: SolverFlags = field(default_factory=SolverFlags)
     """Options of both recipes; each recipe has its own."""
     target: tuple[int, int] = (100, 100)
@@ -88,7 +88,7 @@ class Fit:
     max_failures: float = MAX_FAILURES
     """Share of the pairs that may fail to be read; beyond it the exit code is 4, and the run is kept."""
     repair: bool = False
-    """Make anew exactly what of the run is damaged, after reading all its files."""
+    """Recompute exactly what of the run is damaged, after reading all its files."""
     memory: float | None = None
     """Main memory in GB that the process may take, not for Ray; if left out, 32 images go through together."""
     readers: int | None = None
@@ -207,7 +207,7 @@ class Show:
             more = f" and {len(damaged) - 8} more" if len(damaged) > 8 else ""
             raise InputError(
                 f"{len(damaged)} stored files are damaged or missing: {', '.join(damaged[:8])}{more}. "
-                "The same `loce fit` with `--repair` makes exactly these anew."
+                "The same `loce fit` with `--repair` recomputes exactly these."
             )
         show(run)
 

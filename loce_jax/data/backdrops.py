@@ -1,7 +1,7 @@
 """Backdrops to put objects in front of: a wall or a view above a ground that recedes to the horizon.
 
 Made of parts of the photographs in `loce_jax.data.cutouts` that show none of the concepts.
-Letters: H x W pixels of the result.
+Shapes: H x W pixels of the result.
 """
 
 import functools as ft

@@ -1,6 +1,6 @@
 """Check a data set before it is used: counts, sizes, and every problem with the file and the annotation it is about.
 
-Letters: H x W pixels of an image.
+Shapes: H x W pixels of an image.
 """
 
 import os

@@ -2,7 +2,7 @@
 
 Only the outlines below belong to this project: they were drawn by hand, in pixels of the photograph, the first
 one around the object and any further ones around holes through which its surroundings show.
-Letters: H x W pixels of a photograph.
+Shapes: H x W pixels of a photograph.
 """
 
 import functools as ft

@@ -2,7 +2,7 @@
 
 Pillow's switches are process-wide, so none is touched here; whatever can be known from the header is checked before
 any pixel is decoded.  Safe to call from several threads.
-Letters: H x W pixels of the photo as annotated.
+Shapes: H x W pixels of the photo as annotated.
 """
 
 import io

@@ -1,6 +1,6 @@
 """Noise on photographs, to test the robustness of embeddings.
 
-Letters: H x W pixels.
+Shapes: H x W pixels.
 """
 
 from collections.abc import Sequence

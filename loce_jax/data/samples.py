@@ -3,7 +3,7 @@
 An item is known before any file is opened, so that work can be planned; `read` meets the disk and may fail.
 A failure is a `Fault` with a status (a word for the table) and a reason (a sentence for people): of the whole image
 when it is raised, of one mask when it is given instead of the mask.
-Letters: H x W pixels of the photo as stored.
+Shapes: H x W pixels of the photo as stored.
 """
 
 import hashlib

@@ -4,7 +4,7 @@ Every scene is specified by ``(seed, index)`` alone and drawn again whenever it 
 any order and on any thread.  Objects stand on the ground, in front of each other; a mask holds the pixels of which
 its object makes up more than half, after everything in front has hidden its share.  Scale and light are sampled at
 random, independent of the concept: sub-concepts whose truth is known.
-Letters: H x W pixels of a scene.
+Shapes: H x W pixels of a scene.
 """
 
 import functools as ft

@@ -2,7 +2,7 @@
 
 Random choices depend on the seed and on each image's own name, so that images which are added, or listed in another
 order, leave the choice among the others as it was.
-Letters: H x W pixels of an image.
+Shapes: H x W pixels of an image.
 """
 
 import hashlib

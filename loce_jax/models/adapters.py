@@ -1,7 +1,7 @@
 """Your own network as a `loce_jax` network: a function of JAX arrays, a Flax NNX module, or a Flax Linen module.
 
 Layers are found by tracing once, without computing: every output with a grid of the image's proportions.
-Letters: b images, h x w pixels, gh x gw grid cells, t tokens, c channels.
+Shapes: b images, h x w pixels, gh x gw grid cells, t tokens, c channels.
 """
 
 import hashlib

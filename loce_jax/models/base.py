@@ -1,6 +1,6 @@
 """The shape every network has here: layers with names, a preprocessing, and activations on a grid.
 
-Letters: b images, h x w pixels after resizing, c channels.
+Shapes: b images, h x w pixels after resizing, c channels.
 """
 
 from collections.abc import Callable, Mapping, Sequence

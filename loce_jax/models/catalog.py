@@ -42,7 +42,7 @@ def load_network(
         size: ``(h, w)`` that photos are resized to; the network's own without it.
         preprocess: how photos become input: ``"own"`` as the checkpoint says; ``"paper"`` as the LoCE paper does it,
             640 x 480 pixels (unless `size` says otherwise), bicubic, 0..1, not normalized; another preset, key=value
-            pairs or a JSON file, see `loce_jax.models.preprocess.options`; ``"unknown"`` to go on without knowing.
+            pairs or a JSON file, see `loce_jax.models.preprocess.options`; ``"unknown"`` to assume 0 to 1, red first.
             Either of the first two is the same for ``paper:NAME``, which takes no other.
         dtype: the precision of weights and activations, ``"float32"`` or ``"bfloat16"``.
         weights: for a ``paper:`` network, where its weights are: a safetensors file, for DETR a folder; without it,

@@ -2,7 +2,7 @@
 
 In threads of this process; `loce_jax.pipeline.grain_reading` does it in others.
 
-Letters: h x w the network's input, H x W a photo's own size, th x tw the target's grid.
+Shapes: h x w the network's input, H x W a photo's own size, th x tw the target's grid.
 """
 
 import os

@@ -2,7 +2,7 @@
 
 Images go through network and solver in batches, as large as memory allows; the shapes are always the same, so that
 the number of compilations does not grow with the data.
-Letters: b images per batch, k concepts of an image, h x w grid cells, c channels, th x tw the target's grid.
+Shapes: b images per batch, k concepts of an image, h x w grid cells, c channels, th x tw the target's grid.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

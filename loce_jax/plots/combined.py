@@ -1,6 +1,6 @@
 """Several layers' projections as one picture.
 
-Letters: h x w cells of a layer's grid, H x W those of the finest.
+Shapes: h x w cells of a layer's grid, H x W those of the finest.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Curves over numbers, points and bars over categories, in the palette's colors.
 
-Letters: x positions along the horizontal axis.
+Shapes: x positions along the horizontal axis.
 """
 
 from collections.abc import Mapping, Sequence

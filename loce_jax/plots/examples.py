@@ -1,6 +1,6 @@
 """One photo with the outline of its mask and the projection of its embedding: pixels in, pixels out.
 
-Letters: H x W pixels, h x w cells of the layer's grid.
+Shapes: H x W pixels, h x w cells of the layer's grid.
 """
 
 import numpy as np

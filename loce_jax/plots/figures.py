@@ -1,6 +1,6 @@
 """Whole figures: several Axes side by side, from finished numbers.
 
-Letters: n embeddings, x values of k, k concepts.
+Shapes: n embeddings, x values of k, k concepts.
 """
 
 from collections.abc import Mapping, Sequence

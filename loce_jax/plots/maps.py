@@ -1,6 +1,6 @@
 """A scatter map of embeddings, colored by concept.
 
-Letters: n embeddings.
+Shapes: n embeddings.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,6 @@
 """A concept-by-concept matrix as a heat map with its numbers.
 
-Letters: r rows, k columns.
+Shapes: r rows, k columns.
 """
 
 from collections.abc import Sequence

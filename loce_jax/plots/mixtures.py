@@ -1,6 +1,6 @@
 """Gaussian mixtures on a map: decision regions, and each component's ellipse with its number.
 
-Letters: n points, g steps of a grid.
+Shapes: n points, g steps of a grid.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,6 @@
 """Photographs in rows, with a colored frame and a line of text each.
 
-Letters: H x W pixels.
+Shapes: H x W pixels.
 """
 
 from collections.abc import Sequence

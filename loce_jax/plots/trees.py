@@ -1,6 +1,6 @@
 """A merge tree with its clusters, over the concepts of its leaves.
 
-Letters: n embeddings, m = n - 1 merges.
+Shapes: n embeddings, m = n - 1 merges.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,6 @@
 """The page's photographs: every file is opened once, and leaves as small JPEGs in `data:` addresses.
 
-Letters: H x W pixels.
+Shapes: H x W pixels.
 """
 
 import base64

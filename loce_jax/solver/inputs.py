@@ -1,6 +1,6 @@
 """What `solve` accepts: arrays of shapes that fit, and a recipe with what it needs.
 
-Letters: n images, k concepts per image, h x w grid cells of the layer, c channels, H x W the target's grid.
+Shapes: n images, k concepts per image, h x w grid cells of the layer, c channels, H x W the target's grid.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """Intersection over union of a projection and the mask at the photo's own size, as the paper reports it.
 
 NumPy, on the host: every photo has its own size.
-Letters: h x w the projection's grid, H x W pixels of the photo.
+Shapes: h x w the projection's grid, H x W pixels of the photo.
 """
 
 import numpy as np

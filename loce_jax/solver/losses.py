@@ -5,7 +5,7 @@ An objective is two functions of one pixel's projection ``p = sigmoid(logit)``, 
 mask, and its `derivative` with respect to ``p``.  They are plain float32 arithmetic, which JAX traces and Numba
 compiles.  Adding an objective means adding the two functions and a line in `OBJECTIVES`, and its name in
 `loce_jax.recipes`.
-Letters: H x W the target's grid.
+Shapes: H x W the target's grid.
 """
 
 from collections.abc import Callable

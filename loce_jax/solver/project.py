@@ -1,6 +1,6 @@
 """From filters and activations to the predicted mask.
 
-Letters: h x w grid cells of the layer, c channels, H x W the requested grid.
+Shapes: h x w grid cells of the layer, c channels, H x W the requested grid.
 """
 
 import jax

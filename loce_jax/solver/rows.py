@@ -1,6 +1,6 @@
 """Rows without a usable vector: NaN by design, and degenerate vectors.
 
-Letters: n images, k concepts per image, c channels, h x w grid cells of the layer.
+Shapes: n images, k concepts per image, c channels, h x w grid cells of the layer.
 """
 
 from collections.abc import Iterator

@@ -6,7 +6,7 @@ Bilinear resizing commutes with the sum over channels, so only the one response 
 activations.  Samples are independent: the maths is written for one sample (`loce_jax.solver.paper.sample`)
 and mapped over concepts and images in one place (`loce_jax.solver.xla`); a CPU has a twin of it
 (`loce_jax.solver.cpu.solve`).
-Letters: n images, k concepts per image, h x w grid cells of the layer, c channels, H x W the target's grid.
+Shapes: n images, k concepts per image, h x w grid cells of the layer, c channels, H x W the target's grid.
 """
 
 from dataclasses import replace

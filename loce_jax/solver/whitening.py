@@ -1,6 +1,6 @@
 """Whitening in JAX: float32 on the device, in any program.
 
-Letters: h x w grid cells, c channels.
+Shapes: h x w grid cells, c channels.
 """
 
 from typing import NamedTuple

@@ -1,6 +1,6 @@
 """The recipes for many samples by XLA: mapped over concepts and images, and sharded over the local devices.
 
-Letters: n images, k concepts per image, h x w grid cells of the layer, c channels, H x W the target's grid.
+Shapes: n images, k concepts per image, h x w grid cells of the layer, c channels, H x W the target's grid.
 """
 
 import functools as ft

@@ -1,6 +1,6 @@
 """Numbers computed from a run and kept beside it, so that the next look at it need not compute them again.
 
-Letters: n rows.
+Shapes: n rows.
 """
 
 from collections.abc import Mapping

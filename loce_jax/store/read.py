@@ -1,6 +1,6 @@
 """Read a run: a table with a row for every (image, concept), and vectors, IoU and maps for each layer.
 
-Letters: n rows, c channels, h x w grid cells.
+Shapes: n rows, c channels, h x w grid cells.
 """
 
 import functools as ft

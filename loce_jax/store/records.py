@@ -1,6 +1,6 @@
 """The JSON files of a run as they are read: sealed, of the run's own plan, and with the form that they are to have.
 
-Letters: m rows of a chunk.
+Shapes: m rows of a chunk.
 """
 
 import hashlib

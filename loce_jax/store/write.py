@@ -1,6 +1,6 @@
 """Write a run: the plan first, then chunk after chunk, in any order and across any number of restarts.
 
-Letters: m rows of a chunk, r of them good, c channels, h x w grid cells.
+Shapes: m rows of a chunk, r of them good, c channels, h x w grid cells.
 """
 
 import json

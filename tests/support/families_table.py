@@ -114,7 +114,7 @@ def measured() -> list[Row]:
 
     lite = max(max(lite0.layer_differences(size).values()) for size in lite0.SIZES)
     rows = [Row(family, "transformers", native(family), converted(case)) for family, case in BOTH.items()]
-    rows += [Row(LITE0, "a plain build with real weights; timm", lite, converted(LITE0_CASE))]
+    rows += [Row(LITE0, "a simple reimplementation with real weights; timm", lite, converted(LITE0_CASE))]
     rows += [Row(family, "transformers", None, converted(case)) for family, case in CONVERTED.items()]
     for library in LIBRARIES:
         cases = [case for case in EVERYTHING if case.startswith(f"{library} ")]

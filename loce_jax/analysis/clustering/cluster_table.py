@@ -1,6 +1,6 @@
 """The members of each cluster by concept, and its mean vector.
 
-Letters: n embeddings, c channels, k clusters, p concepts, t channels shown.
+Shapes: n embeddings, c channels, k clusters, p concepts, t channels shown.
 """
 
 from collections.abc import Sequence

@@ -2,7 +2,7 @@
 
 A cut visits the nodes of the tree from the root down, left before right; below a node that is a cluster it visits none.
 Clusters are numbered in the order of the visits.
-Letters: n embeddings (leaves), c channels, m = n - 1 merges, k clusters, p concepts.
+Shapes: n embeddings (leaves), c channels, m = n - 1 merges, k clusters, p concepts.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Dense regions by HDBSCAN: clusters without labels, and noise.
 
-Letters: n embeddings, c channels.
+Shapes: n embeddings, c channels.
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 scikit-learn is imported with this file, so nothing else imports it.  As there, capital `X` is the vectors [n, c], `y`
 the concept of each, and what `fit` finds ends in an underscore.
-Letters: n embeddings, c channels, k clusters, p concepts.
+Shapes: n embeddings, c channels, k clusters, p concepts.
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
 """Hierarchical clustering: the two nearest clusters are merged until one is left.
 
-Letters: n embeddings, c channels, m = n - 1 merges.
+Shapes: n embeddings, c channels, m = n - 1 merges.
 """
 
 import numpy as np

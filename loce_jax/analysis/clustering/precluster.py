@@ -1,6 +1,6 @@
 """Fewer, weighted points for embeddings whose distances do not fit into memory.
 
-Letters: n embeddings, c channels, q clusters, p concepts.
+Shapes: n embeddings, c channels, q clusters, p concepts.
 """
 
 from collections.abc import Sequence

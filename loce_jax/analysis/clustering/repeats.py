@@ -1,6 +1,6 @@
 """The same clustering on many random subsets, the same ones for every layer: how much do purity and number vary?
 
-Letters: n embeddings, l layers (or runs), s seeds.
+Shapes: n embeddings, l layers (or runs), s seeds.
 """
 
 from collections.abc import Mapping, Sequence

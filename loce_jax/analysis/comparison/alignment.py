@@ -1,6 +1,6 @@
 """Which rows of two layers or two runs are of the same (image, concept) pair.
 
-Letters: n rows of both, m rows of the second, c and d channels.
+Shapes: n rows of both, m rows of the second, c and d channels.
 """
 
 from collections.abc import Hashable, Sequence

@@ -1,6 +1,6 @@
 """Centered kernel alignment: how similar two sets of embeddings are up to rotation, scale and shift.
 
-Letters: n embeddings of the same (image, concept) pairs in the same order, m of the second, which must be n, c and d
+Shapes: n embeddings of the same (image, concept) pairs in the same order, m of the second, which must be n, c and d
 channels.
 """
 

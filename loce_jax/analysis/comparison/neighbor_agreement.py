@@ -1,6 +1,6 @@
 """Whether the embeddings have the same nearest neighbors at two layers or in two runs.
 
-Letters: n embeddings of the same (image, concept) pairs in the same order, m of the second, which must be n, c and d
+Shapes: n embeddings of the same (image, concept) pairs in the same order, m of the second, which must be n, c and d
 channels, k neighbors.
 """
 

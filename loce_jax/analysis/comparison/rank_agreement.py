@@ -1,6 +1,6 @@
 """Whether two lists of numbers, such as the IoU at two layers, put the same pairs into the same order.
 
-Letters: n pairs, m numbers of the second, which must be n.
+Shapes: n pairs, m numbers of the second, which must be n.
 """
 
 from dataclasses import dataclass

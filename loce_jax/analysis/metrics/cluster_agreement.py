@@ -1,6 +1,6 @@
 """How well clusters agree with concepts: entropies, pairs, the best matching, the majority.
 
-Letters: n embeddings.
+Shapes: n embeddings.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Which concepts are confused, in four matrices whose rows are distributions.
 
-Letters: n embeddings, c channels, k concepts, m clusters or components.
+Shapes: n embeddings, c channels, k concepts, m clusters or components.
 """
 
 from collections.abc import Sequence

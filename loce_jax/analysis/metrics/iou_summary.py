@@ -1,6 +1,6 @@
 """How well the embeddings segment their masks: counts, IoU and failures of each concept.
 
-Letters: n rows of a run's table, one per (image, concept) pair.
+Shapes: n rows of a run's table, one per (image, concept) pair.
 """
 
 from collections.abc import Mapping, Sequence

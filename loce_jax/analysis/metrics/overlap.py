@@ -1,6 +1,6 @@
 """The share of a concept's embeddings that lie nearer to another concept than to their own.
 
-Letters: n embeddings, c channels, k concepts.
+Shapes: n embeddings, c channels, k concepts.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """The purity of clusters of embeddings.
 
-Letters: n embeddings.
+Shapes: n embeddings.
 """
 
 from collections.abc import Sequence

@@ -3,7 +3,7 @@
 Numbers that compare encoders, after Paulke et al., "Local Concept Embeddings in the Context of Self-Supervised
 Learning", which names them and leaves most formulas open; each is given here in every likely meaning.  Distances are
 Euclidean, in the space that the caller passes: raw vectors, or the points of a map (`loce_jax.analysis.embedding`).
-Letters: n embeddings, c channels, k concepts, m clusters.
+Shapes: n embeddings, c channels, k concepts, m clusters.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Retrieval: the order of all others by distance, and the precision of the nearest for the query's own concept.
 
-Letters: n embeddings, c channels, k concepts, q cut-offs.
+Shapes: n embeddings, c channels, k concepts, q cut-offs.
 """
 
 from collections.abc import Sequence

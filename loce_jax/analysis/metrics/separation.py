@@ -1,6 +1,6 @@
 """How far apart concepts' embeddings are: every two concepts, and each against all others.
 
-Letters: n embeddings, c channels, k concepts.
+Shapes: n embeddings, c channels, k concepts.
 """
 
 import os

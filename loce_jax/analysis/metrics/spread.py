@@ -1,6 +1,6 @@
 """Distances within and between concepts, and the silhouettes that follow from them.
 
-Letters: n embeddings, c channels, k concepts.
+Shapes: n embeddings, c channels, k concepts.
 """
 
 from dataclasses import dataclass

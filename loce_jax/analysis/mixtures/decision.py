@@ -1,6 +1,6 @@
 """Decision regions: the concept whose mixture is densest at each point of a grid.
 
-Letters: n points, g points of a grid.
+Shapes: n points, g points of a grid.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """Densities of weighted Gaussians, and the probability of each component at a point.
 
-Letters: n points, c coordinates, k components.
+Shapes: n points, c coordinates, k components.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Ellipses that hold a given share of each two-dimensional Gaussian.
 
-Letters: k components.
+Shapes: k components.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Gaussian mixtures with the number of components of lowest BIC, of all points or of each concept's.
 
-Letters: n points, c coordinates, k components, t numbers of components tried.
+Shapes: n points, c coordinates, k components, t numbers of components tried.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Least and greatest distances between the embeddings of every two concepts, exact for any number of embeddings.
 
-Letters: n embeddings, c channels, k concepts.
+Shapes: n embeddings, c channels, k concepts.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """The nearest other embeddings of each embedding.
 
-Letters: n embeddings, c channels, k neighbors.
+Shapes: n embeddings, c channels, k neighbors.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Attributes of embeddings that may distinguish sub-concepts: what else is in the image, and where the object is.
 
-Letters: n rows, one per (image, concept) pair; h x w pixels.
+Shapes: n rows, one per (image, concept) pair; h x w pixels.
 """
 
 from collections.abc import Sequence

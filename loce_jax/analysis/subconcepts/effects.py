@@ -1,6 +1,6 @@
 """What distinguishes the sub-concepts of a concept: members, examples, and the attributes that differ, as effect sizes.
 
-Letters: n embeddings of one concept, c channels, m members of a sub-concept.
+Shapes: n embeddings of one concept, c channels, m members of a sub-concept.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """Whether one concept divides into sub-concepts, and into how many: a cut of its tree, tested against one Gaussian.
 
 What distinguishes the sub-concepts is found by `describe_subconcepts`.
-Letters: n embeddings of one concept, c channels, t numbers of sub-concepts tried.
+Shapes: n embeddings of one concept, c channels, t numbers of sub-concepts tried.
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 The file is read as a stream; one with a document type, and so with entities, is refused.  CVAT's COCO export is read
 by `open_coco`.
-Letters: H x W pixels of an image.
+Shapes: H x W pixels of an image.
 """
 
 from collections.abc import Sequence

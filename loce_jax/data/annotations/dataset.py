@@ -1,7 +1,7 @@
 """The data set of an annotation file: images below a folder, and for each a list of annotated objects.
 
 A concept's mask in an image is the union of its annotations there; it is decoded when the image is read.
-Letters: H x W pixels of an image.
+Shapes: H x W pixels of an image.
 """
 
 from array import array

@@ -1,6 +1,6 @@
 """Label Studio's JSON export: polygons, brush strokes and rectangles of each task.
 
-Letters: H x W pixels of an image.
+Shapes: H x W pixels of an image.
 """
 
 import json

@@ -3,7 +3,7 @@
 Annotations come from anywhere, and the C code of pycocotools crashes the process, or shows memory that is not its
 own, when they are wrong.  So everything is checked first; polygons are then filled by pycocotools, whose pixels are
 the ones everybody compares with, and run lengths are laid out here.
-Letters: H x W pixels of the image.
+Shapes: H x W pixels of the image.
 """
 
 import math

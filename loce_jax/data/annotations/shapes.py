@@ -1,6 +1,6 @@
 """Masks from the boxes of annotations, to compare with exact outlines.
 
-Letters: H x W pixels of the image.
+Shapes: H x W pixels of the image.
 """
 
 import math

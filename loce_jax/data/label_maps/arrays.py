@@ -1,6 +1,6 @@
 """Data sets of NumPy arrays: in memory, or in an ``.npz`` file, read from the disk as needed.
 
-Letters: n images of H x W pixels, k concepts.
+Shapes: n images of H x W pixels, k concepts.
 """
 
 import functools as ft

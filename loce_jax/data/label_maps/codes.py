@@ -1,7 +1,7 @@
 """Read a label map: an image whose pixels are numbers or colors of classes.
 
 A code is the pixel's number (its index in a palette), or ``R + 256 G + 65536 B`` where classes are told by colors.
-Letters: H x W pixels of the map.
+Shapes: H x W pixels of the map.
 """
 
 from dataclasses import dataclass

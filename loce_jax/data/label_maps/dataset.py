@@ -2,7 +2,7 @@
 
 Which concepts an image has is known from its map, so that all maps are read once when the data set is opened; nothing
 of them is kept but the number of pixels of each class and a digest.
-Letters: H x W pixels of an image.
+Shapes: H x W pixels of an image.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """The data set of single masks: for each image a mask of its own for each concept, which may overlap.
 
 Each mask is read once when the data set is opened; nothing of it is kept but a digest.
-Letters: H x W pixels of an image.
+Shapes: H x W pixels of an image.
 """
 
 import hashlib

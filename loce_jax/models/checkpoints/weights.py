@@ -3,7 +3,7 @@
 A parameter's path in its module, joined by dots, *is* its key, but for the last word: where PyTorch says ``weight``,
 ``running_mean``, ``running_var``, Flax says ``kernel``, ``scale`` or ``embedding``, ``mean``, ``var``.  Where
 checkpoints call things otherwise, a `KeyMap` translates.
-Letters: b images, gh x gw grid cells, c channels; o output and i input channels, h x w kernel.
+Shapes: b images, gh x gw grid cells, c channels; o output and i input channels, h x w kernel.
 """
 
 import functools as ft

@@ -2,7 +2,7 @@
 
 A module returns ``[b c h w]``, ``[b h w c]`` or ``[b t c]``, and nothing says which.  The layout follows from its shape
 for this size and for images twice as tall and twice as wide, and from what changes in it when a spot of the image does.
-Letters: b images, h x w cells, t tokens, c channels.
+Shapes: b images, h x w cells, t tokens, c channels.
 """
 
 import statistics

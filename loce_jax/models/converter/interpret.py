@@ -1,6 +1,6 @@
 """Run a converted network's graph in JAX.  Pure: fit for `jit`, `vmap`, `grad`, sharding and threads.
 
-Letters: b images, h x w pixels, gh x gw grid cells, c channels.
+Shapes: b images, h x w pixels, gh x gw grid cells, c channels.
 """
 
 from collections.abc import Mapping

@@ -2,7 +2,7 @@
 
 Any input size.  Liu et al., "A ConvNet for the 2020s", 2022; Woo et al., "ConvNeXt V2: Co-designing and Scaling
 ConvNets with Masked Autoencoders", 2023.
-Letters: b images, h x w pixels or cells, c channels.
+Shapes: b images, h x w pixels or cells, c channels.
 """
 
 from collections.abc import Iterator

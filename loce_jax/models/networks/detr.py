@@ -3,7 +3,7 @@
 ResNet backbones from timm or from transformers, plain or dilated ("DC5"), at any input size; no pixel is masked.
 Layers carry timm's names, which the LoCE paper uses, whichever backbone the checkpoint has.
 Carion et al., "End-to-End Object Detection with Transformers", 2020.
-Letters: b images, h x w pixels or cells, gh x gw cells of the last grid, t = gh * gw tokens, c channels.
+Shapes: b images, h x w pixels or cells, gh x gw cells of the last grid, t = gh * gw tokens, c channels.
 """
 
 from collections.abc import Iterator

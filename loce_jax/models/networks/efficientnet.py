@@ -1,7 +1,7 @@
 """EfficientNet in Flax NNX, from a folder in the Hugging Face layout; B0 to B7, at any input size.
 
 Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", 2019.
-Letters: b images, h x w pixels or cells, c channels.
+Shapes: b images, h x w pixels or cells, c channels.
 """
 
 import math

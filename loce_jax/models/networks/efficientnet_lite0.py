@@ -2,7 +2,7 @@
 
 EfficientNet-B0 made for small devices: no squeeze-and-excitation, ReLU6 for swish (Tan & Le, "EfficientNet", 2019;
 the Lite variants are Google's, 2020).  Trained in TensorFlow, hence the "SAME" padding, which is uneven for stride 2.
-Letters: b images, h x w pixels or cells, c channels, k kernel size.
+Shapes: b images, h x w pixels or cells, c channels, k kernel size.
 """
 
 import functools as ft

@@ -2,7 +2,7 @@
 
 Every width and output stride, TensorFlow's padding and PyTorch's, at any input size.
 Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", 2018.
-Letters: b images, h x w pixels or cells, c channels.
+Shapes: b images, h x w pixels or cells, c channels.
 """
 
 from collections.abc import Iterator

@@ -3,7 +3,7 @@
 Basic and bottleneck blocks, at any input size.  He et al., "Deep Residual Learning for Image Recognition", 2015.
 Names are those of transformers' checkpoints; `TIMM` translates them to timm's and torchvision's (``layer3.5``), for
 names that users know and for detectors whose backbone comes from there.
-Letters: b images, h x w pixels or cells, c channels.
+Shapes: b images, h x w pixels or cells, c channels.
 """
 
 import functools as ft

@@ -6,7 +6,7 @@ heads.
 A checkpoint of ``SegformerForSemanticSegmentation`` has one layer more: the map that its head fuses from all stages
 and classifies.  Any input size works that leaves every reduction a cell.
 Xie et al., "SegFormer: Simple and Efficient Design for Semantic Segmentation with Transformers", 2021.
-Letters: b images, h x w pixels, gh x gw cells, c channels.
+Shapes: b images, h x w pixels, gh x gw cells, c channels.
 """
 
 import functools as ft

@@ -6,7 +6,7 @@ Stages on ever coarser grids, with attention inside windows, see `windows.py`.  
 normalizes it; ``features.N`` is torchvision's path.
 Where a grid is smaller than the window, transformers stops; here zeros fill up the window, as in torchvision.
 Liu et al., "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows", 2021.
-Letters: b images, h x w pixels, gh x gw cells, c channels, n x m windows of t cells each, d channels a head.
+Shapes: b images, h x w pixels, gh x gw cells, c channels, n x m windows of t cells each, d channels a head.
 """
 
 import functools as ft

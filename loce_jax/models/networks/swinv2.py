@@ -3,7 +3,7 @@
 They differ from the first version, see `swin.py`, in this: cells compare by the angle between them; a small network
 draws the bias from any displacement; and what attention, MLP and merging give is normalized, instead of what they take.
 Liu et al., "Swin Transformer V2: Scaling Up Capacity and Resolution", 2022.
-Letters: b images, gh x gw cells, c channels, n x m windows of t = w * w cells each, d channels a head.
+Shapes: b images, gh x gw cells, c channels, n x m windows of t = w * w cells each, d channels a head.
 """
 
 import functools as ft

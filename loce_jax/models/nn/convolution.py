@@ -1,6 +1,6 @@
 """Convolutions that XLA makes slow on CPU, written so that they are fast there, and no slower elsewhere.
 
-Letters: b images, h x w cells, c channels, k kernel size.
+Shapes: b images, h x w cells, c channels, k kernel size.
 """
 
 import functools as ft

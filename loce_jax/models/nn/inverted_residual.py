@@ -1,6 +1,6 @@
 """Inverted residual blocks (Sandler et al., "MobileNetV2", 2018; Tan & Le, "EfficientNet", 2019).
 
-Letters: b images, h x w cells, c channels.
+Shapes: b images, h x w cells, c channels.
 """
 
 from collections.abc import Callable

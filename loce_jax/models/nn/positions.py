@@ -1,6 +1,6 @@
 """Position embeddings: stored ones, resampled to the input's grid, and rotary ones.
 
-Letters: n stored positions, t tokens, gh x gw grid cells, c channels, d channels of one attention head.
+Shapes: n stored positions, t tokens, gh x gw grid cells, c channels, d channels of one attention head.
 """
 
 import jax.numpy as jnp

@@ -2,7 +2,7 @@
 
 Every second block rolls the grid by half a window first, so that neighbors on both sides of a border meet; cells from
 opposite edges that come to lie in one window must not attend to each other.
-Letters: b images, gh x gw cells, c channels, n x m windows of t = w * w cells each.
+Shapes: b images, gh x gw cells, c channels, n x m windows of t = w * w cells each.
 """
 
 from dataclasses import dataclass

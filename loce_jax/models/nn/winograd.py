@@ -4,7 +4,7 @@ Winograd's F(2 x 2, 3 x 3): Lavin & Gray, "Fast Algorithms for Convolutional Neu
 tiles of the input become 16 sums and differences; each meets its own matrix, made from the kernel; sums and
 differences of the 16 products are the 2 x 2 outputs.  All factors are 1 or 1/2, so the result is as exact as the
 direct sum: measured at most 7e-7 of the largest value from float64, where the direct sum is at most 6e-7.
-Letters: b images, h x w cells, c input and o output channels, th x tw tiles.
+Shapes: b images, h x w cells, c input and o output channels, th x tw tiles.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,7 @@
 """Load a network of the LoCE paper, ``paper:NAME``, with the layers and the input that the paper gave it.
 
 PyTorch is needed once for each network, input size and weights; what it makes is kept in the cache.
-Letters: b images, h x w pixels, gh x gw grid cells.
+Shapes: b images, h x w pixels, gh x gw grid cells.
 """
 
 import functools as ft

@@ -4,7 +4,7 @@ Mikriukov et al., "Local Concept Embeddings for Analysis of Concept Distribution
 2025, with the reference implementation's layers: what a forward hook shows there, that is, where a later module works
 in place, what that leaves behind.  Photos become 640 x 480 pixels first, bicubic, and are not normalized unless the
 network does so itself.
-Letters: c channels, gh x gw grid cells, h x w pixels.
+Shapes: c channels, gh x gw grid cells, h x w pixels.
 """
 
 from collections.abc import Mapping

@@ -6,7 +6,7 @@ Measured on 12 photographs of COCO with YOLOX-Nano, FastestDet, DINOv2 ViT-S/14 
 pixels the lowest contrast among the first layers is 0.2 and the highest share of the bias 0.07; with numbers 255 times
 too small a contrast is below 0.0003, with numbers 255 times too large all shares are below 0.00007 (but for
 EfficientNet-Lite0, whose activations are clipped at 6 and hide it).  Red and blue exchanged change neither.
-Letters: b images, h x w pixels.
+Shapes: b images, h x w pixels.
 """
 
 from dataclasses import dataclass

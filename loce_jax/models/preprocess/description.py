@@ -1,6 +1,6 @@
 """From a photo to the network's input: size, proportions, range, mean, standard deviation, order of the channels.
 
-Letters: b images, h x w pixels of the network's input, H x W pixels of the photo as stored.
+Shapes: b images, h x w pixels of the network's input, H x W pixels of the photo as stored.
 """
 
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,7 @@
 """All steps of the paper's recipe for one image after the other on a CPU core, compiled by Numba.
 
 The concepts of an image share each reading of its activations, and buffers begin with a cache line.
-Letters: n images, k concepts, h x w grid cells of the layer, p = h * w, c channels, H x W the target's grid, t steps.
+Shapes: n images, k concepts, h x w grid cells of the layer, p = h * w, c channels, H x W the target's grid, t steps.
 """
 
 from collections.abc import Callable

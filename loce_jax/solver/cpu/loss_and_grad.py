@@ -2,7 +2,7 @@
 
 Between two rows of the column-resized response, the target's rows are interpolated, passed through the sigmoid and
 compared, and their gradients added to both rows, all in registers.
-Letters: h x w grid cells of the layer, H x W the target's grid.
+Shapes: h x w grid cells of the layer, H x W the target's grid.
 """
 
 import math

@@ -2,7 +2,7 @@
 
 Each product is one reading of the activations, which takes half of the solver's time: all concepts share it, two of
 them in registers.  The terms and the order of a concept's sums do not depend on the other concepts.
-Letters: k concepts, p cells, c channels, padded to a multiple of `LANES`.
+Shapes: k concepts, p cells, c channels, padded to a multiple of `LANES`.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """The pixels that a projection, resized to a photo's size and thresholded, shares with a mask, in one pass by Numba.
 
 A photo has many more pixels than the projection, so only pixels that may be above the threshold are computed.
-Letters: h x w the projection's grid, H x W pixels of the photo.
+Shapes: h x w the projection's grid, H x W pixels of the photo.
 """
 
 import functools as ft

@@ -1,7 +1,7 @@
 """The bilinear resize of one concept's response to the target's grid, and its transpose, on a CPU core.
 
 Columns are resized by a product with a banded matrix; rows are interpolated in `loss_and_grad`.
-Letters: h x w grid cells of the layer, H x W the target's grid.
+Shapes: h x w grid cells of the layer, H x W the target's grid.
 """
 
 from typing import NamedTuple

@@ -3,7 +3,7 @@
 XLA's CPU code reaches a fifth of the machine's peak on this problem, the compiled `loce_jax.solver.cpu.kernel` more
 than a third (benchmarks/LIMITS.md).  `loce_jax.solver.paper.sample` is the same mathematics in JAX, for every other
 device and for use inside `jit`; a test compares the two.
-Letters: n images, k concepts, h x w grid cells of the layer, c channels, H x W the target's grid.
+Shapes: n images, k concepts, h x w grid cells of the layer, c channels, H x W the target's grid.
 """
 
 import functools as ft

@@ -3,7 +3,7 @@
 The sides of Triton's arrays are powers of two.  So a sample is cut into strips of 16 cells, a strip into parts of at
 most 2048 channels, the target into bands of rows; elements beyond the sample are padding lanes, masked to 0.
 The loop over the strips is not unrolled: their addresses alone would fill the registers.
-Letters: h x w grid cells, c channels, H x W the target's grid, t steps.
+Shapes: h x w grid cells, c channels, H x W the target's grid, t steps.
 """
 
 from typing import NamedTuple

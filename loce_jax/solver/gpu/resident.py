@@ -10,7 +10,7 @@ Registers could hold 64 KB of a sample, not all of it; whether that pays has not
 Written with Pallas for its Triton backend.  Seen in Pallas's interpreter, and compiled for compute capability 9.0 by
 JAX 0.10.2, where no shape that was tried and fits on chip spills a register (7x7x2048, 14x14x768 and 24x24x80 in
 bfloat16, 7x7x1280 in both); never run on a GPU, for none was at hand.
-Letters: n images, k concepts per image, h x w grid cells, c channels, H x W the target's grid, t steps.
+Shapes: n images, k concepts per image, h x w grid cells, c channels, H x W the target's grid, t steps.
 """
 
 import functools as ft

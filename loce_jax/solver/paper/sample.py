@@ -1,6 +1,6 @@
 """The mathematics for ONE sample in JAX: any device, inside `jit`, `vmap` and `shard_map`.
 
-Letters: h x w grid cells of the layer, c channels, H x W the target's grid, t steps.
+Shapes: h x w grid cells of the layer, c channels, H x W the target's grid, t steps.
 """
 
 import jax

@@ -2,7 +2,7 @@
 
 The rows of a batch step together until at most a quarter of them is unfinished; these are gathered into a smaller
 batch, which goes on alone, and so on.  So a row that needs many steps does not make all others wait.
-Letters: n images, k concepts per image.
+Shapes: n images, k concepts per image.
 """
 
 import jax

@@ -2,7 +2,7 @@
 
 No row waits for others, and the same two programs serve any number of images and concepts; JAX releases Python's
 global interpreter lock while they run.
-Letters: n images, k concepts per image, h x w grid cells of the layer, c channels, H x W the target's grid.
+Shapes: n images, k concepts per image, h x w grid cells of the layer, c channels, H x W the target's grid.
 """
 
 import functools as ft

@@ -3,7 +3,7 @@
 Bilinear resizing mixes neighboring cells only, so ``U.T @ diag(curvature) @ U``, with U the resize of the flattened
 grid, couples a cell with itself and its eight neighbors: five maps hold all of it, since it is symmetric.  Applying
 them costs nine products per cell instead of four matrix products and a pass over the target's pixels.
-Letters: h x w grid cells of the layer, H x W the target's grid.
+Shapes: h x w grid cells of the layer, H x W the target's grid.
 """
 
 from typing import NamedTuple

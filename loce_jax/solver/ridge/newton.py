@@ -3,7 +3,7 @@
 The bias is eliminated from Newton's equations, which conjugate gradients solve; for them the Hessian is two passes over
 the features, with `loce_jax.solver.ridge.curvature` in between.  ``|gradient| <= tolerance * l2 * |v|`` bounds the
 relative error of v by `tolerance`.
-Letters: h x w grid cells of the layer, p = h * w, H x W the target's grid, m unknowns.
+Shapes: h x w grid cells of the layer, p = h * w, H x W the target's grid, m unknowns.
 """
 
 from typing import NamedTuple

@@ -8,7 +8,7 @@ that sum to 1::
 L is strictly convex in v, so its minimum is unique and does not depend on the initialization.  Where there are more
 channels than cells, the minimum is a linear combination of the cells' features, ``v = X.T @ a``, and `a` is the unknown
 (the kernel form, with the Gram matrix of the cells).
-Letters: h x w grid cells of the layer, p = h * w, c channels, H x W the target's grid, m = c or p unknowns.
+Shapes: h x w grid cells of the layer, p = h * w, c channels, H x W the target's grid, m = c or p unknowns.
 """
 
 from collections.abc import Callable

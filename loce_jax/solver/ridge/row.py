@@ -1,6 +1,6 @@
 """The ridge recipe for ONE row, a target on the features of an image: prepare, init, step until finished, finalize.
 
-Letters: h x w grid cells of the layer, c channels, H x W the target's grid.
+Shapes: h x w grid cells of the layer, c channels, H x W the target's grid.
 """
 
 from typing import NamedTuple

@@ -1,6 +1,6 @@
 """The LoCEs of selected rows: vectors of one layer, or of several joined, with labels, images and IoU.
 
-Letters: n LoCEs, c channels.
+Shapes: n LoCEs, c channels.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,6 @@
 """The map of a layer's LoCEs, computed once: steps of a study, commands and the page read the same coordinates.
 
-Letters: n LoCEs.
+Shapes: n LoCEs.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """The photographs behind LoCEs, for the pictures of a study: a tile for each row, cut around the concept.
 
-Letters: H x W pixels.
+Shapes: H x W pixels.
 """
 
 from collections.abc import Iterable, Mapping

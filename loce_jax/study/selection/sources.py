@@ -1,6 +1,6 @@
 """What a study and the page read from a run and from a data set; any object with these attributes is accepted.
 
-Letters: n rows, one per (image, concept) pair; c channels; h x w cells of a layer's grid.
+Shapes: n rows, one per (image, concept) pair; c channels; h x w cells of a layer's grid.
 """
 
 from collections.abc import Mapping, Sequence

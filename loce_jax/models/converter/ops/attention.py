@@ -1,6 +1,6 @@
 """Matrix products, and attention made of them.
 
-Letters: b images, h heads, t queries, s keys, d channels of a head.
+Shapes: b images, h heads, t queries, s keys, d channels of a head.
 """
 
 import math

@@ -2,7 +2,7 @@
 
 Measured there: channels last beats PyTorch's channels first (up to 2.4 times); a 1 x 1 convolution is a matrix product;
 a depthwise one is a sum of shifted and scaled copies (4 to 60 times faster than a grouped convolution).
-Letters: b images, c channels, o output channels, i input channels of a group, k kernel cells of one axis.
+Shapes: b images, c channels, o output channels, i input channels of a group, k kernel cells of one axis.
 """
 
 import functools as ft

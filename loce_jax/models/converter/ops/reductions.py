@@ -1,6 +1,6 @@
 """Operations that sum up along axes: sums, means, extrema, softmax, and the normalizations.
 
-Letters: b images, c channels.
+Shapes: b images, c channels.
 """
 
 import math

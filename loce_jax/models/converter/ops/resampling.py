@@ -1,7 +1,7 @@
 """Resampling of maps: interpolation to another size, and reading at given positions.
 
 Interpolation is linear and works on one axis at a time, so each axis is a small constant matrix ``[new old]``.
-Letters: b images, c channels, h x w cells, o new cells.
+Shapes: b images, c channels, h x w cells, o new cells.
 """
 
 import functools as ft

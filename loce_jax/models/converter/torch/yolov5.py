@@ -2,7 +2,7 @@
 
 Backbone 0-9, neck 10-23; the detection head (24) is left out, as no map comes after it.  Parameters are called as in
 published checkpoints.  Jocher et al., "ultralytics/yolov5", v6.0 and later; the width is 0.5 and the depth 0.33.
-Letters: b images, h x w pixels, c channels.
+Shapes: b images, h x w pixels, c channels.
 """
 
 import re

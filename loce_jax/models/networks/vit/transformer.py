@@ -2,7 +2,7 @@
 
 A family says in an `Architecture` what is its own, and in `Names` and a `KeyMap` what its checkpoints call it.
 Dosovitskiy et al., "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale", 2021.
-Letters: b images, h x w pixels, gh x gw patches, t tokens (those before the patches, patches, those after), c channels,
+Shapes: b images, h x w pixels, gh x gw patches, t tokens (those before the patches, patches, those after), c channels,
 d channels of one attention head.
 """
 
