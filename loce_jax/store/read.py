@@ -271,7 +271,8 @@ class Run:
                 records.append(check_chunk(self.storage.read(rows_file(chunk)), chunk, self.plan, digest))
             except UNREADABLE as error:
                 raise self._damaged(rows_file(chunk), error) from error
-        if len({tuple(record["columns"]) for record in records}) > 1:
+        names = {tuple(record["columns"]) for record in records}
+        if len(names) > 1 or len({_kinds(record["columns"]) for record in records if record["rows"]}) > 1:
             raise self._damaged(CHUNKS, "its chunks have different columns")
         made_with = {record["statistics"] for record in records}
         if self.recipe.needs_statistics and has_whole(self.storage):
@@ -326,6 +327,11 @@ class Run:
             raise ValueError(f"it holds {', '.join(sorted(tensors))} instead of {', '.join(sorted(wanted))}")
         if any(len(tensor) != len(good) for tensor in tensors.values()) or (tensors["rows"] != good).any():
             raise ValueError(f"its rows are not the {len(good)} that are ok in the chunk's record")
+
+
+def _kinds(columns):
+    """Names of columns, and which are of texts."""
+    return tuple((name, isinstance(values[0], str)) for name, values in columns.items())
 
 
 def _good(record, layer):

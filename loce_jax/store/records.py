@@ -120,7 +120,7 @@ def check_chunk(content: bytes, chunk: str, plan: Mapping[str, Any], digest: str
     _check_files(record, names)
     photos = record.get("photos")
     _expect(isinstance(photos, dict) and all(_is_photo(photo) for photo in photos.values()), "has no digests of photos")
-    _expect(isinstance(record.get("statistics", ""), str), "says no statistics")
+    _expect(isinstance(record.get("statistics"), str), "says no statistics")
     return record
 
 

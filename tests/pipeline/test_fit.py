@@ -24,12 +24,13 @@ from tests.support.small_coco import contents, draw
 from tests.support.tiny import Boxes, tiny_network
 
 FEW_STEPS = PaperRecipe(num_steps=20)
+TOLERANT = {"recipe": FEW_STEPS, "max_failures": 0.2}  # one of the eight images is missing
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     return loce_jax.fit(
-        tiny_network(), Boxes(), ["shallow", "-1"], out=tmp_path_factory.mktemp("fit") / "run", recipe=FEW_STEPS
+        tiny_network(), Boxes(), ["shallow", "-1"], out=tmp_path_factory.mktemp("fit") / "run", **TOLERANT
     )
 
 
@@ -45,16 +46,16 @@ def test_a_run_comes_of_it(run):
 
 
 def test_the_same_call_continues(run, tmp_path):
-    loce_jax.fit(tiny_network(), Boxes(), ["shallow", "deep"], out=tmp_path / "run", recipe=FEW_STEPS)
+    loce_jax.fit(tiny_network(), Boxes(), ["shallow", "deep"], out=tmp_path / "run", **TOLERANT)
     computed = {name: found for name, found in contents(run.path).items() if not name.startswith("derived/")}
     assert contents(tmp_path / "run") == computed
     (tmp_path / "run" / "chunks" / "00000.json").unlink()
-    loce_jax.fit(tiny_network(), Boxes(), ["shallow", "deep"], out=tmp_path / "run", recipe=FEW_STEPS)
+    loce_jax.fit(tiny_network(), Boxes(), ["shallow", "deep"], out=tmp_path / "run", **TOLERANT)
     assert contents(tmp_path / "run") == computed
     other = Boxes()
     other.fingerprint = "boxes 2"
     with pytest.raises(InputError, match="data.fingerprint: 'boxes 1' there, 'boxes 2' now"):
-        loce_jax.fit(tiny_network(), other, ["shallow", "deep"], out=tmp_path / "run", recipe=FEW_STEPS)
+        loce_jax.fit(tiny_network(), other, ["shallow", "deep"], out=tmp_path / "run", **TOLERANT)
 
 
 def test_the_page_and_the_pictures_need_the_data_set(run, tmp_path, capsys):
