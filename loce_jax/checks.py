@@ -1,4 +1,4 @@
-"""Checks made at the door, on shapes, names and values the host can see; never inside `jit`.
+"""Checks of arguments, on shapes, names and values the host can see; never inside `jit`.
 
 Every message says four things: which argument, what was expected and why, what came, what to do now.
 """

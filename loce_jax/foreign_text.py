@@ -41,7 +41,7 @@ _MAX_FILE_NAME = 100  # characters
 
 
 def for_terminal(text: object, encoding: str | None = None) -> str:
-    r"""`text` on one line; what a terminal obeys or cannot show becomes a backslash escape.
+    r"""`text` on one line; control characters and what a terminal cannot show become backslash escapes.
 
     Rich must not read it as markup: give it to `rich.text.Text`.
 

@@ -1,4 +1,4 @@
-"""Where a photo lies in the image that a network sees: letterboxing, for pixels, masks and maps alike.  NumPy only.
+"""Letterboxing: the position of a photo on the network's input canvas, for pixels, masks and maps alike.  NumPy only.
 
 A letterboxed photo keeps its proportions and is padded to those of the network's input.  The padded image, measured in
 the photo's own pixels, is its `Canvas`: masks are put on it, and maps of the network's grid cover it.

@@ -137,7 +137,7 @@ class RidgeRecipe:
                 raise InputError(f"`{name}` must be a power from 0 to 1, but got {value}. Try 0.5.")
 
     def describe(self) -> str:
-        """A few words on the recipe: its name, and the numbers that decide how vectors lie."""
+        """A few words on the recipe: its name, and the options that the vectors' coordinates depend on."""
         numbers = (f"{name.replace('_', ' ')} {getattr(self, name):g}" for name in self.__dict__ if name != "tolerance")
         return ", ".join([self.name, *numbers])
 

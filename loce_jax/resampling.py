@@ -83,7 +83,7 @@ def antialias_matrix(n_in: int, n_out: int) -> Float[np.ndarray, "n_out n_in"]:
 def resize_mask(
     mask: Bool[np.ndarray, "H W"] | Num[np.ndarray, "H W"], size: tuple[int, int]
 ) -> Float[np.ndarray, "h w"]:
-    """The mask as the solver sees it: shrunk to `size` with anti-aliasing, float32 in [0, 1].
+    """The solver's target: the mask resized to `size` with anti-aliasing, float32 in [0, 1].
 
     Equal to ``skimage.transform.resize(mask.astype(float), size)`` up to rounding, as the reference
     implementation of LoCE uses it (Mikriukov et al., IJCV 2025).

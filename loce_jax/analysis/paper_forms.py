@@ -151,7 +151,7 @@ def paper_split(
 def paper_short_name(name: str) -> str:
     """A layer's short name in the figures of the paper.
 
-    Its rules know the networks of the paper only, and two layers may get one name.
+    Its rules are for the networks of the paper only, and two layers may get one name.
 
     >>> paper_short_name("model.backbone.conv_encoder.model.layer3"), paper_short_name("conv_proj")
     ('m.b.ce.m.l3', 'c_proj')

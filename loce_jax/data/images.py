@@ -83,7 +83,7 @@ def readable(file: Path | bytes) -> Path | io.BytesIO:
 
 
 def _was_turned(image: Image.Image, name: str, expected_size: tuple[int, int]) -> bool:
-    """Did the annotator see the photo as its EXIF orientation asks, rather than as it is stored?"""
+    """Whether the annotated size is that of the photo turned by its EXIF orientation, not as it is stored."""
     orientation = image.getexif().get(ORIENTATION, 1)
     stored = (image.height, image.width)
     upright = (image.width, image.height) if orientation in (5, 6, 7, 8) else stored

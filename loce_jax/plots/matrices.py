@@ -75,7 +75,7 @@ def draw_separation(axes: Axes, separation: Separation) -> Axes:
 
 
 def without_diagonal(matrix: Float[np.ndarray, "k k"]) -> Float[np.ndarray, "k k"]:
-    """A copy with NaN where a concept meets itself.
+    """A copy with NaN on the diagonal.
 
     >>> without_diagonal(np.ones((2, 2))).tolist()
     [[nan, 1.0], [1.0, nan]]

@@ -169,5 +169,5 @@ def _pack(response):
 
 
 def _numbers(values, digits):
-    """A list for JSON, which knows no NaN: rounded, None where not finite."""
+    """A list for JSON, which has no NaN: rounded, None where not finite."""
     return [round(float(value), digits) if np.isfinite(value) else None for value in values]

@@ -1,4 +1,4 @@
-"""One concept vector per (activations, mask); this folder knows no image file, data set, network or label."""
+"""One concept vector per (activations, mask); this folder uses no image file, data set, network or label."""
 
 from loce_jax.solver.iou import mask_iou, quantize
 from loce_jax.solver.project import project

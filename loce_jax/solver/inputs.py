@@ -140,7 +140,7 @@ def _check_recipe(activations, recipe, initial, statistics):
         return
     if statistics is None:
         raise InputError(
-            "`statistics` must be given for the ridge recipe, whose vectors live in coordinates of the whole data set, "
+            "`statistics` must be given for the ridge recipe, whose vectors are in coordinates of the whole data set, "
             "but got none. `Statistics.of(activations)` of all images makes it; parts `merge`."
         )
     if statistics.mean.shape != activations.shape[-1:]:

@@ -93,7 +93,7 @@ def centroid_confusion(vectors: Float[np.ndarray, "n c"], labels: Sequence | np.
 
         M_ij = share of the embeddings of i whose cosine with the mean direction of j is the largest
 
-    Means are of the vectors scaled to length 1, so that long vectors do not decide.  Equal cosines share the vote; a
+    Means are of the vectors scaled to length 1, so that long vectors do not dominate.  Equal cosines share the vote; a
     mean of length 0 has cosine 0.  A vector of zeros, which has no direction, and the only vector of a concept, whose
     own mean is unknown, give no evidence.
 

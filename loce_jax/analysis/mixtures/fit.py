@@ -99,7 +99,7 @@ def fit_mixture(
 
 
 def min_points(coordinates: int) -> int:
-    """How many points say anything of a Gaussian: twice as many as a full covariance takes.
+    """Minimum number of points of a component: twice as many as a full covariance takes.
 
     >>> min_points(2)
     6

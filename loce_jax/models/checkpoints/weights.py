@@ -136,7 +136,7 @@ def _rewrite(key: str, rules: Rules) -> str:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a module: where it lives there, and its shape there."""
+    """One parameter of a module: its path and its shape."""
 
     path: tuple[Any, ...]
     shape: tuple[int, ...]
@@ -208,7 +208,7 @@ class AbstractModule:
         return {parameter.key: parameter.convert(given[key]) for key, parameter in wanted.items()}
 
     def random_weights(self) -> Weights:
-        """Random numbers, the same each time, that keep signals at their size: to see shapes, not to see concepts."""
+        """Random weights, the same each time, that preserve the scale of signals: for shapes, not for concepts."""
         rng = np.random.default_rng(0)
         weights = {}
         for key, parameter in self.parameters.items():

@@ -23,7 +23,7 @@ SECOND = "convnextv2"
 
 @dataclass(frozen=True)
 class Config:
-    """The part of ``config.json`` that decides the numbers; names and defaults are transformers'."""
+    """The entries of ``config.json`` that define the network; names and defaults are transformers'."""
 
     model_type: str = "convnext"
     patch_size: int = 4

@@ -34,7 +34,7 @@ WIDTHS = {"basic": (64, 128, 256, 512), "bottleneck": (256, 512, 1024, 2048)}
 
 @dataclass(frozen=True)
 class Config(resnet.Config):
-    """The part of ``config.json`` that decides the numbers, the backbone's entries beside the encoder's."""
+    """The entries of ``config.json`` that define the network, the backbone's entries beside the encoder's."""
 
     d_model: int = 256
     encoder_layers: int = 6

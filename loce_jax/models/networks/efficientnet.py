@@ -22,7 +22,7 @@ STEM, HEAD = 32, 1280
 
 @dataclass(frozen=True)
 class Config:
-    """The part of ``config.json`` that decides the numbers; names and defaults are transformers'."""
+    """The entries of ``config.json`` that define the network; names and defaults are transformers'."""
 
     width_coefficient: float = 2.0
     depth_coefficient: float = 3.1

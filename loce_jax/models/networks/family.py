@@ -39,7 +39,7 @@ class Family:
 
     Attributes:
         title: what people call it, e.g. ``"DINOv2"``.
-        config: frozen dataclass, the part of ``config.json`` that decides the numbers, with transformers' names and
+        config: frozen dataclass, the entries of ``config.json`` that define the network, with transformers' names and
             defaults; numbers must be finite and above 0, tuples hold integers.
         build: ``(config, rngs) -> module`` with a method `layers`, see `Layered`.
         describe: ``(config, layer name) -> (kind, aliases)``.

@@ -24,7 +24,7 @@ ENDS = {f"layer.{sum(count for count, *_ in STAGES[: i + 1]) - 1}": i + 2 for i 
 
 @dataclass(frozen=True)
 class Config:
-    """The part of ``config.json`` that decides the numbers; names and defaults are transformers'."""
+    """The entries of ``config.json`` that define the network; names and defaults are transformers'."""
 
     depth_multiplier: float = 1.0
     depth_divisible_by: int = 8

@@ -43,7 +43,7 @@ def timm_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class Config:
-    """The part of ``config.json`` that decides the numbers; names and defaults are transformers'."""
+    """The entries of ``config.json`` that define the network; names and defaults are transformers'."""
 
     embedding_size: int = 64
     hidden_sizes: tuple[int, ...] = (256, 512, 1024, 2048)

@@ -28,7 +28,7 @@ from loce_jax.models.nn.gelu import gelu
 
 @dataclass(frozen=True)
 class Config:
-    """The part of ``config.json`` that decides the numbers; names and defaults are transformers', but for the last.
+    """The entries of ``config.json`` that define the network; names and defaults are transformers', but for the last.
 
     Attributes:
         has_decode_head: whether ``architectures`` names the network with the segmentation head.
@@ -149,7 +149,7 @@ class DecodeHead(nnx.Module):
         self.batch_norm = BatchNorm(c)
 
     def __call__(self, maps: list[Float[Array, "b _ _ _"]]) -> Float[Array, "b gh gw c"]:
-        """What the classifier sees.
+        """The classifier's input.
 
         The checkpoint's matrix fuses stages that are upsampled and stacked, the last one first; since it commutes with
         enlarging, each stage's part of it is applied on its own coarse grid here, and the results are added.

@@ -28,7 +28,7 @@ from loce_jax.models.nn.windows import Windows, relative_positions
 
 @dataclass(frozen=True)
 class Config:
-    """The part of ``config.json`` that decides the numbers; names and defaults are transformers'."""
+    """The entries of ``config.json`` that define the network; names and defaults are transformers'."""
 
     patch_size: int = 4
     embed_dim: int = 96

@@ -27,7 +27,7 @@ HIDDEN = 512  # width of the network that draws the bias
 
 @dataclass(frozen=True)
 class Config(swin.Config):
-    """The part of ``config.json`` that decides the numbers; names and defaults are transformers'."""
+    """The entries of ``config.json`` that define the network; names and defaults are transformers'."""
 
     image_size: int = 224
     pretrained_window_sizes: tuple[int, ...] = (0, 0, 0, 0)

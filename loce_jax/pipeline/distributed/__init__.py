@@ -1,1 +1,1 @@
-"""Runs that many processes share: shards for workers that do not know of each other, and tasks of a Ray cluster."""
+"""Runs that many processes share: shards for workers that do not communicate, and tasks of a Ray cluster."""

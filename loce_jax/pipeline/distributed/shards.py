@@ -1,4 +1,4 @@
-"""Shards of a run for workers that know nothing of each other: worker i of n does the chunks i, i + n, i + 2 n, ...
+"""Shards of a run for workers that do not communicate: worker i of n does the chunks i, i + n, i + 2 n, ...
 
 A shard is of the whole plan's list, so that a worker that is started again does the same one; chunks that are done are
 skipped.  Which worker a process is comes from flags, from the variables of a cluster, or from `jax.distributed`.
@@ -103,7 +103,7 @@ def _slurm_step(environment):
 
 
 def _several(environment, index, count):
-    """The shard that two variables name; None where they are not set, or speak of a single process."""
+    """The shard that two variables name; None where they are not set, or are of a single process."""
     if index not in environment or count not in environment or _number(environment, count) == 1:
         return None
     return Shard(_number(environment, index), _number(environment, count), index)
@@ -121,7 +121,7 @@ def join_cluster(shard: Shard | None) -> Iterator[Shard]:
     """Join the processes of a TPU pod or of several hosts through `jax.distributed`; leave when all are done.
 
     Must come before any device is used.  Devices stay local to a process, and nothing is communicated but the end.
-    A process that dies takes the others with it within JAX's heartbeat; what is finished is kept.
+    If a process dies, JAX ends the others within its heartbeat; what is finished is kept.
 
     Args:
         shard: which process this is, where JAX cannot find out itself; ``JAX_COORDINATOR_ADDRESS`` then says where

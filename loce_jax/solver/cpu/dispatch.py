@@ -18,7 +18,7 @@ _compiles: dict[str, bool] = {}  # what was tried in this process, and whether i
 
 
 def cpu_supports(recipe: PaperRecipe, dtype: np.dtype) -> bool:
-    """Whether `loce_jax.solver.cpu.solve` knows the recipe and compiles for activations of `dtype`.
+    """Whether `loce_jax.solver.cpu.solve` implements the recipe and compiles for activations of `dtype`.
 
     The first call for a dtype compiles, which takes about 10 s, or reads the machine code that an earlier process
     has stored.

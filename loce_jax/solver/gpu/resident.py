@@ -41,7 +41,7 @@ class Chip(NamedTuple):
 
 
 def chip_of(device) -> Chip | None:
-    """What `fits_on_chip` needs to know of `device`, one of `jax.devices`; None where no number is known.
+    """The properties of `device`, one of `jax.devices`, that `fits_on_chip` needs; None where they are unknown.
 
     >>> chip_of(jax.devices("cpu")[0])
     """

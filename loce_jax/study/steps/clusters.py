@@ -1,4 +1,4 @@
-"""Clusters of the LoCEs: the tree and its cut, what lies in each cluster, how stable their purity is, dense regions."""
+"""Clusters of the LoCEs: the tree and its cut, their members, the stability of their purity, dense regions."""
 
 import numpy as np
 

@@ -59,7 +59,7 @@ def _likeliest(analysis, mixture, concept):
 
 
 def _points(analysis):
-    """Where each LoCE lies, and in which component of its concept and of all."""
+    """Coordinates of each LoCE, and its component in the mixture of its concept and of all."""
     embeddings, own, kept = (
         analysis.embeddings,
         np.zeros(len(analysis.embeddings.rows), int),

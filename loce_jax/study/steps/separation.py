@@ -1,4 +1,4 @@
-"""How far apart concepts lie: separation of pairs and of each from all, overlap, and a robust separation."""
+"""Separation of concepts: separation of pairs and of each from all, overlap, and a robust separation."""
 
 import numpy as np
 

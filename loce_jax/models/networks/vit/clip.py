@@ -19,7 +19,7 @@ CLIP_NAMES, SIGLIP_NAMES = CLIP_TOWER.under("vision_model."), SIGLIP_TOWER.under
 
 @dataclass(frozen=True)
 class ClipConfig:
-    """The part of ``config.json`` that decides the numbers; names and defaults are transformers'."""
+    """The entries of ``config.json`` that define the network; names and defaults are transformers'."""
 
     hidden_size: int = 768
     num_hidden_layers: int = 12

@@ -16,7 +16,7 @@ HUB = Names()
 
 @dataclass(frozen=True)
 class Config:
-    """The part of ``config.json`` that decides the numbers; names and defaults are transformers'."""
+    """The entries of ``config.json`` that define the network; names and defaults are transformers'."""
 
     hidden_size: int = 768
     num_hidden_layers: int = 12

@@ -14,7 +14,7 @@ HUB = Names("embeddings.patch_embeddings", block="layer.{}", norm="norm")
 
 @dataclass(frozen=True)
 class Config:
-    """The part of ``config.json`` that decides the numbers; names and defaults are transformers'."""
+    """The entries of ``config.json`` that define the network; names and defaults are transformers'."""
 
     patch_size: int = 16
     hidden_size: int = 384
