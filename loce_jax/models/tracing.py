@@ -1,7 +1,7 @@
 """Find the layers of a function that is not ours by tracing it once; nothing is computed.
 
 A layer is an output of floating point numbers ``[b gh gw c]``, or of tokens ``[b t c]``, whose grid has the image's
-proportions.  Letters: b images, h x w pixels, gh x gw grid cells, t tokens, c channels.
+proportions.  Shapes: b images, h x w pixels, gh x gw grid cells, t tokens, c channels.
 """
 
 from collections.abc import Callable, Iterator, Mapping

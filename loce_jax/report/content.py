@@ -1,7 +1,7 @@
 """The page's numbers: what the script in the page draws, as plain lists that JSON can hold.
 
 The map, the separation and the rows are those of `loce_jax.study`.  A point is a row with a good LoCE at one layer at
-least.  Letters: n points.
+least.  Shapes: n points.
 """
 
 import base64

@@ -10,7 +10,7 @@ order, is off by at most ``c u |x||y|`` with ``u = 2**-24`` (Higham, "Accuracy a
 ``a (1 - d), b (1 - d)`` in place of ``a, b`` make it a lower bound at no cost.
 
 Every tile has the same shape, so that the number of compilations does not depend on the number of vectors, and is
-computed once for its rows and its columns.  Letters: n embeddings, c channels, k neighbors, g concepts.
+computed once for its rows and its columns.  Shapes: n embeddings, c channels, k neighbors, g concepts.
 """
 
 from collections.abc import Iterator

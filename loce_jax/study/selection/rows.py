@@ -1,6 +1,6 @@
 """Which LoCEs are analyzed: every step of a study and the page select their rows here.
 
-A row is an (image, concept) pair.  It is good at a layer if its status there is "ok".  Letters: n rows, l layers.
+A row is an (image, concept) pair.  It is good at a layer if its status there is "ok".  Shapes: n rows, l layers.
 """
 
 from collections.abc import Sequence
