@@ -17,6 +17,7 @@ from pathlib import Path
 from loce_jax.activations import Extract, make_extractor
 from loce_jax.pipeline.distributed.ray_cluster import RayOptions, check_ray, connected, finished
 from loce_jax.pipeline.distributed.run_spec import RunSpec
+from loce_jax.pipeline.pixels import doubting
 from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.progress import Progress, offset_progress, report_chunks
 from loce_jax.pipeline.resuming.begin import begin
@@ -113,7 +114,7 @@ def _ready(spec: RunSpec, folder: str) -> tuple[Plan, Extract]:
 def _prepared(spec):
     """The same, once per process."""
     plan = spec.plan()
-    return plan, make_extractor(plan.network, plan.layers)
+    return plan, doubting(make_extractor(plan.network, plan.layers), plan.network)
 
 
 @ft.lru_cache(maxsize=1)
