@@ -147,6 +147,16 @@ def test_a_missing_file_is_an_error_only_where_it_is_needed(tmp_path):
         read_preprocess(tmp_path, read_options("mean=0.5"), size=(4, 4))
 
 
+def test_a_mean_of_0_to_1_for_numbers_of_0_to_255_is_doubted(folder, caplog):
+    read_preprocess(folder(do_rescale=False))
+    assert "says do_rescale false and a mean of [0.485" in caplog.text
+    caplog.clear()
+    read_preprocess(folder(do_rescale=False, image_mean=[123.0, 116.0, 104.0], image_std=[1, 1, 1]))
+    read_preprocess(folder(do_rescale=False, do_normalize=False))
+    read_preprocess(folder())
+    assert not caplog.text
+
+
 def test_defaults_are_told(folder):
     assert read_preprocess(folder(resample=...)).source == "preprocessor_config.json, resample by default"
     assert "(preprocessor_config.json)" in read_preprocess(folder()).describe()

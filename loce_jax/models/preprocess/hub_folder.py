@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from loce_jax.checks import InputError
+from loce_jax.foreign_text import logger
 from loce_jax.framing import Size
 from loce_jax.models.checkpoints.hub_folder import read_json
 from loce_jax.models.preprocess.description import LARGEST_SIDE, Filter, Preprocess, Triple
 from loce_jax.models.preprocess.options import NOTHING, PreprocessOptions, unknown
 
+log = logger(__name__)
 FILTERS: tuple[Filter, ...] = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")  # by Pillow's numbers
 PREPROCESSOR, PROCESSOR = "preprocessor_config.json", "processor_config.json"  # newer folders nest the first in this
 REFUSED = ("do_color_quantize", "do_grayscale", "do_binarize", "do_affine_transform")  # not pixels of a photo any more
@@ -117,8 +119,15 @@ def _numbers(config: Mapping[str, Any], path: Path) -> Preprocess:
         std = (std[0] ** 2, std[1] ** 2, std[2] ** 2)
     if offset or not math.isclose(factor, 1 / 255, rel_tol=1e-6):
         width = 255 * factor  # of the range that the rescaled numbers have
-        mean = tuple((value + offset) / width for value in mean)
-        std = tuple(value / width for value in std)
+        mean = ((mean[0] + offset) / width, (mean[1] + offset) / width, (mean[2] + offset) / width)
+        std = (std[0] / width, std[1] / width, std[2] / width)
+    if normalizes and not rescales and 0 < max(mean) <= 1 / 255:  # by now in units of 0 to 255
+        log.warning(
+            "%s says do_rescale false and a mean of %s, so photographs enter as numbers from 0 to 255 minus that, as "
+            "transformers does it. Where 0 to 1 is meant, give `preprocess` range=0..1 with this mean and std.",
+            path,
+            config["image_mean"],
+        )
     source = path.name + (f", {' and '.join(missing)} by default" if missing else "")
     channels = "bgr" if config.get("do_flip_channel_order") else "rgb"
     return Preprocess((1, 1), mean, std, FILTERS[config["resample"]], channels=channels, source=source)
