@@ -1,6 +1,6 @@
-"""Time the analysis of many vectors: ``python benchmarks/bench_analysis.py distances|clusters|plot [--quick]``.
+"""Time the analysis of many vectors: ``python benchmarks/bench_analysis.py COMMAND [--quick]``.
 
-Prints JSON lines, each number of vectors in a process of its own:
+Prints JSON lines, each number of vectors (or concepts) in a process of its own:
 
     distances   precision@{1,5,10,20,30,40}, then interclass distances, overlap and pairwise separation, of 256-d
                 float32 vectors in 20 overlapping concepts; at 3,000 also the plain float64 form and the
@@ -8,6 +8,8 @@ Prints JSON lines, each number of vectors in a process of its own:
                 to the next
     clusters    adaptive clusters (ward, euclidean, strict) of 256-d float32 vectors in 20 concepts, exactly and after
                 merging near ones into 3,000 means
+    concepts    a run of 10,000 LoCEs of 256 channels in 1,200 concepts (`many_concepts.py`), photographs of 640 x 480
+                pixels with three concepts each: `loce analyze` with every step, and the page, with its size
     plot        draws the lines of analysis.jsonl beside this file as analysis.png
 
 `first_s` holds compilation, at a few thousand vectors; `growth_mb` is what the measured part adds to the resident
@@ -22,6 +24,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +33,7 @@ from machine import machine
 CHANNELS, CONCEPTS = 256, 20
 SIZES = (3_000, 10_000, 30_000, 100_000)
 TREES = (1_000, 3_000, 10_000, 20_000)
+MANY = (60, 1_200)  # concepts
 PARTS = 3_000
 PLAIN = 3_000  # vectors up to which the plain form is measured too
 WARM = 2_500  # vectors that compile everything: more than the limit for computing without tiles
@@ -186,10 +190,35 @@ def plot() -> None:
     figure.savefig(here / "analysis.png", dpi=110)
 
 
+def measure_concepts(concepts: int) -> dict:
+    """A run of that many concepts, in this process."""
+    import tempfile  # noqa: PLC0415 - in the child only
+
+    from many_concepts import SCALE, Photographs, write_run  # noqa: PLC0415
+
+    from loce_jax.cli import main as loce  # noqa: PLC0415
+    from loce_jax.report.page import write_report  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory() as folder:
+        photographs = Photographs(concepts, concepts * SCALE)
+        run, row = write_run(Path(folder) / "run", photographs), {"n": concepts, "loces": concepts * SCALE}
+        start, processor = time.perf_counter(), time.process_time()
+        with open(Path(folder) / "printed.txt", "w", encoding="utf-8") as printed, redirect_stdout(printed):
+            assert loce(["analyze", str(run.path), "--out", str(Path(folder) / "analysis")]) == 0
+        row |= {"analyze_s": time.perf_counter() - start, "analyze_cpu_s": time.process_time() - processor}
+        size = sum(path.stat().st_size for path in (Path(folder) / "analysis").rglob("*"))
+        start, processor = time.perf_counter(), time.process_time()
+        page = write_report(run, photographs, Path(folder) / "page.html")
+        row |= {"page_s": time.perf_counter() - start, "page_cpu_s": time.process_time() - processor}
+        row |= {"page_mb": page.stat().st_size / 1e6, "analysis_mb": size / 1e6, "resident_mb": resident_mb()}
+    return {key: round(value, 2) for key, value in row.items()}
+
+
 # What can be measured: sizes, one of them in a process of its own, and the number that grows.
 COMMANDS: dict[str, tuple[Sequence[int], Callable[[int], dict], str]] = {
     "distances": (SIZES, measure_distances, "total_s"),
     "clusters": (TREES, measure_clusters, "exact_s"),
+    "concepts": (MANY, measure_concepts, "page_s"),
 }
 
 

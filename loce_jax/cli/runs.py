@@ -224,13 +224,15 @@ class Report:
 
     def __call__(self) -> None:
         """Run it."""
+        from loce_jax.cli.console import progress  # noqa: PLC0415 - fast --help
         from loce_jax.report.page import write_report  # noqa: PLC0415 - fast --help
 
         if self.out is None and is_url(self.run):
             raise InputError("`out` must name a local file for the page of a remote run. Add `--out page.html`.")
         run = open_run(self.run)
         dataset = self.run_data.open(run)
-        page = write_report(run, dataset, self.out or run.path / "report.html")
+        with progress("photographs") as report_progress:
+            page = write_report(run, dataset, self.out or run.path / "report.html", report_progress=report_progress)
         say(f"The page: {page}")
 
 

@@ -15,7 +15,7 @@ from loce_jax.foreign_text import for_picture
 from loce_jax.plots.curves import draw_bars, draw_curves, draw_points
 from loce_jax.plots.legends import list_names
 from loce_jax.plots.maps import draw_map
-from loce_jax.plots.matrices import draw_matrix, lay_out
+from loce_jax.plots.matrices import MAX_NAMED, draw_matrix, lay_out
 from loce_jax.plots.mixtures import draw_component_regions, draw_concept_regions
 from loce_jax.plots.palette import Style
 from loce_jax.plots.strips import Tile, draw_strip
@@ -88,6 +88,8 @@ def plot_iou(
 ) -> Figure:
     """Mean IoU and share of failures of each concept at each layer, the best concept first.
 
+    Of more than 120 concepts, the best 60 and the worst 60 are drawn.
+
     Args:
         concepts: names, k.
         means: mean IoU, by layer.
@@ -95,6 +97,9 @@ def plot_iou(
         failures: shares of LoCEs whose IoU is 0, by layer.
     """
     best_first = np.argsort(-np.mean(list(means.values()), axis=0), kind="stable")
+    left_out = len(best_first) - MAX_NAMED
+    if left_out > 0:
+        best_first = np.concatenate([best_first[: MAX_NAMED // 2], best_first[-MAX_NAMED // 2 :]])
     concepts = [str(concepts[index]) for index in best_first]
     means, spreads, failures = (
         {layer: values[best_first] for layer, values in each.items()} for each in (means, spreads, failures)
@@ -102,7 +107,8 @@ def plot_iou(
     figure = Figure(figsize=(min(16, max(7, 3 + 0.2 * len(concepts))), 7.5), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
     draw_points(above, concepts, means, spreads=spreads)
-    above.set(title="mean IoU, line: one standard deviation to both sides", ylabel="IoU", ylim=(0, 1))
+    between = f"; {left_out:,} concepts in the middle are left out" if left_out > 0 else ""
+    above.set(title=f"mean IoU, line: one standard deviation to both sides{between}", ylabel="IoU", ylim=(0, 1))
     draw_bars(below, concepts, failures)
     below.set(title="failures (IoU 0)", ylabel="share of LoCEs", ylim=(0, 1))
     below.get_legend().remove()

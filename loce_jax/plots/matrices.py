@@ -18,6 +18,7 @@ from loce_jax.plots.palette import SEQUENTIAL
 
 _MAX_NUMBERED = 24  # concepts up to which the numbers in the cells can be read
 _MAX_WIDTH = 17.0  # inches
+MAX_NAMED = 120  # rows and columns whose names are drawn
 
 
 def draw_matrix(
@@ -31,13 +32,18 @@ def draw_matrix(
 ) -> Axes:
     """Draw values from `low` (dark) to `high` (bright), with the scale beside them; NaN stays empty.
 
-    Where `low` is below 0 the scale has two colors, and white is midway.
+    Where `low` is below 0 the scale has two colors, and white is midway.  More than 120 rows or columns have no names.
     """
     scale = LinearSegmentedColormap.from_list("matrix", SEQUENTIAL) if low >= 0 else colormaps["PuOr"]
     image = axes.imshow(matrix, cmap=scale, vmin=low, vmax=high)
     axes.figure.colorbar(image, ax=axes, fraction=0.046, pad=0.02).ax.tick_params(labelsize=7)
     few = max(matrix.shape) <= _MAX_NUMBERED
     size = 9 if few else 5
+    if max(matrix.shape) > MAX_NAMED:
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_xlabel(f"{len(columns):,} names")
+        return axes
     axes.set_xticks(range(len(columns)), [for_picture(name) for name in columns], rotation=90, fontsize=size)
     axes.set_yticks(range(len(rows)), [for_picture(name) for name in rows], fontsize=size)
     if few:
@@ -56,8 +62,9 @@ def _lightness(color):
 def lay_out(count: int, names: int, *, letters: int = 12) -> tuple[Figure, list[Axes]]:
     """A figure with Axes for `count` matrices, in as few rows as fit, with at least two Axes per row.
 
-    Its size grows with the number of names and with the letters of the longest.
+    Its size grows with the number of names, up to 120, and with the letters of the longest.
     """
+    names = min(names, MAX_NAMED)
     side = max(3.2, (0.31 if names <= _MAX_NUMBERED else 0.085) * names) + 1.2 + 0.05 * letters
     rows = -(-count // max(2, int(_MAX_WIDTH / side)))
     columns = -(-count // rows)

@@ -5,6 +5,8 @@ least.  Shapes: n points.
 """
 
 import base64
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +26,10 @@ from loce_jax.study.selection.sources import RunLike
 _OWN_COLUMNS = ("image", "image_id", "concept", "annotations", "area", "status", "reason", "iou", "loss")
 _MAX_WORDS = 24  # distinct words of a column up to which each has a color and a marker
 _MAX_THUMBS = 5000  # about 15 MB
-_EACH_END = 4  # best and worst examples of a concept
+_EACH_END = 4  # best and worst examples of a concept, at most
+_MAX_EXAMPLES = 480  # of all concepts together, about 6 MB
+_MAX_SEPARATED = 100  # concepts in the separation matrix
+_MAX_CLOSEST = 8  # pairs of concepts listed beside it
 _STEP = 16  # levels per unit of a packed response: at most 1/32 off, which moves the projection by 0.008
 
 
@@ -44,18 +49,34 @@ class ChosenRows:
 
 
 def choose_rows(run: RunLike) -> ChosenRows:
-    """Which rows the page shows.  Examples are ranked by IoU, averaged over the layers; no row stands at both ends."""
+    """Which rows the page shows.  Examples are ranked by IoU, averaged over the layers; no row stands at both ends.
+
+    There are four at each end of a concept, fewer of more than 60 concepts, and of more than 240 one at each end of the
+    240 concepts with the most LoCEs.
+    """
     points = rows_of_any_layer(run)
     spread = np.linspace(0, len(points) - 1, min(len(points), _MAX_THUMBS)).astype(int)
     iou, concept = run.table["iou"], run.table["concept"]
     ranked = points[np.isfinite(iou[points])]
     ranked = ranked[np.argsort(-iou[ranked], kind="stable")]
-    best, worst = {}, {}
-    for name in run.concepts:
-        mine = ranked[concept[ranked] == name].tolist()
-        if mine:
-            best[name], worst[name] = mine[:_EACH_END], mine[_EACH_END:][: -_EACH_END - 1 : -1]
+    by_concept: dict[str, list[int]] = {name: [] for name in run.concepts}
+    for row in ranked.tolist():
+        by_concept[str(concept[row])].append(row)
+    shown = most_common({name: len(rows) for name, rows in by_concept.items() if rows}, _MAX_EXAMPLES // 2)
+    end = min(_EACH_END, max(1, _MAX_EXAMPLES // (2 * max(1, len(shown)))))
+    best = {name: by_concept[name][:end] for name in shown}
+    worst = {name: by_concept[name][end:][: -end - 1 : -1] for name in shown}
     return ChosenRows(points.tolist(), points[spread].tolist(), best, worst)
+
+
+def most_common(counts: Mapping[str, int], most: int) -> list[str]:
+    """The `most` names with the highest counts, in their own order.
+
+    >>> most_common({"cat": 2, "dog": 5, "emu": 3}, 2)
+    ['dog', 'emu']
+    """
+    chosen = set(sorted(counts, key=lambda name: -counts[name])[:most])
+    return [name for name in counts if name in chosen]
 
 
 def pairs_of(run: RunLike, rows: list[int]) -> set[Pair]:
@@ -81,6 +102,7 @@ def page_data(run: RunLike, chosen: ChosenRows, pictures: Pictures, first: str) 
     names = [str(name) for name in run.concepts]
     image, concept = run.table["image"], run.table["concept"]
     styles = concept_styles(names, map(str, concept))
+    number_of = {name: number for number, name in enumerate(names)}
     keys = [(str(image[row]), str(concept[row])) for row in chosen.points]
     index_of = {row: point for point, row in enumerate(chosen.points)}
     sampled = set(chosen.thumbs)
@@ -95,7 +117,7 @@ def page_data(run: RunLike, chosen: ChosenRows, pictures: Pictures, first: str) 
         "step": _STEP,
         "points": {
             "image": [key[0] for key in keys],
-            "concept": [names.index(key[1]) for key in keys],
+            "concept": [number_of[key[1]] for key in keys],
             "thumb": [
                 pictures.thumbs.get(key) if row in sampled else None
                 for key, row in zip(keys, chosen.points, strict=True)
@@ -105,7 +127,7 @@ def page_data(run: RunLike, chosen: ChosenRows, pictures: Pictures, first: str) 
         "layers": [_layer(run, layer, chosen) for layer in run.layers],
         "examples": [
             {
-                "concept": names.index(name),
+                "concept": number_of[name],
                 "best": [index_of[row] for row in chosen.best[name]],
                 "worst": [index_of[row] for row in chosen.worst[name]],
             }
@@ -131,15 +153,18 @@ def _columns(run, rows):
 def _layer(run, layer, chosen):
     """One layer's map, IoUs, separation matrix and the examples' responses."""
     coordinates = np.full((len(chosen.points), 2), np.nan)
-    method, separated, matrix = "", [], []
+    method, separated, matrix, closest = "", [], [], []
     good = good_rows(run, [layer])
     if len(good):
         analysis = LayerAnalysis(run, load_embeddings(run, [layer]), Photos(run, None))
         method = analysis.map.method
         coordinates[np.searchsorted(chosen.points, analysis.embeddings.rows)] = _centered(analysis.map.points)
-        concepts = [str(concept) for concept in analysis.separation.concepts]
-        order = [concepts.index(name) for name in run.concepts if name in concepts]
-        separated = [run.concepts.index(concepts[index]) for index in order]
+        place = {str(concept): index for index, concept in enumerate(analysis.separation.concepts)}
+        number_of = {str(name): number for number, name in enumerate(run.concepts)}
+        closest = _closest(analysis.separation.matrix, place, number_of)
+        counts = Counter(analysis.embeddings.labels.tolist())
+        shown = most_common({name: counts[name] for name in number_of if name in place}, _MAX_SEPARATED)
+        separated, order = [number_of[name] for name in shown], [place[name] for name in shown]
         matrix = [_numbers(row, 4) for row in analysis.separation.matrix[np.ix_(order, order)]]
     responses = run.responses(layer)
     index_of, at_this_layer = {row: point for point, row in enumerate(chosen.points)}, set(good.tolist())
@@ -151,9 +176,20 @@ def _layer(run, layer, chosen):
         "iou": _numbers(run.column("iou", layer)[chosen.points], 4),
         "separated": separated,
         "separation": matrix,
+        "closest": closest,
         "grid": responses.shape[1:],
         "responses": {index_of[row]: _pack(responses[row]) for row in chosen.examples if row in at_this_layer},
     }
+
+
+def _closest(matrix, place, number_of):
+    """The pairs of concepts that are least separated: value and numbers of both."""
+    names = [name for name in number_of if name in place]
+    order = [place[name] for name in names]
+    i, j = np.tril_indices(len(order), -1)
+    values = np.round(matrix[np.ix_(order, order)][i, j], 4)
+    first = np.argsort(values, kind="stable")[:_MAX_CLOSEST]
+    return [[float(values[pair]), number_of[names[j[pair]]], number_of[names[i[pair]]]] for pair in first]
 
 
 def _centered(points):

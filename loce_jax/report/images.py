@@ -5,8 +5,10 @@ Shapes: H x W pixels.
 
 import base64
 import io
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -28,8 +30,14 @@ _QUALITY = 72  # JPEG
 _GRAY = 114  # around a letterboxed photo
 NO_PLAN: Mapping[str, Any] = MappingProxyType({})
 
+Progress = Callable[[int, int], None]
+
 Pair = tuple[str, str]
 """(image, concept): one row of the run's table."""
+
+
+def ignore(done: int, of: int) -> None:
+    """Report no progress."""
 
 
 @dataclass
@@ -41,31 +49,54 @@ class Pictures:
 
 
 def illustrate(
-    photos: PhotoSource, *, thumbs: AbstractSet[Pair], examples: AbstractSet[Pair], plan: Mapping[str, Any] = NO_PLAN
+    photos: PhotoSource,
+    *,
+    thumbs: AbstractSet[Pair],
+    examples: AbstractSet[Pair],
+    plan: Mapping[str, Any] = NO_PLAN,
+    report_progress: Progress = ignore,
 ) -> Pictures:
     """Thumbnails (the concept and its surroundings) and examples (the whole photo), masks outlined.
 
     Examples show what the network saw, as the `plan` of a run records it: a letterboxed photo with its padding.
+
+    Args:
+        photos: where they are read, by several threads at once.
+        thumbs: pairs whose thumbnail is wanted.
+        examples: pairs whose example is wanted.
+        plan: the run's.
+        report_progress: called with the number of photos done and of all.
     """
     pictures, wanted = Pictures(), {image for image, _ in thumbs | examples}
-    for item in photos.items:
-        if item.image not in wanted:
-            continue
-        try:
-            reading = photos.read(item)
-        except (Fault, OSError):
-            continue
-        for pair, mask in zip(item.pairs, reading.masks, strict=True):
-            mask = np.zeros(reading.photo.shape[:2], bool) if isinstance(mask, Fault) else mask
-            key = item.image, pair.concept
-            if key in thumbs:
-                top, left, side = surroundings(mask)
-                window = np.s_[top : top + side, left : left + side]
-                pictures.thumbs[key] = _encode(reading.photo[window], mask[window], (_THUMB, _THUMB))
-            if key in examples:
-                canvas = recorded_canvas(mask.shape, plan)
-                height, width = (max(1, round(_EXAMPLE * side / max(canvas.size))) for side in canvas.size)
-                pictures.examples[key] = _encode(canvas.pad(reading.photo, _GRAY), canvas.pad(mask), (width, height))
+    items = [item for item in photos.items if item.image in wanted]
+    report_progress(0, len(items))
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        found = threads.map(lambda item: _illustrate_one(photos.read, item, (thumbs, examples), plan), items)
+        for done, one in enumerate(found, 1):
+            pictures.thumbs |= one.thumbs
+            pictures.examples |= one.examples
+            report_progress(done, len(items))
+    return pictures
+
+
+def _illustrate_one(read, item, wanted, plan):
+    """The pictures of one image; none if it cannot be read."""
+    pictures, (thumbs, examples) = Pictures(), wanted
+    try:
+        reading = read(item)
+    except (Fault, OSError):
+        return pictures
+    for pair, mask in zip(item.pairs, reading.masks, strict=True):
+        mask = np.zeros(reading.photo.shape[:2], bool) if isinstance(mask, Fault) else mask
+        key = item.image, pair.concept
+        if key in thumbs:
+            top, left, side = surroundings(mask)
+            window = np.s_[top : top + side, left : left + side]
+            pictures.thumbs[key] = _encode(reading.photo[window], mask[window], (_THUMB, _THUMB))
+        if key in examples:
+            canvas = recorded_canvas(mask.shape, plan)
+            height, width = (max(1, round(_EXAMPLE * side / max(canvas.size))) for side in canvas.size)
+            pictures.examples[key] = _encode(canvas.pad(reading.photo, _GRAY), canvas.pad(mask), (width, height))
     return pictures
 
 

@@ -17,33 +17,38 @@ from loce_jax.atomic import check_writable, write_file
 from loce_jax.foreign_text import for_html, for_script
 from loce_jax.recipes import PaperRecipe, recipe_from
 from loce_jax.report import content, tables
-from loce_jax.report.images import illustrate
+from loce_jax.report.images import Progress, ignore, illustrate
 from loce_jax.study.selection.photos import check_same_data
 from loce_jax.study.selection.sources import PhotoSource, RunLike
 
 _SCRIPTS = ("core.js", "map.js", "examples.js", "matrix.js")
 
 
-def write_report(run: RunLike, dataset: PhotoSource, out: Path) -> Path:
+def write_report(run: RunLike, dataset: PhotoSource, out: Path, *, report_progress: Progress = ignore) -> Path:
     """Write the page of `run` to the file `out` and return it.
 
-    `dataset` is where the run's photos came from; a photo that cannot be read any more becomes a placeholder.
     The page appears under its name only when complete.
+
+    Args:
+        run: the run.
+        dataset: where its photos came from; a photo that cannot be read any more becomes a placeholder.
+        out: the file.
+        report_progress: called with the number of photos read and of all that the page shows.
 
     Raises:
         InputError: `out` cannot be written, or `dataset` is another one than the run's, by its fingerprint.
     """
     check_writable(out)
-    html = compose(run, dataset).encode()
+    html = compose(run, dataset, report_progress=report_progress).encode()
     return write_file(out, html)
 
 
-def compose(run: RunLike, dataset: PhotoSource) -> str:
+def compose(run: RunLike, dataset: PhotoSource, *, report_progress: Progress = ignore) -> str:
     """The page as text."""
     check_same_data(run, dataset)
     chosen = content.choose_rows(run)
     thumbs, examples = content.pairs_of(run, chosen.thumbs), content.pairs_of(run, chosen.examples)
-    pictures = illustrate(dataset, thumbs=thumbs, examples=examples, plan=run.plan)
+    pictures = illustrate(dataset, thumbs=thumbs, examples=examples, plan=run.plan, report_progress=report_progress)
     together, by_layer = content.summaries(run), {layer: content.summaries(run, layer) for layer in run.layers}
     best = content.best_layer({layer: rows[-1] for layer, rows in by_layer.items()})
     data = content.page_data(run, chosen, pictures, best)
@@ -61,6 +66,8 @@ def compose(run: RunLike, dataset: PhotoSource) -> str:
         distances="Distances are those in the recipe's coordinates." if coordinates else "",
         figures=_figures(run, together[-1], best, by_layer[best][-1]),
         quality=tables.quality(by_layer, together),
+        separated=_shown(data["layers"], "separated", len(data["concepts"])),
+        examples=_shown([{"examples": data["examples"]}], "examples", len(data["concepts"])),
         skipped=tables.skipped(run),
         settings=tables.settings(run.plan),
         data=for_script(data),
@@ -97,6 +104,12 @@ def _figures(run, overall, layer, best):
         rows[f"mean IoU at {layer}"] = f"{best.mean_iou:.3f}"
         rows["failed there (IoU 0)"] = f"{100 * best.failures:.1f} %"
     return "".join(f"<div><dt>{for_html(name)}</dt><dd>{value}</dd></div>" for name, value in rows.items())
+
+
+def _shown(parts, name, concepts):
+    """A sentence that says how many concepts are shown, where these are not all."""
+    most = max((len(part[name]) for part in parts), default=0)
+    return f"Shown are the {most:,} of {concepts:,} concepts with the most LoCEs." if 0 < most < concepts else ""
 
 
 def _count(number, noun):

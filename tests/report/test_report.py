@@ -5,6 +5,7 @@ import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -277,6 +278,60 @@ def test_examples_are_ranked_and_never_at_both_ends(run):
         iou = run.table["iou"]
         assert not set(best) & set(worst) and (np.diff(iou[best]) <= 0).all() and (np.diff(iou[worst]) >= 0).all()
         assert not worst or iou[worst].max() <= iou[best].min()
+
+
+def make_many(concepts, each=9):
+    """A run of one layer with `each` rows of every concept but the first, which has one more."""
+    names = tuple(f"concept {number:04d}" for number in range(concepts))
+    labels = np.array([*names * each, names[0]])
+    n, rng = len(labels), np.random.default_rng(0)
+    table = {
+        "image": np.array([f"{row}.jpg" for row in range(n)]),
+        "concept": labels,
+        "iou": rng.permutation(n) / n,
+        "status": np.full(n, "ok"),
+        "area": np.full(n, 0.1),
+        "reason": np.full(n, ""),
+    }
+    columns = {
+        ("iou", "late"): table["iou"],
+        ("status", "late"): table["status"],
+        ("vectors", "late"): rng.normal(size=(n, 3)).astype("float32"),
+        ("responses", "late"): np.zeros((n, 2, 2), "float16"),
+    }
+    return FakeRun({**PLAN, "layers": {"late": {}}}, ("late",), names, table, columns)
+
+
+@pytest.mark.parametrize(
+    ("concepts", "shown", "end"), [(10, 10, 4), (60, 60, 4), (80, 80, 3), (240, 240, 1), (1200, 240, 1)]
+)
+def test_examples_are_bounded_whatever_the_number_of_concepts(concepts, shown, end):
+    choice = content.choose_rows(make_many(concepts))
+    assert list(choice.best) == list(choice.worst) == [f"concept {number:04d}" for number in range(shown)]
+    assert {len(rows) for rows in (*choice.best.values(), *choice.worst.values())} == {end}
+    assert len(choice.examples) == len(set(choice.examples)) <= 480
+
+
+def test_the_matrix_of_many_concepts_is_of_the_most_common_and_the_closest_pairs_are_of_all(monkeypatch):
+    monkeypatch.setattr(content, "_MAX_SEPARATED", 3)
+    monkeypatch.setattr(content, "_MAX_EXAMPLES", 8)
+    run = make_many(6, each=4)
+    run.by_layer["vectors", "late"][[4, 11]] = 7  # a row of concept 4 and one of concept 5
+    page = compose(run, SimpleNamespace(items=[], read=None))
+    data = data_of(page)
+    (layer,) = data["layers"]
+    assert layer["separated"] == [0, 1, 2] and np.shape(layer["separation"]) == (3, 3)
+    assert layer["closest"][0] == [0.0, 4, 5] and len(layer["closest"]) == 8
+    assert [value for value, *_ in layer["closest"]] == sorted(value for value, *_ in layer["closest"])
+    assert "Shown are the 3 of 6 concepts with the most LoCEs." in page
+    assert "Shown are the 4 of 6 concepts with the most LoCEs." in page and len(data["examples"]) == 4
+    assert "Shown are the" not in compose(make_many(3, each=4), SimpleNamespace(items=[], read=None))
+
+
+def test_reading_photographs_is_reported(run):
+    seen = []
+    compose(run, Photos(), report_progress=lambda done, of: seen.append((done, of)))
+    assert seen == [(done, 14) for done in range(15)]
 
 
 def test_a_run_without_a_single_loce(run):

@@ -72,7 +72,11 @@ def repeat_clustering(
         labels = check_labeled_vectors(vectors, labels)
     labels = np.asarray(labels)
     purity, clusters = np.zeros((len(layers), seeds)), np.zeros((len(layers), seeds), int)
+    every = np.unique(labels, return_counts=True)[1].max(initial=0) <= max_per_concept
     for j in range(seeds):
+        if j and every and options.precluster is None:  # all rows, so the very clusters of the first seed
+            purity[:, j], clusters[:, j] = purity[:, 0], clusters[:, 0]
+            continue
         rows = subsample(labels, max_per_concept, j)
         for i, vectors in enumerate(layers.values()):
             found = cluster(vectors[rows], labels[rows], options, n_total=len(labels), seed=j)

@@ -1,6 +1,6 @@
 /* The separation matrix as a colored table, and the pairs that are closest. */
 {
-  const MOST_NUMBERS = 24, MOST_PAIRS = 8;
+  const MOST_NUMBERS = 24;
   const all = page.layers.flatMap((one) => one.separation.flatMap((values, i) => values.slice(0, i)));
   const low = all.reduce((a, b) => Math.min(a, b), 1), high = all.reduce((a, b) => Math.max(a, b), 0);
   const table = document.getElementById("matrix"), closest = document.getElementById("closest");
@@ -13,19 +13,13 @@
     return node;
   }
 
-  function pairs(names) {
-    const found = [];
-    layer.separation.forEach((values, i) => values.slice(0, i).forEach((value, j) => found.push([value, names[j], names[i]])));
-    return found.sort((a, b) => a[0] - b[0]).slice(0, MOST_PAIRS);
-  }
-
   onLayer(() => {
     const names = layer.separated.map((index) => page.concepts[index]);
     closest.replaceChildren();
     table.replaceChildren();
     table.parentElement.hidden = names.length < 2;
     if (names.length < 2) return closest.append(make("p", {}, "It takes LoCEs of two concepts to compare."));
-    const items = pairs(names).map(([value, a, b]) => make("li", {}, `${a} – ${b}`, make("b", {}, number(value))));
+    const items = layer.closest.map(([value, a, b]) => make("li", {}, `${page.concepts[a]} – ${page.concepts[b]}`, make("b", {}, number(value))));
     closest.append(
       make("h3", {}, "Closest pairs"), make("ol", {}, ...items),
       make("h3", {}, "Colors, over all layers"), ...scaleBand(`${number(low)} close`, `${number(high)} far`),

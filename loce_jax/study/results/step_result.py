@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 METRICS = "metrics.json"
+_MAX_LISTED = 200  # rows of a matrix that JSON holds
 _WRITERS = {"csv": as_csv, "md": as_markdown, "tex": as_latex}
 
 
@@ -54,6 +55,17 @@ def _in_words(value):
         parts = {name: part for name, part in value.items() if not isinstance(part, dict | list)}
         return ", ".join(f"{name} {_in_words(part)}" for name, part in parts.items())
     return value if isinstance(value, str) else show_number(np.nan if value is None else value, 3)
+
+
+def listed(matrices: Mapping[str, np.ndarray], file: str) -> tuple[dict[str, Any], dict[str, Mapping[str, np.ndarray]]]:
+    """Matrices as metrics, or, of more than 200 rows, as arrays of ``FILE.npz``, whose name is the metric then.
+
+    >>> listed({"overlap": np.zeros((300, 300))}, "separation")[0]
+    {'overlap': 'in separation.npz'}
+    """
+    large = {name: matrix for name, matrix in matrices.items() if len(matrix) > _MAX_LISTED}
+    metrics = {name: f"in {file}.npz" if name in large else matrix for name, matrix in matrices.items()}
+    return metrics, {file: large} if large else {}
 
 
 def write_result(result: StepResult, folder: Path) -> list[Path]:

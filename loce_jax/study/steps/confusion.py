@@ -11,7 +11,7 @@ from loce_jax.analysis.metrics.confusion import (
 from loce_jax.analysis.mixtures.density import responsibilities
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.figures import NamedMatrix, plot_matrices
-from loce_jax.study.results.step_result import StepResult
+from loce_jax.study.results.step_result import StepResult, listed
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
 
 _MAX_PAIRS = 20
@@ -35,8 +35,13 @@ def study_confusion(analysis: LayerAnalysis) -> StepResult:
         for concept, other, share in confusion.pairs[:_MAX_PAIRS]
     )
     table = Table("Most confused pairs", ("by", "concept", "taken for", "share"), pairs)
+    in_metrics, arrays = listed({confusion.kind: confusion.matrix for confusion in found}, "confusion")
     metrics = {
-        confusion.kind: {"error": confusion.error, "concepts": confusion.concepts, "matrix": confusion.matrix}
+        confusion.kind: {
+            "error": confusion.error,
+            "concepts": confusion.concepts,
+            "matrix": in_metrics[confusion.kind],
+        }
         for confusion in found
     }
     matrices = [
@@ -48,4 +53,6 @@ def study_confusion(analysis: LayerAnalysis) -> StepResult:
         )
         for confusion in found
     ]
-    return StepResult(metrics, {"confusion": table}, {"confusion": plot_matrices(matrices)}, headline=metrics)
+    return StepResult(
+        metrics, {"confusion": table}, {"confusion": plot_matrices(matrices)}, arrays=arrays, headline=metrics
+    )

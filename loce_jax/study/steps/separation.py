@@ -7,7 +7,7 @@ from loce_jax.analysis.metrics.separation import category_separation, pairwise_s
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.figures import NamedMatrix, plot_matrices
 from loce_jax.plots.matrices import without_diagonal
-from loce_jax.study.results.step_result import StepResult
+from loce_jax.study.results.step_result import StepResult, listed
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
 
 _MAX_PAIRS = 10_000  # pairs of concepts that the table lists; the matrices hold all
@@ -38,10 +38,11 @@ def study_separation(analysis: LayerAnalysis) -> StepResult:
         ("concept", *columns),
         tuple((name, *map(float, row)) for name, *row in zip(names, *columns.values(), strict=True)),
     )
+    in_metrics, arrays = listed(matrices, "separation")
     metrics = {
         "concepts": names,
         "of_each": columns,
-        **matrices,
+        **in_metrics,
         "trimmed": said if too_many else f"{options.percentile:g} %",
         **{f"mean {name}": _mean(matrix) for name, matrix in matrices.items()},
     }
@@ -50,6 +51,7 @@ def study_separation(analysis: LayerAnalysis) -> StepResult:
         metrics,
         {"separation": concepts, "pairs": _pairs(names, matrices)},
         {"separation": plot_matrices(pictures)},
+        arrays=arrays,
         headline={name: value for name, value in metrics.items() if name == "trimmed" or name.startswith("mean ")},
     )
 

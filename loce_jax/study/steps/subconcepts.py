@@ -26,10 +26,12 @@ def study_subconcepts(analysis: LayerAnalysis) -> StepResult:
     _check(options, embeddings)
     concepts = embeddings.concepts if options.concept is None else (options.concept,)
     metrics, found, effects, strips = {}, [], [], []
+    columns_of = co_occurring(analysis.run.table["image"], analysis.run.table["concept"])
+    around = list(columns_of), np.stack(list(columns_of.values()), axis=1)
     for concept in concepts:
         positions, split = _split(analysis, concept)
         subconcepts = describe_subconcepts(
-            embeddings.vectors[positions], split.subconcepts, _attributes(analysis, positions)
+            embeddings.vectors[positions], split.subconcepts, _attributes(analysis, positions, around)
         )
         best = float(split.silhouettes.max()) if len(split.silhouettes) else float("nan")
         metrics[concept] = {
@@ -90,7 +92,7 @@ def _sample(n, most, seed):
     return np.arange(n) if n <= most else subsample(np.zeros(n, int), most, seed)
 
 
-def _attributes(analysis, positions):
+def _attributes(analysis, positions, around):
     """By name: IoU, the data set's attributes, the mask's and the co-occurring concepts."""
     table, rows = analysis.run.table, analysis.embeddings.rows[positions]
     attributes = {name: values[rows] for name, values in table.items() if name not in _OWN}
@@ -99,8 +101,8 @@ def _attributes(analysis, positions):
         for name, values in attributes.items()
         if values.dtype.kind in "fiub" or len(np.unique(values)) <= _MAX_WORDS
     }
-    around = co_occurring(table["image"], table["concept"])
-    attributes |= {f"with {name}": there[rows] for name, there in around.items() if there[rows].any()}
+    there = around[1][rows]
+    attributes |= {f"with {around[0][column]}": there[:, column] for column in np.flatnonzero(there.any(axis=0))}
     seen = analysis.photos.attributes(rows.tolist())
     names = next(iter(seen.values()), {"area": np.nan})
     unknown = dict.fromkeys(names, np.nan)

@@ -106,3 +106,18 @@ def test_one_seed_has_no_spread_and_none_is_refused():
         repeat_clustering(layers, labels, seeds=0)
     with pytest.raises(InputError, match=r"`labels` must have shape \(89,\)"):
         repeat_clustering({"good": layers["good"], "short": layers["noise"][1:]}, labels)
+
+
+def test_seeds_that_draw_every_row_are_computed_once(monkeypatch):
+    rng = np.random.default_rng(0)
+    vectors, labels, calls = rng.normal(size=(30, 3)), np.arange(30) % 3, []
+
+    def counting(*args, **options):
+        calls.append(options["seed"])
+        return cluster(*args, **options)
+
+    monkeypatch.setattr("loce_jax.analysis.clustering.repeats.cluster", counting)
+    found = repeat_clustering({"late": vectors}, labels, seeds=5, max_per_concept=10)
+    assert calls == [0] and len(set(found.purity[0])) == len(set(found.clusters[0])) == 1
+    repeat_clustering({"late": vectors}, labels, seeds=3, max_per_concept=9)
+    assert calls == [0, 0, 1, 2]

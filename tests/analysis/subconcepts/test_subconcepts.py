@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import pdist, squareform
 
-from loce_jax.analysis.subconcepts.split import split_concept
+from loce_jax.analysis.subconcepts.split import _silhouettes, split_concept
 from loce_jax.checks import InputError
 
 
@@ -137,3 +138,15 @@ def test_bad_calls_say_what_to_do():
         split_concept(vectors, max_clusters=1)
     with pytest.raises(InputError, match=r"1 of 2 rows hold NaN"):
         split_concept(np.array([[np.nan], [0.0]]))
+
+
+@pytest.mark.parametrize("n", [4, 9, 40])
+def test_silhouettes_are_scikit_learns(n):
+    from sklearn.metrics import silhouette_score
+
+    points = np.random.default_rng(n).normal(size=(n, 3))
+    points[0] = points[1]
+    for cut in (np.arange(n) % 2, np.minimum(np.arange(n), 2), np.arange(n) // 2):
+        apart = squareform(pdist(points))
+        expected = silhouette_score(apart, cut, metric="precomputed")
+        assert _silhouettes(points, [cut])[0] == pytest.approx(expected, rel=1e-14)
