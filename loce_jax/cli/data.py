@@ -84,7 +84,7 @@ def write_tables(tables: dict[str, Table], folder: Path) -> None:
     for name, table in tables.items():
         say(write_file(folder / f"{name}.csv", as_csv(table).encode()))
     if importlib.util.find_spec("pyarrow") is None:
-        say("No Parquet files, since pyarrow is not installed: `pip install pyarrow` brings it.")
+        say('No Parquet files, since pyarrow is not installed: `pip install "loce_jax[parquet]"` brings it.')
         return
     import pyarrow  # noqa: PLC0415 - optional
     from pyarrow import parquet  # noqa: PLC0415 - optional

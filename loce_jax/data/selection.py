@@ -184,6 +184,11 @@ def select(dataset: Dataset, options: DataOptions) -> Dataset:
     ['b', 'c']
     """
     options.check()
+    if options.crowd not in ("include", (getattr(dataset, "source", None) or {}).get("crowd")):
+        raise InputError(
+            f"`crowd` is chosen when a data set is opened, but got {options.crowd!r} for one that is open. Open it with "
+            f"`crowd={options.crowd!r}`, as `loce_jax.data.open_coco` takes it."
+        )
     if not options.record():
         return dataset
     items = _choose_groups([_with_group(item, options.group_by) for item in dataset.items], options)

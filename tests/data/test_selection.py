@@ -167,6 +167,11 @@ def test_options_of_a_plan_are_checked(record):
         options_from(record)
 
 
+def test_crowds_are_chosen_when_a_data_set_is_opened():
+    with pytest.raises(InputError, match="`crowd` is chosen when a data set is opened, but got 'own'"):
+        select(Boxes(), DataOptions(crowd="own"))
+
+
 def test_faults_are_handed_on():
     data = select(Boxes(), DataOptions(noise="gaussian"))
     with pytest.raises(Fault, match="never taken"):

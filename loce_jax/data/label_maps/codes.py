@@ -81,7 +81,7 @@ def _numbers(image, name):
         return pixels
     if image.mode.startswith("I"):
         return pixels.astype(np.int32)
-    if image.mode in ("RGB", "RGBA") and (pixels[..., :3] == pixels[..., :1]).all():
+    if image.mode == "LA" or (image.mode in ("RGB", "RGBA") and (pixels[..., :3] == pixels[..., :1]).all()):
         return np.ascontiguousarray(pixels[..., 0])
     raise Fault(
         "mask_unreadable",

@@ -12,6 +12,7 @@ from PIL import Image
 
 from loce_jax.checks import InputError
 from loce_jax.data import open_coco
+from loce_jax.data.annotations.masks import union_mask
 from loce_jax.data.samples import Fault
 from loce_jax.data.selection import DataOptions, select
 
@@ -96,6 +97,23 @@ def test_masks_are_unions_and_crowds_count(tmp_path):
     assert isinstance(dog, np.ndarray) and isinstance(cat, np.ndarray)
     assert dog.sum() == 64 and cat[2:10, 2:10].all() and cat[3, 27] and not cat[15, 15]
     assert both.photo.shape == (20, 30, 3)
+
+
+def test_opening_decodes_no_mask_and_reading_only_its_own(tmp_path, monkeypatch):
+    from loce_jax.data.annotations import dataset
+
+    decoded = []
+
+    def watched(annotations, size):
+        annotations = list(annotations)
+        decoded.extend(annotation["id"] for annotation in annotations)
+        return union_mask(annotations, size)
+
+    monkeypatch.setattr(dataset, "union_mask", watched)
+    data = open_coco(*write(tmp_path, small_coco()))
+    assert decoded == []
+    data.read(data.items[0])
+    assert decoded == [14]
 
 
 def test_only_requested_concepts_and_their_images(tmp_path):

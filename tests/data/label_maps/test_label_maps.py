@@ -83,6 +83,17 @@ def test_label_maps_in_any_coding_and_naming(coding, suffix, tmp_path):
             np.testing.assert_array_equal(mask, labels == code)
 
 
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16", "I"])
+def test_numbers_are_read_from_any_gray_image(mode, tmp_path):
+    frames = made_up_frames(1)
+    write_labels(tmp_path, frames)
+    labels = frames["seq0_000"][1]
+    image = Image.fromarray(labels.astype(np.uint16)) if mode == "I;16" else Image.fromarray(labels).convert(mode)
+    image.save(tmp_path / "labels" / "seq0_000.png")
+    data = open_labels(tmp_path)
+    np.testing.assert_array_equal(data.masks(data.items[0])[2], labels == 2)
+
+
 def test_palette_maps_are_read_by_color_where_the_table_has_colors(tmp_path):
     frames = made_up_frames(1)
     write_labels(tmp_path, frames, "color")
