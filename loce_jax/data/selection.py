@@ -186,7 +186,7 @@ def select(dataset: Dataset, options: DataOptions) -> Dataset:
     options.check()
     if options.crowd not in ("include", (getattr(dataset, "source", None) or {}).get("crowd")):
         raise InputError(
-            f"`crowd` is chosen when a data set is opened, but got {options.crowd!r} for one that is open. Open it with "
+            f"`crowd` is chosen when a data set is opened, but got {options.crowd!r} for an open one. Open it with "
             f"`crowd={options.crowd!r}`, as `loce_jax.data.open_coco` takes it."
         )
     if not options.record():

@@ -83,7 +83,7 @@ def test_label_maps_in_any_coding_and_naming(coding, suffix, tmp_path):
             np.testing.assert_array_equal(mask, labels == code)
 
 
-@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16", "I"])
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16"])
 def test_numbers_are_read_from_any_gray_image(mode, tmp_path):
     frames = made_up_frames(1)
     write_labels(tmp_path, frames)
