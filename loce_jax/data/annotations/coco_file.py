@@ -124,7 +124,8 @@ def _spell(entries: dict[int, dict], images: dict[int, dict], path: Path) -> tup
             lost.append(number)
         else:
             numbers = {"id": number, "image_id": image, "category_id": category}
-            annotations[number] = entry | numbers | {"iscrowd": whole_number(entry.get("iscrowd")) or 0}
+            crowd = entry.get("iscrowd") is True or whole_number(entry.get("iscrowd")) == 1
+            annotations[number] = entry | numbers | {"iscrowd": int(crowd)}
     if strange:
         raise unusable(
             path, f"{len(strange)} annotations (the first is {strange[0]}) have a category_id that is not in categories"

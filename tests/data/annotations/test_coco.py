@@ -487,6 +487,14 @@ def test_crowds_are_included_or_left_out(tmp_path, crowd, instances):
     assert found == instances
 
 
+@pytest.mark.parametrize(("spelled", "crowd"), [(True, 1), ("1", 1), (1.0, 1), (False, 0), (None, 0), ("no", 0)])
+def test_crowds_in_any_spelling(spelled, crowd, tmp_path):
+    content = small_coco()
+    content["annotations"][3]["iscrowd"] = spelled
+    data = open_coco(*write(tmp_path, content))
+    assert dict(data.items[0].pairs[0].attributes)["crowd"] == crowd
+
+
 def test_crowds_may_be_a_concept_of_their_own(tmp_path):
     data = open_coco(*write(tmp_path, small_coco()), crowd="own")
     assert data.concepts == ("dog", "cat", "cat (crowd)")
