@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from loce_jax.foreign_text import for_json
+from loce_jax.store.storage import Storage
 
 HEAD, DIGITS = b'{\n "sha256": "', 64
 Entry = list[Any]
@@ -76,3 +77,24 @@ def is_entry(value: Any) -> bool:
         and isinstance(value[1], str)
         and len(value[1]) == DIGITS
     )
+
+
+def write_completed(storage: Storage, name: str, record: Mapping[str, Any], contents: Mapping[str, bytes]) -> None:
+    """Write files, and last the record that completes them; a record of other files is deleted first.
+
+    Several that write the same at once do no harm: what is there stays whole.
+    """
+    sealed = seal(record)
+    if differs(storage, name, sealed):
+        storage.delete(name)
+    for file, content in contents.items():
+        storage.write(file, content)
+    storage.write(name, sealed)
+
+
+def differs(storage: Storage, name: str, content: bytes) -> bool:
+    """Whether there is a file of that name with other content."""
+    try:
+        return storage.read(name) != content
+    except FileNotFoundError:
+        return False

@@ -15,7 +15,7 @@ from loce_jax.store.files import PARTS, WHOLE, part_file, part_record_file, stat
 from loce_jax.store.manifest import UNREADABLE
 from loce_jax.store.mapped import view_tensors
 from loce_jax.store.records import REPAIR, check_part, check_whole, plan_digest
-from loce_jax.store.sealed import check_content, entry_of, seal
+from loce_jax.store.sealed import check_content, entry_of, write_completed
 from loce_jax.store.storage import Storage
 
 FIELDS = "count", "mean", "scatter"
@@ -42,8 +42,6 @@ def write_part(
     """
     tensors = {f"{index} {name}": array for index, sums in enumerate(layers) for name, array in _arrays(sums).items()}
     content = save(tensors)
-    storage.delete(part_record_file(part))
-    storage.write(part_file(part), content)
     record = {
         "plan": plan_digest(plan),
         "part": part,
@@ -51,7 +49,7 @@ def write_part(
         "failed": dict(failed or {}),
         "files": {part_file(part): entry_of(content)},
     }
-    storage.write(part_record_file(part), seal(record))
+    write_completed(storage, part_record_file(part), record, {part_file(part): content})
 
 
 def missing_parts(storage: Storage, parts: Iterable[str]) -> list[str]:
@@ -89,13 +87,8 @@ def write_whole(storage: Storage, plan: Mapping[str, Any], layers: Mapping[str, 
     contents = {
         statistics_file(layer, index): save(_arrays(sums)) for index, (layer, sums) in enumerate(layers.items())
     }
-    record = seal({"plan": plan_digest(plan), "files": {name: entry_of(content) for name, content in contents.items()}})
-    folder, _, name = WHOLE.rpartition("/")
-    if name in storage.names(folder) and storage.read(WHOLE) != record:
-        storage.delete(WHOLE)
-    for name, content in contents.items():
-        storage.write(name, content)
-    storage.write(WHOLE, record)
+    record = {"plan": plan_digest(plan), "files": {name: entry_of(content) for name, content in contents.items()}}
+    write_completed(storage, WHOLE, record, contents)
 
 
 def whole_digest(storage: Storage, plan: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from loce_jax.checks import InputError
 from loce_jax.store.files import CHUNKS, MANIFEST, PLAN, SOURCE, layer_file, rows_file
 from loce_jax.store.manifest import Survey, damaged_derived, survey, write_manifest
 from loce_jax.store.records import plan_digest, read_plan, work_of
-from loce_jax.store.sealed import entry_of, seal
+from loce_jax.store.sealed import differs, entry_of, seal, write_completed
 from loce_jax.store.storage import Storage
 
 
@@ -150,19 +150,9 @@ class RunWriter:
             "photos": {image: list(photo) for image, photo in (photos or {}).items()},
             "files": {name: entry_of(content) for name, content in contents.items()},
         }
-        sealed = seal(record)
-        if self._is_other(rows_file(chunk), sealed):
-            for name in (MANIFEST, rows_file(chunk)):  # they do not hold from now on
-                self.storage.delete(name)
-        for name, content in contents.items():
-            self.storage.write(name, content)
-        self.storage.write(rows_file(chunk), sealed)
-
-    def _is_other(self, name, content):
-        try:
-            return self.storage.read(name) != content
-        except FileNotFoundError:
-            return False
+        if differs(self.storage, rows_file(chunk), seal(record)):
+            self.storage.delete(MANIFEST)  # it does not hold from now on
+        write_completed(self.storage, rows_file(chunk), record, contents)
 
     def finish(self) -> None:
         """Write the manifest, if the run is complete."""
@@ -176,7 +166,7 @@ class RunWriter:
     def note_source(self, tree: Mapping[str, Any]) -> None:
         """Write down where the data are; what was noted before is replaced."""
         content = seal(tree)
-        if self._is_other(SOURCE, content) or SOURCE not in self.storage.names():
+        if SOURCE not in self.storage.names() or differs(self.storage, SOURCE, content):
             self.storage.write(SOURCE, content)
 
     def close(self) -> None:

@@ -17,6 +17,8 @@ from loce_jax.store.local_storage import TMP
 from tests.store.test_store import LAYERS, PLAN, columns_of, contents, rows_of, write
 from tests.support.small_coco import arguments, draw
 
+RUN_FILES = "plan.json", "source.json", "manifest.json", "chunks", "layers", "derived"
+
 
 @pytest.fixture
 def url(request):
@@ -127,7 +129,7 @@ def test_the_command_line_fits_shows_and_reports_a_remote_run(url, tmp_path, cap
     assert "Add `--out page.html`" in capsys.readouterr().err
     assert main(["report", url, "--out", str(tmp_path / "page.html")]) == 0
     assert "box" in (tmp_path / "page.html").read_text()
-    assert all(name.split("/")[0] in ("plan.json", "chunks", "layers", "derived") for name in objects(url))
+    assert all(name.split("/")[0] in RUN_FILES for name in objects(url))
 
 
 def test_those_that_share_a_folder_keep_single_ones_out_and_the_other_way_round(tmp_path):

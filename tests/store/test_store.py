@@ -482,6 +482,17 @@ def test_flipped_parts_are_never_added(tmp_path):
             read_part(writer.storage, RIDGE, "00")
 
 
+def test_a_part_that_two_write_is_there_all_the_time(tmp_path, monkeypatch):
+    with RunWriter(open_storage(tmp_path), RIDGE) as writer:
+        write_part(writer.storage, RIDGE, "00", [sums_of(0), sums_of(1)])
+        deleted = []
+        monkeypatch.setattr(type(writer.storage), "delete", lambda _, name: deleted.append(name))
+        write_part(writer.storage, RIDGE, "00", [sums_of(0), sums_of(1)])
+        assert deleted == []
+        write_part(writer.storage, RIDGE, "00", [sums_of(0), sums_of(2)])
+        assert deleted == ["statistics/parts/00.json"], "first, so that nobody takes the files for what it says"
+
+
 def test_chunks_of_other_statistics_are_not_mixed(tmp_path):
     write_ridge(tmp_path)
     with RunWriter(open_storage(tmp_path), {**RIDGE, "chunks": ["00000"]}) as writer:
