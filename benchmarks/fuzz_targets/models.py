@@ -97,6 +97,7 @@ def run_one(target: Target, files: Files) -> None:
         except InputError as error:
             message = str(error)
             assert len(message) <= LONGEST_MESSAGE, f"a message of {len(message)} characters: {message[:200]}"
+            assert "\n" not in message, f"a message of several lines: {message[:400]!r}"
 
 
 def tensor_file(tensors: Mapping[str, np.ndarray], header: Callable[[Any], str] = json.dumps) -> bytes:

@@ -42,7 +42,7 @@ def damage_json(rng: np.random.Generator, content: Any) -> str:
 
 
 def _damaged(rng: np.random.Generator, tree: Any) -> Any:
-    places = list(_places(tree))
+    places = list(_places(tree)) if isinstance(tree, dict | list) else []
     if not places:
         return _odd(rng)
     parent, key = places[int(rng.integers(0, len(places)))]

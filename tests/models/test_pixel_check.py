@@ -46,8 +46,8 @@ def test_right_pixels_are_not_doubted(text):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("range=0..0.004,channels=rgb", "'small' give nearly the same .* far too small.*0..0.004"),
-        ("bytes", "biases of the first layers of 'small' vanish .* far too large.* RGB, 0..255"),
+        ("range=0..0.004,channels=rgb", "'small' give nearly the same .* too small.*0..0.004"),
+        ("bytes", "biases of the first layers of 'small' vanish .* too large.* RGB, 0..255"),
     ],
 )
 def test_planted_wrong_pixels_are_doubted(text, words):
@@ -71,7 +71,7 @@ def test_measures_against_a_slow_twin():
         shares.append(np.mean(np.sum(e**2, 1)) / square)
     found = first_response(net, PHOTOS)
     assert found.contrast == pytest.approx(min(contrasts), rel=1e-4)
-    assert found.bias_share == pytest.approx(max(shares), rel=1e-4)
+    assert found.bias_share == pytest.approx(min(shares), rel=1e-4)
 
 
 def test_a_run_warns_once_and_only_of_what_people_said(caplog):

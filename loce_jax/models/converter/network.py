@@ -47,7 +47,8 @@ def _check_layers(graph: Graph, tensors: Mapping[str, np.ndarray]) -> None:
         found = jax.eval_shape(ft.partial(run, graph, names=names), params, images)
     except Exception as error:  # whatever JAX says to operations that do not fit together
         raise InputError(
-            f"the graph of network {graph.name!r} cannot be computed: {error}. Convert it again."
+            f"the graph of network {graph.name[:100]!r} cannot be computed: {' '.join(str(error).split())[:500]}. "
+            "Convert it again."
         ) from error
     for layer in graph.layers:
         expected, shape = (2, *layer.grid, layer.channels), found[layer.name].shape

@@ -49,9 +49,15 @@ def graph_from_text(text: str, *, source: str) -> Graph:
         return _graph(content)
     except (_Fault, ValueError, RecursionError) as error:
         raise InputError(
-            f"{source!r} must be a graph of version {VERSION} as `loce_jax.models.convert` writes it, but {error}. "
+            f"{source!r} must be a graph of version {VERSION} as `loce_jax.models.convert` writes it, but {_short(error)}. "
             "Convert the network again with this version of loce_jax."
         ) from error
+
+
+def _short(error: Exception) -> str:
+    """What is wrong, on one line; a file may hold long texts where it should hold numbers."""
+    words = " ".join(str(error).split())
+    return words if len(words) <= LONGEST_WORD else f"{words[:LONGEST_WORD]}..."
 
 
 def _layer_to_json(layer: Layer) -> dict[str, Any]:
