@@ -217,6 +217,7 @@ DAMAGED = {
     "a shape of text": (damage(tensor(shape="1")), "no shape"),
     "true as a shape": (damage(tensor(shape=[True])), "no shape"),
     "a huge shape": (damage(tensor(shape=[2**62, 2**62])), "no shape"),
+    "a huge axis beside an empty one": (damage(tensor(shape=[0, 10**30], data_offsets=[0, 0]), data=b""), "no shape"),
     "an offset beyond": (damage(tensor(data_offsets=[0, 8], shape=[2])), "do not fill"),
     "a gap": (damage(tensor(data_offsets=[2, 4])), "does not begin where"),
     "offsets backwards": (damage(tensor(data_offsets=[4, 0])), "does not begin where|do not fill"),

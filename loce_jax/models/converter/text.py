@@ -49,8 +49,8 @@ def graph_from_text(text: str, *, source: str) -> Graph:
         return _graph(content)
     except (_Fault, ValueError, RecursionError) as error:
         raise InputError(
-            f"{source!r} must be a graph of version {VERSION} as `loce_jax.models.convert` writes it, but {_short(error)}. "
-            "Convert the network again with this version of loce_jax."
+            f"{source!r} must be a graph of version {VERSION} as `loce_jax.models.convert` writes it, but "
+            f"{_short(error)}. Convert the network again with this version of loce_jax."
         ) from error
 
 
