@@ -204,8 +204,9 @@ def _pair(concept: str, annotations: list[dict]) -> Pair:
 
 def _rows(items, annotations):
     for item in items:
+        pairs = [(pair.concept, pair.annotation_ids, pair.attributes) for pair in item.pairs]
+        yield item.image, item.image_id, item.size, pairs
         for pair in item.pairs:
-            yield item.image, item.image_id, item.size, pair.concept, pair.annotation_ids, pair.attributes
             for number in pair.annotation_ids:
                 yield _plain(annotations[number].get("segmentation"))
 
