@@ -114,10 +114,16 @@ def _check_arguments(n_clusters, height, max_clusters):
 
 
 def _cuts(points, counts):
-    """The Ward tree cut into each of the numbers of clusters, a row each."""
-    from scipy.cluster.hierarchy import cut_tree, linkage  # noqa: PLC0415
+    """The Ward tree cut into each of the numbers of clusters, a row each: all merges but the last ones are done."""
+    from scipy.cluster.hierarchy import linkage  # noqa: PLC0415
 
-    return cut_tree(linkage(points, "ward"), list(counts)).T
+    n, cluster = len(points), np.arange(len(points))
+    found = {n: cluster.copy()}
+    for node, (left, right) in enumerate(linkage(points, "ward")[:, :2].astype(int).tolist(), n):
+        cluster[(cluster == left) | (cluster == right)] = node
+        if 2 * n - node - 1 in counts:
+            found[2 * n - node - 1] = cluster.copy()
+    return np.array([found[count] for count in counts])
 
 
 def _silhouettes(points, cuts):
