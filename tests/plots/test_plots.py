@@ -15,6 +15,7 @@ from loce_jax.analysis.mixtures.fit import Mixture, fit_mixture, fit_mixtures
 from loce_jax.checks import InputError
 from loce_jax.plots.curves import draw_bars, draw_curves, draw_points
 from loce_jax.plots.examples import OPACITY, border, draw_mask, draw_projection, project, tint
+from loce_jax.plots.figures import NamedMatrix, plot_iou, plot_matrices
 from loce_jax.plots.legends import list_names
 from loce_jax.plots.maps import draw_map
 from loce_jax.plots.matrices import draw_matrix, draw_separation, lay_out
@@ -325,3 +326,14 @@ def test_all_in_one_cluster_is_drawn(axes):
     links = link(np.arange(4.0)[:, None])
     draw_tree(axes, links, np.zeros(4, int), ["cat"] * 4, styles=concept_styles(["cat"]))
     assert len(set(map(to_hex, axes.collections[0].get_colors()))) == 1
+
+
+def test_pictures_of_many_concepts_stay_of_a_size():
+    names = [f"concept {number}" for number in range(400)]
+    figure = plot_matrices([NamedMatrix("separation", np.zeros((400, 400)), names)] * 2)
+    assert max(figure.get_size_inches()) < 35 and not figure.axes[0].get_xticklabels()
+    assert figure.axes[0].get_xlabel() == "400 names"
+    values = {"late": np.linspace(1, 0, 400)}
+    above, below = plot_iou(names, values, values, values).axes
+    shown = [label.get_text() for label in below.get_xticklabels()]
+    assert shown == [*names[:60], *names[-60:]] and "280 concepts in the middle are left out" in above.get_title()

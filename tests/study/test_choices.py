@@ -26,11 +26,12 @@ from loce_jax.study.options import (
     StudyOptions,
     SubconceptOptions,
 )
-from loce_jax.study.results.step_result import write_result
+from loce_jax.study.results.step_result import listed, write_result
 from loce_jax.study.selection import map as map_module
 from loce_jax.study.selection.embeddings import find_layers_of_all, load_embeddings
 from loce_jax.study.selection.layer_analysis import LayerAnalysis, analyze_layers, clustering_options
 from loce_jax.study.selection.photos import Photos
+from loce_jax.study.steps import separation as separation_module
 from loce_jax.study.steps.clusters import study_clusters
 from loce_jax.study.steps.compare import study_compare
 from loce_jax.study.steps.confusion import study_confusion
@@ -423,3 +424,18 @@ def test_merged_first_clusters_still_find_planted_concepts(tmp_path):
     assert len(found.tree) < 20 and len(found.labels) == N
     assert cluster_purity(found.labels, analysis.embeddings.labels[places]) == 1
     assert clustering_options(analysis.options.clusters).precluster == 20
+
+
+def test_pairs_and_matrices_of_many_concepts_are_bounded(monkeypatch):
+    names, rng = [f"c{number}" for number in range(6)], np.random.default_rng(0)
+    matrix = rng.random((6, 6))
+    matrix += matrix.T
+    everything = separation_module._pairs(names, {"separation": matrix})
+    values = [row[2] for row in everything.rows]
+    assert len(values) == 15 and values == sorted(values) and everything.title == "Pairs of concepts"
+    monkeypatch.setattr(separation_module, "_MAX_PAIRS", 4)
+    few = separation_module._pairs(names, {"separation": matrix})
+    assert few.rows == everything.rows[:4] and few.title == "Pairs of concepts (the 4 least separated of 15)"
+    small, large = np.eye(200), np.eye(201)
+    metrics, arrays = listed({"a": small, "b": large}, "separation")
+    assert metrics["a"] is small and metrics["b"] == "in separation.npz" and arrays["separation"]["b"] is large
