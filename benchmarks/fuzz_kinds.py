@@ -185,7 +185,7 @@ def polygons() -> Run:
         _check(mask.shape == size and mask.dtype == bool, "size or dtype")
         rows, columns = np.nonzero(mask)
         if len(rows) and all(isinstance(part, list) and all(type(n) in (int, float) for n in part) for part in found):
-            numbers = [np.array([float(n) for n in part]) for part in found if part]
+            numbers = [np.array([float(n) for n in part]) for part in found if len(part) > 5]  # two points have no area
             x, y = (np.concatenate([part[offset::2] for part in numbers]) for offset in (0, 1))
             inside = x.min() - 1 <= columns.min() and columns.max() <= x.max() + 1
             _check(inside and y.min() - 1 <= rows.min() and rows.max() <= y.max() + 1, "pixels outside of the polygon")

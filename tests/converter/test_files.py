@@ -61,6 +61,7 @@ for _ in range(20):
     NESTED = [NESTED]
 
 HOSTILE = {
+    "a number beyond float64": (lambda c: c["preprocess"].update(mean=[10**400, 0.5, 0.5]), "mean"),
     "another format": (lambda c: c.update(format="pickle"), '"format"'),
     "another version": (lambda c: c.update(version=1), '"version" is 1'),
     "a key too many": (lambda c: c.update(run="rm"), "other keys"),

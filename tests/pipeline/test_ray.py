@@ -110,7 +110,7 @@ def test_a_worker_killed_in_the_middle_changes_no_byte(cluster, spec, tmp_path):
 
 
 def test_what_ends_a_task_ends_the_run_in_the_same_words(cluster, spec, tmp_path):
-    (Path(spec.source.images) / "050.png").unlink()
+    (Path(spec.source.given["images"]) / "050.png").unlink()
     with pytest.raises(InputError, match=r"^`strict` refuses '050.png', concept 'box'.*image_missing") as caught:
         run_on_ray(spec, str(tmp_path / "run"), options=RunOptions(strict=True))
     assert "\n" not in str(caught.value)

@@ -8,6 +8,7 @@ Text is untrusted input: what is not exactly this is an error.
 
 import json
 import math
+import sys
 from typing import Any
 
 from loce_jax.checks import InputError, suggest
@@ -206,7 +207,7 @@ def _is_size(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 def _is_triple(value: Any) -> bool:
