@@ -1,5 +1,6 @@
 """Lines of text on standard output and standard error, which need neither UTF-8 nor a person's trust in names."""
 
+import io
 import sys
 from typing import Any
 
@@ -24,5 +25,5 @@ def complain(text: object) -> None:
 def keep_printing() -> None:
     """Let no character that an output stream cannot encode end the command: it is written as an escape."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -94,7 +94,8 @@ def _illustrate_one(read, item, wanted, plan):
             window = np.s_[top : top + side, left : left + side]
             pictures.thumbs[key] = _encode(reading.photo[window], mask[window], (_THUMB, _THUMB))
         if key in examples:
-            canvas = recorded_canvas(mask.shape, plan)
+            height, width = mask.shape
+            canvas = recorded_canvas((height, width), plan)
             height, width = (max(1, round(_EXAMPLE * side / max(canvas.size))) for side in canvas.size)
             pictures.examples[key] = _encode(canvas.pad(reading.photo, _GRAY), canvas.pad(mask), (width, height))
     return pictures

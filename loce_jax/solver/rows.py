@@ -33,7 +33,7 @@ def mark_degenerate(solution: Solution, activations: Float[Array | np.ndarray, "
         activations: what was solved on.
     """
     vectors = solution.vectors
-    if isinstance(vectors, Tracer) or any(device.platform != "cpu" for device in vectors.devices()):
+    if isinstance(vectors, Tracer | np.ndarray) or any(device.platform != "cpu" for device in vectors.devices()):
         return _mark_on_device(solution, activations)
     on_host = jax.tree.map(np.asarray, solution)
     found = _is_degenerate(on_host, np) | _overlooks_on_host(on_host, np.asarray(activations))
