@@ -29,7 +29,8 @@ BAD = ("traceback", "hang", "crash", "wrong")
 
 def run_inputs(kind: str, seed: int, first: int, last: int, gigabytes: float) -> None:
     """In the process of limited memory: a line for each input when it has ended."""
-    resource.setrlimit(resource.RLIMIT_AS, (int(gigabytes * 1e9),) * 2)
+    most = int(gigabytes * 1e9)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
@@ -109,7 +110,7 @@ def _forward(stream, lines):
 
 def main() -> None:
     """Read the flags, and print the counts."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("kind", choices=[*KINDS, "all"])
     parser.add_argument("--inputs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)

@@ -155,7 +155,8 @@ def rle() -> Run:
     """Run lengths, as lists and as text."""
 
     def run(rng):
-        size = tuple(int(n) for n in rng.integers(1, 40, 2))
+        height, width = rng.integers(1, 40, 2).tolist()
+        size = height, width
         cuts = np.sort(rng.integers(0, size[0] * size[1] + 1, rng.integers(0, 12)))
         counts = np.diff([0, *cuts, size[0] * size[1]]).tolist()
         found: dict[str, Any] = {"size": list(size), "counts": counts}
@@ -176,7 +177,8 @@ def polygons() -> Run:
     """Polygons."""
 
     def run(rng):
-        size = tuple(int(n) for n in rng.integers(1, 60, 2))
+        height, width = rng.integers(1, 60, 2).tolist()
+        size = height, width
         scale = 10.0 ** rng.integers(-3, 12)
         found: Any = [(rng.normal(size=2 * rng.integers(1, 9)) * scale).tolist() for _ in range(rng.integers(1, 4))]
         if rng.random() < 0.5:

@@ -42,7 +42,9 @@ class Photographs:
 
 def _photograph(rng):
     """Colored clouds, as a JPEG file of about 50 kB."""
-    clouds = Image.fromarray(rng.integers(0, 256, (30, 40, 3), np.uint8)).resize(SIZE[::-1], Image.Resampling.BICUBIC)
+    height, width = SIZE
+    small = Image.fromarray(rng.integers(0, 256, (30, 40, 3), np.uint8))
+    clouds = small.resize((width, height), Image.Resampling.BICUBIC)
     noisy = np.clip(np.asarray(clouds) + rng.normal(0, 12, (*SIZE, 3)), 0, 255).astype(np.uint8)
     packed = io.BytesIO()
     Image.fromarray(noisy).save(packed, "JPEG", quality=85)

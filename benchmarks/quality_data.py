@@ -153,7 +153,7 @@ def read_rows(parts: Sequence[Part], change: Change | None = None) -> Rows:
     """All rows of the parts with a cover within `COVER`, by photo and concept; `change` alters the masks."""
     located = [(part, item) for part in parts for item in part.items]
     with ThreadPoolExecutor() as pool:
-        read = list(pool.map(lambda one: _rows_of(*one, change), located))
+        read = list(pool.map(lambda one: _rows_of(one[0], one[1], change), located))
     found = [(number, *row) for number, rows in enumerate(read) for row in rows]
     photos, groups, concepts, areas, targets = (np.array(column) for column in zip(*found, strict=True))
     return Rows(photos, groups, concepts, areas, targets)

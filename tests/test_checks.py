@@ -71,4 +71,4 @@ def test_what_fits_is_kept_and_numbers_of_numpy_become_plain():
 
 def test_names_that_are_no_texts_are_unknown():
     with pytest.raises(InputError, match="unknown layer 3. Known: a"):
-        check_known("layer", [3], ["a"])
+        check_known("layer", [3], ["a"])  # pyright: ignore[reportArgumentType] - no texts

@@ -166,7 +166,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_the_work(unwritable):
     with pytest.raises(InputError, match=r"can be written, but .*report.html.* Name another"):
         check_writable(page)
     with pytest.raises(InputError, match=r"`out` must be where files can be written"):
-        write_report(None, None, page)  # it looks at the run no more
+        write_report(None, None, page)  # pyright: ignore[reportArgumentType] - it looks at the run no more
     with pytest.raises(InputError, match=r"`out` must be where files can be written"):
         analyze([], unwritable / "new" / "analysis")
     with pytest.raises(InputError, match=r"`out` must be"), new_folder(unwritable / "network"):
@@ -197,4 +197,5 @@ def test_the_page_of_a_run_that_cannot_be_written_goes_elsewhere(monkeypatch, tm
     assert "Add `--out page.html`" in capsys.readouterr().err
     with pytest.raises(InputError, match="Name another"):
         monkeypatch.setattr(os, "access", lambda *_: False)
-        write_report(SimpleNamespace(), None, tmp_path / "run" / "report.html")
+        page = tmp_path / "run" / "report.html"
+        write_report(SimpleNamespace(), None, page)  # pyright: ignore[reportArgumentType] - nor here

@@ -61,7 +61,7 @@ _NAMES = {
 }
 _FILES = {name: file for file, names in _NAMES.items() for name in names}
 
-__all__ = sorted(_FILES)
+__all__ = sorted(_FILES)  # pyright: ignore[reportUnsupportedDunderAll] - found by `__getattr__`
 
 
 def __getattr__(name: str) -> Any:

@@ -86,8 +86,9 @@ def _illustrate_one(read, item, wanted, plan):
         reading = read(item)
     except (Fault, OSError):
         return pictures
+    rows, columns = reading.photo.shape[:2]
     for pair, mask in zip(item.pairs, reading.masks, strict=True):
-        mask = np.zeros(reading.photo.shape[:2], bool) if isinstance(mask, Fault) else mask
+        mask = np.zeros((rows, columns), bool) if isinstance(mask, Fault) else mask
         key = item.image, pair.concept
         if key in thumbs:
             top, left, side = surroundings(mask)

@@ -115,7 +115,7 @@ def test_26_an_image_whose_only_annotation_is_a_crowd_has_a_mask(shape, tmp_path
 def runs(mask):
     flat = mask.T.ravel()
     changes = np.flatnonzero(np.diff(flat.astype(int))) + 1
-    return np.diff([0, *changes, flat.size]).tolist()
+    return np.diff(changes, prepend=0, append=flat.size).tolist()
 
 
 @pytest.mark.parametrize(("left", "pixels"), [(2.6, 0), (2.4, 10)])

@@ -3,6 +3,7 @@
 import json
 import shutil
 import struct
+from typing import Any
 
 import jax
 import ml_dtypes
@@ -16,7 +17,13 @@ from loce_jax.models.catalog import load_network
 from loce_jax.models.checkpoints.tensor_file import read_tensor_file
 from loce_jax.models.networks.vit.dinov2 import FAMILY, Config
 
-NUMBERS = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "mlp_ratio": 2, "image_size": 28}
+NUMBERS: dict[str, Any] = {
+    "hidden_size": 8,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "mlp_ratio": 2,
+    "image_size": 28,
+}
 CONFIG = {"model_type": "dinov2", **NUMBERS}
 PREPROCESSOR = {"size": {"height": 42, "width": 28}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from loce_jax import InputError, PaperRecipe, RidgeRecipe, Statistics, open_run, resize_mask, solve
-from loce_jax.activations import make_extractor
+from loce_jax.activations import Activations, make_extractor
 from loce_jax.batch_sizes import MAX_PARTS
 from loce_jax.pipeline import memory
 from loce_jax.pipeline.distributed.shards import Shard
@@ -221,7 +221,7 @@ def test_an_image_of_another_scale_is_named_before_its_part_is_stored(plan, tmp_
         maps = {layer: np.array(one) for layer, one in extract(images).items()}
         maps["deep"][images[:, :24].mean((1, 2, 3)) == 0, :, :, 4] *= 1e12
         maps["deep"][(images != 0).sum((1, 2, 3)) == 0] = 0  # padding of the batch
-        return maps
+        return Activations(maps)
 
     storage = open_storage(tmp_path / "run")
     with pytest.raises(InputError, match=r"those of '005.png' at layer 'deep' are about \de\+\d+ .* in channel 4,"):

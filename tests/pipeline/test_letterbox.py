@@ -48,6 +48,7 @@ def test_masks_follow_the_padding_and_the_iou_is_of_the_photo(tmp_path, placemen
     for number, item in enumerate(data.items):
         read = SampleReader.for_plan(plan)(item)
         (mask,) = data.read(item).masks
+        assert isinstance(mask, np.ndarray)
         np.testing.assert_array_equal(read.samples[0].target, resize_mask(canvas.pad(mask), (100, 100)))
         response = run.responses("shallow")[number].astype(float)
         by_hand = mask_iou(quantize(resize_bilinear(response, (100, 100))), mask, canvas=canvas)

@@ -5,6 +5,7 @@ Each test is named after its row; the tests of the package look at each fault fr
 
 import json
 import os
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from loce_jax.pipeline.resuming.retrying import TooManyFailures
 from tests.pipeline.resuming.small import fit, patch
 from tests.support.small_coco import draw
 
-SIZE = 48, 64
+SIZE, TURNED = (48, 64), (64, 48)
 SQUARE = [[8, 8, 40, 8, 40, 40, 8, 40]]
 
 
@@ -63,14 +64,14 @@ def test_row_02_modes_and_orientations_are_the_right_pixels(tmp_path):
     Image.fromarray(sixteen).save(tmp_path / "16.png")
     assert (read_photo(tmp_path / "16.png", SIZE) == 100).all()
     for mode in ("CMYK", "P", "1", "L", "RGBA"):
-        Image.new("RGB", SIZE[::-1], "white").convert(mode).save(tmp_path / "mode.tiff")
+        Image.new("RGB", TURNED, "white").convert(mode).save(tmp_path / "mode.tiff")
         assert (read_photo(tmp_path / "mode.tiff", SIZE) == 255).all()
-    turned = Image.new("RGB", SIZE[::-1])
+    turned = Image.new("RGB", TURNED)
     exif = turned.getexif()
     exif[0x0112] = 6
     turned.save(tmp_path / "turned.png", exif=exif)
     assert read_photo(tmp_path / "turned.png", SIZE).shape == (*SIZE, 3), "as the annotated size says"
-    assert read_photo(tmp_path / "turned.png", SIZE[::-1]).shape == (*SIZE[::-1], 3)
+    assert read_photo(tmp_path / "turned.png", TURNED).shape == (*TURNED, 3)
 
 
 def test_row_03_empty_and_full_masks_are_rows_with_a_status(folder):
@@ -95,9 +96,9 @@ def test_row_05_crowds_as_lists_and_strings_are_read_counted_and_left_out_on_req
     array = np.zeros(SIZE, bool)
     array[8:40, 8:40] = True
     starts = 1 + np.flatnonzero(np.diff(array.T.ravel().astype(int)))
-    counts = np.diff([0, *starts, array.size]).tolist()
-    text = coco_masks.encode(np.asfortranarray(array.astype(np.uint8)))["counts"].decode()
-    for index, runs in enumerate((counts, text)):
+    counts = np.diff(starts, prepend=0, append=array.size).tolist()
+    packed: Any = coco_masks.encode(np.asfortranarray(array.astype(np.uint8)))
+    for index, runs in enumerate((counts, packed["counts"].decode())):
         change(folder, annotations={index: {"segmentation": {"size": list(SIZE), "counts": runs}, "iscrowd": 1}})
     for mask in masks(folder)[:2]:
         np.testing.assert_array_equal(mask, array)

@@ -11,6 +11,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import numpy as np
@@ -34,7 +35,7 @@ from tests.pipeline.resuming.small import NETWORK, fit, make, patch
 from tests.store.test_store import write_ridge
 from tests.support.deadly import Killed, killed_at
 from tests.support.small_coco import contents, draw
-from tests.support.tiny import tiny_network
+from tests.support.tiny import NoPhotos, tiny_network
 
 PACKAGE = Path(loce_jax.__file__).parent
 
@@ -236,7 +237,7 @@ def test_row_25_names_in_the_report_are_text(folder):
     hostile = "</script><img src=x onerror=alert(1)>"
     run = fit(folder, folder / "run")
     table = {**run.table, "image": np.array([hostile] * len(run.table["image"]))}
-    shown = SimpleNamespace(
+    shown: Any = SimpleNamespace(
         storage=None,
         plan={**run.plan, "data": {**run.plan["data"], "name": hostile}},
         layers=run.layers,
@@ -246,7 +247,7 @@ def test_row_25_names_in_the_report_are_text(folder):
         vectors=run.vectors,
         responses=run.responses,
     )
-    page = compose(shown, SimpleNamespace(items=(), read=None))
+    page = compose(shown, NoPhotos())
     assert hostile not in page and "Content-Security-Policy" in page
 
 

@@ -5,7 +5,6 @@ import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from loce_jax.report import content
 from loce_jax.report.images import illustrate
 from loce_jax.report.page import compose, write_report
 from loce_jax.study.selection.photos import surroundings
+from tests.support.tiny import NoPhotos
 
 HOSTILE = "<script>window.hacked=1</script>\"'&<img src=x onerror=window.hacked=1>"
 CONCEPTS = ("cat", HOSTILE, "dog")
@@ -317,7 +317,7 @@ def test_the_matrix_of_many_concepts_is_of_the_most_common_and_the_closest_pairs
     monkeypatch.setattr(content, "_MAX_EXAMPLES", 8)
     run = make_many(6, each=4)
     run.by_layer["vectors", "late"][[4, 11]] = 7  # a row of concept 4 and one of concept 5
-    page = compose(run, SimpleNamespace(items=[], read=None))
+    page = compose(run, NoPhotos())
     data = data_of(page)
     (layer,) = data["layers"]
     assert layer["separated"] == [0, 1, 2] and np.shape(layer["separation"]) == (3, 3)
@@ -325,7 +325,7 @@ def test_the_matrix_of_many_concepts_is_of_the_most_common_and_the_closest_pairs
     assert [value for value, *_ in layer["closest"]] == sorted(value for value, *_ in layer["closest"])
     assert "Shown are the 3 of 6 concepts with the most LoCEs." in page
     assert "Shown are the 4 of 6 concepts with the most LoCEs." in page and len(data["examples"]) == 4
-    assert "Shown are the" not in compose(make_many(3, each=4), SimpleNamespace(items=[], read=None))
+    assert "Shown are the" not in compose(make_many(3, each=4), NoPhotos())
 
 
 def test_reading_photographs_is_reported(run):

@@ -114,7 +114,8 @@ def test_a_vector_of_the_papers_recipe_that_says_nothing_is_degenerate(scale):
 def test_statistics_of_other_images_do_not_make_zeros_silent():
     activations, masks = make_batch(FEW)
     found = solve(activations * 1e-20, masks, RidgeRecipe(), statistics=Statistics.of(activations))
-    assert (np.asarray(found.status) == Status.DEGENERATE).all() and not np.asarray(found.convergence.converged).any()
+    assert (np.asarray(found.status) == Status.DEGENERATE).all()
+    assert found.convergence is not None and not np.asarray(found.convergence.converged).any()
 
 
 def solution(**changes):
@@ -155,6 +156,7 @@ def test_responses_that_a_bias_makes_are_no_vector():
     bias, flags = np.ones(5, "float32"), Convergence(np.ones(5, bool), np.ones(5, np.int32), np.ones(5, "float32"))
     found = mark_degenerate(solution(bias=bias, convergence=flags), CELLS)
     assert np.asarray(found.status)[:, 0].tolist() == [0, Status.DEGENERATE, 0, Status.DEGENERATE, Status.MASK_EMPTY]
+    assert found.convergence is not None
     assert np.asarray(found.convergence.converged)[:, 0].tolist() == [True, False, True, False, True]
 
 

@@ -2,6 +2,7 @@
 for NaN."""
 
 import types
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ from loce_jax.solver.inputs import check_inputs
 from loce_jax.solver.solve import is_traced
 
 QUICK = PaperRecipe(num_steps=3)
-unchecked = getattr(solve, "__wrapped__", solve)  # users run without the tests' own shape checker
+unchecked: Any = getattr(solve, "__wrapped__", solve)  # users run without the tests' own shape checker
 statistics_of = getattr(Statistics.of.__func__, "__wrapped__", Statistics.of.__func__)
 
 
@@ -45,6 +46,7 @@ def test_channels_first_is_refused_where_the_masks_show_it():
 @pytest.mark.parametrize("declared", ["statistics", "initial"])
 def test_channels_first_is_refused_where_the_channels_show_it(declared):
     activations, masks = make_batch(target=(9, 8))
+    given: dict[str, Any]
     if declared == "statistics":
         given = {"recipe": RidgeRecipe(), "statistics": Statistics.of(activations)}
     else:

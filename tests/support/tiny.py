@@ -49,3 +49,12 @@ class Boxes:
         photo[masks[0]] += np.array([150, 0, 0], np.uint8)
         photo[masks[1]] += np.array([0, 0, 150], np.uint8)
         return Reading(photo, tuple(masks))
+
+
+class NoPhotos:
+    """A data set without images."""
+
+    items = ()
+
+    def read(self, item: Item) -> Reading:
+        raise Fault("image_missing", item.image)

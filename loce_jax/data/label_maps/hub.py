@@ -111,10 +111,11 @@ def _load(path: str | Path, split: str | None) -> tuple[Any, str]:
         text = " ".join(str(error).split())
         raise InputError(f"`path` must be a data set, but {str(path)!r} cannot be opened: {text}") from error
     if isinstance(found, dict):
-        if split is None and len(found) > 1:
-            raise InputError(f"`split` must be given for {str(path)!r}: one of {', '.join(found)}.")
-        check_known("split", [split] if split else [], list(found))
-        found = found[split or next(iter(found))]
+        names = [str(name) for name in found]
+        if split is None and len(names) > 1:
+            raise InputError(f"`split` must be given for {str(path)!r}: one of {', '.join(names)}.")
+        check_known("split", [split] if split else [], names)
+        found = found[split or names[0]]
     elif split is not None:
         raise InputError(f"`split` has no meaning for {str(path)!r}, which has none, but got {split!r}. Leave it out.")
     return found, str(folder.resolve()) if folder.is_dir() else ""

@@ -17,7 +17,7 @@ Size = tuple[int, int]
 Shape = tuple[int, int, int]
 PREFIX = "paper:"
 PHOTO = (480, 640)
-IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and std
 
 
 def _table(*groups: tuple[Shape, str]) -> dict[str, Shape]:
@@ -127,7 +127,7 @@ PAPER_NETWORKS = {
             ((256, 25, 34), "model.input_projection"),
             ((256, 25, 34), " ".join(f"model.encoder.layers.{number}" for number in range(6))),
         ),
-        Preprocess((800, 1066), **IMAGENET, resample="bilinear", first=PHOTO),
+        Preprocess((800, 1066), *IMAGENET, resample="bilinear", first=PHOTO),
     ),
     "swin": PaperNetwork(
         "torchvision:swin_t",

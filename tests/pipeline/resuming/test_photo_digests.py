@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import numpy as np
 import pytest
 
 from loce_jax import InputError
@@ -49,5 +50,7 @@ def test_a_data_set_without_files_has_its_pixels_and_masks_digested():
     readings = [boxes.read(item) for item in boxes.items]
     digests = {photo_entry(boxes, item, reading)[0] for item, reading in zip(boxes.items, readings, strict=True)}
     assert len(digests) == 2
-    readings[0].masks[0][0, 0] = True
+    mask = readings[0].masks[0]
+    assert isinstance(mask, np.ndarray)
+    mask[0, 0] = True
     assert photo_entry(boxes, boxes.items[0], readings[0])[0] not in digests
