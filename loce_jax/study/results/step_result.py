@@ -4,16 +4,14 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from loce_jax.analysis.tables import Table, as_csv, as_latex, as_markdown, show_number
 from loce_jax.atomic import replaced_file, write_file
 from loce_jax.foreign_text import for_file_name, for_json
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from loce_jax.study.results.figures import Figures
 
 METRICS = "metrics.json"
 _MAX_LISTED = 200  # rows of a matrix that JSON holds
@@ -27,7 +25,7 @@ class StepResult:
     Attributes:
         metrics: numbers, texts and lists of them by name; NaN where a number is undefined.
         tables: by file name without ending.
-        figures: by file name without ending.
+        figures: by file name without ending; drawn when written.
         data: long tables for programs, by file name without ending: as CSV only, never printed.
         arrays: of numbers, by file name without ending, and by name.
         headline: the few numbers that commands print, by name.
@@ -35,7 +33,7 @@ class StepResult:
 
     metrics: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
-    figures: Mapping[str, "Figure"] = field(default_factory=dict)
+    figures: Figures = field(default_factory=Figures)
     data: Mapping[str, Table] = field(default_factory=dict)
     arrays: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     headline: Mapping[str, Any] = field(default_factory=dict)

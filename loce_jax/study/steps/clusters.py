@@ -9,6 +9,7 @@ from loce_jax.analysis.clustering.repeats import repeat_clustering
 from loce_jax.analysis.metrics.purity import cluster_purity
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.figures import plot_tree
+from loce_jax.study.results.figures import Figures
 from loce_jax.study.results.step_result import StepResult
 from loce_jax.study.selection.layer_analysis import LayerAnalysis, clustering_options
 from loce_jax.study.steps.cluster_examples import plot_clusters
@@ -55,7 +56,12 @@ def study_clusters(analysis: LayerAnalysis) -> StepResult:
     return StepResult(
         metrics,
         {"clusters": _clusters(embeddings, positions, found, table)},
-        {"tree": _tree(analysis, positions, found, metrics), "clusters": plot_clusters(analysis, positions, found)},
+        Figures(
+            {
+                "tree": lambda: _tree(analysis, positions, found, metrics),
+                "clusters": lambda: plot_clusters(analysis, positions, found),
+            }
+        ),
         data={
             "cluster_probabilities": _probabilities(table),
             "cluster_members": _members(embeddings, positions, found.labels, dense.labels),

@@ -19,6 +19,7 @@ from loce_jax.analysis.tables import Table
 from loce_jax.checks import InputError
 from loce_jax.plots.figures import NamedMatrix, plot_matrices
 from loce_jax.study.options import Clustering
+from loce_jax.study.results.figures import Figures
 from loce_jax.study.results.step_result import StepResult
 from loce_jax.study.selection.embeddings import Embeddings
 from loce_jax.study.selection.layer_analysis import clustering_options
@@ -82,7 +83,7 @@ def study_compare(
     return StepResult(
         metrics,
         {"side_by_side": table, "agreement": agreement, **_concept_tables(first, by_concept)},
-        {"agreement": plot_matrices(_named(matrices, names))},
+        Figures({"agreement": lambda: plot_matrices(_named(matrices, names))}),
         data={"iou_by_pair": _iou_by_pair(views)},
         headline={"pairs": len(first.rows), "missing": missing, **_headline(numbers)},
     )

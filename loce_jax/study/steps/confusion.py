@@ -11,6 +11,7 @@ from loce_jax.analysis.metrics.confusion import (
 from loce_jax.analysis.mixtures.density import responsibilities
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.figures import NamedMatrix, plot_matrices
+from loce_jax.study.results.figures import Figures
 from loce_jax.study.results.step_result import StepResult, listed
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
 
@@ -54,5 +55,9 @@ def study_confusion(analysis: LayerAnalysis) -> StepResult:
         for confusion in found
     ]
     return StepResult(
-        metrics, {"confusion": table}, {"confusion": plot_matrices(matrices)}, arrays=arrays, headline=metrics
+        metrics,
+        {"confusion": table},
+        Figures({"confusion": lambda: plot_matrices(matrices)}),
+        arrays=arrays,
+        headline=metrics,
     )

@@ -4,6 +4,7 @@ from loce_jax.analysis.label_errors import find_label_errors
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.figures import Strip, plot_strips
 from loce_jax.plots.strips import UNLIKE, Tile
+from loce_jax.study.results.figures import Figures
 from loce_jax.study.results.step_result import StepResult
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
 
@@ -33,7 +34,7 @@ def study_label_errors(analysis: LayerAnalysis) -> StepResult:
     )
     table = Table("Likely label errors", ("row", "image", "concept", "neighbors say", "share"), rows, 2)
     metrics = {"label_errors": len(rows), "expected_by_chance": found.expected, "of": len(embeddings.rows)}
-    figures = {"label_errors": _plot(analysis, rows)} if rows else {}
+    figures = Figures({"label_errors": lambda: _plot(analysis, rows)} if rows else {})
     return StepResult(metrics, {"label_errors": table}, figures, headline=metrics)
 
 

@@ -6,6 +6,7 @@ from loce_jax.analysis.mixtures.density import likeliest_component
 from loce_jax.analysis.mixtures.fit import Mixture, min_points
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.figures import plot_map
+from loce_jax.study.results.figures import Figures
 from loce_jax.study.results.step_result import StepResult
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
 
@@ -21,7 +22,7 @@ def study_map(analysis: LayerAnalysis) -> StepResult:
     return StepResult(
         metrics,
         {"components": _components(analysis)},
-        {"map": _plot(analysis)},
+        Figures({"map": lambda: _plot(analysis)}),
         data={"map": _points(analysis)},
         headline={"method": flat.method, "without_labels": metrics["without_labels"]},
     )

@@ -6,6 +6,7 @@ from loce_jax.analysis.outliers import find_outliers
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.figures import Strip, plot_strips
 from loce_jax.plots.strips import Tile
+from loce_jax.study.results.figures import Figures
 from loce_jax.study.results.step_result import StepResult
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
 
@@ -34,7 +35,7 @@ def study_outliers(analysis: LayerAnalysis) -> StepResult:
     )
     table = Table("Outliers", ("concept", "row", "image", _SCORES[options.method], "IoU"), rows)
     listed = {concept: [row[1:] for row in rows if row[0] == concept] for concept in embeddings.concepts}
-    figures = {"outliers": _plot(analysis, options, listed)}
+    figures = Figures({"outliers": lambda: _plot(analysis, options, listed)})
     metrics = {"method": options.method, "outliers": listed}
     return StepResult(metrics, {"outliers": table}, figures, headline=_headline(options, listed))
 

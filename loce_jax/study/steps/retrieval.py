@@ -7,6 +7,7 @@ from loce_jax.analysis.tables import Table
 from loce_jax.checks import InputError
 from loce_jax.plots.figures import Strip, plot_retrieval, plot_strips
 from loce_jax.plots.strips import ALIKE, NEUTRAL, UNLIKE, Tile
+from loce_jax.study.results.figures import Figures
 from loce_jax.study.results.step_result import StepResult
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
 
@@ -34,9 +35,8 @@ def study_retrieval(analysis: LayerAnalysis) -> StepResult:
             "pooled": score.pooled,
             "pooled_std": score.pooled_std,
         }
-    return StepResult(
-        metrics, tables, {"retrieval": _plot(found, scores, analysis)}, headline=_headline(found, metrics)
-    )
+    figures = Figures({"retrieval": lambda: _plot(found, scores, analysis)})
+    return StepResult(metrics, tables, figures, headline=_headline(found, metrics))
 
 
 def _headline(found, metrics):
@@ -90,9 +90,9 @@ def study_query(analysis: LayerAnalysis, row: int, *, shown: int = 6) -> StepRes
     columns = ("end", "rank", "row", "image", "concept", "cosine distance", "IoU")
     own = str(embeddings.labels[position[0]])
     title = f"Row {row}: {own} in {embeddings.images[position[0]]}"
-    figure = _plot_query(analysis, row, own, lines, count)
     metrics = {end: [line[1:] for line in lines if line[0] == end] for end in ("nearest", "farthest")}
-    return StepResult(metrics, {f"query_{row}": Table(title, columns, tuple(lines))}, {f"query_{row}": figure})
+    figures = Figures({f"query_{row}": lambda: _plot_query(analysis, row, own, lines, count)})
+    return StepResult(metrics, {f"query_{row}": Table(title, columns, tuple(lines))}, figures)
 
 
 def _plot_query(analysis, row, own, lines, count):

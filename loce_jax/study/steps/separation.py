@@ -7,6 +7,7 @@ from loce_jax.analysis.metrics.separation import category_separation, pairwise_s
 from loce_jax.analysis.tables import Table
 from loce_jax.plots.figures import NamedMatrix, plot_matrices
 from loce_jax.plots.matrices import without_diagonal
+from loce_jax.study.results.figures import Figures
 from loce_jax.study.results.step_result import StepResult, listed
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
 
@@ -50,7 +51,7 @@ def study_separation(analysis: LayerAnalysis) -> StepResult:
     return StepResult(
         metrics,
         {"separation": concepts, "pairs": _pairs(names, matrices)},
-        {"separation": plot_matrices(pictures)},
+        Figures({"separation": lambda: plot_matrices(pictures)}),
         arrays=arrays,
         headline={name: value for name, value in metrics.items() if name == "trimmed" or name.startswith("mean ")},
     )

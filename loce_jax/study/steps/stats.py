@@ -10,6 +10,7 @@ from loce_jax.analysis.tables import Table, iou_table
 from loce_jax.checks import check_known
 from loce_jax.foreign_text import label, text_array
 from loce_jax.plots.figures import plot_iou
+from loce_jax.study.results.figures import Figures
 from loce_jax.study.results.step_result import StepResult
 from loce_jax.study.selection.sources import RunLike
 
@@ -39,7 +40,7 @@ def study_stats(run: RunLike, layers: Sequence[str], concepts: Sequence[str] = (
     return StepResult(
         {"layers": numbers, "best_layer": best},
         {"iou": iou_table(found), "iou_all": every},
-        {"iou": _plot(found, list(layers))},
+        Figures({"iou": lambda: _plot(found, list(layers))}),
         headline={"best_layer": best},
     )
 

@@ -10,6 +10,7 @@ from loce_jax.analysis.tables import Table
 from loce_jax.checks import InputError, check_known
 from loce_jax.plots.figures import Strip, plot_strips
 from loce_jax.plots.strips import Tile
+from loce_jax.study.results.figures import Figures
 from loce_jax.study.results.step_result import StepResult
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
 
@@ -54,7 +55,7 @@ def study_subconcepts(analysis: LayerAnalysis) -> StepResult:
             ),
             "attributes": Table("Attributes that differ between sub-concepts", columns, tuple(effects)),
         },
-        {"subconcepts": _plot(analysis, strips, options)} if strips else {},
+        Figures({"subconcepts": lambda: _plot(analysis, strips, options)} if strips else {}),
         headline={"sub-concepts": {row[0]: row[2] for row in found}},
     )
 
