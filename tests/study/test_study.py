@@ -21,6 +21,7 @@ from loce_jax.store.files import FORMAT
 from loce_jax.study import analyze as steps
 from loce_jax.study.analyze import analyze
 from loce_jax.study.options import Selection
+from loce_jax.study.results.figures import Figures
 from loce_jax.study.selection import map as map_module
 from loce_jax.study.selection.embeddings import load_embeddings
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
@@ -126,6 +127,11 @@ def test_a_query_lists_its_neighbors_by_row_and_by_name(folder, tmp_path, capsys
 def test_each_step_is_a_command(command, folder, capsys):
     assert main([command, str(folder), "--layers", "deep"]) == 0
     assert len(capsys.readouterr().out.splitlines()) > 2
+
+
+def test_a_command_that_writes_no_file_draws_no_figure(folder, monkeypatch):
+    monkeypatch.setattr(Figures, "__getitem__", lambda self, name: pytest.fail(f"{name} was drawn"))
+    assert main(["separation", str(folder), "--layers", "deep"]) == 0
 
 
 def test_subconcepts_of_one_concept(folder, tmp_path, capsys):
