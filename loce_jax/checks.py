@@ -20,6 +20,16 @@ class InputError(ValueError):
     """What the caller gave cannot be used.  The command line prints its one line and exits with code 2."""
 
 
+def short_repr(value: Any, *, longest: int = 80) -> str:
+    """``repr(value)``, cut after `longest` characters, for messages about values that a file may hold.
+
+    >>> short_repr("a" * 100, longest=10)
+    "'aaaaaa..."
+    """
+    text = repr(value)
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
 def check_shape(name: str, array, expected: Sequence[int], *, meaning: str, fix: str) -> None:
     """Raise `InputError` unless ``array.shape`` is `expected`.
 
@@ -45,7 +55,7 @@ def check_known(what: str, names: Iterable[str], known: Sequence[str]) -> None:
     """
     for name in names:
         if not isinstance(name, str) or name not in known:
-            raise InputError(f"unknown {what} {name!r}. {suggest(name, known)}")
+            raise InputError(f"unknown {what} {short_repr(name, longest=200)}. {suggest(name, known)}")
 
 
 def suggest(name: str, known: Sequence[str], *, most: int = 12) -> str:
@@ -128,7 +138,7 @@ def check_types(options: Any) -> None:
             value = value.item()
             object.__setattr__(options, name, value)
         if not _fits(value, kind):
-            raise InputError(f"`{name}` must be {_in_words(kind)}, but got {value!r}. Give it as that type.")
+            raise InputError(f"`{name}` must be {_in_words(kind)}, but got {short_repr(value)}. Give it as that type.")
 
 
 @ft.lru_cache(maxsize=128)

@@ -66,9 +66,16 @@ def test_what_fits_is_kept_and_numbers_of_numpy_become_plain():
     for values in ({"pair": (1,)}, {"word": True}, {"word": "b"}, {"either": 1.5}, {"number": "1"}):
         with pytest.raises(InputError, match=f"`{next(iter(values))}` must be"):
             plain(Odd, **values)
+    with pytest.raises(InputError, match=r"^`whole` must be int, but got 'a{70,80}\.\.\.\. Give it as that type\.$"):
+        plain(Odd, whole="a" * 10_000)
     check_types(Odd())
 
 
 def test_names_that_are_no_texts_are_unknown():
     with pytest.raises(InputError, match="unknown layer 3. Known: a"):
         check_known("layer", [3], ["a"])  # pyright: ignore[reportArgumentType] - no texts
+
+
+def test_a_long_name_is_cut():
+    with pytest.raises(InputError, match=r"^unknown layer 'b{190,200}\.\.\.\. Known: a"):
+        check_known("layer", ["b" * 10_000], ["a"])

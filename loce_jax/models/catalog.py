@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from loce_jax.checks import InputError, suggest
+from loce_jax.checks import InputError, short_repr, suggest
 from loce_jax.models.base import Network
 from loce_jax.models.checkpoints.hub import download
 from loce_jax.models.checkpoints.hub_folder import read_json
@@ -107,8 +107,8 @@ def _load_folder(folder: Path, size: Size | None, options: PreprocessOptions) ->
     if not isinstance(model_type, str) or model_type not in FAMILIES:
         raise InputError(
             f"`model_type` in {str(folder / 'config.json')!r} must be a network that is built here, but is "
-            f"{model_type!r}. `loce convert {folder} --out NEW_FOLDER` makes any vision network of transformers one "
-            f"that is read here; it needs PyTorch. {suggest(str(model_type), list(FAMILIES))}"
+            f"{short_repr(model_type)}. `loce convert {folder} --out NEW_FOLDER` makes any vision network of "
+            f"transformers one that is read here; it needs PyTorch. {suggest(str(model_type), list(FAMILIES))}"
         )
     return find_family(model_type).load(folder, size, options)
 

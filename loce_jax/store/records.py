@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from loce_jax.checks import InputError
+from loce_jax.checks import InputError, short_repr
 from loce_jax.layer_names import LayerRecord
 from loce_jax.recipes import recipe_from
 from loce_jax.store.files import FORMAT, PLAN, layer_file, part_file
@@ -44,15 +44,15 @@ def read_plan(storage: Storage) -> dict[str, Any]:
     content = storage.read(PLAN)
     if (there := _format_of(content)) != FORMAT:
         raise InputError(
-            f"`run` must be of format {FORMAT}, this version's, but {str(storage)!r} is of format {there!r}. Make it "
-            "anew, in another folder."
+            f"`run` must be of format {FORMAT}, this version's, but {str(storage)!r} is of format {short_repr(there)}. "
+            "Make it anew, in another folder."
         )
     try:
         plan = unseal(content)
         _check_plan(plan)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(
-            f"`run` must hold a readable plan, but {f'{storage}/{PLAN}'!r} is not: {error}. {REPAIR}."
+            f"`run` must hold a readable plan, but {f'{storage}/{PLAN}'!r} is not: {str(error).rstrip('.')}. {REPAIR}."
         ) from error
     return plan
 

@@ -156,6 +156,7 @@ def test_other_sizes_name_the_nearest(tiny, size, words):
         ("config.json", {"num_hidden_layers": 0}, "`num_hidden_layers` is 0"),
         ("config.json", {"layer_norm_eps": float("nan")}, "`layer_norm_eps` is nan"),
         ("config.json", {"num_attention_heads": 5}, "not a multiple"),
+        ("config.json", {"mlp_ratio": 1e-300}, "`mlp_ratio` leaves no hidden unit"),
         ("config.json", {"patch_size": 71}, "`image_size` is below"),
         ("config.json", {"hidden_act": "swish"}, "only 'gelu'"),
         ("config.json", {"num_channels": 1}, "only 3"),

@@ -108,6 +108,7 @@ def test_the_sharpness_of_cosines_is_bounded(torch, tmp_path):
     [
         ({"num_heads": [1, 2]}, "`num_heads` and `depths` are not of the same length"),
         ({"num_heads": [1, 2, 5]}, "not a multiple of its `num_heads`"),
+        ({"mlp_ratio": 1e-300}, "`mlp_ratio` leaves the first stage no hidden unit"),
         ({"hidden_act": "relu"}, "only 'gelu'"),
         ({"use_absolute_embeddings": True}, "only False"),
         ({"depths": [2, 0, 2]}, r"`depths` is \(2, 0, 2\)"),

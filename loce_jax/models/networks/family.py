@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from loce_jax.checks import InputError
+from loce_jax.checks import InputError, short_repr
 from loce_jax.models.base import Layer, Network, Preprocess
 from loce_jax.models.checkpoints.cache import cached_weights
 from loce_jax.models.checkpoints.hub_folder import (
@@ -124,11 +124,13 @@ class Family:
         refuse_quantized(content, path)
         given, defaults = self.flatten(content), asdict(self.config())
         chosen = {name: _like(default, given.get(name, default)) for name, default in defaults.items()}
-        faults = [f"`{name}` is {_short(chosen[name])}" for name in defaults if not self._takes(name, chosen[name])]
+        faults = [f"`{name}` is {short_repr(chosen[name])}" for name in defaults if not self._takes(name, chosen[name])]
         for name, values in {"num_channels": (3,), **self.choices}.items():
             value = given.get(name, values[0])
             if value not in values:
-                faults.append(f"`{name}` is {_short(value)}, and only {' or '.join(map(repr, values))} is built here")
+                faults.append(
+                    f"`{name}` is {short_repr(value)}, and only {' or '.join(map(repr, values))} is built here"
+                )
         config = None if faults else self.config(**{n: _as_type(defaults[n], value) for n, value in chosen.items()})
         faults += self.faults(config) if config else []
         if faults:
@@ -182,11 +184,6 @@ def _is_bounded(name: str, value: Any) -> bool:
     if isinstance(value, tuple):
         return len(value) <= MOST_LAYERS and (sum(value) if most == MOST_LAYERS else max(value, default=0)) <= most
     return value <= (MOST_COEFFICIENT if name.endswith("coefficient") else most)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _as_type(default: Any, value: Any) -> Any:

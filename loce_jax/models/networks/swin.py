@@ -204,6 +204,8 @@ def faults(config: Config) -> list[str]:
         return ["`num_heads` and `depths` are not of the same length"]
     if any(config.channels(stage) % heads for stage, heads in enumerate(config.num_heads)):
         return ["the channels of a stage are not a multiple of its `num_heads`"]
+    if int(config.mlp_ratio * config.embed_dim) < 1:
+        return ["`mlp_ratio` leaves the first stage no hidden unit"]
     return []
 
 

@@ -105,6 +105,7 @@ class Architecture:
     def faults(self) -> list[str]:
         """What is wrong with it, in the words of ``config.json``."""
         faults = {
+            "`mlp_ratio` leaves no hidden unit": self.hidden < 1,
             "`hidden_size` is not a multiple of `num_attention_heads`": self.width % self.heads,
             "`image_size` is below `patch_size`": self.grid and min(self.grid) < 1,
             "`image_size` is not one number, or two": self.grid and len(self.grid) != 2,
