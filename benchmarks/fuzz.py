@@ -4,7 +4,7 @@
 with one clear error, or accepted, and how many ended in a traceback, a hang, the death of the process, or a wrong
 result; with the numbers of the first few of these.  ``all`` does every kind, a line each.  An input is made from the
 seed and its number alone, so ``--first NUMBER --inputs 1`` repeats one.  Inputs run in a process of limited memory
-(``--memory`` GB of address space); ``fuzz_kinds.py`` says what each kind is and when its result is wrong.
+(``--memory`` GB of address space); ``fuzzing/`` says what each kind is and when its result is wrong.
 """
 
 import argparse
@@ -18,13 +18,18 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections import Counter
 
 import numpy as np
-from fuzz_kinds import KINDS, Refused, WrongResult
+from fuzzing import KINDS, Refused, WrongResult
 
 SECONDS_AN_INPUT, SECONDS_TO_START = 10, 300
 BAD = ("traceback", "hang", "crash", "wrong")
+
+
+class _TooLong(BaseException):
+    """An input has not ended in time; no `OSError`, as `TimeoutError` is, which readers of files refuse."""
 
 
 def run_inputs(kind: str, seed: int, first: int, last: int, gigabytes: float) -> None:
@@ -37,7 +42,7 @@ def run_inputs(kind: str, seed: int, first: int, last: int, gigabytes: float) ->
     os.dup2(nowhere, sys.stderr.fileno())
 
     def too_long(*_):
-        raise TimeoutError
+        raise _TooLong
 
     signal.signal(signal.SIGALRM, too_long)
     with tempfile.TemporaryDirectory() as folder:
@@ -51,8 +56,9 @@ def run_inputs(kind: str, seed: int, first: int, last: int, gigabytes: float) ->
                 outcome = "accepted"
             except Refused:
                 outcome = "refused"
-            except TimeoutError:
-                outcome = "hang"
+            except _TooLong as error:
+                frame = traceback.extract_tb(error.__traceback__)[-1]
+                outcome = f"hang at {frame.filename}:{frame.lineno}"
             except WrongResult as error:
                 outcome = f"wrong {error}"
             except BaseException as error:  # noqa: BLE001 - whatever it is, it is counted

@@ -5,10 +5,11 @@ import subprocess
 import sys
 
 import pytest
+from fuzzing import KINDS
 
 from tests.support.small_coco import ROOT
 
-KINDS = "coco rle polygons images records plans layers safetensors graphs configs pth commands".split()
+INPUTS = {"commands": "10", "configs": "60"}  # which take longer
 
 
 @pytest.mark.slow
@@ -20,7 +21,7 @@ def test_damaged_inputs_are_refused_or_read_rightly(kind):
         str(ROOT / "benchmarks" / "fuzz.py"),
         kind,
         "--inputs",
-        "10" if kind == "commands" else "100",
+        INPUTS.get(kind, "100"),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)

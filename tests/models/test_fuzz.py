@@ -1,18 +1,17 @@
-"""A short run of the fuzzed files of networks; `benchmarks/fuzz_targets/models.py` makes and runs them."""
+"""A short run of the kinds of `benchmarks/fuzzing` that read files of networks, in this process."""
 
 import numpy as np
 import pytest
-from fuzz_targets.models import TARGETS, run_one
+from fuzzing import KINDS, Refused
 
 
-@pytest.mark.parametrize("kind", [kind for kind in TARGETS if kind != "config"])
-def test_hostile_files_end_in_one_line(kind):
+@pytest.mark.parametrize("kind", ["graphs", "preprocessors", "preprocess-options", "tensor-files", "pth"])
+def test_hostile_files_end_in_a_network_or_one_line(kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run, refused = KINDS[kind](), 0
     for number in range(40):
-        run_one(TARGETS[kind], TARGETS[kind].make_input(np.random.default_rng([0, number])))
-
-
-@pytest.mark.slow
-def test_hostile_configurations_end_in_one_line():
-    """Slow, since a configuration that is fine is laid out as a network."""
-    for number in range(60):
-        run_one(TARGETS["config"], TARGETS["config"].make_input(np.random.default_rng([0, number])))
+        try:
+            run(np.random.default_rng([0, number]))
+        except Refused:
+            refused += 1
+    assert 0 < refused < 40  # and so both ways are taken
