@@ -106,10 +106,9 @@ def test_the_section_that_transformers_follows_is_read(folder_of):
     [
         ("vit", {"num_attention_heads": 5}, "`hidden_size` is not a multiple of `num_attention_heads`"),
         ("vit", {"image_size": 7}, "`image_size` is below `patch_size`"),
-        ("vit", {"image_size": [32, 32]}, r"`image_size` is \(32, 32\)"),
         ("vit", {"hidden_act": "swish"}, "`hidden_act` is 'swish', and only 'gelu'"),
-        ("yolos", {"image_size": [32]}, "`image_size` is not one number, or two"),
-        ("yolos", {"image_size": 32}, "`image_size` is 32"),
+        ("yolos", {"image_size": [32]}, r"`image_size` is \(32,\)"),
+        ("yolos", {"image_size": 32}, "2 of its tensors do not fit"),
         ("dinov3", {"num_attention_heads": 4}, r"not a multiple of 4 \* `num_attention_heads`"),
         ("dinov3", {"num_register_tokens": -1}, "`num_register_tokens` is -1"),
     ],

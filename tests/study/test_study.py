@@ -270,10 +270,10 @@ def test_a_run_in_an_object_store_is_studied_too(folder):
 
 @pytest.mark.slow
 def test_without_its_data_set_a_run_is_analyzed_without_photographs(folder, tmp_path, capsys, monkeypatch):
-    def gone(record):
+    def gone(*_):
         raise InputError("`images` must be an existing folder.")
 
-    monkeypatch.setattr("loce_jax.cli.output.source_from", gone)
+    monkeypatch.setattr("loce_jax.cli.data_flags.reopen", gone)
     for command in ("outliers", "subconcepts"):
         assert main([command, str(folder), "--layers", "deep", "--out", str(tmp_path)]) == 0
     assert "there will be no photographs" in capsys.readouterr().err

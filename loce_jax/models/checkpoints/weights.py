@@ -95,25 +95,31 @@ class KeyMap:
         return next((key.removeprefix(prefix) for prefix in self.prefixes if key.startswith(prefix)), key)
 
 
-def _unwrapped(tensors: Mapping[str, np.ndarray]) -> Iterator[Mapping[str, np.ndarray]]:
-    """The tensors as they are called, then without the prefix that most keys share, as long as there is one."""
-    yield tensors
+def _unwrapped(tensors: Mapping[str, np.ndarray]) -> Iterator[tuple[Mapping[str, np.ndarray], list[str]]]:
+    """The tensors as they are called, then without the prefix that most keys share, as long as there is one.
+
+    With the keys that lack it, and are left out.
+    """
+    left_out: list[str] = []
+    yield tensors, left_out
     while prefix := next(
         (one for one in WRAPPERS if sum(key.startswith(one) for key in tensors) > len(tensors) / 2), ""
     ):
+        left_out = left_out + [key for key in tensors if not key.startswith(prefix)]
         tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
-        yield tensors
+        yield tensors, left_out
 
 
-def _faults(wanted: Mapping[str, "Parameter"], given: Mapping[str, np.ndarray]) -> list[str]:
-    """What keeps the tensors `given` from being those that are `wanted`."""
+def _faults(wanted: Mapping[str, "Parameter"], given: Mapping[str, np.ndarray], left_out: list[str]) -> list[str]:
+    """What keeps the tensors `given` from being those that are `wanted`; with it, what was `left_out` is unexpected."""
     faults = [f"missing {key}" for key in wanted if key not in given]
     faults += [f"unexpected {key}" for key in given if key not in wanted]
-    return faults + [
+    faults += [
         f"{key} has shape {given[key].shape} instead of {parameter.checkpoint_shape}"
         for key, parameter in wanted.items()
         if key in given and given[key].shape != parameter.checkpoint_shape
     ]
+    return faults + [f"unexpected {key}" for key in left_out] if faults else []
 
 
 def listed(faults: Sequence[str], most: int = 8) -> str:
@@ -191,8 +197,8 @@ class AbstractModule:
         Raises one `InputError` that names missing, unexpected and mis-shaped tensors, or those that hold integers.
         """
         wanted = {keys.checkpoint_key(key): parameter for key, parameter in self.parameters.items()}
-        readings = [keys.read(named) for named in _unwrapped(tensors)]
-        faults, given = min(((_faults(wanted, given), given) for given in readings), key=lambda one: len(one[0]))
+        readings = [(keys.read(named), left_out) for named, left_out in _unwrapped(tensors)]
+        faults, given = min(((_faults(wanted, *one), one[0]) for one in readings), key=lambda one: len(one[0]))
         if faults:
             raise InputError(
                 f"the checkpoint {source!r} must hold this network's weights, but {len(faults)} of its tensors do not "
