@@ -21,7 +21,7 @@ NUMBERS: dict[str, Any] = {
     "hidden_size": 8,
     "num_hidden_layers": 1,
     "num_attention_heads": 2,
-    "mlp_ratio": 2,
+    "mlp_ratio": 2.0,
     "image_size": 28,
 }
 CONFIG = {"model_type": "dinov2", **NUMBERS}

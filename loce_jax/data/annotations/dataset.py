@@ -91,7 +91,7 @@ def assemble(
     source: dict[str, Any],
     *,
     concepts: Sequence[str] = (),
-    crowd: Crowd = "include",
+    crowd: str = "include",
     problems: Sequence[Problem] = (),
 ) -> AnnotationDataset:
     """The data set of a checked annotation file.

@@ -143,7 +143,7 @@ def _triple(values: Any) -> Triple | None:
     values = [values] * 3 if _is_number(values) else values
     if not isinstance(values, list) or len(values) != 3 or not all(map(_is_number, values)):
         return None
-    return (values[0], values[1], values[2])
+    return (float(values[0]), float(values[1]), float(values[2]))
 
 
 def _is_number(value: Any) -> bool:
