@@ -149,7 +149,7 @@ def assemble(
 Key = tuple[int, bool]  # id of a category, and whether these are its crowds
 
 
-def _concept_names(file: CocoFile, crowd: Crowd) -> dict[Key, str]:
+def _concept_names(file: CocoFile, crowd: str) -> dict[Key, str]:
     names = {(number, False): name for number, name in sorted(file.categories.items())}
     if crowd == "own":
         crowded = {one["category_id"] for one in file.annotations.values() if one["iscrowd"] == 1}
