@@ -47,16 +47,7 @@ EVERYONES = {
     "statistics",
 }
 WITHOUT_JAX = (
-    "arrays",
-    "atomic",
-    "batch_sizes",
-    "checks",
-    "foreign_text",
-    "framing",
-    "layer_names",
-    "recipes",
-    "resampling",
-    "statistics",
+    *sorted(EVERYONES),
     "data",
     "store",
     "analysis",
