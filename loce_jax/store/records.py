@@ -86,7 +86,7 @@ def _check_layer(layer: LayerRecord) -> None:
     numbers = [one for one in (layer.index, layer.channels, *layer.grid) if one is not None]
     fits = isinstance(layer.grid, list | tuple) and all(type(one) is int for one in numbers)
     fits = fits and type(layer.stride) in (int, float, type(None)) and isinstance(layer.kind, str)
-    _expect(fits and _are_texts(list(layer.aliases)), f"describes layer {layer.name!r} in another form")
+    _expect(fits and _are_texts(list(layer.aliases)), f"describes layer {short_repr(layer.name)} in another form")
 
 
 def check_chunk(content: bytes, chunk: str, plan: Mapping[str, Any], digest: str) -> dict[str, Any]:
@@ -107,15 +107,17 @@ def check_chunk(content: bytes, chunk: str, plan: Mapping[str, Any], digest: str
     _expect(type(m) is int and m >= 0, "has no number of rows")
     _expect(isinstance(columns, dict) and {"image", "concept", "reason"} <= columns.keys(), "lacks columns")
     for name, values in columns.items():
-        _expect(isinstance(values, list) and len(values) == m, f"column {name!r} is not of {m} rows")
-        _expect(_are_texts(values) or _are_numbers(values), f"column {name!r} is neither of texts nor of numbers")
+        _expect(isinstance(values, list) and len(values) == m, f"column {short_repr(name)} is not of {m} rows")
+        _expect(
+            _are_texts(values) or _are_numbers(values), f"column {short_repr(name)} is neither of texts nor of numbers"
+        )
     for name in ("image", "concept", "reason"):
         _expect(_are_texts(columns[name]), f"column {name!r} is not of texts")
     unknown = set(columns["concept"]) - set(plan["data"]["concepts"])
-    _expect(not unknown, f"has concepts that the plan does not have: {sorted(unknown)[:3]}")
+    _expect(not unknown, f"has concepts that the plan does not have: {short_repr(sorted(unknown))}")
     _expect(isinstance(status, dict) and list(status) == list(plan["layers"]), "has not a status for every layer")
     for layer, words in status.items():
-        _expect(_are_texts(words) and len(words) == m, f"the status of {layer!r} is not of {m} rows")
+        _expect(_are_texts(words) and len(words) == m, f"the status of {short_repr(layer)} is not of {m} rows")
     names = [layer_file(layer, index, chunk) for index, layer in enumerate(plan["layers"])]
     _check_files(record, names)
     photos = record.get("photos")
