@@ -1,6 +1,7 @@
 """Who may import whom, and what importing may not cost."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,13 @@ def test_numpy_rooms_do_not_know_jax(path):
 def test_nobody_unpickles_but_the_restricted_reader():
     users = {path.name for path in FILES if "pickle" in set(imports(path))}
     assert users <= {"legacy_pth.py"}
+
+
+def test_files_of_data_sets_are_opened_in_one_way():
+    opening = re.compile(r"\.read_(text|bytes)\(|\.open\([\"']|(?<![\w.])open\(|Image\.open\((?!stream)")
+    own = {"files.py", "cutouts.py"}  # the way itself, and photographs that come inside of libraries
+    readers = [path for path in FILES if room(path) == "data" and path.name not in own]
+    assert not [path.name for path in readers if opening.search(path.read_text(encoding="utf-8"))]
 
 
 def test_importing_the_package_is_light():

@@ -6,7 +6,7 @@ Shapes: H x W pixels of the photo as annotated.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, features
 
-from loce_jax.checks import InputError, check_regular
+from loce_jax.checks import InputError
+from loce_jax.data.files import open_file
 from loce_jax.data.missing import why_missing
 from loce_jax.data.samples import Fault
 
@@ -59,7 +60,7 @@ def _opened(file: Path | bytes, name: str) -> Iterator[tuple[Image.Image, str]]:
     """The image in a file, not yet decoded, and its name; whatever goes wrong with it becomes a `Fault`."""
     called = name or (file.name if isinstance(file, Path) else "the image")
     try:
-        with Image.open(readable(file), formats=FORMATS) as image:
+        with open_image(file, FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Fault("image_unreadable", f"{called} has {image.width} x {image.height} pixels: too many.")
             yield image, called
@@ -74,12 +75,12 @@ def _opened(file: Path | bytes, name: str) -> Iterator[tuple[Image.Image, str]]:
         raise Fault("image_unreadable", f"{called}: {type(error).__name__}: {error}") from error
 
 
-def readable(file: Path | bytes) -> Path | io.BytesIO:
-    """What Pillow opens: a regular file, or bytes; `InputError` for a special file."""
-    if isinstance(file, bytes):
-        return io.BytesIO(file)
-    check_regular(file)
-    return file
+@contextmanager
+def open_image(file: Path | bytes, formats: Sequence[str]) -> Iterator[Image.Image]:
+    """An image as Pillow opens it, from a regular file or from bytes; `InputError` for a special file."""
+    with io.BytesIO(file) if isinstance(file, bytes) else open_file(file) as stream:
+        with Image.open(stream, formats=formats) as image:
+            yield image
 
 
 def _was_turned(image: Image.Image, name: str, expected_size: tuple[int, int]) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import loce_jax.data as openers
 from loce_jax.checks import InputError, check_known
+from loce_jax.data.files import open_file
 from loce_jax.data.samples import Dataset
 
 
@@ -73,7 +74,7 @@ def guess_kind(path: str) -> str:
     if file.suffix.lower() in ENDINGS:
         return ENDINGS[file.suffix.lower()]
     if file.suffix.lower() == ".json" and file.is_file():
-        with file.open("rb") as stream:
+        with open_file(file) as stream:
             start = stream.read(START).lstrip()
         if start.startswith(b"["):
             return "labelstudio"

@@ -15,6 +15,7 @@ from typing import Any
 
 from loce_jax.checks import InputError
 from loce_jax.data.annotations.masks import whole_number
+from loce_jax.data.files import read_bytes
 from loce_jax.foreign_text import logger
 
 log = logger(__name__)
@@ -87,7 +88,7 @@ def load_json(path: Path, lists: Sequence[str]) -> dict[str, Any]:
         return table
 
     try:
-        content = json.loads(path.read_bytes(), object_pairs_hook=once)
+        content = json.loads(read_bytes(path), object_pairs_hook=once)
     except InputError:
         raise
     except RecursionError:
@@ -185,7 +186,7 @@ def _file_name(image: dict, root: str) -> Any:
     url = image.get("coco_url")
     if name is None and isinstance(url, str):
         ends = [PurePosixPath(*PurePosixPath(url).parts[-count:]).as_posix() for count in (1, 2)]
-        return next((end for end in ends if is_below(end, root) and os.path.isfile(os.path.join(root, end))), ends[0])
+        return next((end for end in ends if is_below(end, root) and os.path.exists(os.path.join(root, end))), ends[0])
     if isinstance(name, str) and "\\" in name and is_below(name, root) and not os.path.exists(os.path.join(root, name)):
         return PureWindowsPath(name).as_posix()
     return name

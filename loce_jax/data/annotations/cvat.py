@@ -18,6 +18,7 @@ from loce_jax.checks import InputError, check_exists
 from loce_jax.data.annotations.coco_file import check_content
 from loce_jax.data.annotations.dataset import AnnotationDataset, assemble
 from loce_jax.data.annotations.masks import whole_number
+from loce_jax.data.files import open_file
 from loce_jax.data.samples import Problem, source_record
 
 SHAPES = "polygon", "mask", "box"
@@ -89,7 +90,7 @@ def _parse(file: Path) -> tuple[dict[str, list], list[Problem]]:
     parser.StartDoctypeDeclHandler = _refuse_document_type
     parser.StartElementHandler = reader.start
     try:
-        with file.open("rb") as stream:
+        with open_file(file) as stream:
             parser.ParseFile(stream)
     except (expat.ExpatError, ValueError) as error:
         raise InputError(f"`path` must be an export of CVAT, but {str(file)!r} is none: {error}. {FIX}") from error

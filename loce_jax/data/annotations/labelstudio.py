@@ -19,6 +19,7 @@ from loce_jax.checks import InputError, check_exists
 from loce_jax.data.annotations.coco_file import check_content, is_below
 from loce_jax.data.annotations.dataset import AnnotationDataset, assemble
 from loce_jax.data.annotations.masks import whole_number
+from loce_jax.data.files import read_bytes
 from loce_jax.data.label_maps.pairing import PHOTOS
 from loce_jax.data.samples import Problem, source_record
 
@@ -102,7 +103,7 @@ def open_labelstudio(path: str | Path, images: str | Path, *, concepts: Sequence
     file = check_exists("path", path, kind="file", fix=FIX)
     root = check_exists("images", images, kind="folder", fix="Give the folder that holds the images.")
     try:
-        tasks = json.loads(file.read_bytes())
+        tasks = json.loads(read_bytes(file))
     except (ValueError, RecursionError) as error:
         problem = f"{str(file)!r} is none: {error}"
         raise InputError(f"`path` must be an export of Label Studio, but {problem}. {FIX}") from error
@@ -211,4 +212,4 @@ def _find(address: str, root: str) -> str:
     """The longest end of an address that is a file below `root`; its last part if none is."""
     parts = [part for part in PurePosixPath(_path_of(address)).parts if part not in ("/", "..")]
     ends = ["/".join(parts[start:]) for start in range(len(parts))] + [UPLOADED.sub("", parts[-1])]
-    return next((end for end in ends if is_below(end, root) and os.path.isfile(os.path.join(root, end))), parts[-1])
+    return next((end for end in ends if is_below(end, root) and os.path.exists(os.path.join(root, end))), parts[-1])

@@ -11,6 +11,7 @@ from loce_jax.checks import InputError, check_exists
 from loce_jax.data.annotations.coco_file import check_content
 from loce_jax.data.annotations.dataset import AnnotationDataset, assemble
 from loce_jax.data.annotations.masks import whole_number
+from loce_jax.data.files import read_bytes
 from loce_jax.data.images import photo_size
 from loce_jax.data.label_maps.class_table import read_class_table
 from loce_jax.data.label_maps.pairing import pair_files
@@ -102,7 +103,7 @@ def _names(root: Path, file: Path | None, classes: str | Path | None) -> dict[in
         names = _yaml_names(one)
         if names:
             return names
-    if (root / "classes.txt").is_file():
+    if (root / "classes.txt").exists():
         return _names(root, None, root / "classes.txt")
     raise InputError(
         f"`path` must hold a data.yaml with `names`, but {str(root)!r} has none. Add one, or give `classes`, a text "
@@ -115,11 +116,12 @@ def _yaml_names(path: Path) -> dict[int, str]:
     fix = "Its `names` are a list, or names by number."
     if path.stat().st_size > MAX_BYTES:
         raise InputError(f"`path` must hold a data.yaml of at most {MAX_BYTES} bytes, but {str(path)!r} is larger.")
+    text = read_bytes(path)
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)
+        content = yaml.load(text.decode(), Loader=LOADER)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        text = " ".join(str(error).split())
-        raise InputError(f"`path` must hold a data.yaml, but {str(path)!r} is none: {text}. {fix}") from error
+        problem = " ".join(str(error).split())
+        raise InputError(f"`path` must hold a data.yaml, but {str(path)!r} is none: {problem}. {fix}") from error
     names = content.get("names") if isinstance(content, dict) else None
     if names is None:
         return {}
@@ -149,9 +151,11 @@ def _lines(path: Path) -> list[str]:
     if path.stat().st_size > MAX_BYTES:
         raise Fault("mask_unreadable", f"{path.name} has more than {MAX_BYTES} bytes.")
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return read_bytes(path).decode().splitlines()
     except UnicodeDecodeError as error:
         raise Fault("mask_unreadable", f"{path.name} is no text: {error}.") from error
+    except InputError as error:
+        raise Fault("mask_unreadable", str(error)) from None
 
 
 def _read_line(words: list[str], size: tuple[int, int], names: dict[int, str]) -> dict[str, Any]:

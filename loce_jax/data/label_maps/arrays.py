@@ -11,12 +11,13 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Bool, Integer, UInt8
 
 from loce_jax.checks import InputError, check_exists, check_shape
+from loce_jax.data.files import open_file
 from loce_jax.data.images import MAX_PIXELS
 from loce_jax.data.label_maps.class_table import ClassTable, read_class_table
 from loce_jax.data.label_maps.dataset import Entry, LabelMapDataset, choose_classes, read_label_maps
@@ -155,7 +156,7 @@ def open_npz(
     """
     file = check_exists("path", path, kind="file", fix=FIX)
     try:
-        with zipfile.ZipFile(file) as archive:
+        with open_file(file) as content, zipfile.ZipFile(content) as archive:
             found = [name.removesuffix(".npy") for name in archive.namelist()]
     except (zipfile.BadZipFile, OSError) as error:
         raise InputError(f"`path` must be an .npz file, but {str(file)!r} is none: {error}. {FIX}") from error
@@ -212,7 +213,7 @@ def _assemble(load, found, texts, table, about) -> MaskDataset | LabelMapDataset
 def _open_member(path: Path, name: str) -> np.ndarray:
     """An array of an ``.npz`` file; `InputError` where it is none, holds objects, or is too large to unpack."""
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as stream:
+        with open_file(path) as file, zipfile.ZipFile(file) as archive, archive.open(f"{name}.npy") as stream:
             version = np.lib.format.read_magic(stream)
             read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
             shape, fortran, dtype = read_header[version](stream)
@@ -223,8 +224,7 @@ def _open_member(path: Path, name: str) -> np.ndarray:
             if start + size > info.file_size:
                 raise ValueError("it is shorter than its header says")
             if info.compress_type == zipfile.ZIP_STORED and size:
-                offset = _start_of(path, info) + start
-                return np.memmap(path, dtype, "r", offset, shape, "F" if fortran else "C")
+                return np.memmap(file, dtype, "r", _start_of(file, info) + start, shape, "F" if fortran else "C")
             if size > MAX_COMPRESSED:
                 raise ValueError(f"it is compressed and has {size} bytes, more than {MAX_COMPRESSED}; use `np.savez`")
             flat = np.frombuffer(stream.read(size), dtype)
@@ -234,10 +234,9 @@ def _open_member(path: Path, name: str) -> np.ndarray:
         raise InputError(f"`path` must be an .npz file, but {problem}. {FIX}") from error
 
 
-def _start_of(path: Path, info: zipfile.ZipInfo) -> int:
+def _start_of(file: BinaryIO, info: zipfile.ZipInfo) -> int:
     """Where the bytes of a stored member begin; its own header has lengths that the table of contents lacks."""
-    with path.open("rb") as file:
-        file.seek(info.header_offset)
-        header: Any = file.read(LOCAL_HEADER)
+    file.seek(info.header_offset)
+    header = file.read(LOCAL_HEADER)
     name, extra = struct.unpack("<HH", header[26:30])
     return info.header_offset + LOCAL_HEADER + name + extra

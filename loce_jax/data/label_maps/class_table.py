@@ -22,6 +22,7 @@ from typing import Any
 
 from loce_jax.checks import InputError, check_exists
 from loce_jax.data.annotations.masks import whole_number
+from loce_jax.data.files import read_bytes
 from loce_jax.data.label_maps.codes import color_code
 from loce_jax.data.label_maps.known_classes import KNOWN
 
@@ -74,7 +75,7 @@ def read_class_table(classes: str | Path) -> ClassTable:
     if path.stat().st_size > MAX_BYTES:
         raise InputError(f"`classes` must be a table of at most {MAX_BYTES} bytes, but {str(path)!r} is larger. {fix}")
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_bytes(path).decode("utf-8-sig")
         rows = _rows(text, path.suffix.lower())
     except (UnicodeDecodeError, RecursionError, csv.Error, json.JSONDecodeError) as error:
         raise InputError(f"`classes` must be a class table, but {str(path)!r} is none: {error}. {fix}") from error

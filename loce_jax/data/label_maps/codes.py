@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Integer
-from PIL import Image
 
-from loce_jax.data.images import MAX_PIXELS, readable
+from loce_jax.checks import InputError
+from loce_jax.data.images import MAX_PIXELS, open_image
 from loce_jax.data.samples import Fault
 
 LOSSLESS = ("BMP", "GIF", "PNG", "PPM", "TIFF")  # a JPEG changes labels
@@ -47,7 +47,7 @@ def read_codes(file: Path | bytes, *, by_color: bool, name: str = "") -> Integer
     """
     called = name or (file.name if isinstance(file, Path) else "the label map")
     try:
-        with Image.open(readable(file), formats=LOSSLESS) as image:
+        with open_image(file, LOSSLESS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Fault("mask_unreadable", f"{called} has {image.width} x {image.height} pixels: too many.")
             return _colors(image) if by_color else _numbers(image, called)
@@ -55,6 +55,8 @@ def read_codes(file: Path | bytes, *, by_color: bool, name: str = "") -> Integer
         raise
     except FileNotFoundError:
         raise Fault("mask_unreadable", f"there is no file {str(file)!r}.") from None
+    except InputError as error:
+        raise Fault("mask_unreadable", str(error)) from None
     except Exception as error:  # Pillow's readers let through whatever they stumble over
         raise Fault("mask_unreadable", f"{called}: {type(error).__name__}: {error}") from error
 

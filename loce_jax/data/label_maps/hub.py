@@ -3,6 +3,7 @@
 Rows are read as they are needed; images stay in the files they are in.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Integer, UInt8
 
-from loce_jax.checks import InputError, check_known
+from loce_jax.checks import InputError, check_known, check_regular
 from loce_jax.data.annotations.coco_file import is_below
 from loce_jax.data.images import read_photo
 from loce_jax.data.label_maps.class_table import ClassTable, read_class_table
@@ -102,6 +103,9 @@ def _load(path: str | Path, split: str | None) -> tuple[Any, str]:
             '`pip install "loce_jax[datasets]"` brings it.'
         ) from error
     folder = Path(path)
+    for where, _, files in os.walk(folder):
+        for file in files:
+            check_regular(Path(where, file))
     try:
         if any((folder / name).is_file() for name in ("dataset_dict.json", "state.json")):
             found = datasets.load_from_disk(str(folder))

@@ -168,7 +168,7 @@ def open_folder(
 
 def _folders_of_concepts(masks: Path, concepts: Sequence[str]) -> dict[str, Path]:
     """The folder of each concept's masks."""
-    if any(one.is_file() and one.suffix.lower() in MAPS for one in masks.iterdir()):
+    if any(not one.is_dir() and one.suffix.lower() in MAPS for one in masks.iterdir()):
         if len(concepts) > 1:
             raise InputError(
                 f"`concepts` can be one name where {str(masks)!r} holds masks, not folders of them, but got "

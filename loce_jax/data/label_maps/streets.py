@@ -203,7 +203,7 @@ def _candidates(root, given, usual, split) -> Iterator[Path]:
 
 
 def _find_table(root: Path) -> Path:
-    found = next((root / name for name in TABLES if (root / name).is_file()), None)
+    found = next((root / name for name in TABLES if (root / name).exists()), None)
     if found is None:
         raise InputError(
             f"`classes` must be given, since {str(root)!r} holds none of {', '.join(TABLES)}. A text file with a line "

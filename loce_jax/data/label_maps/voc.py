@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from loce_jax.checks import InputError, check_exists, check_known
+from loce_jax.data.files import read_bytes
 from loce_jax.data.label_maps.class_table import read_class_table
 from loce_jax.data.label_maps.codes import LabelFile
 from loce_jax.data.label_maps.dataset import Codes, Entry, LabelMapDataset, PhotoFile, choose_classes, read_label_maps
@@ -101,7 +102,9 @@ def _read_split(root: Path, split: str) -> set[str]:
     folder = root / "ImageSets" / "Segmentation"
     known = sorted(file.stem for file in folder.glob("*.txt")) if folder.is_dir() else []
     check_known("split", [split], known)
-    stems = {line.strip() for line in (folder / f"{split}.txt").read_text("utf-8", "replace").splitlines()} - {""}
+    stems = {line.strip() for line in read_bytes(folder / f"{split}.txt").decode("utf-8", "replace").splitlines()} - {
+        ""
+    }
     if not stems:
         raise InputError(f"`split` must name some images, but {str(folder / split)!r}.txt is empty. Choose another.")
     return stems

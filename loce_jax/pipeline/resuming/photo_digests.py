@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from loce_jax.checks import InputError
+from loce_jax.data.files import read_bytes
 from loce_jax.data.samples import Dataset, Fault, Item, Reading
 
 PhotoEntry = tuple[str, list[list[int]]]
@@ -30,6 +31,8 @@ def photo_entry(dataset: Dataset, item: Item, reading: Reading) -> PhotoEntry:
         return _digest(paths), _stamps(paths)
     except OSError as error:
         raise Fault("image_missing", f"{item.image} was there and is no more: {error.strerror}.") from error
+    except InputError as error:
+        raise Fault("image_unreadable", str(error)) from None
 
 
 def changed_photos(dataset: Dataset, recorded: Mapping[str, Sequence[Any]]) -> list[str]:
@@ -43,6 +46,8 @@ def changed_photos(dataset: Dataset, recorded: Mapping[str, Sequence[Any]]) -> l
         try:
             if _stamps(paths) != stamps and _digest(paths) != digest:
                 changed.append(item.image)
+        except InputError:  # a named pipe in place of a photo
+            changed.append(item.image)
         except OSError:
             continue
     return changed
@@ -72,5 +77,5 @@ def _stamps(paths):
 def _digest(paths):
     found = hashlib.sha256()
     for path in paths:
-        found.update(path.read_bytes())
+        found.update(read_bytes(path))
     return found.hexdigest()

@@ -30,6 +30,15 @@ def test_pixels_that_change_between_the_two_passes_are_found(folder):
         fit(folder, folder / "run", "ridge")
 
 
+def test_a_photo_that_became_a_named_pipe_is_found_and_not_waited_for(folder):
+    fit(folder, folder / "run")
+    (folder / "run" / "chunks" / "00002.json").unlink()
+    (folder / "images" / "001.png").unlink()
+    os.mkfifo(folder / "images" / "001.png")
+    with pytest.raises(InputError, match="1 have changed since: '001.png'"):
+        fit(folder, folder / "run")
+
+
 def test_copied_and_touched_photos_are_the_same_photos(folder):
     fit(folder, folder / "run")
     whole = contents(folder / "run")
