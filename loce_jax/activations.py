@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from loce_jax.batch_sizes import IMAGES_PER_FORWARD
-from loce_jax.checks import InputError
+from loce_jax.checks import InputError, check_arguments
 from loce_jax.layer_names import resolve_layers
 from loce_jax.mesh import shard_over_images
 from loce_jax.models.base import Layer, Network
@@ -55,6 +55,7 @@ jax.tree_util.register_pytree_with_keys(
 )
 
 
+@check_arguments
 def make_extractor(network: Network, layers: Sequence[str], *, batch_size: int = IMAGES_PER_FORWARD) -> Extract:
     """A function from resized photos to activations at `layers` (any names `Network.resolve` knows), compiled once.
 

@@ -5,15 +5,19 @@ Every message says four things: which argument, what was expected and why, what 
 
 import difflib
 import functools as ft
+import inspect
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class InputError(ValueError):
@@ -133,12 +137,52 @@ def check_types(options: Any) -> None:
     loce_jax.checks.InputError: `steps` must be int, but got '9'. Give it as that type.
     """
     for name, kind in _field_types(type(options)).items():
-        value = getattr(options, name)
-        if isinstance(value, np.generic):
-            value = value.item()
+        given = getattr(options, name)
+        value = _check_type(name, given, kind)
+        if value is not given:
             object.__setattr__(options, name, value)
-        if not _fits(value, kind):
-            raise InputError(f"`{name}` must be {_in_words(kind)}, but got {short_repr(value)}. Give it as that type.")
+
+
+def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate `function` so that arguments of other types than its annotations' raise `InputError`.
+
+    The rules are those of `check_types`; besides, sequences are checked, and paths may be of any library.  Arrays and
+    protocols are left to the function.
+
+    >>> @check_arguments
+    ... def draw(layers: Sequence[str], *, size: tuple[int, int] | None = None) -> None: ...
+    >>> draw("layer4")
+    Traceback (most recent call last):
+    ...
+    loce_jax.checks.InputError: `layers` must be a sequence of str, but got 'layer4'. Give it as that type.
+    """
+    signature = inspect.signature(function)
+
+    @ft.wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        given = signature.bind(*args, **kwargs)
+        hints = _argument_types(function)
+        for name, value in given.arguments.items():
+            given.arguments[name] = _check_type(name, value, hints.get(name, Any))
+        return function(*given.args, **given.kwargs)
+
+    return checked
+
+
+def _check_type(name, value, kind):
+    """The value, with NumPy's numbers as Python's."""
+    plain = _with_plain_numbers(value)
+    if not _fits(plain, kind):
+        words = _in_words(kind)
+        fix = "Give one of these." if words.startswith("one of") else "Give it as that type."
+        raise InputError(f"`{name}` must be {words}, but got {short_repr(value)}. {fix}")
+    return plain
+
+
+def _with_plain_numbers(value):
+    if type(value) is tuple and any(isinstance(one, np.generic) for one in value):
+        return tuple(map(_with_plain_numbers, value))
+    return value.item() if isinstance(value, np.generic) else value
 
 
 @ft.lru_cache(maxsize=128)
@@ -147,18 +191,33 @@ def _field_types(kind):
     return {field.name: hints[field.name] for field in fields(kind)}
 
 
+@ft.lru_cache(maxsize=128)
+def _argument_types(function):
+    return get_type_hints(function)
+
+
 def _fits(value, kind):
     origin, parts = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         return any(_fits(value, part) for part in parts)
     if origin is Literal:
-        return any(value == part and type(value) is type(part) for part in parts)
+        return any(type(value) is type(part) and value == part for part in parts)
+    if origin is Sequence:
+        return isinstance(value, Sequence) and not isinstance(value, str) and all(_fits(one, *parts) for one in value)
     if origin is tuple:
         kinds = parts[:1] * len(value) if isinstance(value, tuple) and parts[-1:] == (...,) else parts
         return isinstance(value, tuple) and len(value) == len(kinds) and all(map(_fits, value, kinds))
+    return _is_one(value, origin or kind)
+
+
+def _is_one(value, kind):
+    """Whether a value is one of a class; True for annotations that are not checked: no class, arrays, protocols."""
     if kind in (int, float):
         return isinstance(value, (int, float) if kind is float else int) and not isinstance(value, bool)
-    return kind is Any or not isinstance(kind, type) or isinstance(value, kind)
+    is_array = getattr(kind, "__module__", "") == "jaxtyping"
+    if kind is Any or not isinstance(kind, type) or is_array or getattr(kind, "_is_protocol", False):
+        return True
+    return isinstance(value, os.PathLike if kind is Path else kind)
 
 
 def _in_words(kind):
@@ -168,4 +227,8 @@ def _in_words(kind):
         return "one of " + ", ".join(map(repr, get_args(kind)))
     if kind is type(None):
         return "None"
+    if get_origin(kind) is Sequence:
+        return f"a sequence of {' or '.join(map(_in_words, get_args(kind)))}"
+    if get_origin(kind) is Callable:
+        return "a function"
     return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)

@@ -11,6 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
+from loce_jax.arrays import as_array
+from loce_jax.checks import InputError, check_arguments
+
 
 @ft.lru_cache(maxsize=256)
 def bilinear_matrix(n_in: int, n_out: int) -> Float[np.ndarray, "n_out n_in"]:
@@ -80,6 +83,7 @@ def antialias_matrix(n_in: int, n_out: int) -> Float[np.ndarray, "n_out n_in"]:
     return _frozen(np.asarray(resize(np.eye(n_in), (n_out, n_in), order=1, anti_aliasing=n_out < n_in)))
 
 
+@check_arguments
 def resize_mask(
     mask: Bool[np.ndarray, "H W"] | Num[np.ndarray, "H W"], size: tuple[int, int]
 ) -> Float[np.ndarray, "h w"]:
@@ -92,6 +96,9 @@ def resize_mask(
     array([[0.45, 0.05],
            [0.05, 0.45]], dtype=float32)
     """
+    mask = as_array("mask", mask)
+    if mask.ndim != 2:
+        raise InputError(f"`mask` must have 2 axes, height and width, but got shape {mask.shape}. Give one mask.")
     rows, columns = (_narrow_antialias_matrix(n_in, n_out) for n_in, n_out in zip(mask.shape, size, strict=True))
     y, x = (_reach(mask.any(axis=1 - axis)) for axis in (0, 1))
     return np.clip(rows[:, y] @ mask[y, x].astype(np.float32) @ columns[:, x].T, 0, 1)

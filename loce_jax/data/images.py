@@ -6,7 +6,7 @@ Shapes: H x W pixels of the photo as annotated.
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -76,7 +76,7 @@ def _opened(file: Path | bytes, name: str) -> Iterator[tuple[Image.Image, str]]:
 
 
 @contextmanager
-def open_image(file: Path | bytes, formats: Sequence[str]) -> Iterator[Image.Image]:
+def open_image(file: Path | bytes, formats: tuple[str, ...]) -> Iterator[Image.Image]:
     """An image as Pillow opens it, from a regular file or from bytes; `InputError` for a special file."""
     with io.BytesIO(file) if isinstance(file, bytes) else open_file(file) as stream:
         with Image.open(stream, formats=formats) as image:

@@ -8,7 +8,7 @@ Shapes: H x W pixels of the photo as stored.
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -16,7 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from loce_jax.checks import InputError
+from loce_jax.checks import InputError, short_repr
 
 
 class Fault(Exception):
@@ -169,15 +169,12 @@ def check_dataset(dataset: Any) -> Dataset:
     """Return `dataset` if a run can use it.
 
     Raises:
-        InputError: an attribute is missing, there is no item with a concept, two items are the same image, a concept
-            is twice in an item, or not among the data set's concepts.
+        InputError: an attribute is missing or of another type, there is no item with a concept, two items are the same
+            image, a concept is twice in an item, or not among the data set's concepts.
     """
-    missing = [name for name in ("items", "concepts", "fingerprint", "read") if not hasattr(dataset, name)]
-    if missing:
-        raise InputError(
-            f"`dataset` must have items, concepts, fingerprint and read, but {type(dataset).__name__} lacks "
-            f"{', '.join(missing)}. `loce_jax.data.samples.Dataset` describes them."
-        )
+    check_attributes(dataset)
+    for item in dataset.items:
+        _check_item(item)
     if not any(item.pairs for item in dataset.items):
         raise InputError(f"`dataset` must hold an image with a concept, but {name_of(dataset)!r} has none.")
     images, concepts = set(), set(dataset.concepts)
@@ -193,13 +190,53 @@ def check_dataset(dataset: Any) -> Dataset:
     return dataset
 
 
+def check_attributes(dataset: Any) -> None:
+    """Raise `InputError` unless `dataset` has what a data set must have, of the right types."""
+    what = "`loce_jax.data.samples.Dataset` describes them."
+    missing = [name for name in ("items", "concepts", "fingerprint", "read") if not hasattr(dataset, name)]
+    if missing:
+        raise InputError(
+            f"`dataset` must have items, concepts, fingerprint and read, but {type(dataset).__name__} lacks "
+            f"{', '.join(missing)}. {what}"
+        )
+    for name in ("items", "concepts"):
+        if not _is_list(getattr(dataset, name)):
+            kind = type(getattr(dataset, name)).__name__
+            raise InputError(f"`dataset.{name}` must be a list or a tuple, but is a {kind}. {what}")
+    if not isinstance(dataset.fingerprint, str):
+        raise InputError(f"`dataset.fingerprint` must be a text, but is {short_repr(dataset.fingerprint)}. {what}")
+
+
+def _is_list(value: Any) -> bool:
+    """Whether a value has a length and an order; texts do not count."""
+    return hasattr(value, "__len__") and hasattr(value, "__getitem__") and not isinstance(value, str | bytes | Mapping)
+
+
+def _check_item(item: Any) -> None:
+    if not isinstance(item, Item):
+        raise InputError(
+            f"`dataset.items` must be of the class `loce_jax.data.samples.Item`, but one is {short_repr(item)}."
+        )
+    if not isinstance(item.image, str) or not all(isinstance(pair, Pair) for pair in item.pairs):
+        raise InputError(
+            "an item must have a text as `image` and objects of the class `loce_jax.data.samples.Pair` as `pairs`, but "
+            f"one is {short_repr(item)}."
+        )
+
+
 def check_reading(item: Item, reading: Any) -> Reading:
     """Return `reading` if it fits `item`.
 
     Raises:
         InputError: the photo is no uint8 array [H, W, 3], or a mask is missing or no boolean array of the photo's size.
     """
-    photo, masks = reading.photo, reading.masks
+    photo: Any = getattr(reading, "photo", None)
+    masks: Any = getattr(reading, "masks", None)
+    if not isinstance(photo, np.ndarray) or not _is_list(masks):
+        raise InputError(
+            f"`dataset.read` must give a `loce_jax.data.samples.Reading` of a NumPy array and a tuple of masks, but "
+            f"gave {short_repr(reading)} for {item.image!r}."
+        )
     if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
         raise InputError(
             f"`dataset.read` must give a photo as uint8 [H, W, 3], but that of {item.image!r} is {photo.dtype} of "
@@ -211,7 +248,10 @@ def check_reading(item: Item, reading: Any) -> Reading:
             f"but gave {len(masks)}."
         )
     for pair, mask in zip(item.pairs, masks, strict=True):
-        if not isinstance(mask, Fault) and (mask.dtype != bool or mask.shape != photo.shape[:2]):
+        if isinstance(mask, Fault):
+            continue
+        mask = np.asarray(mask)
+        if mask.dtype != bool or mask.shape != photo.shape[:2]:
             raise InputError(
                 f"`dataset.read` must give masks as bool {photo.shape[:2]}, the photo's size, but that of "
                 f"{pair.concept!r} in {item.image!r} is {mask.dtype} of shape {mask.shape}."

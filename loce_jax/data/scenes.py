@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 from PIL import Image
 
-from loce_jax.checks import InputError
+from loce_jax.checks import InputError, check_arguments
 from loce_jax.data.backdrops import BACKDROPS, draw_backdrop
 from loce_jax.data.cutouts import CONCEPTS, cutout
 from loce_jax.data.samples import Item, Pair, Reading
@@ -137,6 +137,7 @@ class Scenes:
                 return spec, Item(f"scene_{index:04d}.png", index, self.size, _pairs(spec, hidden))
 
 
+@check_arguments
 def open_scenes(*, count: int = 160, seed: int = 0) -> Scenes:
     """The built-in scenes: `count` of them, composed at random with `seed`.
 

@@ -13,22 +13,22 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool
 
-from loce_jax.checks import InputError, check_known
+from loce_jax.checks import CheckedOptions, InputError, check_arguments, check_known
 from loce_jax.data.annotations.masks import union_mask
 from loce_jax.data.annotations.shapes import box_mask
 from loce_jax.data.noise import add_gaussian_noise, add_salt_and_pepper
-from loce_jax.data.samples import Dataset, Fault, Item, Pair, Reading, check_mask, digest, name_of
+from loce_jax.data.samples import Dataset, Fault, Item, Pair, Reading, check_attributes, check_mask, digest, name_of
 
 NOISES = {"gaussian": add_gaussian_noise, "salt-and-pepper": add_salt_and_pepper}
 
 
 @dataclass(frozen=True)
-class DataOptions:
+class DataOptions(CheckedOptions):
     """Which images and masks of a data set are used, and how."""
 
     min_area: float = 0.0
@@ -60,9 +60,6 @@ class DataOptions:
 
     def check(self) -> None:
         """Raise `InputError` for a value out of its range."""
-        for name, kind in get_type_hints(type(self)).items():
-            if allowed := [value for value in get_args(kind) if isinstance(value, str)]:
-                check_known(name, [getattr(self, name)], allowed)
         if not 0 <= self.min_area <= self.max_area <= 1:
             raise InputError(
                 f"`min_area` and `max_area` must be shares of an image, 0 <= min_area <= max_area <= 1, but got "
@@ -105,21 +102,12 @@ def options_from(record: Mapping[str, Any] | None) -> DataOptions:
     given = record if isinstance(record, Mapping) else {} if record is None else {"record": record}
     values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     check_known("option of the data", values, [one.name for one in fields(DataOptions)])
-    for name, value in values.items():
-        if not _fits(value, getattr(DataOptions, name)):
-            raise InputError(f"`plan` must hold options of the data, but {name!r} cannot be {value!r}.")
-    options = DataOptions(**values)
-    options.check()
+    try:
+        options = DataOptions(**values)
+        options.check()
+    except InputError as error:
+        raise InputError(f"`plan` must hold options of the data, but one cannot be used: {error}") from error
     return options
-
-
-def _fits(value: Any, default: Any) -> bool:
-    """Is a value of the type of an option, as its default shows it?"""
-    if isinstance(default, tuple):
-        return isinstance(value, tuple) and all(isinstance(text, str) for text in value)
-    if isinstance(default, str | bool):
-        return type(value) is type(default)
-    return type(value) is int or type(value) is type(default)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +151,7 @@ class SelectedDataset:
         return Reading(_add_noise(reading.photo, item, self.options), tuple(kept[pair.concept] for pair in item.pairs))
 
 
+@check_arguments
 def select(dataset: Dataset, options: DataOptions) -> Dataset:
     """The part of a data set that `options` describe; the data set itself where they are the defaults.
 
@@ -183,6 +172,7 @@ def select(dataset: Dataset, options: DataOptions) -> Dataset:
     >>> [item.image for item in select(dataset, DataOptions(min_area=0.2)).items]
     ['b', 'c']
     """
+    check_attributes(dataset)
     options.check()
     if options.crowd not in ("include", (getattr(dataset, "source", None) or {}).get("crowd")):
         raise InputError(

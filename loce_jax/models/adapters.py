@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen, nnx, traverse_util
 
-from loce_jax.checks import InputError
+from loce_jax.checks import InputError, check_arguments
 from loce_jax.foreign_text import logger
 from loce_jax.models.base import Network, Preprocess
 from loce_jax.models.tracing import ROOT, Call, Tokens, Traced, abstractly, on_grid, trace
@@ -26,6 +26,7 @@ log = logger(__name__)
 capture_lock = threading.RLock()  # `nnx.capture` patches the module's classes while it runs
 
 
+@check_arguments
 def from_function(
     f: Call,
     params: Any,

@@ -8,8 +8,9 @@ import pkgutil
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
-from loce_jax.checks import InputError, short_repr, suggest
+from loce_jax.checks import InputError, check_arguments, short_repr, suggest
 from loce_jax.models.base import Network
 from loce_jax.models.checkpoints.hub import download
 from loce_jax.models.checkpoints.hub_folder import read_json
@@ -24,13 +25,14 @@ NAMES = tuple(BUILT_IN)
 Size = tuple[int, int]
 
 
+@check_arguments
 def load_network(
     name_or_dir: str,
     *,
     size: tuple[int, int] | None = None,
     preprocess: str = OWN,
-    dtype: str = "float32",
-    weights: Path | None = None,
+    dtype: Literal["float32", "bfloat16"] = "float32",
+    weights: str | Path | None = None,
     random_weights: bool = False,
 ) -> Network:
     """The network that `name_or_dir` means.
@@ -63,7 +65,7 @@ def load_network(
             raise InputError(
                 f"`preprocess` must be left out for {name_or_dir!r}, whose input is the paper's, but is {preprocess!r}."
             )
-        return _load_papers(name_or_dir, size, weights, random_weights).astype(dtype)
+        return _load_papers(name_or_dir, size, Path(weights) if weights else None, random_weights).astype(dtype)
     if weights or random_weights:
         raise InputError(f"`weights` and `random_weights` are for `paper:NAME`, not {name_or_dir!r}; leave them out.")
     return _load(name_or_dir, size, options).astype(dtype)

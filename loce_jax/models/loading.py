@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from loce_jax.checks import CheckedOptions
 from loce_jax.models.base import Network
 from loce_jax.models.catalog import load_network
 from loce_jax.models.preprocess.description import UNKNOWN
@@ -11,7 +12,7 @@ from loce_jax.models.preprocess.options import OWN, UnknownPreprocess, inlined
 
 
 @dataclass(frozen=True)
-class LoadOptions:
+class LoadOptions(CheckedOptions):
     """How a network is loaded."""
 
     size: tuple[int, int] | None = None

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from loce_jax.checks import check_arguments
 from loce_jax.data.samples import Dataset
 from loce_jax.models.base import Network
 from loce_jax.pipeline.plan import make_plan
@@ -14,6 +15,7 @@ from loce_jax.recipes import PaperRecipe, Projection, Recipe
 from loce_jax.store import Run
 
 
+@check_arguments
 def fit(  # noqa: PLR0913 - as many as `loce fit` has flags for them
     network: Network,
     dataset: Dataset,

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from loce_jax.activations import Extract, make_extractor
 from loce_jax.batch_sizes import IMAGES_PER_BATCH
-from loce_jax.checks import InputError
+from loce_jax.checks import CheckedOptions, InputError
 from loce_jax.pipeline.distributed.shards import Shard
 from loce_jax.pipeline.measure_chunk import measure_chunk, refuse_faults
 from loce_jax.pipeline.memory import images_per_batch
@@ -41,7 +41,7 @@ from loce_jax.store import Run, RunWriter, open_run, open_storage
 
 
 @dataclass(frozen=True)
-class RunOptions:
+class RunOptions(CheckedOptions):
     """How a plan is done, which changes no number of it.
 
     Attributes:

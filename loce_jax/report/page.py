@@ -14,6 +14,7 @@ from string import Template
 import numpy as np
 
 from loce_jax.atomic import check_writable, write_file
+from loce_jax.checks import check_arguments
 from loce_jax.foreign_text import for_html, for_script
 from loce_jax.recipes import PaperRecipe, recipe_from
 from loce_jax.report import content, tables
@@ -24,6 +25,7 @@ from loce_jax.study.selection.sources import PhotoSource, RunLike
 _SCRIPTS = ("core.js", "map.js", "examples.js", "matrix.js")
 
 
+@check_arguments
 def write_report(run: RunLike, dataset: PhotoSource, out: Path, *, report_progress: Progress = ignore) -> Path:
     """Write the page of `run` to the file `out` and return it.
 

@@ -35,7 +35,7 @@ def check_inputs(
         raise InputError(
             f"`recipe` must be a `PaperRecipe` or a `RidgeRecipe`, but got {recipe!r}. Make one: `RidgeRecipe()`."
         )
-    if channels_last not in (None, True, False):
+    if not isinstance(channels_last, bool | None):
         raise InputError(f"`channels_last` must be True, False or None, but got {channels_last!r}. Leave it out.")
     statistics = optional["statistics"]
     if statistics is not None and not isinstance(statistics, Statistics):

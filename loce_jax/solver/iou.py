@@ -7,6 +7,8 @@ Shapes: h x w the projection's grid, H x W pixels of the photo.
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from loce_jax.arrays import as_array
+from loce_jax.checks import InputError
 from loce_jax.framing import Canvas
 from loce_jax.resampling import antialias_matrix
 from loce_jax.solver.cpu.dispatch import counts_supported
@@ -20,7 +22,7 @@ def quantize(logits: Float[np.ndarray, "*rows h w"]) -> UInt8[np.ndarray, "*rows
     >>> quantize(np.array([[-99.0, 0.0, 99.0]]))
     array([[  0, 127, 254]], dtype=uint8)
     """
-    return np.floor(255 / (1 + np.exp(-np.clip(logits, -10, 10)))).astype(np.uint8)
+    return np.floor(255 / (1 + np.exp(-np.clip(as_array("logits", logits), -10, 10)))).astype(np.uint8)
 
 
 def mask_iou(
@@ -46,6 +48,12 @@ def mask_iou(
     >>> mask_iou(np.array([[0.9, 0.2]]), np.array([[True, False]]))
     1.0
     """
+    projection, mask = as_array("projection", projection), as_array("mask", mask)
+    if projection.ndim != 2 or mask.ndim != 2:
+        raise InputError(
+            f"`projection` and `mask` must have 2 axes each, but got shapes {projection.shape} and {mask.shape}. Give "
+            "one of each."
+        )
     values = projection / 255 if projection.dtype == np.uint8 else projection.astype(np.float64)
     if threshold != HALF:
         values = values + (HALF - threshold)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from loce_jax.arrays import as_array
 from loce_jax.resampling import bilinear_matrix
 from loce_jax.solver.precision import matmul
 
@@ -44,6 +45,7 @@ def project(
     >>> bool((project(jnp.ones((2, 2, 3)), jnp.zeros((5, 3)), jnp.zeros(5), (4, 4)) == 0.5).all())
     True
     """
-    cells, filters = (jnp.asarray(part, jnp.float32) for part in (activations, filters))
+    cells = jnp.asarray(as_array("activations", activations), jnp.float32)
+    filters = jnp.asarray(as_array("filters", filters), jnp.float32)
     responses = jnp.einsum("...c,hwc->...hw", filters, cells, precision=jax.lax.Precision.HIGHEST)
     return jax.nn.sigmoid(upsample(responses + jnp.asarray(offsets, jnp.float32)[..., None, None], size))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from loce_jax.checks import InputError, check_exists, check_known
+from loce_jax.checks import InputError, check_arguments, check_exists, check_known
 from loce_jax.foreign_text import text_array
 from loce_jax.layer_names import LayerRecord, match_layers, resolve_layers
 from loce_jax.recipes import PaperRecipe, Recipe, recipe_from
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Table = dict[str, Shaped[np.ndarray, " n"]]
 
 
+@check_arguments
 def open_run(path: str | Path) -> "Run":
     """Open a run, finished or not: a folder, or a URL as text; nothing but the plan is read yet.
 

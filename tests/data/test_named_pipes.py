@@ -2,6 +2,7 @@
 
 import os
 import signal
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ def not_waiting():
 def messages(kind, given):
     """All that is said of a data set while it is opened and read."""
     try:
-        found = open_data(kind, given)
+        found: Any = open_data(kind, given)
     except InputError as error:
         return [str(error)]
     said = [problem.reason for problem in found.problems]

@@ -148,8 +148,8 @@ BAD = {
     "seed": (dict(seed=-1), "`seed` must be 0 or more"),
     "no group": (dict(group_by="seq"), "a regular expression with a group"),
     "no expression": (dict(group_by="("), "a regular expression, but"),
-    "noise": (dict(noise="pink"), "unknown noise 'pink'"),
-    "masks": (dict(masks="circle"), "unknown masks 'circle'"),
+    "noise": (dict(noise="pink"), "`noise` must be one of .* but got 'pink'. Give one of these"),
+    "masks": (dict(masks="circle"), "`masks` must be one of .* but got 'circle'"),
     "nothing left": (dict(min_pixels=10**6), "must leave an image with a concept"),
 }
 
@@ -161,7 +161,7 @@ def test_options_that_make_no_sense_are_refused(case):
         select(squares([3]), dataclasses.replace(DataOptions(), **values))
 
 
-@pytest.mark.parametrize("record", [{"best": 1}, {"max_images": 0}], ids=str)
+@pytest.mark.parametrize("record", [{"best": 1}, {"max_images": 0}, {"max_images": "3"}, {"paper": 1}], ids=str)
 def test_options_of_a_plan_are_checked(record):
     with pytest.raises(InputError):
         options_from(record)

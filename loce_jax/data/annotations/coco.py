@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from loce_jax.checks import check_exists
+from loce_jax.checks import check_arguments, check_exists
 from loce_jax.data.annotations.coco_file import read_coco_file
 from loce_jax.data.annotations.dataset import AnnotationDataset, Crowd, assemble
 from loce_jax.data.samples import source_record
 
 
+@check_arguments
 def open_coco(
     path: str | Path, images: str | Path, *, concepts: Sequence[str] = (), crowd: Crowd = "include"
 ) -> AnnotationDataset:

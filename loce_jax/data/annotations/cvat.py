@@ -14,7 +14,7 @@ from xml.parsers import expat
 import numpy as np
 from jaxtyping import Bool
 
-from loce_jax.checks import InputError, check_exists
+from loce_jax.checks import InputError, check_arguments, check_exists
 from loce_jax.data.annotations.coco_file import check_content
 from loce_jax.data.annotations.dataset import AnnotationDataset, assemble
 from loce_jax.data.annotations.masks import whole_number
@@ -50,6 +50,7 @@ class BoxRuns:
         return mask
 
 
+@check_arguments
 def open_cvat(path: str | Path, *, images: str | Path | None = None, concepts: Sequence[str] = ()) -> AnnotationDataset:
     """Open an export "CVAT for images": ``annotations.xml`` and a folder of images.
 

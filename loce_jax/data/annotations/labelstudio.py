@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import numpy as np
 from jaxtyping import Bool
 
-from loce_jax.checks import InputError, check_exists
+from loce_jax.checks import InputError, check_arguments, check_exists
 from loce_jax.data.annotations.coco_file import check_content, is_below
 from loce_jax.data.annotations.dataset import AnnotationDataset, assemble
 from loce_jax.data.annotations.masks import whole_number
@@ -73,6 +73,7 @@ class _Bits:
         return taken @ (1 << np.arange(length - 1, -1, -1))
 
 
+@check_arguments
 def open_labelstudio(path: str | Path, images: str | Path, *, concepts: Sequence[str] = ()) -> AnnotationDataset:
     """Open a project of Label Studio, exported as JSON.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from loce_jax.checks import InputError, check_exists
+from loce_jax.checks import InputError, check_arguments, check_exists
 from loce_jax.data.annotations.coco_file import check_content
 from loce_jax.data.annotations.dataset import AnnotationDataset, assemble
 from loce_jax.data.annotations.masks import whole_number
@@ -23,6 +23,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's stops at 100
 BOX, SHORTEST_OUTLINE = 4, 6  # numbers after the class
 
 
+@check_arguments
 def open_yolo(
     path: str | Path,
     *,

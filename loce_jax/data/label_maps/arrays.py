@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from jaxtyping import Bool, Integer, UInt8
+from jaxtyping import Bool, Integer, Shaped, UInt8
 
-from loce_jax.checks import InputError, check_exists, check_shape
+from loce_jax.arrays import as_array
+from loce_jax.checks import InputError, check_arguments, check_exists, check_shape
 from loce_jax.data.files import open_file
 from loce_jax.data.images import MAX_PIXELS
 from loce_jax.data.label_maps.class_table import ClassTable, read_class_table
@@ -97,11 +98,12 @@ class ArrayCodes:
         return np.array(self.load("labels")[self.index])
 
 
+@check_arguments
 def open_arrays(
     images: UInt8[np.ndarray, "n H W 3"],
     *,
-    masks: np.ndarray | None = None,
-    labels: np.ndarray | None = None,
+    masks: Shaped[np.ndarray, "n *k H W"] | None = None,
+    labels: Shaped[np.ndarray, "n H W"] | None = None,
     concepts: Sequence[str] | Mapping[str, int] = (),
     names: Sequence[str] = (),
 ) -> MaskDataset | LabelMapDataset:
@@ -125,12 +127,13 @@ def open_arrays(
     (('stripe',), 2)
     """
     arrays = {"images": images, "masks": masks, "labels": labels}
-    load = InMemory({name: array for name, array in arrays.items() if array is not None})
+    load = InMemory({name: as_array(name, array) for name, array in arrays.items() if array is not None})
     numbers = {name: (number,) for name, number in concepts.items()} if isinstance(concepts, Mapping) else {}
     table = ClassTable(numbers) if numbers else None
     return _assemble(load, list(load.arrays), (list(concepts), list(names)), table, ("arrays", None, ()))
 
 
+@check_arguments
 def open_npz(
     path: str | Path, *, classes: str | Path | None = None, concepts: Sequence[str] = ()
 ) -> MaskDataset | LabelMapDataset:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loce_jax.checks import InputError, check_exists
+from loce_jax.checks import InputError, check_arguments, check_exists
 from loce_jax.data.annotations.masks import whole_number
 from loce_jax.data.files import read_bytes
 from loce_jax.data.label_maps.codes import color_code
@@ -54,6 +54,7 @@ class ClassTable:
         return [name for name in self.codes if name.casefold() not in UNLABELED]
 
 
+@check_arguments
 def read_class_table(classes: str | Path) -> ClassTable:
     """Read a class table from a file, or take one that is known by name.
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Integer, UInt8
 
-from loce_jax.checks import InputError, check_known, check_regular
+from loce_jax.checks import InputError, check_arguments, check_known, check_regular
 from loce_jax.data.annotations.coco_file import is_below
 from loce_jax.data.images import read_photo
 from loce_jax.data.label_maps.class_table import ClassTable, read_class_table
@@ -59,6 +59,7 @@ class RowCodes:
             raise Fault("mask_unreadable", fault.reason) from fault
 
 
+@check_arguments
 def open_datasets(
     path: str | Path,
     *,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from loce_jax.checks import InputError, check_exists, check_known
+from loce_jax.checks import InputError, check_arguments, check_exists, check_known
 from loce_jax.data.label_maps.codes import read_codes
 from loce_jax.data.label_maps.dataset import PhotoFile, files_of
 from loce_jax.data.label_maps.pairing import MAPS, pair_files
@@ -117,6 +117,7 @@ def as_mask(pixels: np.ndarray, name: str) -> Bool[np.ndarray, "H W"]:
     return pixels >= HALF
 
 
+@check_arguments
 def open_folder(
     path: str | Path,
     *,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from loce_jax.checks import check_exists, check_known
+from loce_jax.checks import check_arguments, check_exists, check_known
 from loce_jax.data.annotations.coco_file import check_content, is_below, load_json, unusable
 from loce_jax.data.annotations.dataset import CROWDS, OWN, Crowd
 from loce_jax.data.annotations.masks import whole_number
@@ -16,6 +16,7 @@ from loce_jax.data.samples import Item, Pair, digest, source_record
 LISTS = "images", "annotations", "categories"
 
 
+@check_arguments
 def open_panoptic(
     path: str | Path,
     images: str | Path,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from loce_jax.checks import InputError, check_exists, check_known
+from loce_jax.checks import InputError, check_arguments, check_exists, check_known
 from loce_jax.data.label_maps.class_table import ClassTable, read_class_table
 from loce_jax.data.label_maps.codes import LabelFile
 from loce_jax.data.label_maps.dataset import Entry, LabelMapDataset, PhotoFile, choose_classes, read_label_maps
@@ -21,6 +21,7 @@ TABLES = (
 SEQUENCE = re.compile(r"^([^_]+)_")  # of a CamVid frame
 
 
+@check_arguments
 def open_labels(
     path: str | Path,
     *,
@@ -73,6 +74,7 @@ def open_labels(
     return read_label_maps(entries, choose_classes(table, concepts), name=name, source=source, problems=alone)
 
 
+@check_arguments
 def open_camvid(
     path: str | Path,
     *,
@@ -123,6 +125,7 @@ def open_camvid(
     return read_label_maps(entries, values, name="camvid", source=source, problems=problems)
 
 
+@check_arguments
 def open_cityscapes(
     path: str | Path,
     *,

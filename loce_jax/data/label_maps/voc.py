@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from loce_jax.checks import InputError, check_exists, check_known
+from loce_jax.checks import InputError, check_arguments, check_exists, check_known
 from loce_jax.data.files import read_bytes
 from loce_jax.data.label_maps.class_table import read_class_table
 from loce_jax.data.label_maps.codes import LabelFile
@@ -39,6 +39,7 @@ class ObjectCodes:
         return np.where(objects == self.number, _class_of(classes, objects, self.number), 0).astype(np.uint8)
 
 
+@check_arguments
 def open_voc(
     path: str | Path, *, labels: str = CLASSES, split: str | None = None, concepts: Sequence[str] = ()
 ) -> LabelMapDataset:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 from PIL import Image
 
-from loce_jax.checks import InputError
+from loce_jax.checks import InputError, check_types
 from loce_jax.framing import Canvas, Placement, Size, canvas_of, fit_inside
 
 Filter = Literal["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"]
@@ -57,7 +57,10 @@ class Preprocess:
     declared: bool = field(default=True, compare=False)
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_size(self.size)
+        if not min(self.std) > 0:
+            raise InputError(f"`std` must be above 0, since the input is divided by it, but got {self.std}. Try 1.")
 
     @property
     def range(self) -> tuple[float, float]:

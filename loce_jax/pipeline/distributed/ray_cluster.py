@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from loce_jax.checks import InputError
+from loce_jax.checks import InputError, check_types
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class RayOptions:
     """Number of times that a chunk whose worker died is retried."""
 
     def __post_init__(self):
+        check_types(self)
         for name, least in (("cpus", 0), ("gpus", 0), ("retries", -1)):
             if not getattr(self, name) >= least:
                 raise InputError(f"`{name}` of Ray must be {least} or more, but got {getattr(self, name)}.")

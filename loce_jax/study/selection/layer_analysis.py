@@ -12,7 +12,7 @@ from loce_jax.analysis.metrics.separation import Separation, pairwise_separation
 from loce_jax.analysis.mixtures.fit import Mixture, fit_mixture, fit_mixtures
 from loce_jax.analysis.neighbors.interclass import InterclassDistances, interclass_distances
 from loce_jax.analysis.sampling import subsample
-from loce_jax.checks import InputError
+from loce_jax.checks import InputError, check_arguments
 from loce_jax.plots.palette import Style, concept_styles
 from loce_jax.store import Run
 from loce_jax.study.options import Clustering, Selection, StudyOptions
@@ -110,6 +110,7 @@ class LayerAnalysis:
         return drawn, cluster(vectors, labels, clustering_options(options), n_total=len(common), seed=self.seed)
 
 
+@check_arguments
 def analyze_layers(run: Run, selection: Selection, photos: Photos, options: StudyOptions) -> list[LayerAnalysis]:
     """One `LayerAnalysis` per layer, or one of all layers joined.
 

@@ -132,8 +132,8 @@ def _from_timm(name: str, weights: Path | None, random_weights: bool) -> Source:
     given = timm.data.resolve_model_data_config(model)
     preprocess = Preprocess(
         size=tuple(given["input_size"][1:]),
-        mean=given["mean"],
-        std=given["std"],
+        mean=tuple(given["mean"]),
+        std=tuple(given["std"]),
         resample=given["interpolation"],
         source="timm's pretrained_cfg",
     )
