@@ -91,13 +91,17 @@ def linen_module():
     return module, variables
 
 
-def networks():
-    yield from_function(function, kernels(), preprocess=PREPROCESS, name="mine", prefix_tokens=1)
-    yield from_nnx(nnx_module(), preprocess=PREPROCESS)
-    yield from_linen(*linen_module(), preprocess=PREPROCESS)
+def function_network():
+    return from_function(function, kernels(), preprocess=PREPROCESS, name="mine", prefix_tokens=1)
 
 
-NETWORKS = pytest.mark.parametrize("network", list(networks()), ids=["function", "nnx", "linen"])
+@pytest.fixture(params=["function", "nnx", "linen"])
+def network(request):
+    if request.param == "function":
+        return function_network()
+    if request.param == "nnx":
+        return from_nnx(nnx_module(), preprocess=PREPROCESS)
+    return from_linen(*linen_module(), preprocess=PREPROCESS)
 
 
 def names(network):
@@ -114,7 +118,7 @@ def assert_same(found, expected):
 
 
 def test_a_function_gives_what_it_gives_by_hand():
-    network, images = next(networks()), photos(2)
+    network, images = function_network(), photos(2)
     expected = function(kernels(), PREPROCESS.normalize(jnp.asarray(images)))
     found = maps(network, images)
     assert [(layer.name, layer.grid, layer.channels, layer.stride, layer.kind) for layer in network.layers()] == [
@@ -157,7 +161,6 @@ def test_a_linen_module_gives_what_it_gives_by_hand():
     assert_same(found["doubled"], 2 * found["norm"])
 
 
-@NETWORKS
 def test_the_extractor_and_the_solver_take_it(network):
     layer = network.layers()[-1]
     activations = make_extractor(network, [layer.name], batch_size=2)(photos(3))[layer.name]
@@ -169,7 +172,6 @@ def test_the_extractor_and_the_solver_take_it(network):
     assert np.isfinite(solution.vectors).all()
 
 
-@NETWORKS
 def test_a_photo_does_not_depend_on_its_batch(network):
     images = photos(3)
     together = maps(network, images)
@@ -177,7 +179,6 @@ def test_a_photo_does_not_depend_on_its_batch(network):
         assert_same(found, together[name][1:2])
 
 
-@NETWORKS
 def test_bfloat16_stays_bfloat16_and_close(network):
     exact = maps(network, photos(2))
     for name, found in maps(network.astype("bfloat16"), photos(2)).items():
@@ -186,7 +187,6 @@ def test_bfloat16_stays_bfloat16_and_close(network):
         assert np.linalg.norm(found.astype(np.float32) - exact[name]) < 0.05 * np.linalg.norm(exact[name])
 
 
-@NETWORKS
 def test_threads_do_not_disturb_each_other(network):
     images, start = photos(6), threading.Barrier(3)
 
