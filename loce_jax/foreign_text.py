@@ -75,19 +75,16 @@ def for_log(text: object) -> str:
     return for_terminal(text)
 
 
-class Logger(logging.LoggerAdapter):
-    """A logger whose messages, arguments included, pass `for_log`."""
-
-    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        """As `logging.Logger.log`."""
-        if self.isEnabledFor(level):
-            kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
-            self.logger.log(level, "%s", for_log(str(msg) % args if args else msg), **kwargs)
+def logger(name: str) -> logging.Logger:
+    """The logger of the module called `name`; its messages, arguments included, pass `for_log`."""
+    named = logging.getLogger(name)
+    named.addFilter(_as_line)
+    return named
 
 
-def logger(name: str) -> Logger:
-    """The logger of the module called `name`."""
-    return Logger(logging.getLogger(name), {})
+def _as_line(record: logging.LogRecord) -> bool:
+    record.msg, record.args = for_log(record.getMessage()), ()
+    return True
 
 
 def for_json(tree: Any, *, indent: int | None = 1, ascii_only: bool = False) -> bytes:

@@ -3,7 +3,8 @@
 Compiling is most of what the tests cost.  What JAX and Numba compile is kept in ``.cache/compiled`` of the repository,
 which Git ignores; both name an entry by a digest of the program and write it in one step, so parallel workers may share
 the folder.  Bytecode is kept beside its sources as Python does by default, even where the environment says otherwise:
-without it every process, of which tests start many, compiles all sources and rewrites all assertions.  Converted weights are made anew in every run of pytest: a stale one would hide a fault of the conversion.
+without it every process, of which tests start many, compiles all sources and rewrites all assertions.  Converted
+weights are made anew in every run of pytest: a stale one would hide a fault of the conversion.
 """
 
 import os

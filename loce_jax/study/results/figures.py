@@ -1,14 +1,11 @@
 """Figures of a step, drawn when they are asked for: a command that writes no files draws none."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from typing import Any
 
 
-class Figures(Mapping[str, "Figure"]):
-    """Figures by file name without ending; each access draws one anew, so that none stays in memory.
+class Figures(Mapping[str, Any]):
+    """Figures of matplotlib by file name without ending; each access draws one anew, so that none stays in memory.
 
     Args:
         draw: functions without arguments, by the same names.
@@ -18,10 +15,10 @@ class Figures(Mapping[str, "Figure"]):
     (['tree'], 'drawn')
     """
 
-    def __init__(self, draw: Mapping[str, Callable[[], "Figure"]] = {}) -> None:
+    def __init__(self, draw: Mapping[str, Callable[[], Any]] = {}) -> None:
         self._draw = dict(draw)
 
-    def __getitem__(self, name: str) -> "Figure":
+    def __getitem__(self, name: str) -> Any:
         return self._draw[name]()
 
     def __iter__(self) -> Iterator[str]:
