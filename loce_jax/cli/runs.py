@@ -87,8 +87,10 @@ class Fit:
     """Whether images and masks that could not be read in an earlier attempt are tried again."""
     max_failures: float = MAX_FAILURES
     """Share of the pairs that may fail to be read; beyond it the exit code is 4, and the run is kept."""
+    verify: bool = False
+    """Compare every file of the run with its checksum first; without it, records are compared, and lengths of files."""
     repair: bool = False
-    """Recompute exactly what of the run is damaged, after reading all its files."""
+    """Recompute exactly what of the run is damaged, after comparing every file with its checksum."""
     memory: float | None = None
     """Main memory in GB that the process may take, not for Ray; if left out, 32 images go through together."""
     readers: int | None = None
@@ -137,14 +139,21 @@ class Fit:
         if self.engine == "ray":
             if self.readers is not None:
                 raise InputError("`--readers` is of this process, but tasks of Ray read in threads; leave it out.")
-            fit(ft.partial(run_on_ray, spec, self.out, cluster=self.ray, options=self._options()), spec)
+            self._do(ft.partial(run_on_ray, spec, self.out, cluster=self.ray, options=self._options()), spec)
             return
         if shard:
             say(f"This is {shard}.")
-        fit(ft.partial(run_plan, spec.plan(), self.out, self._options(), shard=shard, read=self._read()), spec)
+        self._do(ft.partial(run_plan, spec.plan(), self.out, self._options(), shard=shard, read=self._read()), spec)
+
+    def _do(self, work, spec):
+        if not fit(work, spec) and not self.verify and not self.repair:
+            say(
+                f"Nothing was left to do. Records and lengths of files are as they were written; `loce show {self.out} "
+                "--verify` compares all of their content."
+            )
 
     def _options(self):
-        return RunOptions(self.strict, self.memory, self.retry_failed, self.max_failures, self.repair)
+        return RunOptions(self.strict, self.memory, self.retry_failed, self.max_failures, self.verify, self.repair)
 
     def _read(self):
         return read_in_threads if self.readers is None else read_in_processes(self.readers)
@@ -203,12 +212,8 @@ class Show:
     def __call__(self) -> None:
         """Run it."""
         run = open_run(self.run)
-        if self.verify and (damaged := run.damaged()):
-            more = f" and {len(damaged) - 8} more" if len(damaged) > 8 else ""
-            raise InputError(
-                f"{len(damaged)} stored files are damaged or missing: {', '.join(damaged[:8])}{more}. "
-                "The same `loce fit` with `--repair` recomputes exactly these."
-            )
+        if self.verify:
+            run.verify()
         show(run)
 
 
@@ -237,12 +242,19 @@ class Report:
 
 
 def fit(work, spec):
-    """Do `work` for `spec`, a function of a progress callback, with a progress display."""
+    """Do `work` for `spec`, a function of a progress callback, with a progress display; whether any was left to do."""
     from loce_jax.cli.console import progress  # noqa: PLC0415 - fast --help
 
     unit = "images, each read twice" if spec.recipe.needs_statistics else "images"
+    left = []
+
+    def note(done, total):
+        left.append(total - done)
+        report(done, total)
+
     with progress(unit) as report, stopping() as watched:
-        work(progress=watched(report))
+        work(progress=watched(note))
+    return any(left)
 
 
 def show(run):

@@ -29,6 +29,7 @@ def fit(  # noqa: PLR0913 - as many as `loce fit` has flags for them
     memory: float | None = None,
     retry_failed: bool = True,
     max_failures: float = MAX_FAILURES,
+    verify: bool = False,
     repair: bool = False,
     progress: Progress | None = None,
 ) -> Run:
@@ -52,7 +53,9 @@ def fit(  # noqa: PLR0913 - as many as `loce fit` has flags for them
         retry_failed: whether rows whose photo or mask could not be read in an earlier attempt are tried again.
         max_failures: share of the rows, 0 to 1, that may fail to be read; beyond it an error is raised at the end, and
             the run is kept.
-        repair: make anew exactly what of the run is damaged, instead of refusing it; reads all its files.
+        verify: compare all files of what is there with their checksums before the work, and refuse what is damaged;
+            without it, the records are compared, and the lengths of all other files.
+        repair: the same, but make anew exactly what is damaged.
         progress: called with the number of images done and of all images.
 
     Raises:
@@ -81,5 +84,5 @@ def fit(  # noqa: PLR0913 - as many as `loce fit` has flags for them
     (('cells',), (3, 3), True)
     """
     plan = make_plan(network, layers, dataset, recipe, target=target, iou=iou)
-    options = RunOptions(strict, memory, retry_failed, max_failures, repair)
+    options = RunOptions(strict, memory, retry_failed, max_failures, verify, repair)
     return run_plan(plan, out, options, progress=progress)

@@ -50,13 +50,15 @@ class RunOptions(CheckedOptions):
             32 at a time.
         retry_failed: try again rows that could not be read in an earlier attempt.
         max_failures: share of the rows, 0 to 1, that may fail to be read.
-        repair: make anew what is damaged, instead of refusing it; all content of the run is read.
+        verify: compare all content of the run with its checksums before the work, and refuse what is damaged.
+        repair: the same, but make anew what is damaged.
     """
 
     strict: bool = False
     memory: float | None = None
     retry_failed: bool = True
     max_failures: float = 1.0
+    verify: bool = False
     repair: bool = False
 
 
@@ -92,7 +94,14 @@ def run_plan(
     names = shard.select(list(plan.chunks)) if shard else list(plan.chunks)
     check_space(plan, storage, names)
     with RunWriter(storage, plan.record(), shared=shard is not None, repair=options.repair) as writer:
-        remaining = begin(plan, writer, names, retry_failed=options.retry_failed, repair=options.repair)
+        remaining = begin(
+            plan,
+            writer,
+            names,
+            retry_failed=options.retry_failed,
+            verify=options.verify,
+            repair=options.repair,
+        )
         extract = doubting(make_extractor(plan.network, plan.layers), plan.network)
         first = None
         if plan.recipe.needs_statistics:

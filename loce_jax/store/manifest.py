@@ -21,7 +21,7 @@ from loce_jax.store.files import (
     rows_file,
     statistics_file,
 )
-from loce_jax.store.records import check_chunk, check_part, check_whole, plan_digest
+from loce_jax.store.records import REPAIR, check_chunk, check_part, check_whole, plan_digest
 from loce_jax.store.sealed import Entry, check_content, entry_of, seal, unseal
 from loce_jax.store.storage import Storage
 
@@ -127,6 +127,16 @@ def damaged_files(storage: Storage, plan: Mapping[str, Any]) -> list[str]:
     return damaged + list(damaged_derived(storage))
 
 
+def refuse_damaged(storage: Storage, names: Sequence[str]) -> None:
+    """Raise `InputError` if there are `names` of damaged files."""
+    if names:
+        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+        raise InputError(
+            f"`run` must hold what was written, but these files of {str(storage)!r} are missing or damaged: "
+            f"{', '.join(names[:8])}{more}. {REPAIR}."
+        )
+
+
 def damaged_derived(storage: Storage) -> Iterator[str]:
     """Files of what analyses keep that are not what was written."""
     for name in sorted(storage.names(DERIVED)):
@@ -150,11 +160,7 @@ def write_manifest(storage: Storage, plan: Mapping[str, Any]) -> None:
     if not all(f"{chunk}.json" in there for chunk in plan["chunks"]):
         return
     found = survey(storage, plan, thorough=False)
-    if found.damaged:
-        raise InputError(
-            f"`out` must hold what was written, but of {str(storage)!r} {len(found.damaged)} files do not: "
-            f"{', '.join(found.damaged[:8])}. The same `loce fit` with `--repair` makes them anew."
-        )
+    refuse_damaged(storage, found.damaged)
     content = seal({"plan": plan_digest(plan), "files": _listed(storage, found)})
     if MANIFEST not in storage.names() or storage.read(MANIFEST) != content:
         storage.write(MANIFEST, content)

@@ -18,7 +18,7 @@ from loce_jax.recipes import PaperRecipe, Recipe, recipe_from
 from loce_jax.statistics import Statistics
 from loce_jax.store.files import CHUNKS, PLAN, layer_file, rows_file
 from loce_jax.store.local_storage import LocalStorage
-from loce_jax.store.manifest import UNREADABLE, damaged_files, has_whole
+from loce_jax.store.manifest import UNREADABLE, damaged_files, has_whole, refuse_damaged
 from loce_jax.store.mapped import view_tensors
 from loce_jax.store.records import REPAIR, check_chunk, plan_digest, read_plan
 from loce_jax.store.sealed import check_content
@@ -255,6 +255,10 @@ class Run:
     def damaged(self) -> list[str]:
         """Files of what is there that are missing or do not hold what was written, all of them read whole."""
         return damaged_files(self.storage, self.plan)
+
+    def verify(self) -> None:
+        """Raise `InputError`, which names the files, unless all of what is there holds what was written."""
+        refuse_damaged(self.storage, self.damaged())
 
     def photo_digests(self) -> dict[str, str]:
         """By image, the digest of the photo that the finished chunks were made from; without those not read."""

@@ -14,7 +14,7 @@ from safetensors.numpy import save
 
 from loce_jax.checks import InputError
 from loce_jax.store.files import CHUNKS, MANIFEST, PLAN, SOURCE, layer_file, rows_file
-from loce_jax.store.manifest import Survey, damaged_derived, survey, write_manifest
+from loce_jax.store.manifest import Survey, damaged_derived, damaged_files, refuse_damaged, survey, write_manifest
 from loce_jax.store.records import plan_digest, read_plan, work_of
 from loce_jax.store.sealed import differs, entry_of, seal, write_completed
 from loce_jax.store.storage import Storage
@@ -95,6 +95,10 @@ class RunWriter:
         there = self.storage.names(CHUNKS)
         return frozenset(chunk for chunk in self.plan["chunks"] if f"{chunk}.json" in there)
 
+    def verify(self) -> None:
+        """Raise `InputError` unless every file of what is there holds what was written, all of it compared."""
+        refuse_damaged(self.storage, damaged_files(self.storage, self.plan))
+
     def survey(self, chunks: Sequence[str] | None = None, *, repair: bool = False) -> Survey:
         """What is there of the run, whole.
 
@@ -106,12 +110,8 @@ class RunWriter:
             InputError: a record, or the length of a file, is not what was written.
         """
         found = survey(self.storage, self.plan, thorough=repair, chunks=chunks)
-        if found.damaged and not repair:
-            more = f" and {len(found.damaged) - 8} more" if len(found.damaged) > 8 else ""
-            raise InputError(
-                f"`out` must hold what was written, but of {str(self.storage)!r} these files are missing or damaged: "
-                f"{', '.join(found.damaged[:8])}{more}. The same `loce fit` with `--repair` makes them anew."
-            )
+        if not repair:
+            refuse_damaged(self.storage, found.damaged)
         if repair:
             for name in list(damaged_derived(self.storage)):
                 self.storage.delete(name)

@@ -53,7 +53,14 @@ def test_fit_show_and_report(coco, capsys):
 
     assert main(["report", str(folder / "run")]) == 0
     assert "window" in (folder / "run" / "report.html").read_text()
+    capsys.readouterr()
     assert fit(folder, "--concepts", "window") == 0, "a finished run may be asked for again, page and all"
+    assert "Nothing was left to do. Records and lengths" in capsys.readouterr().out
+    (damaged,) = (folder / "run" / "layers").rglob("*.safetensors")
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert fit(folder, "--concepts", "window", "--verify") == 2
+    assert f"these files of '{folder / 'run'}' are missing or damaged: layers/" in one_line(capsys)
 
 
 def test_layers_as_table_and_as_json(capsys):

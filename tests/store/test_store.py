@@ -333,7 +333,7 @@ def test_a_truncated_chunk_is_an_error_that_says_what_to_do(tmp_path, keep):
     with pytest.raises(InputError, match="is damaged.*The same `loce fit` with `--repair`"):
         open_run(tmp_path / "run").vectors("early")
     with RunWriter(open_storage(tmp_path / "run"), PLAN) as writer:
-        with pytest.raises(InputError, match="`--repair` makes them anew"):
+        with pytest.raises(InputError, match="`--repair` makes what is damaged anew"):
             writer.survey()
         assert list(writer.survey(repair=True).chunks) == ["00001"]
 

@@ -54,7 +54,14 @@ def run_on_ray(
         storage, names = open_storage(out), list(plan.chunks)
         check_space(plan, storage, names)
         with RunWriter(storage, plan.record(), shared=True, repair=options.repair) as writer:
-            remaining = begin(plan, writer, names, retry_failed=options.retry_failed, repair=options.repair)
+            remaining = begin(
+                plan,
+                writer,
+                names,
+                retry_failed=options.retry_failed,
+                verify=options.verify,
+                repair=options.repair,
+            )
             what, statistics = (spec, out, os.getcwd(), options.strict), ""
             if plan.recipe.needs_statistics:
                 parts, every = parts_of(plan), len(plan.dataset.items)

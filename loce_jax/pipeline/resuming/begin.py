@@ -34,7 +34,13 @@ class Remaining:
 
 
 def begin(
-    plan: Plan, writer: RunWriter, names: Sequence[str], *, retry_failed: bool = True, repair: bool = False
+    plan: Plan,
+    writer: RunWriter,
+    names: Sequence[str],
+    *,
+    retry_failed: bool = True,
+    verify: bool = False,
+    repair: bool = False,
 ) -> Remaining:
     """Check what is there, try failed rows again, and discard what must be made anew.
 
@@ -43,11 +49,15 @@ def begin(
         writer: of the run.
         names: of the chunks that are wanted.
         retry_failed: whether photos that could not be read are tried again.
-        repair: whether what is damaged is made anew, instead of an error.
+        verify: whether all content of the run is compared with what was written; else the records are, and the lengths
+            of the files that they name.
+        repair: whether what is damaged is made anew, after all content was compared, instead of an error.
 
     Raises:
         InputError: files are damaged, or photos have changed since they were read.
     """
+    if verify and not repair:
+        writer.verify()
     found = writer.survey(names, repair=repair)
     photos = {image: photo for record in found.chunks.values() for image, photo in record["photos"].items()}
     refuse_changed(changed_photos(plan.dataset, photos))

@@ -49,6 +49,16 @@ def test_row_23_what_is_damaged_is_found_and_made_anew_byte_by_byte(folder, monk
     assert found == whole
 
 
+@pytest.mark.parametrize("name", ["layers/00-shallow/00001.safetensors", "statistics/parts/01.safetensors"])
+def test_a_resume_that_solves_nothing_compares_all_content_if_asked(folder, name):
+    fit(folder, folder / "run", "ridge", verify=True)
+    flip(folder / "run" / name)
+    with pytest.raises(InputError, match=f"these files of .* are missing or damaged: {name}. The same `loce fit`"):
+        fit(folder, folder / "run", "ridge", verify=True)
+    with pytest.raises(InputError, match=f"damaged: {name}"):
+        open_run(folder / "run").verify()
+
+
 def test_a_run_of_two_damaged_chunks_is_refused_and_then_repaired(folder):
     fit(folder, folder / "run")
     whole = contents(folder / "run")
