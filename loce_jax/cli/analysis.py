@@ -1,15 +1,17 @@
 """Commands that analyze the embeddings of a run: all steps at once, or one step."""
 
+import functools as ft
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 import tyro
 
-from loce_jax.cli.data_flags import RunData, RunDataFlags
+from loce_jax.cli.data_flags import DataOptionFlags, RunData, RunDataFlags
 from loce_jax.cli.output import announce_selection, emit, open_analyses, report_progress, row_of
 from loce_jax.cli.runs import RunFlag
 from loce_jax.cli.terminal import say
+from loce_jax.data.selection import DataOptions
 from loce_jax.store import open_run
 from loce_jax.study.options import (
     Clustering,
@@ -48,6 +50,8 @@ class Analyze:
     steps: tuple[str, ...] = ()
     """Names of the steps, such as `stats map`; all if left out."""
     run_data: RunDataFlags = field(default_factory=RunData)
+    data: DataOptionFlags = field(default_factory=DataOptions)
+    """Which images and masks the run used, if it does not say so."""
     selection: SelectionFlags = field(default_factory=Selection)
     options: Annotated[StudyOptions, tyro.conf.arg(name="")] = field(default_factory=StudyOptions)
 
@@ -56,7 +60,8 @@ class Analyze:
         from loce_jax.study.analyze import analyze, check_steps  # noqa: PLC0415 - fast --help
 
         steps = check_steps(self.steps)
-        analyses = open_analyses(self.run, self.run_data, self.selection, self.options)
+        photos = ft.partial(self.run_data.open, options=self.data)
+        analyses = open_analyses(self.run, photos, self.selection, self.options)
         path = analyze(analyses, self.out, steps=steps, report_progress=report_progress)
         say(f"Numbers: {path}")
 
@@ -72,6 +77,8 @@ class Step:
     out: Path | None = None
     """Folder for tables and pictures; the tables are only printed if left out."""
     run_data: RunDataFlags = field(default_factory=RunData)
+    data: DataOptionFlags = field(default_factory=DataOptions)
+    """Which images and masks the run used, if it does not say so."""
     selection: SelectionFlags = field(default_factory=Selection)
 
     def __call__(self) -> None:
@@ -196,6 +203,8 @@ class Retrieval:
     out: Path | None = None
     """Folder for tables and pictures; the tables are only printed if left out."""
     run_data: RunDataFlags = field(default_factory=RunData)
+    data: DataOptionFlags = field(default_factory=DataOptions)
+    """Which images and masks the run used, if it does not say so."""
     selection: SelectionFlags = field(default_factory=Selection)
     retrieval: Unprefixed[RetrievalOptions] = field(default_factory=RetrievalOptions)
 
@@ -251,6 +260,7 @@ def run_step(command, step, *, file=None):
     chosen = {key: getattr(command, key) for key in vars(options) if hasattr(command, key)}
     for key, values in chosen.items():
         options = replace(options, **{key: replace(getattr(options, key), **vars(values))})
-    for analysis in open_analyses(command.run, command.run_data, command.selection, options):
+    photos = ft.partial(command.run_data.open, options=command.data)
+    for analysis in open_analyses(command.run, photos, command.selection, options):
         origin = describe_origin([analysis.run], command.selection, chosen)
         emit(step(analysis), file or command.step, command.out, analysis.embeddings.name, origin)

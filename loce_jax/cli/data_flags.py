@@ -14,9 +14,14 @@ from loce_jax.pipeline.resuming.data_location import reopen
 from loce_jax.pipeline.sources import Source
 from loce_jax.store import Run
 
+ONE_DATA_SET = (
+    "give one data set: `--coco ANNOTATIONS.json --images FOLDER`, `--scenes`, or `--data KIND PATH` with KIND one of "
+    f"{', '.join(sorted(KINDS))}."
+)
+
 
 @dataclass(frozen=True)
-class DataLocation:
+class DataPath:
     """The data set and its location."""
 
     data: tuple[str, ...] = ()
@@ -33,55 +38,48 @@ class DataLocation:
     """Class table: a CSV, JSON or text file, or the name of a built-in table."""
     split: str | None = None
     """Split of the data set, such as `val`; all if left out."""
+
+    def named(self) -> tuple[str, dict[str, str]]:
+        """The kind, empty if no data set is named, and what its opening function takes; `InputError` for several."""
+        given = [*([self.data] if self.data else []), *([("coco", self.coco)] if self.coco else [])]
+        given += [("scenes",)] if self.scenes else []
+        if len(given) > 1:
+            raise InputError(f"{ONE_DATA_SET} Got {' and '.join(map(' '.join, given))}.")
+        kind, *path = given[0] if given else ("",)
+        if len(path) > 1:
+            raise InputError(f"`data` must be a kind and one path, but got {' '.join(self.data)!r}.")
+        if kind and not path and kind not in KINDS:
+            kind, path = guess_kind(kind), [kind]
+        parts = {"images": self.images, "labels": self.labels, "classes": self.classes, "split": self.split}
+        parts = {"path": path[0] if path else None, **parts}
+        return kind, {name: value for name, value in parts.items() if value}
+
+
+@dataclass(frozen=True)
+class DataLocation(DataPath):
+    """The data set and its location."""
+
     concepts: tuple[str, ...] = ()
     """Names of the concepts; all if left out."""
 
     def source(self, options: DataOptions = DataOptions()) -> Source:  # noqa: B008 - frozen
         """The data set that the flags name; `InputError` where they name none, or two."""
-        named = [*([self.data] if self.data else []), *([("coco", self.coco)] if self.coco else [])]
-        named += [("scenes",)] if self.scenes else []
-        if len(named) != 1:
-            raise InputError(
-                "give one data set: `--coco ANNOTATIONS.json --images FOLDER`, `--scenes`, or `--data KIND PATH` with "
-                f"KIND one of {', '.join(sorted(KINDS))}."
-            )
-        kind, *path = named[0]
-        if len(path) > 1:
-            raise InputError(f"`data` must be a kind and one path, but got {' '.join(named[0])!r}.")
-        if not path and kind not in KINDS:
-            kind, path = guess_kind(kind), [kind]
-        given = {"images": self.images, "labels": self.labels, "classes": self.classes, "split": self.split}
-        given = {"path": path[0] if path else None, **given, "concepts": self.concepts}
-        return Source(kind, {name: value for name, value in given.items() if value}, options)
+        kind, given = self.named()
+        if not kind:
+            raise InputError(ONE_DATA_SET)
+        return Source(kind, {**given, "concepts": self.concepts} if self.concepts else given, options)
+
+
+@dataclass(frozen=True)
+class RunData(DataPath):
+    """The data set of the run, if it has moved, or if the run does not say where it is."""
+
+    def open(self, run: Run, options: DataOptions = DataOptions()) -> Dataset:  # noqa: B008 - frozen
+        """The run's data set; `InputError` where it cannot be found, or is another one."""
+        kind, given = self.named()
+        return reopen(run, given, kind=kind, options=options)
 
 
 DataFlags = Annotated[DataLocation, tyro.conf.OmitArgPrefixes]
 DataOptionFlags = Annotated[DataOptions, tyro.conf.arg(name="data")]
-
-
-@dataclass(frozen=True)
-class RunData:
-    """The data set of the run, if it has moved."""
-
-    data: tuple[str, ...] = ()
-    """Kind of the run's data set and its path, if it has moved."""
-    coco: str | None = None
-    """COCO annotation file of the run, if it has moved; short for `--data coco FILE`."""
-    images: str | None = None
-    """Folder of the run's images, if it has moved."""
-    labels: str | None = None
-    """Folder of the run's label maps or masks, if it has moved."""
-    classes: str | None = None
-    """Class table of the run's data set, if it has moved."""
-
-    def open(self, run: Run) -> Dataset:
-        """The run's data set; `InputError` where it cannot be found, or is another one."""
-        kind, *path = self.data or (("coco", self.coco) if self.coco else ("",))
-        if len(path) > 1 or (self.data and self.coco):
-            raise InputError("give the run's data once: `--coco FILE --images FOLDER`, or `--data KIND PATH`.")
-        given = {"path": path[0] if path else None, "images": self.images}
-        given |= {"labels": self.labels, "classes": self.classes}
-        return reopen(run, {name: value for name, value in given.items() if value}, kind)
-
-
 RunDataFlags = Annotated[RunData, tyro.conf.OmitArgPrefixes]

@@ -15,7 +15,8 @@ import tyro
 def say_flags(message: str, command: object) -> str:
     """`message` with the flags of `command` in place of its options, ``name`` or ``name=value``, in backquotes.
 
-    A name that several flags end in becomes all of them.
+    A name that several flags end in becomes all of them; of a command on a run, the options of the run's data, which
+    are rarely given, count only where no other flag has the name.
 
     Args:
         message: text of an `InputError`.
@@ -28,6 +29,10 @@ def say_flags(message: str, command: object) -> str:
     flags: dict[str, list[str]] = {}
     for name, flag in find_flags(type(command)):
         flags.setdefault(name, []).append(flag)
+    if hasattr(command, "run_data"):
+        flags = {
+            name: [one for one in found if not one.startswith("--data.")] or found for name, found in flags.items()
+        }
     return re.sub(r"`(\w+)(=?)(.*?)`", lambda found: _replacement(flags, *found.groups()) or found[0], message)
 
 

@@ -1,23 +1,25 @@
 """What the commands that analyze a run share: opening what they analyze, and printing and writing results."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from loce_jax.checks import InputError
-from loce_jax.cli.data_flags import RunData
 from loce_jax.cli.terminal import complain, say
+from loce_jax.data.samples import Dataset
 from loce_jax.foreign_text import for_file_name
 from loce_jax.store import Run, open_run
 from loce_jax.study.options import Selection, StudyOptions
 
+Opener = Callable[[Run], Dataset]
 
-def open_analyses(name: str, data: RunData, selection: Selection, options: StudyOptions) -> list:
+
+def open_analyses(name: str, open_data: Opener, selection: Selection, options: StudyOptions) -> list:
     """Open the run called `name` and select its LoCEs: one `LayerAnalysis` per layer; prints how many are left out."""
     from loce_jax.study.selection.layer_analysis import analyze_layers  # noqa: PLC0415 - fast --help
 
     run = open_run(name)
-    analyses = analyze_layers(run, selection, photos_of(run, data), options)
+    analyses = analyze_layers(run, selection, photos_of(run, open_data), options)
     for analysis in analyses:
         announce_selection(analysis.embeddings.name, analysis.embeddings, selection)
     return analyses
@@ -30,12 +32,12 @@ def announce_selection(name, embeddings, selection):
         say(f"{name}: {len(embeddings.rows)} LoCEs, {left_out}")
 
 
-def photos_of(run: Run, data: RunData):
+def photos_of(run: Run, open_data: Opener):
     """The run's photographs; none, with a warning, if its data set cannot be opened any more, or is another one."""
     from loce_jax.study.selection.photos import Photos  # noqa: PLC0415 - fast --help
 
     try:
-        return Photos(run, data.open(run))
+        return Photos(run, open_data(run))
     except (InputError, OSError) as error:
         complain(f"there will be no photographs: {error}")
         return Photos(run, None)

@@ -226,6 +226,8 @@ class Report:
     out: Path | None = None
     """HTML file that is written; `report.html` in the run folder if left out; required for a URL."""
     run_data: RunDataFlags = field(default_factory=RunData)
+    data: DataOptionFlags = field(default_factory=DataOptions)
+    """Which images and masks the run used, if it does not say so."""
 
     def __call__(self) -> None:
         """Run it."""
@@ -235,7 +237,7 @@ class Report:
         if self.out is None and is_url(self.run):
             raise InputError("`out` must name a local file for the page of a remote run. Add `--out page.html`.")
         run = open_run(self.run)
-        dataset = self.run_data.open(run)
+        dataset = self.run_data.open(run, self.data)
         with progress("photographs") as report_progress:
             page = write_report(run, dataset, self.out or run.path / "report.html", report_progress=report_progress)
         say(f"The page: {page}")

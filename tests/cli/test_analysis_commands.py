@@ -121,7 +121,8 @@ def test_a_name_of_several_options_becomes_all_their_flags():
     said = say_flags("`k` must be at least 1; `vectors` stay.", command)
     assert said == "`--confusion.k` or `--label-errors.k` must be at least 1; `vectors` stay."
     assert say_flags("Set `steps=stats`, not `steps stats`.", command) == "Set `--steps stats`, not `steps stats`."
-    assert say_flags("Set `paper=True`.", command) == "Set `--map.paper`."
+    assert say_flags("Set `paper=True`.", command) == "Set `--map.paper`.", "not that of the data"
+    assert say_flags("`noise` is loud.", command) == "`--data.noise` is loud."
 
 
 def test_a_step_shows_what_its_options_are_for(capsys):

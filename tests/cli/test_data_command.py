@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from loce_jax.cli import COMMANDS as ALL_COMMANDS
 from loce_jax.cli import main
+from loce_jax.cli.data_flags import DataLocation
+from loce_jax.cli.flags import find_flags
+from loce_jax.data.selection import DataOptions
 from tests.support.trees import made_up_frames, save, write_camvid, write_labels
 
 
@@ -84,6 +88,17 @@ def test_wrong_flags_are_one_line(flags, message, capsys):
     assert check(*flags) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+COMMANDS = [command for command in ALL_COMMANDS.values() if "run_data" in command.__dataclass_fields__]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__)
+def test_commands_that_reopen_the_data_of_a_run_take_the_flags_of_fit(command):
+    """But `--concepts`, which are those that are analyzed; those of the data are in the plan."""
+    named = {flag for _, flag in find_flags(DataLocation)} | {flag for _, flag in find_flags(DataOptions, "data.")}
+    assert {"--data", "--split", "--data.max-images"} < named
+    assert named <= {flag for _, flag in find_flags(command)} | {"--concepts"}
 
 
 def test_no_network_is_used(tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from typing import Any
 
 from loce_jax.checks import InputError
 from loce_jax.data.samples import Dataset, Fault, Item, Reading
+from loce_jax.data.selection import DataOptions
 from loce_jax.pipeline.resuming.photo_digests import photo_entry
 from loce_jax.pipeline.sources import source_from
 from loce_jax.store import Run
@@ -26,6 +27,7 @@ from loce_jax.store.sealed import unseal
 from loce_jax.store.storage import Storage
 
 PATHS = ("path", "annotations", "images", "labels", "classes")  # entries of a source that may be paths
+NOTHING = {"source": None, "paths": {}, "signature": ""}  # a note that says nothing
 CURE = "Give the data: `--coco FILE --images FOLDER`, or the flags that the run was made with."
 
 
@@ -42,24 +44,33 @@ def location_record(dataset: Dataset, storage: Storage) -> dict[str, Any]:
     return {**record, "signature": _signature(record)}
 
 
-def reopen(run: Run, paths: Mapping[str, str] | None = None, kind: str = "") -> Dataset:
+def reopen(
+    run: Run,
+    given: Mapping[str, str] | None = None,
+    *,
+    kind: str = "",
+    options: DataOptions = DataOptions(),  # noqa: B008 - frozen
+) -> Dataset:
     """The data set of a run, where the run says that it is, or where somebody else says so.
 
     Args:
         run: the run.
-        paths: parts of the data set that lie elsewhere now, such as ``{"path": ..., "images": ...}``.
+        given: parts of the data set that lie elsewhere now, such as ``{"path": ..., "images": ...}``, or its split.
         kind: of the data set, where the run does not say it.
+        options: which images and masks were used, where the run does not say it.
 
     Raises:
         InputError: there is no such data set any more, it is another one, or it lies where only its owner may look.
     """
-    record = _read(run, needed=not paths)
-    named = {**(record["source"] or {}), **({"kind": kind} if kind else {})}
-    if not named.get("kind"):
+    given = given or {}
+    record = _read(run, needed=not given and not kind)
+    if kind and (record["source"] or {}).get("kind") != kind:
+        record = NOTHING
+    named = {"kind": kind, **(record["source"] or {}), **_chosen(options)}
+    if not named["kind"]:
         source_from(None)
     problems = []
-    for found in _candidates(record, run, paths or {}):
-        source = {**named, **found}
+    for source in _sources(named, record, run, given):
         try:
             dataset = source_from(source).open()
         except (OSError, ValueError, TypeError, AttributeError) as error:  # the note may hold anything
@@ -109,6 +120,22 @@ class CheckedDataset:
         return reading
 
 
+def _chosen(options: DataOptions) -> dict[str, Any]:
+    """What a source says of options that are not the defaults."""
+    crowd = {"crowd": options.crowd} if options.crowd != DataOptions.crowd else {}
+    return crowd | ({"options": options.record()} if options.record() else {})
+
+
+def _sources(
+    named: Mapping[str, Any], record: Mapping[str, Any], run: Run, given: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """What may be the source; where the run does not note one, also with the concepts that its plan has."""
+    for found in _candidates(record, run, given):
+        yield {**named, **found}
+        if record["source"] is None:
+            yield {**named, **found, "concepts": list(run.plan["data"]["concepts"])}
+
+
 def _read(run: Run, *, needed: bool) -> dict[str, Any]:
     """What was noted; nothing, unless that is `needed`, where there is no note or a damaged one."""
     why = "does not"
@@ -124,7 +151,7 @@ def _read(run: Run, *, needed: bool) -> dict[str, Any]:
             why = f"its {SOURCE} is damaged: {error}"
     if needed:
         raise InputError(f"`run` must say where its data are, but {str(run.storage)!r} does not: {why}. {CURE}")
-    return {"source": None, "paths": {}, "signature": ""}
+    return NOTHING
 
 
 def _are_paths(pair):

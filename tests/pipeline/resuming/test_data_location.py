@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,13 +12,15 @@ import pytest
 from loce_jax import InputError, open_run
 from loce_jax.cli.data_flags import RunData
 from loce_jax.data.samples import Fault
+from loce_jax.data.selection import DataOptions
 from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.resuming.data_location import reopen
 from loce_jax.pipeline.run import run_plan
-from loce_jax.pipeline.sources import coco_source, scenes_source
+from loce_jax.pipeline.sources import Source, coco_source, scenes_source
 from loce_jax.store.sealed import seal, unseal
 from tests.pipeline.resuming.small import NETWORK, RECIPES, fit, invert
 from tests.support.small_coco import contents
+from tests.support.trees import made_up_frames, write_camvid
 
 
 @pytest.fixture
@@ -60,8 +64,10 @@ def test_other_data_are_refused_with_the_cure(project):
         reopen(run)
     assert len(RunData(coco="moved.json").open(run).items) == 6
     assert len(RunData(data=("coco", "moved.json"), images="other/images").open(run).items) == 6
-    with pytest.raises(InputError, match="give the run's data once"):
+    with pytest.raises(InputError, match="must be a kind and one path, but got 'coco a b'"):
         RunData(data=("coco", "a", "b")).open(run)
+    with pytest.raises(InputError, match="give one data set: .* Got coco a and coco b"):
+        RunData(data=("coco", "a"), coco="b").open(run)
 
 
 def test_photos_that_are_others_now_are_not_shown(project):
@@ -100,6 +106,32 @@ def test_a_damaged_note_is_one_line_and_can_be_done_without(project, text):
     assert len(RunData(coco="coco.json", images="images").open(run).items) == 6
     fit(project, "run")
     assert len(reopen(run).items) == 6
+
+
+def test_data_that_no_note_describes_are_found_by_the_flags_of_fit(tmp_path):
+    """Split, concepts and options belong to the fingerprint; the concepts are in the plan."""
+    root = write_camvid(tmp_path / "data", made_up_frames(4))
+    shutil.copytree(root / "train", root / "val")
+    shutil.copytree(root / "trainannot", root / "valannot")
+    options = DataOptions(max_images=3, masks="ellipse")
+    given = {"path": str(root), "split": "val", "concepts": ("Sky", "Road")}
+    source = Source("camvid", given, options)
+    run = run_plan(make_plan(NETWORK, ("shallow",), source, RECIPES["paper"]), tmp_path / "run")
+    flags = RunData(data=("camvid", str(root)), split="val")
+    assert flags.open(run).concepts == ("Sky", "Road"), "the note has concepts and options"
+    (tmp_path / "run" / "source.json").unlink()
+    assert flags.open(run, options).concepts == ("Sky", "Road")
+    for other, chosen in ((flags, DataOptions()), (replace(flags, split="train"), options)):
+        with pytest.raises(InputError, match="are others: .* options differ"):
+            other.open(run, chosen)
+    guessed = RunData(data=(str(root),), split="val")
+    assert len(guessed.open(run, options).items) == 3
+
+
+def test_data_of_another_kind_are_opened_without_what_the_note_says(project):
+    Path("photos").mkdir()
+    with pytest.raises(InputError, match="must hold CamVid's folders"):
+        RunData(data=("camvid", "photos")).open(open_run("run"))
 
 
 def test_a_run_is_continued_by_fingerprint_and_not_by_spelling(project, tmp_path_factory):
