@@ -77,7 +77,7 @@ def _explain(error: BaseException, command: object) -> tuple[int, str]:
     if isinstance(error, InputError):
         return 4 if isinstance(error, TooManyFailures) else 2, say_flags(str(error), command)
     if isinstance(error, Stopped):
-        return 128 + error.number, f"stopped after the chunk in hand; {continues}"
+        return 128 + error.number, f"stopped after the work in hand; {continues}"
     if isinstance(error, MemoryError):
         return 1, f"the machine's memory does not suffice; {continues} `--memory` limits what is worked on together."
     if isinstance(error, KeyboardInterrupt):

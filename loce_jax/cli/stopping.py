@@ -1,4 +1,7 @@
-"""Signals that ask a run to stop: it ends after the chunk in hand, and the same command continues it."""
+"""Signals that ask a run to stop: it ends after the work in hand, and the same command continues it.
+
+The work in hand is a chunk, or a part of the first pass of a recipe that has one.
+"""
 
 import signal
 import threading
@@ -30,14 +33,14 @@ Progress = Callable[[int, int], None]
 def stopping() -> Iterator[Callable[[Progress], Progress]]:
     """While inside, a signal lets a progress callback end the run; a second one ends the process at once.
 
-    What is given turns a callback into one that raises `Stopped` when a signal came, after the chunk in hand.
+    What is given turns a callback into one that raises `Stopped` when a signal came, after the work in hand.
     """
     asked: list[int] = []
 
     def note(number: int, _: FrameType | None) -> None:
         asked.append(number)
         signal.signal(number, signal.SIG_DFL)
-        complain(f"{signal.Signals(number).name}: ending after the chunk in hand; a second signal stops at once.")
+        complain(f"{signal.Signals(number).name}: ending after the work in hand; a second signal stops at once.")
 
     def watched(progress: Progress) -> Progress:
         def report(done: int, total: int) -> None:

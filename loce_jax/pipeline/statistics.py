@@ -92,6 +92,8 @@ def compute_parts(
 ) -> Generator[str, None, None]:
     """Compute and store the parts called `names`; yields the name of each of their chunks when it is counted.
 
+    A part that is being computed when the caller stops asking for more is stored.
+
     Raises:
         InputError: `strict` found a fault; an image whose activations are of another scale than the others'.
     """
@@ -104,7 +106,7 @@ def compute_parts(
         photos: dict[str, str] = {}
         failed: dict[str, str] = {}
         energies = dict.fromkeys(plan.layers, ImageEnergies())
-        record = plan.record()
+        record, asked = plan.record(), True
         for chunk, read_images in read(SampleReader.for_plan(plan), wanted):
             if strict:
                 refuse_unread(read_images)
@@ -116,7 +118,13 @@ def compute_parts(
                 sums = [found[layer] for layer in plan.layers]
                 files.write_part(storage, record, ends[chunk], sums, photos=photos, failed=failed)
                 found, photos, failed = {}, {}, {}
-            yield chunk
+            if asked:
+                try:
+                    yield chunk
+                except GeneratorExit:
+                    asked = False
+            if chunk in ends and not asked:
+                return
 
 
 def _passing(samples):

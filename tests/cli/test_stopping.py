@@ -1,4 +1,4 @@
-"""Signals end a run after the chunk in hand, and the same command ends with the bytes of a run that was not stopped."""
+"""Signals end a run after the work in hand, and the same command ends with the bytes of a run that was not stopped."""
 
 import signal
 
@@ -7,7 +7,8 @@ import pytest
 from loce_jax.cli import _explain
 from loce_jax.cli.stopping import SIGNALS, Stopped, stopping
 from loce_jax.pipeline.run import run_plan
-from loce_jax.store import open_run
+from loce_jax.store import open_run, open_storage
+from loce_jax.store.statistics import missing_parts
 from tests.pipeline.resuming.small import fit, make, patch
 from tests.support.small_coco import contents, draw
 
@@ -29,11 +30,33 @@ def test_row_20_a_signal_ends_a_run_after_the_chunk_in_hand(tmp_path, monkeypatc
     assert "a second signal stops at once" in capsys.readouterr().err
     assert _explain(stopped.value, None) == (
         128 + number,
-        "stopped after the chunk in hand; what is finished is kept, and the same command continues.",
+        "stopped after the work in hand; what is finished is kept, and the same command continues.",
     )
     assert open_run(tmp_path / "run").finished == ("00000", "00001"), "the one that was in hand too"
     fit(tmp_path, tmp_path / "run", recipe)
     fit(tmp_path, tmp_path / "whole", recipe)
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_a_signal_in_the_first_pass_ends_it_after_the_part_in_hand(tmp_path, monkeypatch):
+    """Part 00 has the chunks 0 and 2; the signal comes after chunk 0."""
+    patch(monkeypatch)
+    monkeypatch.setattr("loce_jax.pipeline.statistics.MAX_PARTS", 2)
+    draw(tmp_path, images=6)
+    seen = []
+
+    def progress(done, total):
+        seen.append(done)
+        if done == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    with stopping() as watched, pytest.raises(Stopped) as stopped:
+        run_plan(make(tmp_path, "ridge"), tmp_path / "run", progress=watched(progress))
+    assert _explain(stopped.value, None)[0] == 143 and seen == [0, 2]
+    storage = open_storage(tmp_path / "run")
+    assert missing_parts(storage, ["00", "01"]) == ["01"] and not storage.names("chunks")
+    fit(tmp_path, tmp_path / "run", "ridge")
+    fit(tmp_path, tmp_path / "whole", "ridge")
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
 
