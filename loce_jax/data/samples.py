@@ -103,7 +103,8 @@ class Dataset(Protocol):
     It may also have a ``name``, a short text for people (else the class's name is used), a ``source``, plain values
     from which `loce_jax.pipeline.sources.source_from` opens the data set again (else a run's images can only be shown
     where the data set is passed along), and a method ``files``, which names the files that `read` opens for an item
-    (so that files that change during a run are found without reading all of them).  `read` is called from several
+    (so that files that change during a run are found without reading all of them).  `read` gives the same for an item
+    each time: a run whose photos have changed is not continued.  It is called from several
     threads at once, and in other processes a pickled copy of the data set is.
     """
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.reading import SampleReader
 from loce_jax.pipeline.resuming.data_location import location_record
-from loce_jax.pipeline.resuming.photo_digests import changed_photos, refuse_changed
+from loce_jax.pipeline.resuming.photo_digests import changed_files, changed_pixels, refuse_changed
 from loce_jax.pipeline.resuming.retrying import came_back, failed_images
 from loce_jax.store import RunWriter
 from loce_jax.store.files import PARTS, WHOLE, part_record_file
@@ -60,10 +60,8 @@ def begin(
         writer.verify()
     found = writer.survey(names, repair=repair)
     photos = {image: photo for record in found.chunks.values() for image, photo in record["photos"].items()}
-    refuse_changed(changed_photos(plan.dataset, photos))
-    if repair:
-        writer.discard(_damaged_records(writer, found))
-    redone = set()
+    refuse_changed(changed_files(plan.dataset, photos))
+    discarded, redone = _damaged_records(writer, found) if repair else [], set()
     if retry_failed:
         failed = {chunk: failed_images(record) for chunk, record in found.chunks.items()}
         lacking = {part: set(record["failed"]) for part, record in found.parts.items()}
@@ -71,9 +69,12 @@ def begin(
         back = came_back(SampleReader.for_plan(plan), plan.dataset.items, every)
         redone = {chunk for chunk, images in failed.items() if images & back}
         parts = [part_record_file(part) for part, images in lacking.items() if images & back]
-        writer.discard([*parts, WHOLE] if parts else [])
-    writer.note_source(location_record(plan.dataset, writer.storage))
+        discarded += [*parts, WHOLE] if parts else []
     left = [name for name in names if name not in found.chunks or name in redone]
+    if left or discarded:
+        refuse_changed(changed_pixels(plan.dataset, photos))
+    writer.discard(discarded)
+    writer.note_source(location_record(plan.dataset, writer.storage))
     return Remaining(names, left, {name: record["statistics"] for name, record in found.chunks.items()})
 
 
