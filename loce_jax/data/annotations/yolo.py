@@ -62,37 +62,54 @@ def open_yolo(
     root = given.parent if given.is_file() else given
     root = check_exists("path", root, kind="folder", fix="Give the folder that holds images, labels and data.yaml.")
     names = _names(root, given if given.is_file() else None, classes)
-    images, annotations, problems = [], [], []
+    reader = _Reader(root, names)
     for photos, labels in _folders(root, split):
-        pairs, alone = pair_files(root / photos, root / labels, endings=(".txt",))
-        problems += [one for one in alone if one.status != "no_label" and Path(one.file).stem != "classes"]
-        for image, label in pairs:
-            name = f"{photos}/{image}"
-            try:
-                size = photo_size(root / name)
-                lines = _lines(root / labels / label)
-            except Fault as fault:
-                problems.append(Problem(name, "", "", fault.status, fault.reason))
-                continue
-            images.append({"id": len(images), "file_name": name, "height": size[0], "width": size[1]})
-            for number, line in enumerate(lines, start=1):
-                where = f"{labels}/{label}, line {number}"
-                try:
-                    found = _read_line(line.split(), size, names) if line.strip() else {}
-                except ValueError as error:
-                    problems.append(Problem(name, where, "", "mask_unreadable", str(error)))
-                    continue
-                if found:
-                    own = {"id": len(annotations), "image_id": len(images) - 1, "where": where}
-                    annotations.append(own | found)
+        reader.add(photos, labels)
     content = {
-        "images": images,
-        "annotations": annotations,
+        "images": reader.images,
+        "annotations": reader.annotations,
         "categories": [{"id": number, "name": name} for number, name in names.items()],
     }
     source = source_record("yolo", path=path, classes=classes, split=split, concepts=tuple(concepts))
     file = check_content(content, root, root)
-    return assemble(file, root, source, concepts=concepts, problems=problems)
+    return assemble(file, root, source, concepts=concepts, problems=reader.problems)
+
+
+class _Reader:
+    """Takes the folders one by one."""
+
+    def __init__(self, root: Path, names: dict[int, str]):
+        self.root, self.names = root, names
+        self.images: list[dict] = []
+        self.annotations: list[dict] = []
+        self.problems: list[Problem] = []
+
+    def add(self, photos: str, labels: str) -> None:
+        """A folder of images, and one of label files."""
+        pairs, alone = pair_files(self.root / photos, self.root / labels, endings=(".txt",))
+        self.problems += [one for one in alone if one.status != "no_label" and Path(one.file).stem != "classes"]
+        for image, label in pairs:
+            self._add_image(f"{photos}/{image}", f"{labels}/{label}")
+
+    def _add_image(self, name: str, label: str) -> None:
+        try:
+            size = photo_size(self.root / name)
+            lines = _lines(self.root / label)
+        except Fault as fault:
+            self.problems.append(Problem(name, "", "", fault.status, fault.reason))
+            return
+        number = len(self.images)
+        self.images.append({"id": number, "file_name": name, "height": size[0], "width": size[1]})
+        for place, line in enumerate(lines, start=1):
+            where = f"{label}, line {place}"
+            try:
+                found = _read_line(line.split(), size, self.names) if line.strip() else {}
+            except ValueError as error:
+                self.problems.append(Problem(name, where, "", "mask_unreadable", str(error)))
+                continue
+            if found:
+                own = {"id": len(self.annotations), "image_id": number, "where": where}
+                self.annotations.append(own | found)
 
 
 def _names(root: Path, file: Path | None, classes: str | Path | None) -> dict[int, str]:

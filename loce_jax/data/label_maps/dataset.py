@@ -55,20 +55,22 @@ class Entry:
     codes: Callable[[], Codes]
     group: str = ""
 
+    def readers(self, _: Item) -> tuple[Callable, ...]:
+        """What opens files for an item."""
+        return self.photo, self.codes
+
 
 @dataclass(frozen=True, eq=False)
-class LabelMapDataset:
-    """A data set of label maps; build it with `loce_jax.data.open_labels` and the like.
-
-    A pair has the attribute ``group`` where images have groups.
+class PairedDataset:
+    """Photos that are paired with images of masks: what `LabelMapDataset` and `MaskDataset` have in common.
 
     Attributes:
         name: a short text for people.
-        items: images with at least one requested concept, by name.
-        concepts: names of the concepts that occur, in the class table's order.
-        fingerprint: sha256 of the items and their label maps; the pixels of the photos are not part of it.
+        items: images with a mask that is used, by name.
+        concepts: names of the concepts that occur.
+        fingerprint: sha256 of the items and their masks; the pixels of the photos are not part of it.
         source: plain values that open the data set again; None if there are none.
-        problems: what was left out: files without a partner, maps that cannot be read.
+        problems: what was left out: files without a partner, masks that cannot be read.
     """
 
     name: str
@@ -77,18 +79,30 @@ class LabelMapDataset:
     fingerprint: str
     source: dict[str, Any] | None
     problems: tuple[Problem, ...]
-    _entries: Mapping[str, Entry] = field(repr=False)
-    _values: Mapping[str, Values] = field(repr=False)  # by image
+    _entries: Mapping[str, Any] = field(repr=False)  # by image
 
     def read(self, item: Item) -> Reading:
-        """Open one image and its label map; raises `Fault` where the image itself cannot be used."""
+        """Open one image and its masks; raises `Fault` where the image itself cannot be used."""
         return Reading(self._entries[item.image].photo(item.size), self.masks(item))
 
     def files(self, item: Item) -> tuple[Path, ...]:
-        """The files that `read` opens for an item; none where image or map do not come from a file."""
-        entry = self._entries[item.image]
-        readers = (entry.photo, entry.codes)
-        return tuple(path for one in readers for path in files_of(one)) if all(map(files_of, readers)) else ()
+        """The files that `read` opens for an item; none where photo or masks do not come from files."""
+        found = [_files_of(reader) for reader in self._entries[item.image].readers(item)]
+        return tuple(path for paths in found for path in paths) if all(found) else ()
+
+    def masks(self, item: Item) -> tuple[Bool[np.ndarray, "H W"] | Fault, ...]:
+        """The masks of one item, without opening its image."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMapDataset(PairedDataset):
+    """A data set of label maps; build it with `loce_jax.data.open_labels` and the like.
+
+    Its concepts are in the class table's order.  A pair has the attribute ``group`` where images have groups.
+    """
+
+    _values: Mapping[str, Values] = field(repr=False)  # by image
 
     def masks(self, item: Item) -> tuple[Bool[np.ndarray, "H W"] | Fault, ...]:
         """The masks of one item, without opening its image."""
@@ -102,7 +116,7 @@ class LabelMapDataset:
         return tuple(check_mask(has_code(codes, values[pair.concept]), item, pair) for pair in item.pairs)
 
 
-def files_of(reader: Any) -> tuple[Path, ...]:
+def _files_of(reader: Any) -> tuple[Path, ...]:
     """The files that a reader of a photo or a map opens; none where it does not read files."""
     files = getattr(reader, "files", None)
     return files if files is not None else (reader.path,) if hasattr(reader, "path") else ()

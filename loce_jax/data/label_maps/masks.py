@@ -8,7 +8,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ from jaxtyping import Bool, UInt8
 
 from loce_jax.checks import InputError, check_arguments, check_exists, check_known
 from loce_jax.data.label_maps.codes import read_codes
-from loce_jax.data.label_maps.dataset import PhotoFile, files_of
+from loce_jax.data.label_maps.dataset import PairedDataset, PhotoFile
 from loce_jax.data.label_maps.pairing import MAPS, pair_files
 from loce_jax.data.label_maps.streets import IMAGES, LABELS, find_folder
-from loce_jax.data.samples import Fault, Item, Pair, Problem, Reading, check_mask, digest, source_record
+from loce_jax.data.samples import Fault, Item, Pair, Problem, check_mask, digest, source_record
 from loce_jax.foreign_text import logger
 
 log = logger(__name__)
@@ -54,37 +54,14 @@ class MaskEntry:
     photo: Callable[[tuple[int, int]], UInt8[np.ndarray, "H W 3"]]
     masks: Mapping[str, Callable[[], Bool[np.ndarray, "H W"]]]
 
+    def readers(self, item: Item) -> tuple[Callable, ...]:
+        """What opens files for an item."""
+        return self.photo, *(self.masks[pair.concept] for pair in item.pairs)
+
 
 @dataclass(frozen=True, eq=False)
-class MaskDataset:
-    """A data set of single masks; build it with `open_folder` or `open_arrays`.
-
-    Attributes:
-        name: a short text for people.
-        items: images with a mask that has a pixel, by name.
-        concepts: names of the concepts that occur.
-        fingerprint: sha256 of the items and their masks; the pixels of the photos are not part of it.
-        source: plain values that open the data set again; None if there are none.
-        problems: what was left out: files without a partner, masks that cannot be read.
-    """
-
-    name: str
-    items: tuple[Item, ...]
-    concepts: tuple[str, ...]
-    fingerprint: str
-    source: dict[str, Any] | None
-    problems: tuple[Problem, ...]
-    _entries: Mapping[str, MaskEntry] = field(repr=False)
-
-    def read(self, item: Item) -> Reading:
-        """Open one image and its masks; raises `Fault` where the image itself cannot be used."""
-        return Reading(self._entries[item.image].photo(item.size), self.masks(item))
-
-    def files(self, item: Item) -> tuple[Path, ...]:
-        """The files that `read` opens for an item; none where image or masks do not come from files."""
-        entry = self._entries[item.image]
-        readers = (entry.photo, *(entry.masks[p.concept] for p in item.pairs))
-        return tuple(path for one in readers for path in files_of(one)) if all(map(files_of, readers)) else ()
+class MaskDataset(PairedDataset):
+    """A data set of single masks; build it with `open_folder` or `open_arrays`."""
 
     def masks(self, item: Item) -> tuple[Bool[np.ndarray, "H W"] | Fault, ...]:
         """The masks of one item, without opening its image."""

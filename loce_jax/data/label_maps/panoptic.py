@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from loce_jax.checks import check_arguments, check_exists, check_known
-from loce_jax.data.annotations.coco_file import check_content, is_below, load_json, unusable
+from loce_jax.data.annotations.coco_file import CocoFile, check_content, is_below, load_json, unusable
 from loce_jax.data.annotations.dataset import CROWDS, OWN, Crowd
 from loce_jax.data.annotations.masks import whole_number
 from loce_jax.data.label_maps.codes import LabelFile
@@ -62,14 +62,7 @@ def open_panoptic(
     checked = check_content({**content, "annotations": flat}, file, root)
     names = dict(sorted(checked.categories.items()))
     check_known("concept", concepts, [*names.values(), *map(OWN.format, names.values())])
-
-    found: dict[int, dict[str, list[dict]]] = defaultdict(lambda: defaultdict(list))
-    for one in checked.annotations.values():
-        is_crowd = one["iscrowd"] == 1
-        name = names[one["category_id"]]
-        name = OWN.format(name) if is_crowd and crowd == "own" else name
-        if not (is_crowd and crowd == "exclude") and (not concepts or name in concepts):
-            found[one["image_id"]][name].append(one)
+    found = _group(checked, names, concepts, crowd)
     order = {name: place for place, name in enumerate([*names.values(), *map(OWN.format, names.values())])}
     items, entries, values = [], {}, {}
     for image_id in sorted(found, key=lambda number: checked.images[number][0]):
@@ -116,6 +109,20 @@ def _flatten(annotations: list, file: Path, folder: Path) -> tuple[dict[int, str
             own = {"id": len(flat), "image_id": image, "segment": segment}
             flat.append({**own, "category_id": part.get("category_id"), "iscrowd": part.get("iscrowd")})
     return files, flat
+
+
+def _group(
+    file: CocoFile, names: dict[int, str], concepts: Sequence[str], crowd: str
+) -> dict[int, dict[str, list[dict]]]:
+    """The segments by image id and concept; those of other concepts are left out."""
+    found: dict[int, dict[str, list[dict]]] = defaultdict(lambda: defaultdict(list))
+    for one in file.annotations.values():
+        is_crowd = one["iscrowd"] == 1
+        name = names[one["category_id"]]
+        name = OWN.format(name) if is_crowd and crowd == "own" else name
+        if not (is_crowd and crowd == "exclude") and (not concepts or name in concepts):
+            found[one["image_id"]][name].append(one)
+    return found
 
 
 def _pair(concept: str, segments: list[dict]) -> Pair:
