@@ -59,6 +59,7 @@ def test_every_import_is_declared(path):
         assert providers(name) & (REQUIRED | OPTIONAL), f"{name} is imported, but in no list of pyproject.toml"
 
 
+@pytest.mark.slow
 def test_every_dependency_is_imported():
     used = {found for path in FILES for name in third_party(path) for found in providers(name)}
     assert REQUIRED - NOT_YET - used == set()
@@ -83,6 +84,7 @@ def edges(name, path, names):
                 yield found[1]
 
 
+@pytest.mark.slow
 def test_no_module_imports_itself_through_others():
     waiting = graph()
     while leaves := {name for name, used in waiting.items() if not used & set(waiting)}:

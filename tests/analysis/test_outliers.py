@@ -63,6 +63,7 @@ def test_reproduces_the_local_outlier_factors_of_the_original_code(golden):
         np.testing.assert_allclose(-found.scores[flagged], expected["scores"], rtol=1e-5)  # distances of float32 there
 
 
+@pytest.mark.slow
 def test_reproduces_the_forest_of_the_original_code_as_far_as_its_seed_goes(golden):
     recorded, top = golden
     found = find_outliers(recorded["X1"], recorded["labels"], "isolation")
@@ -114,6 +115,7 @@ def test_many_vectors_score_as_by_the_matrix_of_all_distances(method):
     np.testing.assert_allclose(found, score_densely(vectors, method), rtol=1e-12 if method == "distance" else 1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["distance", "lof"])
 def test_memory_does_not_grow_with_the_pairs(method):
     vectors = np.random.default_rng(0).normal(size=(8000, 4))
@@ -160,6 +162,7 @@ def test_lengths_order_names_and_other_concepts_change_nothing(method):
     np.testing.assert_allclose(find_outliers(vectors[only], labels[only], method).scores, expected[only], rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_the_forest_repeats_itself_by_seed():
     vectors, labels = make_cloud(0)
     first, second, other = (find_outliers(vectors, labels, "isolation", seed=seed).scores for seed in (1, 1, 2))

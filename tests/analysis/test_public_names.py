@@ -37,6 +37,7 @@ def test_names_are_those_of_the_files_and_unknown_ones_are_refused():
         analysis.clutser  # noqa: B018
 
 
+@pytest.mark.slow
 def test_importing_it_is_light():
     assert loaded_by("import loce_jax", ["loce_jax.analysis"]) == "[]"
     heavy = ["sklearn", "scipy", "jax", "umap", "matplotlib"]

@@ -59,6 +59,7 @@ def solve_slowly(activations, target):
     return vector
 
 
+@pytest.mark.slow
 def test_scaled_targets_give_alpha_by_the_mean():
     task = make_task()
     expected = [

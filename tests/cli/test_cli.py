@@ -180,6 +180,7 @@ def test_empty_data_are_one_line(coco, capsys):
     one_line(capsys)
 
 
+@pytest.mark.slow
 def test_strict_ends_with_code_2(coco, capsys):
     _, folder = coco
     (folder / "images" / "sub" / "1.png").write_bytes(b"not a picture")

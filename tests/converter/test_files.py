@@ -172,6 +172,7 @@ def run_without_torch(path, out):
         return dict(found)
 
 
+@pytest.mark.slow
 def test_a_hand_written_graph_runs_on_four_devices_without_torch(tiny, tmp_path):
     found = run_without_torch(tiny, tmp_path / "out.npz")["act"]
     images = np.random.default_rng(0).normal(size=(4, 16, 24, 3)).astype("float32")

@@ -93,6 +93,7 @@ def test_hidden_share_is_what_the_object_loses_to_the_others(index):
         assert attributes(pair)["occluded"] == pytest.approx(lost, abs=6e-4)
 
 
+@pytest.mark.slow
 def test_near_objects_are_larger_and_stand_lower_than_far_ones():
     sizes = {concept: {"near": [], "far": []} for concept in CONCEPTS}
     feet = {"near": [], "far": []}
@@ -106,6 +107,7 @@ def test_near_objects_are_larger_and_stand_lower_than_far_ones():
     assert min(feet["near"]) > np.median(feet["far"]) and np.median(feet["near"]) > max(feet["far"])
 
 
+@pytest.mark.slow
 def test_dusk_is_darker_than_day_in_every_place():
     light = {}
     for item in SCENES.items:
@@ -116,6 +118,7 @@ def test_dusk_is_darker_than_day_in_every_place():
         assert np.mean(light[place, "dusk"]) < 0.75 * np.mean(light[place, "day"])
 
 
+@pytest.mark.slow
 def test_reading_is_the_same_in_any_order_and_on_any_thread():
     expected = [SCENES.read(item) for item in SCENES.items[:12]]
     again = Scenes()
@@ -137,6 +140,7 @@ def test_fingerprint_follows_the_parameters():
     assert len(others | {SCENES.fingerprint}) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(96, 96), (200, 400), (480, 640)])
 def test_other_sizes(size):
     few = Scenes(count=3, size=size)

@@ -187,6 +187,7 @@ def test_bfloat16_stays_bfloat16_and_close(network):
         assert np.linalg.norm(found.astype(np.float32) - exact[name]) < 0.05 * np.linalg.norm(exact[name])
 
 
+@pytest.mark.slow
 def test_threads_do_not_disturb_each_other(network):
     images, start = photos(6), threading.Barrier(3)
 
@@ -286,6 +287,7 @@ def test_training_mode_is_refused():
         from_linen(*linen_module(), preprocess=PREPROCESS, arguments={"train": True})
 
 
+@pytest.mark.slow
 def test_a_module_without_a_grid_is_refused_and_hidden_tokens_are_mentioned(caplog):
     class Tokens(nnx.Module):
         def __init__(self, rngs):

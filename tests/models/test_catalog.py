@@ -18,6 +18,7 @@ from loce_jax.models import catalog as catalog
 from loce_jax.models.catalog import NAMES, load_network
 from loce_jax.models.checkpoints import cache as weights_cache
 from loce_jax.models.networks import efficientnet_lite0
+from tests.support.selection import further
 
 
 @pytest.fixture
@@ -47,6 +48,7 @@ def test_every_embedded_name_loads_and_runs(cache):
         assert network.activations(network.params, images, (layer.name,))[layer.name].shape[1:3] == layer.grid
 
 
+@pytest.mark.slow
 def test_a_folder_loads_and_is_not_taken_for_a_hub_name(shared, monkeypatch, cache):
     folder = shared("weights", "dinov2-small")
     monkeypatch.chdir(folder.parents[1])
@@ -54,6 +56,7 @@ def test_a_folder_loads_and_is_not_taken_for_a_hub_name(shared, monkeypatch, cac
     assert network.name == "dinov2-small"
 
 
+@pytest.mark.slow
 def test_a_hub_name_is_fetched_without_code_or_pickles(shared, monkeypatch, cache):
     folder, asked = shared("weights", "dinov2-small"), []
 
@@ -77,6 +80,7 @@ def test_a_failing_hub_is_one_input_error(monkeypatch):
         load_network("a/b")
 
 
+@pytest.mark.slow
 def test_offline_means_offline(tmp_path):
     code = "from loce_jax.models.catalog import load_network; load_network('nobody/nothing')"
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
@@ -124,6 +128,7 @@ def test_impossible_sizes_are_input_errors(size):
         load_network("efficientnet-lite0", size=size)
 
 
+@pytest.mark.slow
 def test_the_second_start_does_not_convert(cache, no_conversion):
     first = load_network("efficientnet-lite0")
     no_conversion()
@@ -134,9 +139,7 @@ def test_the_second_start_does_not_convert(cache, no_conversion):
         np.testing.assert_array_equal(second.params[key], value)
 
 
-@pytest.mark.parametrize(
-    "damage", ["flip", "checksum", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cut", "remove", "empty"))]
-)
+@pytest.mark.parametrize("damage", ["flip", *further("checksum", "cut", "remove", "empty")])
 def test_a_damaged_entry_is_made_again(cache, no_conversion, caplog, damage):
     first = load_network("efficientnet-lite0")
     (entry,) = (cache / "weights").iterdir()
@@ -179,6 +182,7 @@ def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path, monkeypatch, capl
     assert "cannot keep converted weights" in caplog.text
 
 
+@pytest.mark.slow
 def test_writers_at_the_same_time_leave_one_whole_entry(cache, no_conversion, caplog):
     with caplog.at_level(logging.WARNING), ThreadPoolExecutor(3) as pool:
         networks = list(pool.map(load_network, ["efficientnet-lite0"] * 3))
@@ -199,6 +203,7 @@ def test_the_cache_moves_with_the_environment(monkeypatch):
     assert weights_cache.cache_folder() == Path.home() / ".cache/loce_jax"
 
 
+@pytest.mark.slow
 def test_the_contract_and_the_tables_import_nothing_heavy():
     code = (
         "import json, sys, loce_jax.models.base, loce_jax.models.catalog; "

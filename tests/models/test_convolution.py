@@ -10,6 +10,7 @@ from flax import nnx
 
 from loce_jax.models.nn.convolution import BatchNorm, Convolution, Depthwise, Pointwise, max_pool
 from loce_jax.models.nn.winograd import winograd
+from tests.support.selection import further
 
 # The largest difference from float64, relative to the largest value: float32 rounds at 6e-8, and sums of up to 300
 # products gather some 10 of that.
@@ -47,8 +48,14 @@ def assert_close(found, expected):
     np.testing.assert_allclose(found, expected, atol=TOLERANCE * np.abs(expected).max(), rtol=0)
 
 
-@pytest.mark.parametrize(("height", "width"), [(8, 8), (7, 10), (1, 2), (5, 1)])
-@pytest.mark.parametrize("pads", [(1, 1), (0, 2), (2, 0)])
+@pytest.mark.parametrize(
+    ("height", "width", "pads"),
+    [
+        *((7, 10, (1, 1)), (1, 2, (0, 2))),
+        *further((8, 8, (1, 1)), (1, 2, (1, 1)), (5, 1, (1, 1)), (8, 8, (0, 2)), (7, 10, (0, 2)), (5, 1, (0, 2))),
+        *further((8, 8, (2, 0)), (7, 10, (2, 0)), (1, 2, (2, 0)), (5, 1, (2, 0))),
+    ],
+)
 def test_winograd_is_the_direct_sum(height, width, pads):
     x, kernel = photos(height, width, 32), np.random.default_rng(2).normal(size=(3, 3, 32, 5)).astype(np.float32)
     expected = np.einsum("bhwijc,ijco->bhwo", windows(x, 3, 1, pads), kernel)

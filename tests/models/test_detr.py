@@ -49,6 +49,7 @@ def test_resnet_50_with_a_dilated_last_stage_agrees_with_torch(timm, tmp_path):
     assert max(worst.values()) < TOLERANCE
 
 
+@pytest.mark.slow
 def test_the_published_network_has_the_shapes_of_the_paper():
     shapes = FAMILY.abstract_module(Config()).shapes((800, 1066))
     wanted = {f"{BACKBONE}.layer3": (50, 67, 1024), f"{BACKBONE}.layer4": (25, 34, 2048)}

@@ -59,6 +59,7 @@ def test_what_says_nothing_is_not_doubted():
     assert doubt_pixels(network(given("bytes")), np.full_like(PHOTOS, 90)) is None
 
 
+@pytest.mark.slow
 def test_measures_against_a_slow_twin():
     net = network(given("imagenet"))
     numbers = net.preprocess.normalize(jnp.asarray(PHOTOS))

@@ -270,6 +270,7 @@ def test_pixels_and_masks_are_letterboxed_alike(photo, placement):
     assert (seen[inside < 0.05] == 114).all()
 
 
+@pytest.mark.slow
 def test_the_iou_is_of_the_photo_alone():
     canvas = canvas_of((2, 4), (4, 4), "corner")
     mask = np.array([[True, True, False, False]] * 2)

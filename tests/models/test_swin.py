@@ -13,8 +13,9 @@ from loce_jax.models.nn.windows import MASKED, Windows
 from tests.models.test_native import TOLERANCE
 from tests.support.native_cases import TINY_SWIN
 from tests.support.parity import Case, differences, hooked, make_model, save
+from tests.support.selection import further
 
-GRIDS = [(8, 8, 4, 2), (7, 10, 4, 2), (5, 3, 5, 0), (2, 3, 4, 0), (9, 6, 3, 1), (4, 9, 4, 1)]
+GRIDS = [(7, 10, 4, 2), (2, 3, 4, 0), *further((8, 8, 4, 2), (5, 3, 5, 0), (9, 6, 3, 1), (4, 9, 4, 1))]
 SWIN = Case("Swin", "SwinModel", "SwinConfig", TINY_SWIN, ((64, 64),))
 SWINV2 = Case("Swin V2", "Swinv2Model", "Swinv2Config", TINY_SWIN | {"image_size": 64}, ((64, 64),))
 

@@ -64,6 +64,7 @@ def test_out_of_device_memory_halves_the_images_and_says_so(plan, opened, caplog
     equal(expected, found)
 
 
+@pytest.mark.slow
 def test_a_device_too_small_for_one_image_says_so(plan, opened):
     with pytest.raises(InputError, match="must hold one image, but does not: RESOURCE_EXHAUSTED: .*JAX_PLATFORMS=cpu"):
         solve_chunk(plan, opened, too_much(make_extractor(plan.network, plan.layers), 0), 4)

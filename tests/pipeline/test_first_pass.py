@@ -77,6 +77,7 @@ def test_statistics_are_those_of_every_pixel_of_the_usable_images(plan, run):
         np.testing.assert_allclose(found.scatter / found.count, covariance, atol=1e-12 * covariance.max())
 
 
+@pytest.mark.slow
 def test_images_that_a_layer_cannot_take_are_left_out_of_its_statistics_only(folder, tmp_path):
     run = run_plan(make(folder, broken_layer="deep"), tmp_path / "run")
     assert np.count_nonzero(run.column("status", "deep") == "nonfinite:deep") == 2
@@ -147,6 +148,7 @@ def test_parts_are_at_most_32_and_hold_every_chunk_once(plan):
     assert parts["05"] == ["00005", "00037", "00069"]
 
 
+@pytest.mark.slow
 def test_progress_counts_both_passes(plan, tmp_path):
     seen = []
     run_plan(plan, tmp_path / "run", progress=lambda done, total: seen.append((done, total)))
@@ -157,6 +159,7 @@ def test_progress_counts_both_passes(plan, tmp_path):
     assert seen == [(270, 270)]
 
 
+@pytest.mark.slow
 def test_shards_compute_their_parts_first_and_then_whatever_is_missing(plan, run, tmp_path):
     out = tmp_path / "run"
     first = run_plan(plan, out, shard=Shard(1, 3))
@@ -178,6 +181,7 @@ def test_how_many_images_go_together_changes_no_byte(plan, run, tmp_path, monkey
     }
 
 
+@pytest.mark.slow
 def test_lost_and_damaged_statistics_are_computed_again(plan, run, tmp_path):
     out = tmp_path / "run"
     run_plan(plan, out)

@@ -12,6 +12,7 @@ from loce_jax.pipeline import plan as plans
 from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.run import run_plan
 from tests.support.deadly import Killed, counted_calls, killed_at
+from tests.support.selection import further
 from tests.support.small_coco import ROOT, contents
 from tests.support.tiny import Boxes, tiny_network
 
@@ -25,7 +26,8 @@ NEW_FILE = ["fsync", "link", "fsync"]
     ("recipe", "layers", "first_files"),
     [
         (PaperRecipe(num_steps=3), LAYERS, 1),  # where the data are
-        (RidgeRecipe(), LAYERS[:1], 1 + 3 * 2 + 2),  # parts of the statistics and their records; the sums, and theirs
+        # parts of the statistics and their records; the sums, and theirs
+        *further((RidgeRecipe(), LAYERS[:1], 1 + 3 * 2 + 2)),
     ],
     ids=["paper", "ridge"],
 )
@@ -63,6 +65,7 @@ run_plan(plan.make_plan(tiny_network(), ("shallow", "deep"), Boxes(5), PaperReci
 """
 
 
+@pytest.mark.slow
 def test_killed_by_the_system_it_ends_with_the_same_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr(plans, "IMAGES_PER_CHUNK", 2)
     command = [sys.executable, "-c", CHILD, str(tmp_path / "killed")]

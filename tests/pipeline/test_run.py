@@ -62,6 +62,7 @@ def test_two_runs_have_the_same_bytes(plan, run, tmp_path):
     assert contents(run.path) == contents(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_progress_counts_images(plan, tmp_path):
     seen = []
     run_plan(plan, tmp_path / "run", progress=lambda done, total: seen.append((done, total)))

@@ -206,6 +206,7 @@ def test_pickled_weights_are_refused_until_converted(libraries, converted, share
     assert any(layer.channels == 24 and layer.grid == (2, 2) for layer in layers)
 
 
+@pytest.mark.slow
 def test_without_torch_one_line_says_what_to_install():
     code = WITHOUT_TORCH + "from loce_jax.cli import main\nsys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "convert", "timm:resnet18", "--out", "never"]

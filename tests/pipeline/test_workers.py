@@ -114,6 +114,7 @@ def test_flags_that_do_not_fit_are_refused_before_anything_is_made(flags, messag
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_shard_leaves_a_run_that_is_not_complete_and_a_plain_start_ends_it(tmp_path, capsys):
     draw(tmp_path)
     source = coco_source(str(tmp_path / "coco.json"), str(tmp_path / "images"))

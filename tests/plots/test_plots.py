@@ -23,6 +23,7 @@ from loce_jax.plots.mixtures import draw_component_regions, draw_concept_regions
 from loce_jax.plots.palette import CONCEPT_COLORS, OTHERS, PROJECTION, category_style, concept_styles, rgb
 from loce_jax.plots.strips import ALIKE, Tile, draw_strip
 from loce_jax.plots.trees import draw_tree
+from tests.support.selection import further
 
 # Machado, Oliveira & Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency", 2009,
 # table 1, severity 1.0, on linear RGB.
@@ -96,7 +97,7 @@ def test_map_of_nothing(axes):
     )
 
 
-@pytest.mark.parametrize("names", [3, 26, 77])
+@pytest.mark.parametrize("names", [3, *further(26, 77)])
 def test_names_leave_the_picture_its_room(names):
     figure = Figure(figsize=(12, 4.8), layout="constrained")
     axes, empty = figure.subplots(1, 2)
@@ -328,6 +329,7 @@ def test_all_in_one_cluster_is_drawn(axes):
     assert len(set(map(to_hex, axes.collections[0].get_colors()))) == 1
 
 
+@pytest.mark.slow
 def test_pictures_of_many_concepts_stay_of_a_size():
     names = [f"concept {number}" for number in range(400)]
     figure = plot_matrices([NamedMatrix("separation", np.zeros((400, 400)), names)] * 2)

@@ -34,6 +34,7 @@ from loce_jax.store import RunWriter, open_storage
 from tests.pipeline.resuming.small import NETWORK, fit, make, patch
 from tests.store.test_store import write_ridge
 from tests.support.deadly import Killed, killed_at
+from tests.support.selection import further
 from tests.support.small_coco import contents, draw
 from tests.support.tiny import NoPhotos, tiny_network
 
@@ -136,7 +137,7 @@ def test_row_18_a_disk_without_room_is_seen_before_the_run_and_a_full_one_keeps_
     assert contents(folder / "run") == contents(folder / "whole")
 
 
-@pytest.mark.parametrize("recipe", ["paper", "ridge"])
+@pytest.mark.parametrize("recipe", ["paper", *further("ridge")])
 def test_row_19_a_run_killed_while_it_writes_ends_with_the_same_bytes(folder, recipe):
     fit(folder, folder / "whole", recipe)
     for call in (4, 9, 14):

@@ -52,6 +52,7 @@ def centered(points):
     return 2 * (points - (low + high) / 2) / (high - low).max()
 
 
+@pytest.mark.slow
 def test_page_and_command_have_one_map_of_the_same_rows(run, tmp_path, computed):
     page = page_of(run)
     assert computed == [N, N - len(FAILED)]

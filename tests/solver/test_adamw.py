@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 from loce_jax import PaperRecipe
 from loce_jax.solver.paper.adamw import Moments, adamw_step, corrections
@@ -25,6 +26,7 @@ def walk_slowly():
     return v
 
 
+@pytest.mark.slow
 def test_agrees_with_float64():
     np.testing.assert_allclose(walk(), walk_slowly(), atol=2e-6)
 

@@ -73,6 +73,7 @@ def untried(monkeypatch):
     monkeypatch.setattr(dispatch, "_compiles", {})
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("untried")
 def test_where_the_solver_cannot_be_compiled_one_warning_is_given_and_xla_solves(monkeypatch, caplog):
     def fail(*_):
@@ -114,6 +115,7 @@ print(found.ok.tolist())
 """
 
 
+@pytest.mark.slow
 def test_a_numba_whose_internals_moved_is_done_without():
     done = subprocess.run([sys.executable, "-c", BROKEN_IMPORT], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[True]"

@@ -12,6 +12,7 @@ from loce_jax.solver.gpu.resident import Chip, chip_of, fits_on_chip, solve_resi
 from loce_jax.solver.losses import OBJECTIVES, Objective
 from loce_jax.solver.paper.init import initial_vector
 from loce_jax.solver.xla import solve_by_xla
+from tests.support.selection import further
 
 H200 = Chip(cores=132, cache=50 * 2**20)
 
@@ -108,6 +109,7 @@ def test_padding_stays_0_without_an_epsilon(objective):
     assert_same(found, solve(activations, targets, options))
 
 
+@pytest.mark.slow
 def test_an_objective_is_what_the_table_of_objectives_says(monkeypatch):
     """No objective is taken for another one."""
     cubed = Objective(lambda p, target, _: (p - target) ** 3, lambda p, target, _: 3 * (p - target) ** 2, averaged=True)
@@ -133,8 +135,8 @@ def test_chosen_only_where_a_sample_a_multiprocessor_fits_the_cache():
     assert not fits_on_chip(7, 7, 2048, "bfloat16", H200, target=(900, 100))
 
 
-@pytest.mark.parametrize("objective", ["bce", "mse", "mae"])
-@pytest.mark.parametrize("shape", [(7, 7, 2048), (14, 14, 768), (5, 7, 50)], ids=str)
+@pytest.mark.parametrize("objective", ["bce", *further("mse", "mae")])
+@pytest.mark.parametrize("shape", [(7, 7, 2048), *further(((14, 14, 768),), ((5, 7, 50),))], ids=str)
 def test_lowers_for_cuda(shape, objective):
     """Triton's own rules (powers of two, what it can read and multiply) are met; needs no GPU."""
     options = PaperRecipe(objective=objective, penalty="sample")

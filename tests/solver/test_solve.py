@@ -11,6 +11,7 @@ import pytest
 
 from loce_jax import InputError, PaperRecipe, Status, solve
 from loce_jax.solver.paper.init import initial_vector
+from tests.support.selection import further
 
 GRID, TARGET, CHANNELS = (4, 3), (9, 7), 5
 
@@ -150,7 +151,7 @@ def test_padding_is_no_result_and_changes_nothing():
     )
 
 
-@pytest.mark.parametrize("objective", ["bce", "mse", "mae"])
+@pytest.mark.parametrize("objective", ["bce", *further("mse", "mae")])
 def test_bad_rows_are_flagged_and_do_not_spread(objective):
     options = PaperRecipe(objective=objective)
     activations, masks = make_batch(0, n=6)
@@ -190,6 +191,7 @@ def test_random_starts_are_one_draw_for_all_and_seeded():
         np.testing.assert_array_equal(first.vectors, given.vectors)
 
 
+@pytest.mark.slow
 def test_coupled_penalty_ties_samples_and_sample_penalty_does_not():
     activations, masks = make_batch(7)
     for options, tied in ((PaperRecipe("mse"), True), (PaperRecipe("mse", penalty="sample"), False)):

@@ -27,6 +27,7 @@ from loce_jax.solver.losses import OBJECTIVES
 from loce_jax.solver.ridge.objective import Config
 from loce_jax.solver.solution import Status
 from loce_jax.solver.xla import solve_by_xla
+from tests.support.selection import further
 
 GRIDS = {"odd": (5, 7, 13), "one cell": (1, 1, 3), "one row": (1, 6, 4), "finer than the target": (23, 30, 2)}
 
@@ -48,7 +49,7 @@ def samples(grid, *, n=3, k=2, target=(19, 21)):
         pytest.param(objective, grid, id=f"{objective}-{name}", marks=[] if quick else pytest.mark.slow)
         for objective in OBJECTIVES
         for name, grid in GRIDS.items()
-        for quick in [objective == "bce" or name == "odd"]
+        for quick in [name == ("odd" if objective == "bce" else "one cell")]
     ],
 )
 def test_compiled_code_is_the_twin_of_xlas(objective, grid):
@@ -62,6 +63,7 @@ def test_compiled_code_is_the_twin_of_xlas(objective, grid):
     np.testing.assert_allclose(one.iou, other.iou, atol=2 / (19 * 21))  # a pixel on the threshold
 
 
+@pytest.mark.slow
 def test_fifty_steps_of_the_paper_agree():
     given = samples((12, 9, 64))
     one, other = (f(given, PaperRecipe()) for f in (solve_on_cpu, solve_by_xla))
@@ -213,7 +215,7 @@ def test_cores_read_half_precision_and_count_in_single(dtype, processor, monkeyp
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("dtype", ["bfloat16", *further("float16")])
 def test_xla_widens_half_precision_exactly(dtype):
     if dtype == "float16" and not widens_half():
         pytest.skip("this processor cannot widen float16, and XLA then compiles nothing")

@@ -132,6 +132,7 @@ def test_the_command_line_fits_shows_and_reports_a_remote_run(url, tmp_path, cap
     assert all(name.split("/")[0] in RUN_FILES for name in objects(url))
 
 
+@pytest.mark.slow
 def test_those_that_share_a_folder_keep_single_ones_out_and_the_other_way_round(tmp_path):
     storage = open_storage(tmp_path / "run")
     with RunWriter(storage, PLAN, shared=True), RunWriter(storage, PLAN, shared=True):

@@ -42,6 +42,7 @@ from loce_jax.study.steps.separation import study_separation
 from loce_jax.study.steps.stats import study_stats
 from loce_jax.study.steps.subconcepts import study_subconcepts
 from tests.support.planted_run import NAMES, N, write_run
+from tests.support.selection import further
 
 
 @pytest.fixture(scope="module")
@@ -141,11 +142,8 @@ def test_draws_are_shared_between_layers_though_rows_failed_in_one(gaps):
 @pytest.mark.parametrize(
     "chosen",
     [
-        {"preset": "strict"},
-        {"cut": "size"},
         {"cut": "height", "height": 3.0},
-        {"method": "average", "metric": "cosine"},
-        {"precluster": 20},
+        *further({"preset": "strict"}, {"cut": "size"}, {"method": "average", "metric": "cosine"}, {"precluster": 20}),
     ],
     ids=lambda chosen: "_".join(map(str, chosen.values())),
 )
@@ -273,6 +271,7 @@ def test_maps_of_other_options_are_kept_side_by_side(run, monkeypatch):
     np.testing.assert_array_equal(look_at(20).map.points, second.points)
 
 
+@pytest.mark.slow
 def test_a_compared_layer_need_be_in_one_run_only(run, tmp_path):
     other = write_run(tmp_path / "other", ("shallow", "tail.late"))
     runs = {"one": run, "two": other}
@@ -363,6 +362,7 @@ def test_what_one_step_is_told_the_others_hear(run):
     assert spaces[0]["vectors"] == spaces[1]["vectors"] and spaces[0]["map"] != spaces[1]["map"]
 
 
+@pytest.mark.slow
 def test_stats_are_of_the_layers_and_concepts_asked_for(run, tmp_path):
     found = study_stats(run, ["late"], ["cat"]).metrics
     assert list(found["layers"]) == ["late"] and list(found["layers"]["late"]["concepts"]) == ["cat"]

@@ -118,6 +118,7 @@ def test_pictures_of_77_concepts_fit_a_screen(result, study):
         assert max(pixels(figure)) < 2400
 
 
+@pytest.mark.slow
 def test_the_largest_concepts_are_named_and_the_others_counted(several):
     named = [*MANY[:NAMED], "3 other concepts"]
     (tree,) = study_clusters(several).figures["tree"].axes
@@ -226,6 +227,7 @@ def test_each_measure_keeps_to_its_metric(voc):
     assert changed < 0.9 * plain
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("response", "color"), [(-9.0, (0, 0, 255)), (0.0, (255, 254, 254)), (9.0, (255, 0, 0))])
 def test_a_cluster_shows_the_evidence_it_has(tmp_path, response, color):
     """Quirk 39: stretched to its own range, some pixel of a projection without any evidence would be on."""

@@ -22,6 +22,11 @@ EXTRAS = [name for name in LATER if name != "slow"]
 LEFT = pytest.StashKey[Counter]()
 
 
+def further(*values):
+    """Values of a parameter that are left for later: others of it are in the fast set."""
+    return [pytest.param(*(one if isinstance(one, tuple) else (one,)), marks=pytest.mark.slow) for one in values]
+
+
 def pytest_addoption(parser):
     """One flag."""
     parser.addoption("--all", action="store_true", help="Also run the tests that are left for later by default.")

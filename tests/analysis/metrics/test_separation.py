@@ -8,6 +8,7 @@ from sklearn.metrics.pairwise import euclidean_distances
 from loce_jax.analysis.metrics.separation import category_separation, pairwise_separation, percentile_of
 from loce_jax.analysis.neighbors.interclass import interclass_distances
 from loce_jax.checks import InputError
+from tests.support.selection import further
 
 
 def make_clouds(seed, n=30, channels=5):
@@ -218,7 +219,7 @@ def distances_slowly(vectors, labels):
     return nearest, farthest, overlaps
 
 
-@pytest.mark.parametrize("concepts", [2, 17, 60, 119])
+@pytest.mark.parametrize("concepts", [2, 17, *further(60, 119)])
 @pytest.mark.parametrize("few", [0, 2000], ids=["by bounds", "all at once"])
 def test_many_concepts_are_as_by_definition_and_cost_no_more(concepts, few, monkeypatch):
     """At most every pair of vectors is measured, however many concepts there are."""

@@ -58,6 +58,7 @@ def test_reproduces_the_original_code_by_concept(concept, recorded):
     np.testing.assert_array_equal(found.assignments, recorded["gmm_per_label_pred"][rows, 1])
 
 
+@pytest.mark.slow
 def test_reproduces_the_original_code_without_labels(recorded):
     found = fit_mixture(recorded["umap"], 2 * len(CONCEPTS), paper=True)
     same_gaussians(found.full, recorded, "gmm_ignore_labels_-1_full")
@@ -74,6 +75,7 @@ def test_reproduces_the_original_code_without_labels(recorded):
     assert thin.sum() == 1 and len(sound.weights) >= 7 and np.linalg.eigvalsh(sound.covariances)[:, 0].min() > 1e-4
 
 
+@pytest.mark.slow
 def test_reproduces_the_recorded_populations(recorded, shared):
     import json
 

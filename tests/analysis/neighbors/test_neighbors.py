@@ -9,6 +9,7 @@ import pytest
 from loce_jax.analysis.neighbors import blocked
 from loce_jax.analysis.neighbors.nearest import nearest_neighbors
 from loce_jax.checks import InputError
+from tests.support.selection import further
 
 
 def distance(a, b, metric):
@@ -33,7 +34,7 @@ def use_blocks(monkeypatch, tile=128):
     monkeypatch.setattr("loce_jax.analysis.neighbors.blocked._TILE", tile)
 
 
-@pytest.fixture(params=["few", "blocks", "short_blocks"])
+@pytest.fixture(params=["blocks", *further("few", "short_blocks")])
 def size(request, monkeypatch):
     if request.param != "few":
         monkeypatch.setattr("loce_jax.analysis.neighbors.nearest._SPARE", 1)
@@ -118,6 +119,7 @@ def test_order_and_scale_change_nothing(size):
             )
 
 
+@pytest.mark.slow
 def test_bounds_hold_and_are_close():
     """What `blocked` promises, from the definition: on ordinary data, on one cluster among outliers, on copies."""
     rng = np.random.default_rng(4)

@@ -59,6 +59,7 @@ def test_only_chunks_whose_photos_came_back_are_solved_again(folder, monkeypatch
     assert written == ["00002"]
 
 
+@pytest.mark.slow
 def test_a_photo_that_comes_back_between_the_passes_is_not_solved_with_statistics_that_lack_it(folder, monkeypatch):
     fit(folder, folder / "whole", "ridge")
     hide(folder, "002.png")
