@@ -1,12 +1,11 @@
 """Who may import whom, and what importing may not cost."""
 
 import ast
+import functools as ft
 import re
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 PACKAGE = Path(__file__).parents[1] / "loce_jax"
 
@@ -59,9 +58,15 @@ WITHOUT_JAX = (
 WITH_JAX = "analysis/neighbors/blocked.py"  # exact distances among millions of vectors
 
 
+@ft.cache
+def nodes(path):
+    """Every node of a file's syntax tree."""
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def imports(path):
     """Every module that a file imports, at its top or inside a function."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -75,19 +80,24 @@ def room(path):
 FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_arrows_point_one_way(path):
-    mine = room(path)
-    for module in imports(path):
-        if module.startswith("loce_jax."):
-            other = module.split(".")[1]
-            assert other in {mine} | ALLOWED[mine] | (EVERYONES - {mine}), f"{mine} must not import {other}"
+def name_in_package(path):
+    return path.relative_to(PACKAGE).as_posix()
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_numpy_rooms_do_not_know_jax(path):
-    if room(path) in WITHOUT_JAX and path.relative_to(PACKAGE).as_posix() != WITH_JAX:
-        assert not {module.split(".")[0] for module in imports(path)} & {"jax", "flax", "optax"}
+def test_arrows_point_one_way():
+    used = {
+        (path, module.split(".")[1]) for path in FILES for module in imports(path) if module.startswith("loce_jax.")
+    }
+    allowed = {mine: {mine} | others | EVERYONES for mine, others in ALLOWED.items()}
+    assert not [
+        f"{name_in_package(path)} must not import {other}" for path, other in used if other not in allowed[room(path)]
+    ]
+
+
+def test_numpy_rooms_do_not_know_jax():
+    files = [path for path in FILES if room(path) in WITHOUT_JAX and name_in_package(path) != WITH_JAX]
+    heavy = {"jax", "flax", "optax"}
+    assert not [name_in_package(path) for path in files if heavy & {module.split(".")[0] for module in imports(path)}]
 
 
 def test_nobody_unpickles_but_the_restricted_reader():
