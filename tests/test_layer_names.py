@@ -36,6 +36,7 @@ def found(network):
     return make_extractor(network, [*NAMES, "blocks.0"])(np.zeros((3, *SIZE, 3), np.uint8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_spelling_means_the_same_layer_everywhere(network, run, found, name, tmp_path):
     (layer,) = network.resolve([name])
@@ -47,6 +48,7 @@ def test_a_spelling_means_the_same_layer_everywhere(network, run, found, name, t
     assert list(json.loads((tmp_path / "stats.json").read_text())["layers"]) == [layer.name]
 
 
+@pytest.mark.slow
 def test_the_plan_keeps_what_is_known_of_layers(network, run):
     for record, layer in zip(run.layer_records, network.resolve(NAMES), strict=True):
         assert network.layers()[record.index] == layer
@@ -54,11 +56,13 @@ def test_the_plan_keeps_what_is_known_of_layers(network, run):
         assert tuple(record.grid) == layer.grid and (record.stride, record.kind) == (layer.stride, layer.kind)
 
 
+@pytest.mark.slow
 def test_all_layers_come_in_the_plans_order(run):
     assert run.resolve() == run.layers == run.resolve(["*"])
     assert run.match("stage1") == ()
 
 
+@pytest.mark.slow
 def test_names_that_mean_no_layer_or_several_are_refused(run, found):
     with pytest.raises(InputError, match=re.escape(f"unknown layer 'blocks.5' of run {str(run.path)!r}. Did you mean")):
         run.vectors("blocks.5")
@@ -70,6 +74,18 @@ def test_names_that_mean_no_layer_or_several_are_refused(run, found):
         found["blocks.5"]
     with pytest.raises(InputError, match="`name` must mean one layer, but '\\*' means _blocks.0, "):
         found["*"]
+
+
+def test_every_spelling_is_one_layer_of_the_network(network):
+    layers = [network.resolve([name])[0] for name in NAMES]
+    assert [layer.name for layer in layers] == [
+        "_blocks.4",
+        "_blocks.4",
+        "_blocks.4",
+        "_conv_head",
+        "_conv_head",
+        "_conv_head",
+    ]
 
 
 def test_an_end_of_a_name_counts_at_a_dot_only():

@@ -14,6 +14,7 @@ from torch import nn  # noqa: E402
 from loce_jax.checks import InputError  # noqa: E402
 from loce_jax.models import convert, load_converted  # noqa: E402
 from loce_jax.models.base import Preprocess  # noqa: E402
+from tests.support.compiled import compiled_quickly  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -184,7 +185,7 @@ def test_three_threads_at_once(network):
     expected, found = network.forward(network.params, images, names), {}
 
     def work(i):
-        found[i] = jax.jit(network.forward, static_argnums=2)(network.params, images[i : i + 1], names)
+        found[i] = compiled_quickly(network.forward)(network.params, images[i : i + 1], names)
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(3)]
     for thread in threads:

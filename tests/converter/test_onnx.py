@@ -22,6 +22,7 @@ from loce_jax.store.files import layer_file
 
 onnx = pytest.importorskip("onnx", reason="onnx, which reads the files, is not installed")
 pytest.importorskip("onnxruntime", reason="onnxruntime, the reference here, is not installed")
+from tests.support.compiled import compiled_quickly  # noqa: E402
 from tests.support.onnx_models import build, ints, node, noise, reference  # noqa: E402 - needs both
 
 pytestmark = pytest.mark.onnx
@@ -64,7 +65,7 @@ def oriented(value, layer):
 def check_layers(network, model, images, limit=1e-4):
     """Every layer against the output, or the node, of its name; images ``[b h w 3]`` as they enter the network."""
     names = tuple(layer.name for layer in network.layers())
-    found = jax.jit(network.forward, static_argnums=2)(network.params, images, names)
+    found = compiled_quickly(network.forward)(network.params, images, names)
     outputs = {one.name: one.output[0] for one in model.graph.node if one.name}
     made = {output for one in model.graph.node for output in one.output}
     outputs |= {
@@ -104,7 +105,7 @@ def test_detectors_find_what_is_in_photographs(detector, shared):
     path, network = detector
     files = [shared("data", "coco_open", "images", f"{photo}.jpg") for photo in PHOTOS]
     images = np.stack([network.preprocess.resize(np.asarray(Image.open(file).convert("RGB"))) for file in files])
-    found = jax.jit(network.activations, static_argnums=2)(network.params, images, HEADS[path.stem])
+    found = compiled_quickly(network.activations)(network.params, images, HEADS[path.stem])
     annotations = shared("data", "coco_open", "instances.json")
     for i, (photo, right) in enumerate(PHOTOS.items()):
         cells = (np.asarray(found[head][i]) for head in HEADS[path.stem])

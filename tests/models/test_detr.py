@@ -3,13 +3,13 @@
 import json
 import shutil
 
-import jax
 import numpy as np
 import pytest
 
 from loce_jax.checks import InputError
 from loce_jax.models.catalog import load_network
 from loce_jax.models.networks.detr import FAMILY, Config
+from tests.support.compiled import compiled_quickly
 from tests.support.native_cases import TINY_DETR
 from tests.support.parity import Case, differences, make_model, save
 
@@ -35,7 +35,7 @@ def encode(folder):
     network = load_network(str(folder), size=SIZE)
     photo = np.random.default_rng(1).integers(0, 256, (1, *SIZE, 3), dtype=np.uint8)
     names = tuple(layer.name for layer in network.layers())
-    return jax.jit(network.activations, static_argnums=2)(network.params, photo, names)
+    return compiled_quickly(network.activations)(network.params, photo, names)
 
 
 def test_resnet_50_with_a_dilated_last_stage_agrees_with_torch(timm, tmp_path):

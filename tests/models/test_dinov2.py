@@ -3,13 +3,13 @@
 import json
 import shutil
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from loce_jax.checks import InputError
 from loce_jax.models.networks.vit.dinov2 import load_dinov2
+from tests.support.compiled import compiled_quickly
 
 # Both sides add the same float32 products in another order, through 12 blocks: that moves a layer by some 1e-6 of its
 # largest activation.  A wrong epsilon, GELU, scale or position moves it by more than 1e-3.
@@ -55,7 +55,7 @@ def worst_difference(torch, folder, size):
     size = network.preprocess.size
     images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (2, *size, 3), dtype=np.uint8))
     names = tuple(layer.name for layer in network.layers())
-    found = jax.jit(network.activations, static_argnums=2)(network.params, images, names)
+    found = compiled_quickly(network.activations)(network.params, images, names)
 
     model = Dinov2Model.from_pretrained(folder, dtype=torch.float32).eval()
     normalized = np.array(network.preprocess.normalize(images))

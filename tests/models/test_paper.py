@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from loce_jax.models.catalog import load_network
 from loce_jax.models.paper import loading as paper
 from loce_jax.models.paper.loading import load_paper_network
 from loce_jax.models.paper.table import NAMES, PAPER_NETWORKS, PHOTO, paper_layers
+from tests.support.compiled import compiled_quickly
 from tests.support.parity import randomize
 
 SIZES = {"ssd": (96, 128), "vit": (224, 224)}
@@ -85,7 +85,7 @@ def test_every_layer_is_what_a_hook_shows(torch, build, tiny_vit, name, tmp_path
     photos = np.random.default_rng(0).integers(0, 256, (2, *size, 3), dtype=np.uint8)
     names = tuple(layer.name for layer in network.layers())
     assert names == tuple(row.layers)
-    found = jax.jit(network.activations, static_argnums=2)(network.params, jnp.asarray(photos), names)
+    found = compiled_quickly(network.activations)(network.params, jnp.asarray(photos), names)
     images = torch.from_numpy(photos).permute(0, 3, 1, 2) / 255
     expected = hooked(torch, model, names, lambda model: model(as_the_network_does(torch, name, images)))
     worst = {}

@@ -2,13 +2,13 @@
 
 import functools as ft
 
-import jax
 import numpy as np
 import pytest
 import torch
 
 from loce_jax.models import convert
 from loce_jax.models.base import Preprocess
+from tests.support.compiled import compiled_quickly
 from tests.support.converter_cases import CASES
 
 IN_FRONT = {  # tokens that stand before the patches
@@ -77,7 +77,7 @@ def converted_differences(case):
     size = network.preprocess.size
     names = tuple(layer.name for layer in network.layers())
     images = np.random.default_rng(1).normal(size=(3, *size, 3)).astype("float32")
-    found = jax.jit(network.forward, static_argnums=2)(network.params, images, names)
+    found = compiled_quickly(network.forward)(network.params, images, names)
     hooked = outputs_by_hook(module, images)
     differences = {}
     for layer in network.layers():

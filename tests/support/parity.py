@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
+from tests.support.compiled import compiled_quickly
 
 PREPROCESSOR = {
     "size": {"height": 64, "width": 64},
@@ -137,7 +138,7 @@ def differences(network, model, case, images=None):
     where = {name: found[0] for name, found in where.items()}
     if images is None:
         images = np.random.default_rng(0).integers(0, 256, (2, *network.preprocess.size, 3), dtype=np.uint8)
-    found = jax.jit(network.activations, static_argnums=2)(network.params, jnp.asarray(images), tuple(where))
+    found = compiled_quickly(network.activations)(network.params, jnp.asarray(images), tuple(where))
     expected = hooked(model, set(where.values()), network.preprocess.normalize(jnp.asarray(images)), case)
     worst = {}
     for layer in layers:
