@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 import tyro
@@ -51,17 +51,11 @@ def main(arguments: list[str] | None = None) -> int:
     where a signal ended a run.
     """
     keep_printing()
-    if (sys.argv[1:] if arguments is None else arguments) == ["--version"]:
+    arguments = expand_homes(sys.argv[1:] if arguments is None else arguments)
+    if arguments == ["--version"]:
         say(f"loce {version('loce_jax')}")
         return 0
-    command = tyro.extras.subcommand_cli_from_dict(
-        COMMANDS,
-        prog="loce",
-        description="Local concept embeddings: how a vision network represents a concept, image by image. "
-        "`loce --version` prints the version.",
-        args=expand_homes(sys.argv[1:] if arguments is None else arguments),
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
+    command = _parse(arguments)
     try:
         _keep_compilations()
         return command() or 0
@@ -69,6 +63,22 @@ def main(arguments: list[str] | None = None) -> int:
         code, text = _explain(error, command)
         complain(text)
         return code
+
+
+def _parse(arguments: list[str]) -> Callable[[], int | None]:
+    """The command with its options; exits as parsers do, with a message, where they do not fit."""
+    config = (tyro.conf.FlagCreatePairsOff,)
+    if arguments and arguments[0] in COMMANDS:  # the parsers of the others need not be built
+        name = arguments[0]
+        return tyro.cli(COMMANDS[name], prog=f"loce {name}", args=arguments[1:], config=config)
+    return tyro.extras.subcommand_cli_from_dict(
+        COMMANDS,
+        prog="loce",
+        description="Local concept embeddings: how a vision network represents a concept, image by image. "
+        "`loce --version` prints the version.",
+        args=arguments,
+        config=config,
+    )
 
 
 def _explain(error: BaseException, command: object) -> tuple[int, str]:
