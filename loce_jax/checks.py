@@ -124,8 +124,8 @@ class CheckedOptions:
 def check_types(options: Any) -> None:
     """Raise `InputError` unless every field of a dataclass has a value of its type.
 
-    A whole number is also a fraction; NumPy's numbers become Python's.  Types beyond numbers, texts, flags, None,
-    tuples, `Literal` and classes are not checked.
+    A whole number is also a fraction; numbers of NumPy become plain ones, lists become tuples.  Types beyond numbers,
+    texts, flags, None, tuples, `Literal` and classes are not checked.
 
     >>> from dataclasses import dataclass
     >>> @dataclass(frozen=True)
@@ -170,8 +170,10 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _check_type(name, value, kind):
-    """The value, with NumPy's numbers as Python's."""
+    """The value, with NumPy's numbers as Python's, and a list as a tuple where the type is one."""
     plain = _with_plain_numbers(value)
+    if not _fits(plain, kind) and isinstance(plain, list):
+        plain = _with_plain_numbers(tuple(plain))
     if not _fits(plain, kind):
         words = _in_words(kind)
         fix = "Give one of these." if words.startswith("one of") else "Give it as that type."

@@ -45,7 +45,10 @@ WRONG = {
         lambda: plain(Selection, layers="late"),
         r"`layers` must be tuple\[str, ...\], but got",
     ),
-    "list": (lambda: plain(Selection, concepts=["cat"]), r"`concepts` must be tuple\[str, ...\], but got \['cat'\]"),
+    "a list of numbers for texts": (
+        lambda: plain(Selection, concepts=[3]),
+        r"`concepts` must be tuple\[str, ...\], but got",
+    ),
     "numbers": (lambda: plain(RetrievalOptions, ks=(1, "5")), r"`ks` must be tuple\[int, ...\]"),
     "other word": (lambda: plain(Clustering, cut="deep"), "`cut` must be one of 'adaptive', 'size', 'height'"),
     "none of two": (lambda: plain(Clustering, precluster="x"), "`precluster` must be int or None, but got 'x'"),
@@ -79,7 +82,7 @@ WRONG_CALLS = {
         "`preprocess` must be str, but got Preprocess",
     ),
     "a dtype": (lambda: anything(load_network)("x", dtype=np.float32), "`dtype` must be one of 'float32', 'bfloat16'"),
-    "a list of numbers": (lambda: plain(Preprocess, size=(4, 4), mean=[0, 0, 0]), r"`mean` must be tuple\[float"),
+    "two means": (lambda: plain(Preprocess, size=(4, 4), mean=[0, 0]), r"`mean` must be tuple\[float"),
     "a std of 0": (lambda: plain(Preprocess, size=(4, 4), std=(0.0, 0.0, 0.0)), "`std` must be above 0"),
     "a text for a number of data": (lambda: plain(DataOptions, max_images="3"), "`max_images` must be int or None"),
     "a text for texts of data": (lambda: plain(DataOptions, groups="a"), r"`groups` must be tuple\[str, ...\]"),
@@ -179,6 +182,9 @@ def test_what_fits_is_kept_and_numbers_of_numpy_become_plain():
     with pytest.raises(InputError, match=r"^`whole` must be int, but got 'a{70,80}\.\.\.\. Give it as that type\.$"):
         plain(Odd, whole="a" * 10_000)
     check_types(Odd())
+    lists = plain(Odd, pair=[np.int64(1), 2.5])
+    assert lists.pair == (1, 2.5) and type(lists.pair[0]) is int
+    assert hash(plain(Preprocess, size=[4, 4], mean=[0, 0, 0])) == hash(Preprocess((4, 4), mean=(0, 0, 0)))
 
 
 def test_names_that_are_no_texts_are_unknown():
