@@ -138,7 +138,7 @@ def _sources(
 
 def _read(run: Run, *, needed: bool) -> dict[str, Any]:
     """What was noted; nothing, unless that is `needed`, where there is no note or a damaged one."""
-    why = "does not"
+    why = f"it has no {SOURCE}"
     if SOURCE in run.storage.names():
         try:
             record = unseal(run.storage.read(SOURCE))
