@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import tyro
 
-from loce_jax.checks import InputError
+from loce_jax.checks import InputError, check_known
 from loce_jax.cli import analysis
 from loce_jax.cli.data import DataCheck
 from loce_jax.cli.flags import say_flags
@@ -55,8 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments == ["--version"]:
         say(f"loce {version('loce_jax')}")
         return 0
-    command = _parse(arguments)
+    command = None
     try:
+        command = _parse(arguments)
         _keep_compilations()
         return command() or 0
     except (InputError, Stopped, OSError, MemoryError, KeyboardInterrupt) as error:
@@ -68,8 +69,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _parse(arguments: list[str]) -> Callable[[], int | None]:
     """The command with its options; exits as parsers do, with a message, where they do not fit."""
     config = (tyro.conf.FlagCreatePairsOff,)
-    if arguments and arguments[0] in COMMANDS:  # the parsers of the others need not be built
+    if arguments and not arguments[0].startswith("-"):  # the parsers of the other commands need not be built
         name = arguments[0]
+        check_known("command", [name], list(COMMANDS))
         return tyro.cli(COMMANDS[name], prog=f"loce {name}", args=arguments[1:], config=config)
     return tyro.extras.subcommand_cli_from_dict(
         COMMANDS,
@@ -85,7 +87,8 @@ def _explain(error: BaseException, command: object) -> tuple[int, str]:
     """The exit code and the line for what ended a command."""
     continues = "what is finished is kept, and the same command continues."
     if isinstance(error, InputError):
-        return 4 if isinstance(error, TooManyFailures) else 2, say_flags(str(error), command)
+        text = say_flags(str(error), command) if command else str(error)  # none: its name is not known
+        return 4 if isinstance(error, TooManyFailures) else 2, text
     if isinstance(error, Stopped):
         return 128 + error.number, f"stopped after the work in hand; {continues}"
     if isinstance(error, MemoryError):

@@ -191,3 +191,11 @@ def test_strict_ends_with_code_2(coco, capsys):
     assert "2 pairs skipped: image_unreadable" in printed.out
     assert "rows could not be read (2 image_unreadable), more than 0.05 of them" in printed.err
     assert fit(folder, "--max-failures", "1") == 0
+
+
+@pytest.mark.parametrize("name", ["shwo", "[/red]", ""])
+def test_an_unknown_command_is_one_line(name, capsys):
+    assert main([name, "run"]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"loce: unknown command {name!r}. ") and printed.count("\n") == 1
+    assert ("Did you mean 'show'?" in printed) == (name == "shwo")
