@@ -351,6 +351,17 @@ def test_density_finds_planted_clouds_and_leaves_noise_out():
     assert same_partition(again.labels, found.labels[order])
 
 
+def test_density_is_the_same_with_and_without_all_distances_at_once(monkeypatch):
+    rng = np.random.default_rng(1)
+    vectors = 3 * rng.normal(size=(6, 5))[np.arange(120) % 6] + rng.normal(size=(120, 5))
+    found = density_clusters(vectors, 5)
+    monkeypatch.setattr("loce_jax.analysis.clustering.density.MATRIX_AT_MOST", 0)
+    again = density_clusters(vectors, 5)
+    np.testing.assert_array_equal(again.labels, found.labels)
+    np.testing.assert_allclose(again.probabilities, found.probabilities, atol=1e-12)
+    assert 1 <= found.labels.max() and (found.labels < 0).any()
+
+
 def test_density_without_density():
     assert density_clusters(np.ones((20, 2)), 5).labels.tolist() == [-1] * 20
     assert density_clusters(np.ones((3, 2)), 5).labels.tolist() == [-1] * 3
