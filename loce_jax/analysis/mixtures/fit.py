@@ -3,13 +3,14 @@
 Shapes: n points, c coordinates, k components, t numbers of components tried.
 """
 
+import functools as ft
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from loce_jax.analysis.mixtures.density import Gaussians, likeliest_component
 from loce_jax.analysis.paper_forms import paper_min_points, paper_weights
@@ -128,9 +129,17 @@ def fit_mixtures(
     }
 
 
+@ft.cache
+def _threads() -> ThreadpoolController:
+    """The libraries that have threads, which take longer to find than a small mixture to fit."""
+    import sklearn.mixture  # noqa: F401, PLC0415  # takes a second, and loads the last of them
+
+    return ThreadpoolController()
+
+
 def _lowest_bic(points, max_components, seed, least):
     sample = points if len(points) > 1 else np.repeat(points, 2, axis=0)  # it wants two; the Gaussian is the same
-    with threadpool_limits(1):  # with so few points, threads wait for each other most of the time
+    with _threads().limit(limits=1):  # with so few points, threads wait for each other most of the time
         models = [_fit(sample, count, seed, least) for count in range(1, max_components + 1)]
     bic = np.array([model.bic(points) for model in models])
     return _gaussians(models[bic.argmin()]), bic
@@ -140,7 +149,8 @@ def _fit(sample, count, seed, least):
     """scikit-learn's mixture; with `least` above 0, without components that have collapsed."""
     from sklearn.mixture import GaussianMixture  # noqa: PLC0415  # takes a second
 
-    model = GaussianMixture(count, random_state=seed).fit(sample)
+    start = "random" if count == 1 else "kmeans"  # all points are of the one component, without a search for it
+    model = GaussianMixture(count, random_state=seed, init_params=start).fit(sample)
     while least and model.n_components > 1:
         found = _gaussians(model)
         thinnest = np.linalg.eigvalsh(found.covariances)[:, 0]
