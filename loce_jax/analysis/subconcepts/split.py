@@ -14,6 +14,7 @@ from loce_jax.checks import InputError
 
 _NULL_SAMPLES = 39  # at most one of them may score as well as the data: a chance of 2 / 40
 _LEVEL = 0.05
+_MAX_NUMBERS = 4_000_000  # that are held for samples scored together
 
 
 @dataclass(frozen=True)
@@ -79,17 +80,18 @@ def split_concept(
     if distinct < 2:
         return Split(np.zeros(len(points), int), *untested)
     from scipy.cluster.hierarchy import fcluster, linkage  # noqa: PLC0415 - slow to import
+    from scipy.spatial.distance import pdist  # noqa: PLC0415
 
     if n_clusters is not None:
-        return Split(_largest_first(_cuts(points, [min(n_clusters, distinct)])[0]), *untested)
+        return Split(_largest_first(_cuts(pdist(points), [min(n_clusters, distinct)])[0]), *untested)
     if height is not None:
         return Split(_largest_first(fcluster(linkage(points, "ward"), height, "distance")), *untested)
     largest = min(max_clusters, distinct // 2)
     if largest < 2:
         return Split(np.zeros(len(points), int), *untested)
-    cuts = _cuts(points, range(2, largest + 1))
-    silhouettes = _silhouettes(points, cuts)
-    p_value = _p_value(silhouettes.max(), points, largest, seed)
+    counts = range(2, largest + 1)
+    (cuts,), (silhouettes,) = _score([points], counts)
+    p_value = _p_value(silhouettes.max(), points, counts, seed)
     found = cuts[silhouettes.argmax()] if p_value <= _LEVEL else np.zeros(len(points), int)
     return Split(_largest_first(found), silhouettes, p_value)
 
@@ -113,46 +115,65 @@ def _check_arguments(n_clusters, height, max_clusters):
         )
 
 
-def _cuts(points, counts):
-    """The Ward tree cut into each of the numbers of clusters, a row each: all merges but the last ones are done."""
+def _cuts(distances, counts):
+    """The Ward tree cut into each of the numbers of clusters, a row each: all merges but the last ones are done.
+
+    Args:
+        distances: of every two points, as `pdist` has them.
+        counts: numbers of clusters.
+    """
     from scipy.cluster.hierarchy import linkage  # noqa: PLC0415
 
-    n, cluster = len(points), np.arange(len(points))
+    merges = linkage(distances, "ward")[:, :2].astype(int).tolist()
+    n = len(merges) + 1
+    cluster = np.arange(n)
     found = {n: cluster.copy()}
-    for node, (left, right) in enumerate(linkage(points, "ward")[:, :2].astype(int).tolist(), n):
+    for node, (left, right) in enumerate(merges, n):
         cluster[(cluster == left) | (cluster == right)] = node
         if 2 * n - node - 1 in counts:
-            found[2 * n - node - 1] = cluster.copy()
+            found[2 * n - node - 1] = np.unique(cluster, return_inverse=True)[1]
     return np.array([found[count] for count in counts])
 
 
-def _silhouettes(points, cuts):
-    """The mean silhouette of each cut; scikit-learn's takes ten times as long for a few points."""
+def _silhouettes(distances, cuts):
+    """The mean silhouette of each cut of each sample; scikit-learn's takes ten times as long for a few points.
+
+    It is the mean of ``(b - a) / max(a, b)``; 0 for a cluster of one point and where a and b are 0.
+
+    Args:
+        distances: of every two points, ``[s n n]``.
+        cuts: the cluster of each point, from 0, ``[s t n]``.
+    """
+    members = np.eye(cuts.max() + 1)[cuts]
+    sums, counts = distances[:, None] @ members, members.sum(axis=2)
+    own = np.take_along_axis(counts, cuts, axis=2)
+    inside = np.take_along_axis(sums, cuts[..., None], axis=3)[..., 0] / np.maximum(own - 1, 1)
+    counts = counts[:, :, None]
+    means = np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)
+    np.put_along_axis(means, cuts[..., None], np.inf, axis=3)
+    outside = means.min(axis=3)
+    larger = np.maximum(inside, outside)
+    return np.where((own > 1) & (larger > 0), (outside - inside) / np.where(larger > 0, larger, 1), 0).mean(axis=2)
+
+
+def _score(samples, counts):
+    """The cuts of each sample of points into each number of clusters, ``[s t n]``, and their silhouettes."""
     from scipy.spatial.distance import pdist, squareform  # noqa: PLC0415
 
-    distances = squareform(pdist(points))
-    return np.array([_silhouette(distances, np.unique(cut, return_inverse=True)[1]) for cut in cuts])
+    distances = [pdist(points) for points in samples]
+    cuts = np.array([_cuts(each, counts) for each in distances])
+    return cuts, _silhouettes(np.array([squareform(each) for each in distances]), cuts)
 
 
-def _silhouette(distances, cluster):
-    """Mean of ``(b - a) / max(a, b)``; 0 for a cluster of one point and where a and b are 0."""
-    members = np.eye(cluster.max() + 1)[cluster]
-    sums, counts, points = distances @ members, members.sum(axis=0), np.arange(len(cluster))
-    own = counts[cluster]
-    inside = sums[points, cluster] / np.maximum(own - 1, 1)
-    means = sums / counts
-    means[points, cluster] = np.inf
-    outside = means.min(axis=1)
-    larger = np.maximum(inside, outside)
-    return np.where((own > 1) & (larger > 0), (outside - inside) / np.where(larger > 0, larger, 1), 0).mean()
-
-
-def _p_value(score, points, largest, seed):
+def _p_value(score, points, counts, seed):
     """Share of Gaussian samples, and the data themselves, whose best silhouette is at least `score`."""
-    rng = np.random.default_rng(seed)
-    sizes = np.linalg.svd(points - points.mean(axis=0), compute_uv=False) / np.sqrt(len(points) - 1)
-    samples = (rng.normal(size=(len(points), len(sizes))) * sizes for _ in range(_NULL_SAMPLES))
-    best = [_silhouettes(sample, _cuts(sample, range(2, largest + 1))).max() for sample in samples]
+    rng, n = np.random.default_rng(seed), len(points)
+    sizes = np.linalg.svd(points - points.mean(axis=0), compute_uv=False) / np.sqrt(n - 1)
+    together = max(1, _MAX_NUMBERS // (n * n * len(counts) * max(counts)))
+    best = []
+    for start in range(0, _NULL_SAMPLES, together):
+        samples = rng.normal(size=(min(together, _NULL_SAMPLES - start), n, len(sizes))) * sizes
+        best += _score(samples, counts)[1].max(axis=1).tolist()
     return float((1 + np.sum(np.array(best) >= score)) / (1 + _NULL_SAMPLES))
 
 

@@ -149,4 +149,5 @@ def test_silhouettes_are_scikit_learns(n):
     for cut in (np.arange(n) % 2, np.minimum(np.arange(n), 2), np.arange(n) // 2):
         apart = squareform(pdist(points))
         expected = silhouette_score(apart, cut, metric="precomputed")
-        assert _silhouettes(points, [cut])[0] == pytest.approx(expected, rel=1e-14)
+        found = _silhouettes(np.array([apart, 2 * apart]), np.array([[cut, cut], [cut, cut]]))
+        assert found == pytest.approx(np.full((2, 2), expected), rel=1e-14)
