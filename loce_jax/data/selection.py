@@ -68,6 +68,11 @@ class DataOptions(CheckedOptions):
         for name in ("max_per_concept", "max_images"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise InputError(f"`{name}` must be 1 or more, but got {getattr(self, name)}. Leave it out for all.")
+        most = 100 if self.noise == "salt-and-pepper" else 1e6
+        if not 0 <= self.noise_percent <= most:
+            raise InputError(
+                f"`noise_percent` must be from 0 to {most:g}, but got {self.noise_percent}. The default is 5."
+            )
         for name in ("seed", "min_pixels"):
             if getattr(self, name) < 0:
                 raise InputError(f"`{name}` must be 0 or more, but got {getattr(self, name)}. Leave it out for 0.")

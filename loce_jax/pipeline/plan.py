@@ -7,12 +7,15 @@ from typing import Any, Literal, get_args
 from loce_jax.batch_sizes import IMAGES_PER_CHUNK
 from loce_jax.checks import InputError, check_known
 from loce_jax.data.samples import Dataset, Item, check_dataset, name_of
+from loce_jax.foreign_text import logger
 from loce_jax.models.base import Network
 from loce_jax.pipeline.sources import Source
 from loce_jax.recipes import Projection, Recipe, recipe_record
 from loce_jax.store.files import FORMAT
 
 MAX_TARGET = 4096
+WITHOUT_PARTNER = ("no_label", "image_missing")
+log = logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -124,3 +127,30 @@ def make_plan(
     names = tuple(layer.name for layer in network.resolve(layers))
     dataset = check_dataset(data.open() if isinstance(data, Source) else data)
     return Plan(network, names, dataset, recipe, target, recipe.projection if iou == "recipe" else iou)
+
+
+def heed_problems(plan: Plan, *, strict: bool) -> None:
+    """Say what the data set left out for want of a partner; with `strict`, refuse whatever it left out.
+
+    Parts of an annotation that have no area are left out in any case: the rest of it is used.
+
+    Raises:
+        InputError: `strict`, and something was left out.
+    """
+    left_out = [problem for problem in getattr(plan.dataset, "problems", ()) if problem.status != "no_area"]
+    if not left_out:
+        return
+    first = left_out[0]
+    where = ", ".join(filter(None, (repr(first.file), first.annotation, first.concept)))
+    if strict:
+        raise InputError(
+            f"`strict` refuses {where}: {first.status} ({first.reason}). It is the first of {len(left_out)} that the "
+            "data set leaves out; `loce data check` lists them. Mend the data, or run without `strict`."
+        )
+    if alone := [problem for problem in left_out if problem.status in WITHOUT_PARTNER]:
+        log.warning(
+            "%s: %d images or label files have no partner and are left out, such as %s; `loce data check` lists them.",
+            name_of(plan.dataset),
+            len(alone),
+            repr(alone[0].file),
+        )

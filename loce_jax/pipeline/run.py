@@ -23,7 +23,7 @@ from loce_jax.pipeline.distributed.shards import Shard
 from loce_jax.pipeline.measure_chunk import measure_chunk, refuse_faults
 from loce_jax.pipeline.memory import images_per_batch
 from loce_jax.pipeline.pixels import doubting
-from loce_jax.pipeline.plan import Plan
+from loce_jax.pipeline.plan import Plan, heed_problems
 from loce_jax.pipeline.progress import Progress, offset_progress, report_chunks
 from loce_jax.pipeline.reading import Read, SampleReader, read_in_threads
 from loce_jax.pipeline.resuming.begin import begin
@@ -89,6 +89,7 @@ def run_plan(
         TooManyFailures: more rows than allowed could not be read; the run is kept.
     """
     check_share(options.max_failures)
+    heed_problems(plan, strict=options.strict)
     batch_size = images_per_batch(plan, options.memory)
     storage = open_storage(out)
     names = shard.select(list(plan.chunks)) if shard else list(plan.chunks)

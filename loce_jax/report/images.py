@@ -18,6 +18,7 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from loce_jax.data.samples import Fault
+from loce_jax.foreign_text import logger
 from loce_jax.framing import recorded_canvas
 from loce_jax.plots.examples import draw_mask
 from loce_jax.study.selection.photos import surroundings
@@ -27,6 +28,7 @@ _THUMB = 96  # pixels, both sides
 _EXAMPLE = 240  # pixels, longer side
 _QUALITY = 72  # JPEG
 
+log = logger(__name__)
 _GRAY = 114  # around a letterboxed photo
 NO_PLAN: Mapping[str, Any] = MappingProxyType({})
 
@@ -42,10 +44,14 @@ def ignore(done: int, of: int) -> None:
 
 @dataclass
 class Pictures:
-    """`data:` addresses by (image, concept); a pair whose photo cannot be read is in none of the two."""
+    """`data:` addresses by (image, concept); a pair whose photo cannot be read is in none of the two.
+
+    `unread` says of these photos why.
+    """
 
     thumbs: dict[Pair, str] = field(default_factory=dict)
     examples: dict[Pair, str] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
 
 
 def illustrate(
@@ -75,7 +81,13 @@ def illustrate(
         for done, one in enumerate(found, 1):
             pictures.thumbs |= one.thumbs
             pictures.examples |= one.examples
+            pictures.unread |= one.unread
             report_progress(done, len(items))
+    if pictures.unread:
+        image, reason = next(iter(pictures.unread.items()))
+        log.warning(
+            "%d of %d photographs are not shown; the first is %r: %s", len(pictures.unread), len(items), image, reason
+        )
     return pictures
 
 
@@ -84,7 +96,8 @@ def _illustrate_one(read, item, wanted, plan):
     pictures, (thumbs, examples) = Pictures(), wanted
     try:
         reading = read(item)
-    except (Fault, OSError):
+    except (Fault, OSError) as error:
+        pictures.unread[item.image] = error.reason if isinstance(error, Fault) else str(error)
         return pictures
     rows, columns = reading.photo.shape[:2]
     for pair, mask in zip(item.pairs, reading.masks, strict=True):

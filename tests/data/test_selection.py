@@ -150,6 +150,8 @@ BAD = {
     "no expression": (dict(group_by="("), "a regular expression, but"),
     "noise": (dict(noise="pink"), "`noise` must be one of .* but got 'pink'. Give one of these"),
     "masks": (dict(masks="circle"), "`masks` must be one of .* but got 'circle'"),
+    "less than no noise": (dict(noise="gaussian", noise_percent=-3), "`noise_percent` must be from 0 to 1e"),
+    "more than all pixels": (dict(noise="salt-and-pepper", noise_percent=101), "`noise_percent` must be from 0 to 100"),
     "nothing left": (dict(min_pixels=10**6), "must leave an image with a concept"),
 }
 

@@ -10,7 +10,7 @@ import pytest
 import loce_jax
 from loce_jax import InputError, PaperRecipe, open_run
 from loce_jax.cli import main
-from loce_jax.data.samples import Item, Pair, check_dataset
+from loce_jax.data.samples import Item, Pair, Problem, check_dataset
 from loce_jax.pipeline.plan import make_plan
 from loce_jax.pipeline.resuming.data_location import reopen
 from loce_jax.pipeline.run import run_plan
@@ -130,3 +130,17 @@ def test_readings_that_do_not_fit_are_refused(photo, masks, message, tmp_path, m
     monkeypatch.setattr(boxes, "read", lambda item: SimpleNamespace(photo=photo, masks=masks))
     with pytest.raises(InputError, match=message):
         run_plan(make_plan(tiny_network(), ["deep"], boxes, FEW_STEPS), tmp_path / "run")
+
+
+def test_what_a_data_set_leaves_out_is_said_and_strict_refuses_it(tmp_path, caplog):
+    data = Boxes(2)
+    lost = Problem("b.png", "label file", "", "image_missing", "no image has its name.")
+    data.problems = (Problem("a.png", "annotation 3", "box", "no_area", "it has one point."), lost)  # pyright: ignore
+    fit = loce_jax.fit
+    fit(tiny_network(), data, ["deep"], out=tmp_path / "run", recipe=FEW_STEPS)
+    assert "1 images or label files have no partner and are left out, such as 'b.png'" in caplog.text
+    with pytest.raises(InputError, match=r"`strict` refuses 'b.png', label file: image_missing .*the first of 1 that"):
+        fit(tiny_network(), data, ["deep"], out=tmp_path / "strict", recipe=FEW_STEPS, strict=True)
+    assert not (tmp_path / "strict").exists()
+    data.problems = data.problems[:1]
+    fit(tiny_network(), data, ["deep"], out=tmp_path / "strict", recipe=FEW_STEPS, strict=True)

@@ -252,13 +252,14 @@ def test_nothing_sticks_out_sideways(tab, width):
     assert tab.evaluate("document.documentElement.scrollWidth") == width
 
 
-def test_each_image_is_opened_once_and_a_lost_one_is_a_placeholder(run):
+def test_each_image_is_opened_once_and_a_lost_one_is_a_placeholder(run, caplog):
     photos = Photos()
     data = data_of(compose(run, photos))
     assert len(photos.opened) == len(set(photos.opened))
     lost = [i for i, image in enumerate(data["points"]["image"]) if "/13" in image]
     assert lost and all(data["points"]["thumb"][i] is None for i in lost)
     assert sum(thumb is None for thumb in data["points"]["thumb"]) == len(lost)
+    assert re.search(r"\d+ of \d+ photographs are not shown; the first is '.*/13.*': ", caplog.text)
 
 
 def test_many_points_share_out_the_thumbnails(run, monkeypatch):

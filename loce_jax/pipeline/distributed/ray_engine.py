@@ -18,7 +18,7 @@ from loce_jax.activations import Extract, make_extractor
 from loce_jax.pipeline.distributed.ray_cluster import RayOptions, check_ray, connected, finished
 from loce_jax.pipeline.distributed.run_spec import RunSpec
 from loce_jax.pipeline.pixels import doubting
-from loce_jax.pipeline.plan import Plan
+from loce_jax.pipeline.plan import Plan, heed_problems
 from loce_jax.pipeline.progress import Progress, offset_progress, report_chunks
 from loce_jax.pipeline.resuming.begin import begin
 from loce_jax.pipeline.resuming.free_space import check_space
@@ -51,6 +51,7 @@ def run_on_ray(
     check_ray()
     with connected(cluster.address) as ray:  # first: a process in which JAX runs should not start others
         plan = spec.plan()
+        heed_problems(plan, strict=options.strict)
         storage, names = open_storage(out), list(plan.chunks)
         check_space(plan, storage, names)
         with RunWriter(storage, plan.record(), shared=True, repair=options.repair) as writer:

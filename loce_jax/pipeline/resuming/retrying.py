@@ -13,6 +13,10 @@ from loce_jax.store import Run
 
 UNREAD = (*PASSING, "size_mismatch")
 MAX_FAILURES = 0.05  # of the rows of `fit`
+MISSING = (
+    "Commonest reasons: `images` names another folder than the one that file names start from; backslashes, another "
+    "case or a URL in a file name; a disk that is not mounted."
+)
 
 
 class TooManyFailures(InputError):
@@ -54,10 +58,12 @@ def check_failures(run: Run, max_failures: float) -> None:
         return
     counts = ", ".join(f"{n} {word}" for word, n in Counter(words[unread].tolist()).most_common())
     image, reason = (str(run.table[name][unread[0]]) for name in ("image", "reason"))
+    why = (
+        MISSING if (words[unread] == "image_missing").any() else "`loce data check` lists what is wrong with the data. "
+    )
     raise TooManyFailures(
         f"{len(unread)} of {len(words)} rows could not be read ({counts}), more than {max_failures:.3g} of them; the "
-        f"first is {image!r}: {reason} The run is kept. Commonest reasons: `images` names another folder than the one "
-        "that file names start from; backslashes, another case or a URL in a file name; a disk that is not mounted. "
+        f"first is {image!r}: {reason} The run is kept. {why} "
         "The same command tries those rows again; `max_failures` allows more."
     )
 

@@ -39,7 +39,7 @@
 
   function figure(point) {
     const name = page.points.image[point], frame = make("div", { className: "frame" }), iou = make("b");
-    const photo = picture(page.photos[point], `${page.concepts[page.points.concept[point]]} in ${name}`, "image not readable");
+    const photo = picture(page.photos[point], `${page.concepts[page.points.concept[point]]} in ${name}`, "image not shown");
     const canvas = make("canvas");
     frame.append(photo, ...(page.photos[point] ? [canvas] : []));
     const fill = () => {
