@@ -3,12 +3,14 @@
 CSV, JSON and text files as people have them:
 
     0 sky                     a number and a name per line, also with ``:``, ``=``, ``,`` or a tab between them
-    road                      a name per line, numbered from 0
+    road                      a name per line, of all lines; the first line with a name is number 0
     128 64 128 road           a color and a name per line, in either order
     name,r,g,b                CSV with a header: name or class, id or index or value, r, g, b
     {"0": "sky"}              JSON: names by number, a list of names, or objects with name, id and color
 
-Several lines of one name are one class.  Lines that begin with ``#`` are comments.
+Several lines of one name are one class.  Lines that begin with ``#`` are comments, and so is what follows a ``#``
+between spaces.  A table is refused where its numbers could be misread: a name before its number, only some of the lines
+with a number, a number or a key that stands twice.
 """
 
 import csv
@@ -20,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loce_jax.checks import InputError, check_arguments, check_exists
+from loce_jax.checks import InputError, check_arguments, check_exists, short_repr
 from loce_jax.data.annotations.masks import whole_number
 from loce_jax.data.files import read_bytes
 from loce_jax.data.label_maps.codes import color_code
@@ -29,9 +31,13 @@ from loce_jax.data.label_maps.known_classes import KNOWN
 UNLABELED = {"background", "ignore", "ignored", "other", "unknown", "unlabeled", "unlabelled", "void", "undefined"}
 MAX_BYTES = 2**20
 MAX_CODE = 2**24
-LINE = re.compile(r"^(\d+)\s*[:=,;\t ]\s*(\S.*)$")
-COLOR_FIRST = re.compile(r"^(\d+)[\s,;]+(\d+)[\s,;]+(\d+)[\s,;:=]+([^\d\s].*)$")
+SEPARATOR = r"(?:\s*[:,;]|\s*=(?=\s)|=|\s)\s*"  # a `=` between a space and a letter is the name's
+LINE = re.compile(rf"^([-+]?\d+(?:\.\d+)?){SEPARATOR}(\S.*)$")
+COLOR_FIRST = re.compile(rf"^(\d+)[\s,;]+(\d+)[\s,;]+(\d+){SEPARATOR}([^\d\s].*)$")
 COLOR_LAST = re.compile(r"^([^\d\s].*?)[\s,;:=]+(\d+)[\s,;]+(\d+)[\s,;]+(\d+)$")
+NUMBER_LAST = re.compile(r"[\s,;:=][-+]?\d+(?:\.0+)?$")
+NAMELESS = re.compile(r"^[-+]?\d+(?:\.\d+)?(?:[\s,;]+\d+[\s,;]+\d+)?[\s,;:=]*$")  # a number or a color alone
+COMMENT = re.compile(r"\s+#(?:\s.*)?$")
 NAME_KEYS = ("name", "class", "label", "class_name", "readable")
 NUMBER_KEYS = ("id", "index", "value", "label_id", "trainid", "train_id")
 COLOR_KEYS = ("color", "colour", "rgb")
@@ -78,41 +84,49 @@ def read_class_table(classes: str | Path) -> ClassTable:
     try:
         text = read_bytes(path).decode("utf-8-sig")
         rows = _rows(text, path.suffix.lower())
-    except (UnicodeDecodeError, RecursionError, csv.Error, json.JSONDecodeError) as error:
+        return _table(rows, path, fix)
+    except (_Fault, UnicodeDecodeError, RecursionError, csv.Error, json.JSONDecodeError) as error:
         raise InputError(f"`classes` must be a class table, but {str(path)!r} is none: {error}. {fix}") from error
-    return _table(rows, path, fix)
 
 
-Row = tuple[Any, Any, Any]  # name, number, color
+class _Fault(ValueError):
+    """Why a file is no class table, as the end of a sentence."""
+
+
+Row = tuple[Any, Any, Any]  # name, number, color; None for what is not given
 
 
 def _rows(text: str, ending: str) -> list[Row]:
     if ending == ".json":
-        return _rows_of_json(json.loads(text))
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
+        return _rows_of_json(json.loads(text, object_pairs_hook=_unique_keys))
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line if '"' in line else COMMENT.sub("", line) for line in lines if line and not line.startswith("#")]
     header = re.split(r"[,;\t]", lines[0].casefold()) if lines else []
     if len(header) > 1 and any(cell.strip().strip('"') in NAME_KEYS for cell in header):
         return _rows_of_csv(lines)
-    return [_row_of_line(line, number) for number, line in enumerate(lines)]
+    return [_row_of_line(line) for line in lines]
 
 
-def _row_of_line(line: str, number: int) -> Row:
+def _row_of_line(line: str) -> Row:
+    if NAMELESS.match(line):
+        raise _Fault(f"the line {short_repr(line)} has a number, but no name")
     if found := COLOR_FIRST.match(line):
         return found[4].strip(), None, list(found.groups()[:3])
     if found := COLOR_LAST.match(line):
         return found[1].strip(), None, list(found.groups()[1:])
     if found := LINE.match(line):
+        if not found[1].isdecimal():
+            raise _Fault(f"the line {short_repr(line)} begins with a number that is not whole, or has a sign")
         return found[2].strip(), found[1], None
-    return line, number, None
+    if NUMBER_LAST.search(line):
+        raise _Fault(f"the line {short_repr(line)} ends in a number; write the number first, then the name")
+    return line, None, None
 
 
 def _rows_of_csv(lines: list[str]) -> list[Row]:
     delimiter = max(",;\t", key=lines[0].count)
     reader = csv.DictReader(io.StringIO("\n".join(lines)), delimiter=delimiter, skipinitialspace=True)
-    return [
-        _row_of_object({str(key).strip().casefold(): value for key, value in row.items()}, number)
-        for number, row in enumerate(reader)
-    ]
+    return [_row_of_object({str(key).strip().casefold(): value for key, value in row.items()}) for row in reader]
 
 
 def _rows_of_json(content: Any) -> list[Row]:
@@ -122,26 +136,40 @@ def _rows_of_json(content: Any) -> list[Row]:
         content = content["categories"]
     if isinstance(content, dict):
         entries = [(key, value if isinstance(value, dict) else {"name": value}) for key, value in content.items()]
-        return [_row_of_object({"id": key, **value}, number) for number, (key, value) in enumerate(entries)]
+        return [_row_of_object({"id": key, **value}) for key, value in entries]
     entries = content if isinstance(content, list) else []
-    return [
-        _row_of_object(entry, number) if isinstance(entry, dict) else (entry, number, None)
-        for number, entry in enumerate(entries)
-    ]
+    return [_row_of_object(entry) if isinstance(entry, dict) else (entry, None, None) for entry in entries]
 
 
-def _row_of_object(entry: dict, number: int) -> Row:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _Fault(f"the key {short_repr(key)} stands twice in an object")
+        found[key] = value
+    return found
+
+
+def _row_of_object(entry: dict) -> Row:
     entry = {str(key).casefold(): value for key, value in entry.items()}
     name = next((entry[key] for key in NAME_KEYS if entry.get(key)), None)
     own = next((entry[key] for key in NUMBER_KEYS if entry.get(key) not in (None, "")), None)
     color = next((entry[key] for key in COLOR_KEYS if entry.get(key)), None)
     if color is None and all(entry.get(key) not in (None, "") for key in "rgb"):
         color = [entry[key] for key in "rgb"]
-    return name, number if own is None and color is None else own, color
+    return name, own, color
 
 
 def _table(rows: list[Row], path: Path, fix: str) -> ClassTable:
-    by_color = bool(rows) and all(color is not None for _, _, color in rows) and any(own is None for _, own, _ in rows)
+    by_number = [own is not None for _, own, _ in rows]
+    by_color = not all(by_number) and all(color is not None for _, _, color in rows)
+    if not by_color and not any(own is not None or color is not None for _, own, color in rows):
+        rows = [(name, number, None) for number, (name, _, _) in enumerate(rows)]
+    elif not by_color and not all(by_number):
+        name = short_repr(rows[by_number.index(False)][0])
+        raise _Fault(
+            f"some of its entries have a number and others, such as {name}, have none, or have a color instead"
+        )
     codes: dict[str, tuple[int, ...]] = {}
     owners: dict[int, str] = {}
     for place, (name, own, color) in enumerate(rows):
@@ -151,12 +179,14 @@ def _table(rows: list[Row], path: Path, fix: str) -> ClassTable:
                 f"`classes` must give each class a name and a number or a color, but entry {place} of {str(path)!r} "
                 f"does not. {fix}"
             )
-        if owners.setdefault(code, name.strip()) != name.strip():
+        name = name.strip()
+        if code in owners:
+            twice = f"{name!r} twice" if owners[code] == name else f"{owners[code]!r} to {name!r} too"
             raise InputError(
-                f"`classes` must give a number or a color to one class, but {str(path)!r} gives that of "
-                f"{owners[code]!r} to {name.strip()!r} too. Repair it."
+                f"`classes` must give a number or a color once, but {str(path)!r} gives that of {twice}. Repair it."
             )
-        codes[name.strip()] = (*codes.get(name.strip(), ()), code)
+        owners[code] = name
+        codes[name] = (*codes.get(name, ()), code)
     if not codes:
         raise InputError(f"`classes` must hold a class, but {str(path)!r} is empty. {fix}")
     return ClassTable(codes, by_color)

@@ -13,6 +13,9 @@ BY_NUMBER = {
     "numbers.txt": "0 sky\n1 road\n# a comment\n\n7 car on rails\n",
     "colons.txt": "0: sky\n1: road\n7: car on rails",
     "commas.txt": "0,sky\n1, road\n7,car on rails",
+    "equals.txt": "0 = sky\n1=road\n7 =\tcar on rails",
+    "comments.txt": "0 sky # the blue\n1 road\t#\n7 car on rails  # trams",
+    "comments.csv": "id,name # all\n0,sky # the blue\n1,road\n7,car on rails",
     "tabs.txt": "0\tsky\n1\troad\n7\tcar on rails",
     "table.csv": "id,name\n0,sky\n1,road\n7,car on rails\n",
     "german.csv": "name;id\nsky;0\nroad;1\ncar on rails;7\n",
@@ -25,6 +28,7 @@ BY_NUMBER = {
 BY_COLOR = {
     "label_colors.txt": "64 128 64\tsky\n192 0 128\troad",
     "last.txt": "sky 64 128 64\nroad 192 0 128",
+    "comments.txt": "64 128 64 sky # blue\nroad 192 0 128 # red",
     "commas.txt": "64,128,64,sky\n192,0,128,road",
     "class_dict.csv": "name, r, g, b\nsky, 64, 128, 64\nroad, 192, 0, 128\n",
     "colors.json": json.dumps([{"name": "sky", "color": [64, 128, 64]}, {"name": "road", "color": [192, 0, 128]}]),
@@ -57,6 +61,22 @@ def test_names_by_color(file, tmp_path):
 @pytest.mark.parametrize("file", NAMES_ONLY)
 def test_names_alone_are_numbered_from_0(file, tmp_path):
     assert dict(table_of(tmp_path, file, NAMES_ONLY[file]).codes) == {"sky": (0,), "road": (1,)}
+
+
+NAMES = {
+    "0,=cmd()": "=cmd()",
+    "0 =cmd()": "=cmd()",
+    "1 2 3 =cmd()": "=cmd()",
+    "=cmd() 1 2 3": "=cmd()",
+    "0 car #2": "car #2",
+    "0 lane 2": "lane 2",
+    "3rd lane": "3rd lane",
+}
+
+
+@pytest.mark.parametrize("line", NAMES)
+def test_names_keep_their_signs(line, tmp_path):
+    assert list(table_of(tmp_path, "a.txt", line).codes) == [NAMES[line]]
 
 
 def test_the_table_of_mapillary_vistas(tmp_path):
@@ -93,6 +113,22 @@ BAD = {
     "nameless.json": (json.dumps([{"id": 1}]), "entry 0"),
     "huge.txt": ("99999999999 sky", "entry 0"),
     "negative.json": (json.dumps([{"id": -1, "name": "plate"}]), "entry 0"),
+    "same.txt": ("0 sky\n0 sky", "gives that of 'sky' twice"),
+    "same.json": ('[{"id": 1, "name": "sky"}, {"id": "1.0", "name": "road"}]', "gives that of 'sky' to 'road' too"),
+    "keys.json": ('{"0": "sky", "0": "road"}', "the key '0' stands twice"),
+    "name first.txt": ("Sky 0\nRoad 3", "the line 'Sky 0' ends in a number; write the number first"),
+    "name first, commas.txt": ("Sky,0\nRoad,3", "the line 'Sky,0' ends in a number"),
+    "name first, one.txt": ("Sky: -1", "the line 'Sky: -1' ends in a number"),
+    "partly.txt": ("0 sky\nroad", "others, such as 'road', have none"),
+    "partly.csv": ("id,name\n0,sky\n,road", "others, such as 'road', have none"),
+    "partly.json": ('["sky", {"name": "road", "id": 4}]', "others, such as 'sky', have none"),
+    "partly colors.txt": ("1 2 3 sky\nroad", "others, such as 'sky', have none"),
+    "both.txt": ("0 sky\n64 128 64 road", "others, such as 'road', have none, or have a color instead"),
+    "negative.txt": ("-1 plate\n0 sky", "the line '-1 plate' begins with a number that is not whole"),
+    "fraction.txt": ("0 sky\n1.5 road", "the line '1.5 road' begins with a number that is not whole"),
+    "nameless.txt": ("0 sky\n1", "the line '1' has a number, but no name"),
+    "nameless, colon.txt": ("0: sky\n1:", "the line '1:' has a number, but no name"),
+    "nameless color.txt": ("1 2 3\n4 5 6", "the line '1 2 3' has a number, but no name"),
     "color.txt": ("64 300 64 sky", "entry 0"),
 }
 
