@@ -5,6 +5,7 @@ Shapes: n images of H x W pixels, k concepts.
 
 import functools as ft
 import math
+import re
 import struct
 import zipfile
 import zlib
@@ -167,7 +168,11 @@ def open_npz(
     texts = [[str(text) for text in load(name).ravel()] if name in found else [] for name in ("concepts", "names")]
     source = source_record("npz", path=path, classes=classes, concepts=tuple(concepts))
     table = read_class_table(classes) if classes is not None else None
-    return _assemble(load, found, (texts[0], texts[1]), table, (file.stem, source, concepts))
+    try:
+        return _assemble(load, found, (texts[0], texts[1]), table, (file.stem, source, concepts))
+    except InputError as error:  # its arrays are no options of the command line
+        text = re.sub("`(images|masks|labels|concepts|names)`", r"array \1", str(error))
+        raise InputError(f"in {str(file)!r}, {text}") from error
 
 
 def _assemble(load, found, texts, table, about) -> MaskDataset | LabelMapDataset:
