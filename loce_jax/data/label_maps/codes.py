@@ -34,13 +34,16 @@ class LabelFile:
         return read_codes(self.path, by_color=self.by_color)
 
 
-def read_codes(file: Path | bytes, *, by_color: bool, name: str = "") -> Integer[np.ndarray, "H W"]:
+def read_codes(
+    file: Path | bytes, *, by_color: bool, name: str = "", alpha: bool = False
+) -> Integer[np.ndarray, "H W"]:
     """The codes of a label map.
 
     Args:
         file: a PNG, or another format that keeps every pixel as it is; or the bytes of one.
         by_color: whether classes are told by colors; of a palette image the palette's, of a gray one gray.
         name: what messages call it; the name of the file if left out.
+        alpha: whether the alpha channel is read in place of the colors where it is the only one that varies.
 
     Raises:
         Fault: ``mask_unreadable``.
@@ -50,6 +53,8 @@ def read_codes(file: Path | bytes, *, by_color: bool, name: str = "") -> Integer
         with open_image(file, LOSSLESS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Fault("mask_unreadable", f"{called} has {image.width} x {image.height} pixels: too many.")
+            if alpha and image.mode in ("LA", "RGBA") and _varies_in_alpha_only(image):
+                return np.asarray(image.getchannel("A"))
             return _colors(image) if by_color else _numbers(image, called)
     except (Fault, MemoryError):  # want of memory is no fault of the map
         raise
@@ -68,6 +73,11 @@ def color_code(red: int, green: int, blue: int) -> int:
     197121
     """
     return red + 256 * green + 65536 * blue
+
+
+def _varies_in_alpha_only(image):
+    *colors, alpha = image.getextrema()  # the least and the largest value of each channel
+    return alpha[0] < alpha[1] and all(least == largest for least, largest in colors)
 
 
 def _colors(image):

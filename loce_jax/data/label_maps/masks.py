@@ -37,7 +37,7 @@ class MaskFile:
 
     def __call__(self) -> Bool[np.ndarray, "H W"]:
         """Read it; raises `Fault` ``mask_unreadable``."""
-        return as_mask(read_codes(self.path, by_color=False), self.path.name)
+        return as_mask(read_codes(self.path, by_color=False, alpha=True), self.path.name)
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,8 @@ def open_folder(
     """Open a folder of images and a folder of masks of the same names.
 
     Masks are ``masks/NAME.png`` of one concept, or ``masks/CONCEPT/NAME.png`` of several.  A pixel belongs to a mask
-    where it is not 0, or, where there are more than two gray levels, from 128 on.
+    where it is not 0, or, where there are more than two gray levels, from 128 on.  Of an image with transparency whose
+    colors are the same everywhere, the alpha channel is the mask.
 
     Args:
         path: the folder that holds both.

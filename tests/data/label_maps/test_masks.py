@@ -47,6 +47,26 @@ def test_gray_levels_count_from_the_middle_and_label_maps_are_refused(tmp_path):
     assert "open label maps as `labels`" in data.problems[0].reason
 
 
+@pytest.mark.parametrize("shade", [0, 255])
+@pytest.mark.parametrize("channels", [2, 4])
+def test_an_alpha_channel_is_the_mask_where_it_alone_varies(channels, shade, tmp_path):
+    write_masks(tmp_path, made_up_frames(1), several=False)
+    alpha = np.zeros((48, 64), np.uint8)
+    alpha[10:20, 5:9] = 255
+    save(tmp_path / "masks" / "seq0_000.png", np.dstack([*[np.full_like(alpha, shade)] * (channels - 1), alpha]))
+    data = open_folder(tmp_path)
+    np.testing.assert_array_equal(data.masks(data.items[0])[0], alpha > 0)
+
+
+def test_gray_levels_count_where_the_alpha_channel_varies_too(tmp_path):
+    write_masks(tmp_path, made_up_frames(1), several=False)
+    gray, alpha = np.zeros((48, 64), np.uint8), np.full((48, 64), 255, np.uint8)
+    gray[10:20, 5:9], alpha[30:] = 255, 0
+    save(tmp_path / "masks" / "seq0_000.png", np.dstack([gray, gray, gray, alpha]))
+    data = open_folder(tmp_path)
+    np.testing.assert_array_equal(data.masks(data.items[0])[0], gray > 0)
+
+
 def test_empty_masks_are_no_pairs_and_masks_without_images_are_problems(tmp_path):
     write_masks(tmp_path, made_up_frames(2))
     save(tmp_path / "masks" / "car" / "seq0_000.png", np.zeros((48, 64), np.uint8))
