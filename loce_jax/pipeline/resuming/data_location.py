@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from loce_jax.checks import InputError
+from loce_jax.data import KINDS
 from loce_jax.data.samples import Dataset, Fault, Item, Reading
 from loce_jax.data.selection import DataOptions
 from loce_jax.pipeline.resuming.photo_digests import photo_entry
@@ -81,7 +82,9 @@ def reopen(
         problems.append(
             f"those at {_places(source)} are others: images, concepts, annotations or options differ from the run's."
         )
-    raise InputError(f"the data of the run {str(run.storage)!r} cannot be opened: {problems[0]} {CURE}")
+    other = named["kind"] if str(named["kind"]) in KINDS and named["kind"] != "coco" else ""
+    cure = f"Give the data: `--data {other} PATH`, and the flags that the run was made with." if other else CURE
+    raise InputError(f"the data of the run {str(run.storage)!r} cannot be opened: {problems[0]} {cure}")
 
 
 @dataclass(frozen=True)

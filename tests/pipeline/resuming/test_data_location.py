@@ -173,3 +173,11 @@ def test_a_note_of_any_content_is_one_line(tmp_path, source):
     with pytest.raises(InputError, match="cannot be opened") as error:
         reopen(run)
     assert "\n" not in str(error.value)
+
+
+def test_the_cure_names_the_kind_of_the_data(tmp_path):
+    run = run_plan(make_plan(NETWORK, ("shallow",), scenes_source(count=2), RECIPES["paper"]), tmp_path)
+    source = {"kind": "voc", "path": "nowhere"}
+    (tmp_path / "source.json").write_bytes(seal({"source": source, "paths": {}, "signature": ""}))
+    with pytest.raises(InputError, match="cannot be opened: .* Give the data: `--data voc PATH`, and the flags that"):
+        reopen(run)
