@@ -8,7 +8,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from jaxtyping import Bool, UInt8
 from loce_jax.checks import InputError, check_arguments, check_exists, check_known
 from loce_jax.data.label_maps.codes import read_codes
 from loce_jax.data.label_maps.dataset import PairedDataset, PhotoFile
-from loce_jax.data.label_maps.pairing import MAPS, pair_files
+from loce_jax.data.label_maps.pairing import MAPS, PHOTOS, pair_files
 from loce_jax.data.label_maps.streets import IMAGES, LABELS, find_folder
 from loce_jax.data.samples import Fault, Item, Pair, Problem, check_mask, digest, source_record
 from loce_jax.foreign_text import logger
@@ -137,7 +137,8 @@ def open_folder(
     problems: list[Problem] = []
     for concept, folder in _folders_of_concepts(masks, concepts).items():
         pairs, alone = pair_files(photos, folder, endings=MAPS)
-        problems += [one for one in alone if one.status != "no_label"]  # an image need not show every concept
+        alone = [one for one in alone if one.status != "no_label"]  # an image need not show every concept
+        problems += [replace(one, concept=concept) for one in alone]
         for image, mask in pairs:
             found.setdefault(image, {})[concept] = MaskFile(folder / mask)
     entries = [MaskEntry(image, PhotoFile(photos / image), found[image]) for image in found]
@@ -147,14 +148,15 @@ def open_folder(
 
 def _folders_of_concepts(masks: Path, concepts: Sequence[str]) -> dict[str, Path]:
     """The folder of each concept's masks."""
-    if any(not one.is_dir() and one.suffix.lower() in MAPS for one in masks.iterdir()):
+    folders = {one.name: one for one in sorted(masks.iterdir()) if one.is_dir() and not one.name.startswith(".")}
+    endings = MAPS if folders else PHOTOS
+    if any(not one.is_dir() and one.suffix.lower() in endings for one in masks.iterdir()):
         if len(concepts) > 1:
             raise InputError(
                 f"`concepts` can be one name where {str(masks)!r} holds masks, not folders of them, but got "
                 f"{', '.join(concepts)}. Put the masks of each concept into a folder of its name."
             )
         return {concepts[0] if concepts else FOREGROUND: masks}
-    folders = {one.name: one for one in sorted(masks.iterdir()) if one.is_dir() and not one.name.startswith(".")}
     if not folders:
         raise InputError(
             f"`labels` must hold masks, or a folder of them for each concept, but {str(masks)!r} is empty."

@@ -180,8 +180,26 @@ def test_a_jpeg_is_no_label_map(tmp_path):
     path = tmp_path / "labels" / "seq0_000.png"
     Image.open(path).save(path.with_suffix(".jpg"))
     path.unlink()
-    with pytest.raises(InputError, match="none of 1 images .* is called as one of 0 label files"):
+    with pytest.raises(
+        InputError, match="none of 1 images .* is called as one of 0 label files .* 1 more, such as seq0_000.jpg"
+    ):
         open_labels(tmp_path)
+
+
+def test_a_jpeg_among_label_maps_is_a_problem_and_photos_below_the_label_maps_are_none(tmp_path):
+    write_labels(tmp_path, made_up_frames(2), suffix="_L")
+    path = tmp_path / "labels" / "seq0_000_L.png"
+    Image.open(path).save(path.with_name("seq0_000.jpg"))
+    path.unlink()
+    (problem,) = open_labels(tmp_path).problems
+    assert (problem.file, problem.status) == ("seq0_000.jpg", "mask_unreadable")
+    photos = tmp_path / "labels" / "photos"
+    photos.mkdir()
+    Image.open(tmp_path / "images" / "seq0_001.png").save(photos / "other.jpg")
+    Image.open(tmp_path / "images" / "seq0_001.png").save(photos / "seq0_001.jpg")
+    (tmp_path / "labels" / "seq0_000.jpg").unlink()
+    (problem,) = open_labels(tmp_path, images=photos).problems
+    assert (problem.file, problem.status) == ("other.jpg", "no_label")
 
 
 def test_links_that_lead_out_are_left_out(tmp_path):

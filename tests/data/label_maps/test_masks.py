@@ -6,6 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from loce_jax.checks import InputError
 from loce_jax.data import open_arrays, open_folder, open_npz
@@ -45,6 +46,26 @@ def test_gray_levels_count_from_the_middle_and_label_maps_are_refused(tmp_path):
     data = open_folder(tmp_path)
     assert data.masks(data.items[0])[0].sum() == 100 and len(data.items) == 1
     assert "open label maps as `labels`" in data.problems[0].reason
+
+
+def test_masks_in_a_format_that_changes_pixels_are_problems(tmp_path):
+    write_masks(tmp_path, made_up_frames(2))
+    mask = tmp_path / "masks" / "car" / "seq0_000.png"
+    Image.open(mask).save(mask.with_suffix(".JPG"))
+    assert open_folder(tmp_path).problems == (), "a picture beside the mask"
+    mask.unlink()
+    (problem,) = open_folder(tmp_path).problems
+    assert (problem.file, problem.concept, problem.status) == ("seq0_000.JPG", "car", "mask_unreadable")
+    assert problem.reason.startswith("it must be PNG, BMP, GIF or TIFF")
+
+
+def test_masks_all_in_a_format_that_changes_pixels_are_refused_with_the_formats(tmp_path):
+    write_masks(tmp_path, made_up_frames(2), several=False)
+    for mask in list((tmp_path / "masks").iterdir()):
+        Image.open(mask).convert("RGB").save(mask.with_suffix(".jpg"))
+        mask.unlink()
+    with pytest.raises(InputError, match="0 label files .* 2 more, such as seq0_000.jpg, must be PNG"):
+        open_folder(tmp_path)
 
 
 @pytest.mark.parametrize("shade", [0, 255])
