@@ -34,6 +34,15 @@ def short_repr(value: Any, *, longest: int = 80) -> str:
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and what it counts, in the plural unless it is 1.
+
+    >>> counted(1, "image"), counted(0, "image")
+    ('1 image', '0 images')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def check_shape(name: str, array, expected: Sequence[int], *, meaning: str, fix: str) -> None:
     """Raise `InputError` unless ``array.shape`` is `expected`.
 

@@ -9,6 +9,7 @@ import tyro
 
 from loce_jax.analysis.tables import Table, as_csv
 from loce_jax.atomic import write_file
+from loce_jax.checks import counted
 from loce_jax.cli.data_flags import DataFlags, DataLocation, DataOptionFlags
 from loce_jax.cli.terminal import say
 from loce_jax.data.checking import DataReport, check_data
@@ -50,9 +51,11 @@ class DataCheck:
             if table.rows:
                 print_table(table)
                 say()
+        for note in report.notes:
+            say(f"Note: {note}")
         if self.out is not None:
             write_tables(tables, self.out)
-        say(f"{len(report.problems)} problems." if report.problems else "No problem.")
+        say(f"{counted(len(report.problems), 'problem')}." if report.problems else "No problem.")
         return PROBLEMS if report.problems else 0
 
 

@@ -45,12 +45,14 @@ class DataReport:
         sizes: number of images by size ``(H, W)``, the commonest first.
         groups: number of images by group; empty where there are none.
         problems: each with file and annotation.
+        notes: what is no problem, but may be a mistake, such as values of label maps that are no class.
     """
 
     concepts: tuple[ConceptCount, ...]
     sizes: tuple[tuple[tuple[int, int], int], ...]
     groups: tuple[tuple[str, int], ...]
     problems: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
 
 
 def check_data(dataset: Dataset, progress: Callable[[int, int], None] = lambda done, total: None) -> DataReport:
@@ -91,7 +93,13 @@ def check_data(dataset: Dataset, progress: Callable[[int, int], None] = lambda d
     ]
     sizes = Counter(item.size for item in dataset.items)
     groups = Counter(group for item in dataset.items if (group := group_of(item)) is not None)
-    return DataReport(tuple(counts), tuple(sizes.most_common()), tuple(sorted(groups.items())), tuple(problems))
+    return DataReport(
+        concepts=tuple(counts),
+        sizes=tuple(sizes.most_common()),
+        groups=tuple(sorted(groups.items())),
+        problems=tuple(problems),
+        notes=tuple(getattr(dataset, "notes", ())),
+    )
 
 
 def _look_at(dataset: Dataset, item: Item) -> tuple[dict[str, int], list[Problem]]:

@@ -45,6 +45,13 @@ def test_problems_are_listed_and_written_and_the_exit_code_is_3(tmp_path, capsys
     assert {path.stem for path in out.glob("*.csv")} == {"concepts", "sizes", "groups", "problems"}
 
 
+def test_values_without_a_class_are_noted_and_the_exit_code_stays_0(tmp_path, capsys):
+    write_labels(tmp_path, made_up_frames(3))
+    (tmp_path / "classes.txt").write_text("1 road\n2 car")
+    assert check("labels", tmp_path) == 0
+    assert "Note: values without a class: 0 (3 images), 3 (3 images)\nNo problem.\n" in capsys.readouterr().out
+
+
 def test_without_pyarrow_one_line_says_what_to_install(tmp_path, capsys, monkeypatch):
     write_labels(tmp_path, made_up_frames(1))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

@@ -22,7 +22,7 @@ from loce_jax.checks import InputError, check_arguments, check_exists, check_sha
 from loce_jax.data.files import open_file
 from loce_jax.data.images import MAX_PIXELS
 from loce_jax.data.label_maps.class_table import ClassTable, read_class_table
-from loce_jax.data.label_maps.dataset import Entry, LabelMapDataset, choose_classes, read_label_maps
+from loce_jax.data.label_maps.dataset import Entry, LabelMapDataset, read_label_maps
 from loce_jax.data.label_maps.masks import FOREGROUND, MaskDataset, MaskEntry, as_mask, read_masks
 from loce_jax.data.samples import Fault, source_record
 
@@ -199,7 +199,7 @@ def _assemble(load, found, texts, table, about) -> MaskDataset | LabelMapDataset
         if table is None:
             raise InputError("`classes` must be given with `labels`: which number means which class.")
         entries = [Entry(name, ArrayPhoto(load, i), ArrayCodes(load, i)) for i, name in enumerate(images)]
-        return read_label_maps(entries, choose_classes(table, wanted), name=title, source=source)
+        return read_label_maps(entries, table, wanted, name=title, source=source)
     masks = load("masks")
     several = masks.ndim == 4
     shape = (len(photos), *masks.shape[1:2], *photos.shape[1:3]) if several else photos.shape[:3]

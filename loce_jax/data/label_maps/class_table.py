@@ -26,7 +26,7 @@ from loce_jax.checks import InputError, check_arguments, check_exists, short_rep
 from loce_jax.data.annotations.masks import whole_number
 from loce_jax.data.files import read_bytes
 from loce_jax.data.label_maps.codes import color_code
-from loce_jax.data.label_maps.known_classes import KNOWN
+from loce_jax.data.label_maps.known_classes import KNOWN, UNLABELED_CODES
 
 UNLABELED = {"background", "ignore", "ignored", "other", "unknown", "unlabeled", "unlabelled", "void", "undefined"}
 MAX_BYTES = 2**20
@@ -50,10 +50,12 @@ class ClassTable:
     Attributes:
         codes: by name the codes, see `loce_jax.data.label_maps.codes`.
         by_color: whether the codes are colors.
+        unlabeled: codes of pixels that are known to be of no class.
     """
 
     codes: Mapping[str, tuple[int, ...]]
     by_color: bool = False
+    unlabeled: tuple[int, ...] = ()
 
     def default_names(self) -> list[str]:
         """All names but those of pixels that are not labeled, such as "void"."""
@@ -76,7 +78,7 @@ def read_class_table(classes: str | Path) -> ClassTable:
     """
     known = Path(classes).name if Path(classes).is_dir() else str(classes)  # a folder may have the same name
     if known in KNOWN and not Path(classes).is_file():
-        return ClassTable({name: (code,) for code, name in KNOWN[known].items()})
+        return ClassTable({name: (code,) for code, name in KNOWN[known].items()}, unlabeled=UNLABELED_CODES[known])
     fix = f"Give a file with a line such as `7 road` for each class, or one of {', '.join(KNOWN)}."
     path = check_exists("classes", classes, kind="file", fix=fix)
     if path.stat().st_size > MAX_BYTES:

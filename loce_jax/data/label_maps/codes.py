@@ -75,6 +75,15 @@ def color_code(red: int, green: int, blue: int) -> int:
     return red + 256 * green + 65536 * blue
 
 
+def color_of(code: int) -> tuple[int, int, int]:
+    """Red, green and blue of the code of a color.
+
+    >>> color_of(197121)
+    (1, 2, 3)
+    """
+    return code % 256, code // 256 % 256, code // 65536
+
+
 def _varies_in_alpha_only(image):
     *colors, alpha = image.getextrema()  # the least and the largest value of each channel
     return alpha[0] < alpha[1] and all(least == largest for least, largest in colors)

@@ -7,7 +7,8 @@ Shapes: H x W pixels of an image.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +17,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Integer, UInt8
 
-from loce_jax.checks import InputError, check_known
+from loce_jax.checks import InputError, check_known, counted
 from loce_jax.data.images import read_photo
 from loce_jax.data.label_maps.class_table import ClassTable
+from loce_jax.data.label_maps.codes import color_of
 from loce_jax.data.samples import Fault, Item, Pair, Problem, Reading, check_mask, digest
 from loce_jax.foreign_text import logger
 
 log = logger(__name__)
+
+SHOWN = 8  # values in a message
+KEPT = 256  # values without a class that are counted in one image
+NO_CLASS = "Add them to the class table, called void if they mean no class."
 
 Codes = Integer[np.ndarray, "H W"]
 Values = Mapping[str, tuple[int, ...]]  # by concept the codes that mean it
@@ -71,6 +77,7 @@ class PairedDataset:
         fingerprint: sha256 of the items and their masks; the pixels of the photos are not part of it.
         source: plain values that open the data set again; None if there are none.
         problems: what was left out: files without a partner, masks that cannot be read.
+        notes: what is no problem, but may be a mistake, such as values of label maps that are no class.
     """
 
     name: str
@@ -79,6 +86,7 @@ class PairedDataset:
     fingerprint: str
     source: dict[str, Any] | None
     problems: tuple[Problem, ...]
+    notes: tuple[str, ...] = field(default=(), kw_only=True)
     _entries: Mapping[str, Any] = field(repr=False)  # by image
 
     def read(self, item: Item) -> Reading:
@@ -139,7 +147,8 @@ def choose_classes(table: ClassTable, concepts: Sequence[str]) -> Values:
 
 def read_label_maps(
     entries: Iterable[Entry],
-    values: Values,
+    table: ClassTable,
+    concepts: Sequence[str] = (),
     *,
     name: str,
     source: dict[str, Any] | None,
@@ -149,24 +158,34 @@ def read_label_maps(
 
     Args:
         entries: images and their maps.
-        values: by concept its codes.
+        table: the classes of the codes.
+        concepts: names of the classes wanted; all that are labeled if left out.
         name: of the data set, for people.
         source: plain values that open it again.
         problems: those met before.
 
     Raises:
-        InputError: two images of one name; no image with a requested concept.
+        InputError: an unknown concept; two images of one name; no image with a requested concept.
     """
+    values = choose_classes(table, concepts)
+    known = {code for codes in table.codes.values() for code in codes}.union(table.unlabeled)
     entries = sorted(entries, key=lambda entry: entry.image)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        scans = list(pool.map(lambda entry: _scan(entry, values), entries))
+        scans = list(pool.map(lambda entry: _scan(entry, known), entries))
     grouped = any(entry.group for entry in entries)
     items, rows, met = [], [], list(problems)
+    without_class: Counter[int] = Counter()
     for number, (entry, found) in enumerate(zip(entries, scans, strict=True)):
         if isinstance(found, Fault):
             met.append(Problem(entry.image, "label map", "", found.status, found.reason))
             continue
-        size, present, checksum = found
+        size, codes, others, checksum = found
+        present = [name for name, numbers in values.items() if not codes.isdisjoint(numbers)]
+        without_class.update(others)
+        if not codes:
+            shown = ", ".join(_show_code(code, table) for code in others[:SHOWN]) + (", ..." if others[SHOWN:] else "")
+            reason = f"none of its pixels has a class; its values are {shown}. {NO_CLASS}"
+            met.append(Problem(entry.image, "label map", "", "no_class", reason))
         attributes = (("group", entry.group),) if grouped else ()
         if present:
             items.append(Item(entry.image, number, size, tuple(Pair(one, attributes=attributes) for one in present)))
@@ -174,7 +193,7 @@ def read_label_maps(
     if unread := sum(isinstance(found, Fault) for found in scans):
         log.warning("%s: %d label maps cannot be read and were left out.", name, unread)
     if not items:
-        why = f": {met[-1].file}: {met[-1].reason}" if met else ""
+        why = f": {met[-1].file}: {met[-1].reason.removesuffix('.')}" if met else ""
         raise InputError(
             f"the data must hold an image with one of {', '.join(values)}, but {name!r} has none in {len(entries)} "
             f"label maps{why}. Are the numbers or colors of the class table those of the maps?"
@@ -189,17 +208,31 @@ def read_label_maps(
         fingerprint=digest([dict(values), *rows]),
         source=source,
         problems=tuple(met),
+        notes=_notes(without_class, table),
         _entries={entry.image: entry for entry in entries},
         _values={item.image: values for item in items},
     )
 
 
-def _scan(entry: Entry, values: Values):
-    """Size of a map, the concepts in it and its digest; the `Fault` where it cannot be read."""
+def _scan(entry: Entry, known: Set[int]):
+    """Size of a map, its known codes, some of the others, and its digest; the `Fault` where it cannot be read."""
     try:
         codes = entry.codes()
     except Fault as fault:
         return fault.with_traceback(None)
     found = set(np.unique(codes).tolist())
-    present = [name for name, numbers in values.items() if not found.isdisjoint(numbers)]
-    return tuple(codes.shape), present, hashlib.sha256(codes.tobytes()).hexdigest()
+    others = sorted(found - known)[:KEPT]
+    return tuple(codes.shape), found & known, others, hashlib.sha256(codes.tobytes()).hexdigest()
+
+
+def _notes(without_class: Counter[int], table: ClassTable) -> tuple[str, ...]:
+    """A sentence on the codes that are no class, those in the most images first; none where there are none."""
+    codes = sorted(without_class, key=lambda code: (-without_class[code], code))
+    listed = [f"{_show_code(code, table)} ({counted(without_class[code], 'image')})" for code in codes[:SHOWN]]
+    text = ", ".join([*listed, "..."] if codes[SHOWN:] else listed)
+    return (f"values without a class: {text}",) if codes else ()
+
+
+def _show_code(code: int, table: ClassTable) -> str:
+    """A code as it stands in a class table."""
+    return " ".join(map(str, color_of(code))) if table.by_color else str(code)

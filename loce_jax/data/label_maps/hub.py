@@ -17,7 +17,7 @@ from loce_jax.data.annotations.coco_file import is_below
 from loce_jax.data.images import read_photo
 from loce_jax.data.label_maps.class_table import ClassTable, read_class_table
 from loce_jax.data.label_maps.codes import read_codes
-from loce_jax.data.label_maps.dataset import Entry, LabelMapDataset, choose_classes, read_label_maps
+from loce_jax.data.label_maps.dataset import Entry, LabelMapDataset, read_label_maps
 from loce_jax.data.samples import Fault, source_record
 
 IMAGES = "image", "pixel_values", "img", "photo"
@@ -91,7 +91,7 @@ def open_datasets(
     given = {"path": path, "images": images, "labels": labels, "classes": classes, "split": split}
     source = source_record("datasets", **given, concepts=tuple(concepts))
     name = Path(path).name if not split else f"{Path(path).name} {split}"
-    return read_label_maps(entries, choose_classes(table, concepts), name=name, source=source)
+    return read_label_maps(entries, table, concepts, name=name, source=source)
 
 
 def _load(path: str | Path, split: str | None) -> tuple[Any, str]:

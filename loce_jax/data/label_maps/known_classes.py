@@ -6,7 +6,7 @@ VOC = dict(
         "sheep sofa train tvmonitor".split(),
         start=1,
     )
-)  # 0 is background, 255 void
+)
 
 CITYSCAPES_19 = dict(
     enumerate(
@@ -16,7 +16,7 @@ CITYSCAPES_19 = dict(
             *("motorcycle", "bicycle"),
         )
     )
-)  # numbers for training; 255 is void.  BDD100K has the same
+)  # numbers for training.  BDD100K has the same
 
 CITYSCAPES_30 = dict(
     enumerate(
@@ -28,7 +28,7 @@ CITYSCAPES_30 = dict(
         ),
         start=4,
     )
-)  # ids; below 4 is nothing that is labeled
+)  # ids
 
 CAMVID = dict(
     enumerate(
@@ -37,6 +37,12 @@ CAMVID = dict(
             "Bicyclist",
         )
     )
-)  # 11 is void
+)
 
 KNOWN = {"camvid": CAMVID, "cityscapes19": CITYSCAPES_19, "cityscapes30": CITYSCAPES_30, "voc": VOC}
+UNLABELED_CODES = {  # void, and VOC's background
+    "camvid": (11,),
+    "cityscapes19": (255,),
+    "cityscapes30": (0, 1, 2, 3),
+    "voc": (0, 255),
+}

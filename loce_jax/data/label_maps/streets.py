@@ -7,8 +7,8 @@ from pathlib import Path
 from loce_jax.checks import InputError, check_arguments, check_exists, check_known
 from loce_jax.data.label_maps.class_table import ClassTable, read_class_table
 from loce_jax.data.label_maps.codes import LabelFile
-from loce_jax.data.label_maps.dataset import Entry, LabelMapDataset, PhotoFile, choose_classes, read_label_maps
-from loce_jax.data.label_maps.known_classes import CITYSCAPES_19, CITYSCAPES_30
+from loce_jax.data.label_maps.dataset import Entry, LabelMapDataset, PhotoFile, read_label_maps
+from loce_jax.data.label_maps.known_classes import CITYSCAPES_19, CITYSCAPES_30, UNLABELED_CODES
 from loce_jax.data.label_maps.pairing import pair_files
 from loce_jax.data.samples import source_record
 
@@ -71,7 +71,7 @@ def open_labels(
     given = {"path": path, "images": images, "labels": labels, "classes": classes, "split": split}
     source = source_record("labels", **given, concepts=tuple(concepts))
     name = f"{root.name} {split}" if split else root.name
-    return read_label_maps(entries, choose_classes(table, concepts), name=name, source=source, problems=alone)
+    return read_label_maps(entries, table, concepts, name=name, source=source, problems=alone)
 
 
 @check_arguments
@@ -120,9 +120,9 @@ def open_camvid(
         for image, label in pairs:
             codes = LabelFile(root / f"{one}annot" / label)
             entries.append(Entry(f"{one}/{image}", PhotoFile(root / one / image), codes, _sequence(image)))
-    values = choose_classes(read_class_table(classes or "camvid"), concepts)
+    table = read_class_table(classes or "camvid")
     source = source_record("camvid", path=path, classes=classes, split=split, concepts=tuple(concepts))
-    return read_label_maps(entries, values, name="camvid", source=source, problems=problems)
+    return read_label_maps(entries, table, concepts, name="camvid", source=source, problems=problems)
 
 
 @check_arguments
@@ -163,7 +163,8 @@ def open_cityscapes(
     photos, maps = find_folder(root, "path", "leftImg8bit", (), split), find_folder(root, "labels", labels, (), split)
     chosen = CITYSCAPES_30.values() if classes == "30" else CITYSCAPES_19.values()
     numbers = {name: number for number, name in CITYSCAPES_30.items()}
-    table = ClassTable({name: (numbers[name],) for name in chosen})
+    others = *UNLABELED_CODES["cityscapes30"], *CITYSCAPES_30  # of the classes that do not count, too
+    table = ClassTable({name: (numbers[name],) for name in chosen}, unlabeled=others)
     pairs, alone = pair_files(photos, maps, suffixes=("_leftImg8bit", f"_{labels}_labelIds"))
     entries = (
         Entry(
@@ -176,8 +177,7 @@ def open_cityscapes(
     )
     given = {"labels": labels if labels != "gtFine" else None, "classes": classes if classes != "19" else None}
     source = source_record("cityscapes", path=path, **given, split=split, concepts=tuple(concepts))
-    values = choose_classes(table, concepts)
-    return read_label_maps(entries, values, name="cityscapes", source=source, problems=alone)
+    return read_label_maps(entries, table, concepts, name="cityscapes", source=source, problems=alone)
 
 
 def _sequence(image: str) -> str:

@@ -12,7 +12,7 @@ from loce_jax.checks import InputError, check_arguments, check_exists, check_kno
 from loce_jax.data.files import read_bytes
 from loce_jax.data.label_maps.class_table import read_class_table
 from loce_jax.data.label_maps.codes import LabelFile
-from loce_jax.data.label_maps.dataset import Codes, Entry, LabelMapDataset, PhotoFile, choose_classes, read_label_maps
+from loce_jax.data.label_maps.dataset import Codes, Entry, LabelMapDataset, PhotoFile, read_label_maps
 from loce_jax.data.label_maps.pairing import pair_files
 from loce_jax.data.samples import Fault, Problem, source_record
 
@@ -94,9 +94,10 @@ def open_voc(
             alone + [p for _, met in split_up for p in met],
         )
     given = {"labels": labels if labels != CLASSES else None, "split": split, "concepts": tuple(concepts)}
-    values = choose_classes(read_class_table("voc"), concepts)
+    table = read_class_table("voc")
     name = f"{root.name} {split}" if split else root.name
-    return read_label_maps(entries, values, name=name, source=source_record("voc", path=path, **given), problems=alone)
+    source = source_record("voc", path=path, **given)
+    return read_label_maps(entries, table, concepts, name=name, source=source, problems=alone)
 
 
 def _read_split(root: Path, split: str) -> set[str]:

@@ -202,6 +202,38 @@ def test_a_jpeg_among_label_maps_is_a_problem_and_photos_below_the_label_maps_ar
     assert (problem.file, problem.status) == ("other.jpg", "no_label")
 
 
+@pytest.mark.parametrize("coding", ["gray", "color"])
+def test_values_without_a_class_are_noted_and_images_of_none_but_these_are_problems(coding, tmp_path):
+    write_labels(tmp_path, made_up_frames(3), coding)
+    table = (tmp_path / "classes.txt").read_text().splitlines()
+    (tmp_path / "classes.txt").write_text("\n".join(table[1:]))  # without the sky
+    path = tmp_path / "labels" / "seq0_000.png"
+    labels = np.asarray(Image.open(path)).copy()
+    labels[:3] = 77
+    save(path, labels)
+    save(tmp_path / "labels" / "seq1_002.png", np.full_like(labels, 9))
+    data = open_labels(tmp_path)
+    sky, other, strange = {"gray": ("0", "77", "9"), "color": ("70 130 180", "77 77 77", "9 9 9")}[coding]
+    listed = sorted([(other, int(other[:2])), (strange, 9)], key=lambda value: value[1])
+    images = ", ".join(f"{value} (1 image)" for value, _ in listed)
+    assert data.notes == (f"values without a class: {sky} (2 images), {images}",)
+    assert [(one.file, one.status) for one in data.problems] == [("seq1_002.png", "no_class")]
+    assert f"its values are {strange}. Add them to the class table" in data.problems[0].reason
+    assert open_labels(tmp_path, concepts=["car"]).notes == data.notes, "other classes are classes"
+
+
+def test_the_first_values_without_a_class_are_listed(tmp_path):
+    write_labels(tmp_path, made_up_frames(1))
+    save(tmp_path / "labels" / "seq0_000.png", np.arange(256, dtype=np.uint8).reshape(16, 16))
+    (note,) = open_labels(tmp_path).notes
+    assert note.count("(1 image)") == 8 and note.endswith("11 (1 image), ...")
+
+
+@pytest.mark.parametrize("kind", EXPECTED)
+def test_public_data_sets_have_known_values_without_a_class(kind, tmp_path):
+    assert open_any(kind, tmp_path, made_up_frames(1)).notes == ()
+
+
 def test_links_that_lead_out_are_left_out(tmp_path):
     write_labels(tmp_path / "other", made_up_frames(2))
     write_labels(tmp_path / "mine", made_up_frames(1))
@@ -247,6 +279,7 @@ def test_voc_leaves_void_out_and_reads_a_split(tmp_path):
     write_voc(tmp_path, made_up_frames(), VOC_NUMBERS)
     data = open_voc(tmp_path, split="val")
     assert data.concepts == ("aeroplane", "bus", "car") and data.problems == () and len(data.items) == 4
+    assert data.notes == ()
     classes = np.asarray(Image.open(tmp_path / "SegmentationClass" / "seq0_000.png"))
     masks = data.read(data.items[0]).masks
     for mask, code in zip(masks, (1, 6, 7), strict=True):
