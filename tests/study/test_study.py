@@ -270,7 +270,7 @@ def test_a_run_in_an_object_store_is_studied_too(folder):
 
 @pytest.mark.slow
 def test_without_its_data_set_a_run_is_analyzed_without_photographs(folder, tmp_path, capsys, monkeypatch):
-    def gone(*_):
+    def gone(*_, **__):
         raise InputError("`images` must be an existing folder.")
 
     monkeypatch.setattr("loce_jax.cli.data_flags.reopen", gone)
