@@ -69,7 +69,7 @@ def check_data(dataset: Dataset, progress: Callable[[int, int], None] = lambda d
     """
     areas: dict[str, list[tuple[int, float]]] = {name: [] for name in dataset.concepts}
     annotations: Counter[str] = Counter()
-    problems: list[Problem] = list(getattr(dataset, "problems", ()))
+    problems = _problems_of(dataset)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = pool.map(lambda item: _look_at(dataset, item), dataset.items)
         for done, (item, (seen, met)) in enumerate(zip(dataset.items, found, strict=True), start=1):
@@ -100,6 +100,13 @@ def check_data(dataset: Dataset, progress: Callable[[int, int], None] = lambda d
         problems=tuple(problems),
         notes=tuple(getattr(dataset, "notes", ())),
     )
+
+
+def _problems_of(dataset: Dataset) -> list[Problem]:
+    """What the data set met when it was opened; of a selection, also the entries that are of no image."""
+    found = list(getattr(dataset, "problems", ()))
+    whole = getattr(getattr(dataset, "base", None), "problems", ())
+    return found + [one for one in whole if one.status == "entry_unusable" and one not in found]
 
 
 def _look_at(dataset: Dataset, item: Item) -> tuple[dict[str, int], list[Problem]]:

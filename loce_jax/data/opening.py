@@ -21,7 +21,7 @@ def parameters(kind: str) -> dict[str, bool]:
     """Names of what a kind's function takes, and whether it must be given.
 
     >>> parameters("coco")
-    {'path': True, 'images': True, 'concepts': False, 'crowd': False}
+    {'path': True, 'images': True, 'concepts': False, 'crowd': False, 'faulty': False}
     """
     found = inspect.signature(opener(kind)).parameters
     return {name: one.default is inspect.Parameter.empty for name, one in found.items()}

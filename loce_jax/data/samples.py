@@ -44,7 +44,8 @@ class Problem:
         file: the image or the file of annotations.
         annotation: which annotation, such as ``annotation 7``; empty where it is about the whole file.
         concept: name of the concept; empty where it is about all.
-        status: a word: that of a `Fault`, ``no_area``, ``no_class``, ``no_label`` or ``image_not_listed``.
+        status: a word: that of a `Fault`, ``no_area``, ``no_class``, ``no_label``, ``image_not_listed`` or
+            ``entry_unusable``.
         reason: a sentence for people.
     """
 

@@ -45,6 +45,23 @@ def test_problems_are_listed_and_written_and_the_exit_code_is_3(tmp_path, capsys
     assert {path.stem for path in out.glob("*.csv")} == {"concepts", "sizes", "groups", "problems"}
 
 
+@pytest.mark.parametrize("options", [[], ["--data.max-images", "1"]])
+def test_all_faulty_entries_of_a_coco_file_are_problems(options, tmp_path, capsys):
+    Image.new("RGB", (30, 20)).save(tmp_path / "a.png")
+    square = {"image_id": 1, "category_id": 1, "segmentation": [[1, 1, 9, 1, 9, 9, 1, 9]]}
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "height": 20, "width": 30}],
+        "annotations": [{"id": 1, **square}, {"id": 1, **square, "image_id": 2}, {"id": 3, **square, "category_id": 7}],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    (tmp_path / "ann.json").write_text(json.dumps(content))
+    flags = ["coco", tmp_path / "ann.json", "--images", tmp_path]
+    assert check(*flags, *options, "--out", tmp_path / "out") == 3
+    assert "2 problems." in capsys.readouterr().out
+    with (tmp_path / "out" / "problems.csv").open(newline="") as file:
+        assert [row["annotation"] for row in csv.DictReader(file)] == ["annotation 1", "annotation 3"]
+
+
 def test_values_without_a_class_are_noted_and_the_exit_code_stays_0(tmp_path, capsys):
     write_labels(tmp_path, made_up_frames(3))
     (tmp_path / "classes.txt").write_text("1 road\n2 car")

@@ -4,14 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loce_jax.checks import check_arguments, check_exists
-from loce_jax.data.annotations.coco_file import read_coco_file
+from loce_jax.data.annotations.coco_file import Faulty, read_coco_file
 from loce_jax.data.annotations.dataset import AnnotationDataset, Crowd, assemble
 from loce_jax.data.samples import source_record
 
 
 @check_arguments
 def open_coco(
-    path: str | Path, images: str | Path, *, concepts: Sequence[str] = (), crowd: Crowd = "include"
+    path: str | Path,
+    images: str | Path,
+    *,
+    concepts: Sequence[str] = (),
+    crowd: Crowd = "include",
+    faulty: Faulty = "refuse",
 ) -> AnnotationDataset:
     """Open a COCO annotation file: instances, stuff, or what another tool exports as COCO.
 
@@ -25,6 +30,8 @@ def open_coco(
         concepts: names of the categories wanted; all if left out.
         crowd: "include" counts annotations of crowds among the others, "exclude" leaves them out, "own" makes a
             concept of its own of a category's crowds, called ``NAME (crowd)``.
+        faulty: what is done about entries that contradict others, such as a second annotation of the same id or one of
+            an unknown category: "refuse" raises an error for the first, "leave out" makes a problem of each.
 
     Raises:
         InputError: the file cannot be used, or would make us read outside `images`; an unknown concept.
@@ -46,4 +53,4 @@ def open_coco(
     file = check_exists("path", path, kind="file", fix="Give the path of a COCO JSON file.")
     root = check_exists("images", images, kind="folder", fix="Give the folder that holds the images.")
     source = source_record("coco", path=path, images=images, concepts=concepts, crowd=crowd)
-    return assemble(read_coco_file(file, root), root, source, concepts=concepts, crowd=crowd)
+    return assemble(read_coco_file(file, root, faulty=faulty), root, source, concepts=concepts, crowd=crowd)

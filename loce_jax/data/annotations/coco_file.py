@@ -11,16 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from reprlib import repr as shortened
-from typing import Any
+from typing import Any, Literal
 
 from loce_jax.checks import InputError
 from loce_jax.data.annotations.masks import whole_number
 from loce_jax.data.files import read_bytes
+from loce_jax.data.samples import Problem
 from loce_jax.foreign_text import logger
 
 log = logger(__name__)
 
 PARTS = ("images", "annotations", "categories")
+SINGULAR = {"images": "image", "annotations": "annotation", "categories": "category"}
+Faulty = Literal["refuse", "leave out"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class CocoFile:
         categories: names by category id.
         annotations: by annotation id, with ``id``, ``image_id``, ``category_id`` and ``iscrowd`` as whole numbers.
         lost: ids of the annotations whose image is not listed; they are not among `annotations`.
+        faulty: the entries that were left out since they cannot be used; empty where the first is refused.
     """
 
     path: Path
@@ -40,34 +44,69 @@ class CocoFile:
     categories: dict[int, str]
     annotations: dict[int, dict]
     lost: tuple[int, ...]
+    faulty: tuple[Problem, ...] = ()
 
 
-def read_coco_file(path: Path, root: Path) -> CocoFile:
+def read_coco_file(path: Path, root: Path, *, faulty: Faulty = "refuse") -> CocoFile:
     """Read and check an annotation file whose images are below the folder `root`.
+
+    Args:
+        path: of the file.
+        root: the folder of images.
+        faulty: "refuse" raises an error for the first entry that cannot be used, "leave out" makes a problem of each.
 
     Raises:
         InputError: the file cannot be used, or would make us read outside `root`.
     """
-    return check_content(load_json(path, PARTS), path, root)
+    content = load_json(path, PARTS)
+    if faulty == "leave out":
+        return check_content(content, path, root, faulty=faulty)
+    try:
+        return check_content(content, path, root)
+    except InputError as error:
+        raise InputError(f"{error} `loce data check` lists all such entries.") from None
 
 
-def check_content(content: dict[str, Any], path: Path, root: Path) -> CocoFile:
+def check_content(content: dict[str, Any], path: Path, root: Path, *, faulty: Faulty = "refuse") -> CocoFile:
     """The content of an annotation file, or of one made from another format, in one spelling.
+
+    With `faulty` "leave out", what belongs to an entry that is left out is left out, too.
 
     Raises:
         InputError: it contradicts itself, or would make us read outside `root`.
     """
-    images = _by_id(content, "images", path)
-    located = _locate(images, root, path)
-    annotations, lost = _spell(_by_id(content, "annotations", path), images, path)
-    names = _category_names(_by_id(content, "categories", path), annotations, path)
-    strange = [number for number, one in annotations.items() if one["category_id"] not in names]
-    if strange:
-        raise unusable(
-            path, f"{len(strange)} annotations (the first is {strange[0]}) have a category_id that is not in categories"
-        )
-    listed = {number: (located[number], _size(image)) for number, image in images.items()}
-    return CocoFile(path, listed, names, annotations, lost)
+    faults = _Faults(path, leave_out=faulty == "leave out")
+    images = _by_id(content, "images", faults)
+    located = _locate(images, root, faults)
+    annotations, lost = _spell(_by_id(content, "annotations", faults), images, faults)
+    annotations = {number: one for number, one in annotations.items() if one["image_id"] in located}
+    categories = _by_id(content, "categories", faults)
+    names = _category_names(categories, annotations, faults)
+    faults.add_unknown_categories([n for n, one in annotations.items() if one["category_id"] not in categories])
+    annotations = {number: one for number, one in annotations.items() if one["category_id"] in names}
+    listed = {number: (file, _size(images[number])) for number, file in located.items()}
+    return CocoFile(path, listed, names, annotations, lost, tuple(faults.problems))
+
+
+class _Faults:
+    """Takes the entries that cannot be used: the first is refused, or each becomes a problem."""
+
+    def __init__(self, path: Path, *, leave_out: bool):
+        self.path, self.leave_out = path, leave_out
+        self.problems: list[Problem] = []
+
+    def add(self, entry: str, reason: str, *, message: str = "") -> None:
+        """An entry, such as "image 7", and what is wrong with it, which follows "it" or, in an error, the entry."""
+        if not self.leave_out:
+            raise unusable(self.path, message or f"{entry} {reason}")
+        self.problems.append(Problem(str(self.path), entry, "", "entry_unusable", f"it {reason}."))
+
+    def add_unknown_categories(self, numbers: Sequence[int]) -> None:
+        """The ids of annotations whose category is not listed."""
+        reason = "a category_id that is not in categories"
+        first = f"{len(numbers)} annotations (the first is {numbers[0]}) have {reason}" if numbers else ""
+        for number in numbers:
+            self.add(f"annotation {number}", f"has {reason}", message=first)
 
 
 def unusable(path: Path, problem: str) -> InputError:
@@ -100,21 +139,27 @@ def load_json(path: Path, lists: Sequence[str]) -> dict[str, Any]:
     return content
 
 
-def _by_id(content: dict[str, Any], part: str, path: Path) -> dict[int, dict]:
+def _by_id(content: dict[str, Any], part: str, faults: _Faults) -> dict[int, dict]:
     """The entries of one list by their ids; exact repetitions are dropped."""
     entries: dict[int, dict] = {}
+    repeated = 0
     for place, entry in enumerate(content[part]):
         number = whole_number(entry.get("id")) if isinstance(entry, dict) else None
         if number is None:
-            raise unusable(path, f"entry {place} of {part} is not an object with a whole number as its id")
-        if entries.setdefault(number, entry) != entry:
-            raise unusable(path, f"two different entries of {part} have the id {number}")
-    if repeated := len(content[part]) - len(entries):
-        log.warning("%s: %d entries of %s are exact repetitions and were dropped.", path, repeated, part)
+            faults.add(f"entry {place} of {part}", "is not an object with a whole number as its id")
+        elif number not in entries:
+            entries[number] = entry
+        elif entries[number] == entry:
+            repeated += 1
+        else:
+            message = f"two different entries of {part} have the id {number}"
+            faults.add(f"{SINGULAR[part]} {number}", "has the id of another entry before it", message=message)
+    if repeated:
+        log.warning("%s: %d entries of %s are exact repetitions and were dropped.", faults.path, repeated, part)
     return entries
 
 
-def _spell(entries: dict[int, dict], images: dict[int, dict], path: Path) -> tuple[dict[int, dict], tuple[int, ...]]:
+def _spell(entries: dict[int, dict], images: dict[int, dict], faults: _Faults) -> tuple[dict[int, dict], tuple]:
     """The annotations of listed images with their numbers as whole numbers, and the ids of the others."""
     annotations, lost, strange = {}, [], []
     for number, entry in entries.items():
@@ -127,48 +172,50 @@ def _spell(entries: dict[int, dict], images: dict[int, dict], path: Path) -> tup
             numbers = {"id": number, "image_id": image, "category_id": category}
             crowd = entry.get("iscrowd") is True or whole_number(entry.get("iscrowd")) == 1
             annotations[number] = entry | numbers | {"iscrowd": int(crowd)}
-    if strange:
-        raise unusable(
-            path, f"{len(strange)} annotations (the first is {strange[0]}) have a category_id that is not in categories"
-        )
+    faults.add_unknown_categories(strange)
     if lost and not annotations:
-        raise unusable(path, f"none of the {len(lost)} annotations belongs to a listed image")
+        reason = f"none of the {len(lost)} annotations belongs to a listed image"
+        faults.add("annotations", f"is a list in which {reason}", message=reason)
     if lost:
-        log.warning("%s: %d annotations of images that are not listed were left out.", path, len(lost))
+        log.warning("%s: %d annotations of images that are not listed were left out.", faults.path, len(lost))
     return annotations, tuple(lost)
 
 
-def _category_names(categories: dict[int, dict], annotations: dict[int, dict], path: Path) -> dict[int, str]:
+def _category_names(categories: dict[int, dict], annotations: dict[int, dict], faults: _Faults) -> dict[int, str]:
     """Names by id; of two categories of one name, one that no annotation uses is left out, as exports have it."""
     used = {annotation["category_id"] for annotation in annotations.values()}
     numbers: dict[str, int] = {}
     for number, category in categories.items():
         name = category.get("name")
         if not isinstance(name, str) or not name:
-            raise unusable(path, f"category {number} has no name in letters, but {shortened(name)}")
+            faults.add(f"category {number}", f"has no name in letters, but {shortened(name)}")
+            continue
         other = numbers.setdefault(name, number)
         if other in used and number in used and other != number:
-            raise unusable(path, f"the categories {other} and {number} are both called {name!r}")
-        if other not in used:
+            message = f"the categories {other} and {number} are both called {name!r}"
+            faults.add(f"category {number}", f"is called {name!r}, as is category {other}", message=message)
+        elif other not in used:
             numbers[name] = number
     return {number: name for name, number in numbers.items()}
 
 
-def _locate(images: dict[int, dict], root: Path, path: Path) -> dict[int, str]:
+def _locate(images: dict[int, dict], root: Path, faults: _Faults) -> dict[int, str]:
     """Path of every image below `root`; refuses every name that could lead out of it."""
     inside = os.path.realpath(root)
     owners: dict[str, int] = {}
     for number, image in images.items():
+        entry, name = f"image {number}", _file_name(image, inside)
         if min(_size(image)) < 1:
-            raise unusable(path, f"image {number} has no height and width in whole pixels")
-        name = _file_name(image, inside)
-        if not isinstance(name, str) or not name:
-            raise unusable(path, f"image {number} has no file_name in letters, but {shortened(name)}")
-        if not is_below(name, inside):
-            raise unusable(path, f"the file_name {name!r} of image {number} leads out of the folder of images")
-        file = PurePosixPath(name).as_posix()
-        if owners.setdefault(file, number) != number:
-            raise unusable(path, f"the images {owners[file]} and {number} are both the file {file!r}")
+            faults.add(entry, "has no height and width in whole pixels")
+        elif not isinstance(name, str) or not name:
+            faults.add(entry, f"has no file_name in letters, but {shortened(name)}")
+        elif not is_below(name, inside):
+            message = f"the file_name {name!r} of image {number} leads out of the folder of images"
+            faults.add(entry, f"has the file_name {name!r}, which leads out of the folder of images", message=message)
+        elif (other := owners.setdefault(PurePosixPath(name).as_posix(), number)) != number:
+            file = PurePosixPath(name).as_posix()
+            message = f"the images {other} and {number} are both the file {file!r}"
+            faults.add(entry, f"is the file {file!r}, as is image {other}", message=message)
     return {number: file for file, number in owners.items()}
 
 

@@ -126,7 +126,7 @@ def assemble(
         )
         for image_id in sorted(groups, key=lambda image_id: file.images[image_id][0])
     )
-    if not items:
+    if not items and not file.faulty:
         raise unusable(file.path, f"no image has an annotation of {', '.join(wanted.values()) or 'any category'}")
     present = {pair.concept for item in items for pair in item.pairs}
     if missing := [name for name in wanted.values() if concepts and name not in present]:
@@ -141,7 +141,7 @@ def assemble(
         concepts=tuple(name for name in wanted.values() if name in present),
         fingerprint=digest(_rows(items, used)),
         source=source,
-        problems=(*problems, *met),
+        problems=(*problems, *file.faulty, *met),
         _annotations=used,
     )
 

@@ -266,7 +266,53 @@ def test_contents_that_contradict_themselves(tmp_path, case):
     spoil, message = BAD_CONTENTS[case]
     content = small_coco()
     spoil(content)
-    refused(tmp_path, content, rf"`annotations` must be a usable COCO file, .*{message}.*\. Repair the file\.$")
+    tail = r"\. Repair the file\.( `loce data check` lists all such entries\.)?$"
+    refused(tmp_path, content, rf"`annotations` must be a usable COCO file, .*{message}.*{tail}")
+
+
+LISTED = {  # cases of BAD_CONTENTS: the entry, and words of the reason
+    "image id repeated": ("image 1", "has the id of another entry"),
+    "annotation id repeated": ("annotation 12", "has the id of another entry"),
+    "category id repeated": ("category 5", "has the id of another entry"),
+    "category name repeated": ("category 2", "is called 'cat', as is category 5"),
+    "same file twice": ("image 2", "as is image 1"),
+    "truth value as id": ("entry 0 of images", "whole number as its id"),
+    "no width": ("image 7", "has no height and width"),
+    "file_name is a number": ("image 7", "has no file_name in letters, but 5"),
+    "name is a number": ("category 2", "has no name in letters, but 3"),
+    "category unknown": ("annotation 11", "has a category_id that is not in categories"),
+    "category is a list": ("annotation 11", "has a category_id that is not in categories"),
+    "no images": ("annotations", "none of the 4 annotations"),
+}
+
+
+@pytest.mark.parametrize("case", LISTED)
+def test_faulty_entries_are_left_out_and_listed_where_asked(tmp_path, case):
+    content = small_coco()
+    BAD_CONTENTS[case][0](content)
+    annotations, images = write(tmp_path, content)
+    data = open_coco(annotations, images, faulty="leave out")
+    (problem,) = [one for one in data.problems if one.status == "entry_unusable"]
+    assert (problem.file, problem.annotation) == (str(annotations), LISTED[case][0])
+    assert LISTED[case][1] in problem.reason and problem.reason.startswith("it ")
+    check_reading_of(data)
+
+
+def test_all_faulty_entries_are_listed_and_the_others_are_read(tmp_path):
+    content = small_coco()
+    for case in ("annotation id repeated", "category unknown", "no width"):
+        BAD_CONTENTS[case][0](content)
+    data = open_coco(*write(tmp_path, content), faulty="leave out")
+    assert [one.annotation for one in data.problems] == ["image 7", "annotation 12", "annotation 11"]
+    expected = open_coco(*write(tmp_path, small_coco()))
+    kept = {number for item in data.items for pair in item.pairs for number in pair.annotation_ids}
+    every = {pair.annotation_ids for item in expected.items if item.image_id != 7 for pair in item.pairs}
+    assert kept == {number for numbers in every for number in numbers} - {11}
+
+
+def check_reading_of(data):
+    for item in data.items:
+        assert len(data.masks(item)) == len(item.pairs)
 
 
 def test_unknown_concepts_get_a_suggestion(tmp_path):
