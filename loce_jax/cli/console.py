@@ -14,6 +14,7 @@ from rich.text import Text
 from loce_jax.analysis.metrics.iou_summary import summarize_iou
 from loce_jax.analysis.tables import Table as Values
 from loce_jax.analysis.tables import show_number
+from loce_jax.checks import counted
 from loce_jax.cli.terminal import say
 from loce_jax.foreign_text import for_terminal, label
 from loce_jax.store import Run
@@ -68,10 +69,10 @@ def print_run(run: Run) -> None:
     shown.print()
     for layer in run.layers if "converged" in run.recipe.columns else ():
         if count := np.count_nonzero(run.column("converged", layer) == 0):
-            say(f"{count} LoCEs did not converge: {layer}")
+            say(f"{counted(count, 'LoCE')} did not converge: {layer}")
     status = run.table["status"].tolist()
     for word in sorted(set(status) - {"ok"}):
-        say(f"{status.count(word)} pairs skipped: {word}")
+        say(f"{counted(status.count(word), 'pair')} skipped: {word}")
     if not run.complete:
         say(f"{len(run.finished)} of {len(run.chunks)} chunks are done; the same `loce fit` continues.")
 

@@ -1,6 +1,7 @@
 """The command that checks a data set before it is used."""
 
 import importlib.util
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -66,7 +67,14 @@ class DataCheck:
 def tabulate(report: DataReport) -> dict[str, Table]:
     """The tables of a report, by the names of their files."""
     counts = [
-        (one.concept, one.images, one.annotations, one.problems, one.median_share, one.smallest)
+        (
+            one.concept,
+            one.images,
+            math.nan if one.annotations is None else one.annotations,
+            one.problems,
+            one.median_share,
+            one.smallest,
+        )
         for one in report.concepts
     ]
     columns = "concept", "images", "annotations", "problems", "median share of the image", "smallest mask, pixels"

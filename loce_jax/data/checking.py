@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loce_jax.data.samples import Dataset, Fault, Item, Problem, check_reading
+from loce_jax.data.samples import Dataset, Fault, Item, Pair, Problem, check_reading
 from loce_jax.data.selection import group_of
 
 
@@ -22,7 +22,7 @@ class ConceptCount:
     Attributes:
         concept: its name.
         images: number of images with a usable mask.
-        annotations: number of annotations in these masks; 0 where masks are not of annotations.
+        annotations: number of annotations in these masks; None where masks are not made of annotations.
         problems: number of problems that name it.
         median_share: median of the mask's share of the image, 0 to 1; NaN without a usable mask.
         smallest: pixels of the smallest usable mask; 0 without one.
@@ -30,7 +30,7 @@ class ConceptCount:
 
     concept: str
     images: int
-    annotations: int
+    annotations: int | None
     problems: int
     median_share: float
     smallest: int
@@ -69,9 +69,12 @@ def check_data(dataset: Dataset, progress: Callable[[int, int], None] = lambda d
     """
     areas: dict[str, list[tuple[int, float]]] = {name: [] for name in dataset.concepts}
     annotations: Counter[str] = Counter()
+    whole = getattr(dataset, "base", dataset)
+    is_known = getattr(whole, "is_without_area", lambda pair: False)  # whether the problems say so already
+    has_annotations = any(pair.annotation_ids for item in dataset.items for pair in item.pairs)
     problems = _problems_of(dataset)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = pool.map(lambda item: _look_at(dataset, item), dataset.items)
+        found = pool.map(lambda item: _look_at(dataset, item, is_known), dataset.items)
         for done, (item, (seen, met)) in enumerate(zip(dataset.items, found, strict=True), start=1):
             problems += met
             for pair in item.pairs:
@@ -84,7 +87,7 @@ def check_data(dataset: Dataset, progress: Callable[[int, int], None] = lambda d
         ConceptCount(
             concept=name,
             images=len(found),
-            annotations=annotations[name],
+            annotations=annotations[name] if has_annotations else None,
             problems=named[name],
             median_share=float(np.median([share for _, share in found])) if found else float("nan"),
             smallest=min((pixels for pixels, _ in found), default=0),
@@ -109,7 +112,7 @@ def _problems_of(dataset: Dataset) -> list[Problem]:
     return found + [one for one in whole if one.status == "entry_unusable" and one not in found]
 
 
-def _look_at(dataset: Dataset, item: Item) -> tuple[dict[str, int], list[Problem]]:
+def _look_at(dataset: Dataset, item: Item, is_known: Callable[[Pair], bool]) -> tuple[dict[str, int], list[Problem]]:
     """Pixels of each usable mask of an item, and its problems."""
     try:
         reading = check_reading(item, dataset.read(item))
@@ -117,6 +120,8 @@ def _look_at(dataset: Dataset, item: Item) -> tuple[dict[str, int], list[Problem
         return {}, [Problem(item.image, "", "", fault.status, fault.reason)]
     seen, met = {}, []
     for pair, mask in zip(item.pairs, reading.masks, strict=True):
+        if isinstance(mask, Fault) and mask.status == "mask_empty" and is_known(pair):
+            continue
         if isinstance(mask, Fault):
             numbers = ", ".join(map(str, pair.annotation_ids))
             where = f"annotation {numbers}" if numbers else ""

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ def test_a_clean_data_set(tmp_path, capsys):
     write_camvid(tmp_path, made_up_frames(3))
     assert check("camvid", tmp_path) == 0
     shown = capsys.readouterr().out
+    assert re.search(r"^Sky +3 +– +0 ", shown, re.MULTILINE), "no annotations, not 0 of them"
     assert "Concepts: 4" in shown and "Groups: 2" in shown and shown.endswith("No problem.\n")
     assert check(tmp_path, "--concepts", "Sky") == 0, "a path shows its kind"
     assert "Concepts: 1" in capsys.readouterr().out
@@ -67,6 +69,13 @@ def test_values_without_a_class_are_noted_and_the_exit_code_stays_0(tmp_path, ca
     (tmp_path / "classes.txt").write_text("1 road\n2 car")
     assert check("labels", tmp_path) == 0
     assert "Note: values without a class: 0 (3 images), 3 (3 images)\nNo problem.\n" in capsys.readouterr().out
+
+
+def test_one_problem_is_called_one(tmp_path, capsys):
+    write_labels(tmp_path, made_up_frames(2))
+    (tmp_path / "images" / "seq0_000.png").unlink()
+    assert check("labels", tmp_path) == 3
+    assert capsys.readouterr().out.endswith("\n1 problem.\n")
 
 
 def test_without_pyarrow_one_line_says_what_to_install(tmp_path, capsys, monkeypatch):

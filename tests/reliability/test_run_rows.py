@@ -91,7 +91,7 @@ def test_row_16_rows_that_do_not_converge_say_so_and_are_counted(tmp_path, capsy
     np.testing.assert_array_equal(run.column("converged", "early"), [1, np.nan, 0])
     assert run.column("steps", "early")[2] == 50 and run.column("gradient_norm", "early")[2] > 1e-3
     assert main(["show", str(tmp_path / "run")]) == 0
-    assert "1 LoCEs did not converge: early" in capsys.readouterr().out
+    assert "1 LoCE did not converge: early" in capsys.readouterr().out
 
 
 def test_row_17_a_device_without_memory_gets_half_the_images_and_in_the_end_one_line(folder, monkeypatch):

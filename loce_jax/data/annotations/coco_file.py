@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from reprlib import repr as shortened
 from typing import Any, Literal
 
-from loce_jax.checks import InputError
+from loce_jax.checks import InputError, counted
 from loce_jax.data.annotations.masks import whole_number
 from loce_jax.data.files import read_bytes
 from loce_jax.data.samples import Problem
@@ -104,7 +104,8 @@ class _Faults:
     def add_unknown_categories(self, numbers: Sequence[int]) -> None:
         """The ids of annotations whose category is not listed."""
         reason = "a category_id that is not in categories"
-        first = f"{len(numbers)} annotations (the first is {numbers[0]}) have {reason}" if numbers else ""
+        first = f"annotation {numbers[0]} has {reason}" if numbers else ""
+        first += f" (the first of {len(numbers)})" if len(numbers) > 1 else ""
         for number in numbers:
             self.add(f"annotation {number}", f"has {reason}", message=first)
 
@@ -155,7 +156,7 @@ def _by_id(content: dict[str, Any], part: str, faults: _Faults) -> dict[int, dic
             message = f"two different entries of {part} have the id {number}"
             faults.add(f"{SINGULAR[part]} {number}", "has the id of another entry before it", message=message)
     if repeated:
-        log.warning("%s: %d entries of %s are exact repetitions and were dropped.", faults.path, repeated, part)
+        log.warning("%s: left out %s in the list %s.", faults.path, counted(repeated, "exact repetition"), part)
     return entries
 
 
@@ -177,7 +178,7 @@ def _spell(entries: dict[int, dict], images: dict[int, dict], faults: _Faults) -
         reason = f"none of the {len(lost)} annotations belongs to a listed image"
         faults.add("annotations", f"is a list in which {reason}", message=reason)
     if lost:
-        log.warning("%s: %d annotations of images that are not listed were left out.", faults.path, len(lost))
+        log.warning("%s: left out %s of images that are not listed.", faults.path, counted(len(lost), "annotation"))
     return annotations, tuple(lost)
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool
 
-from loce_jax.checks import InputError, check_known
+from loce_jax.checks import InputError, check_known, counted
 from loce_jax.data.annotations.coco_file import CocoFile, unusable
 from loce_jax.data.annotations.masks import name_of_annotation, parts_without_area, union_mask
 from loce_jax.data.images import read_photo
@@ -71,16 +71,24 @@ class AnnotationDataset:
         """The annotations of a pair, as in the file."""
         return [self._annotations[number] for number in pair.annotation_ids]
 
+    def is_without_area(self, pair: Pair) -> bool:
+        """Whether no annotation of a pair has an area; each of them is among the problems ``no_area``."""
+        return all(_is_without_area(one, parts_without_area(one)) for one in self.annotations(pair))
+
     def _mask(self, item: Item, pair: Pair) -> Bool[np.ndarray, "H W"] | Fault:
         annotations = self.annotations(pair)
         try:
             mask = union_mask(annotations, item.size)
         except Fault as fault:
             return fault.with_traceback(None)
-        if not mask.any() and any(one.get("bbox") for one in annotations) and all(map(parts_without_area, annotations)):
+        if not mask.any() and self.is_without_area(pair) and any(one.get("bbox") for one in annotations):
+            what = (
+                "no polygon of 3 or more points"
+                if any(one.get("segmentation") for one in annotations)
+                else "only boxes"
+            )
             return Fault(
-                "mask_empty",
-                f"{pair.concept} has only boxes in {item.image}; the masks 'rectangle' are made of boxes.",
+                "mask_empty", f"{pair.concept} has {what} in {item.image}; the masks 'rectangle' are made of boxes."
             )
         return check_mask(mask, item, pair)
 
@@ -132,7 +140,7 @@ def assemble(
     if missing := [name for name in wanted.values() if concepts and name not in present]:
         log.warning("%s: no image has an annotation of %s.", file.path, ", ".join(missing))
     if skipped := [problem for problem in met if problem.status == "no_area"]:
-        log.warning("%s: %d parts of annotations have no area and were left out.", file.path, len(skipped))
+        log.warning("%s: left out %s of annotations without an area.", file.path, counted(len(skipped), "part"))
     used = {number: file.annotations[number] for item in items for pair in item.pairs for number in pair.annotation_ids}
     return AnnotationDataset(
         name=file.path.stem,
@@ -179,8 +187,7 @@ def _group(file, wanted, crowd):
         problems += [
             Problem(image, name_of_annotation(annotation), wanted[key], "no_area", f"it has {part}.") for part in parts
         ]
-        whole = bool(parts) and not _has_outline(annotation, parts)
-        (empty if whole else groups)[annotation["image_id"]][key].append(number)
+        (empty if _is_without_area(annotation, parts) else groups)[annotation["image_id"]][key].append(number)
     for image_id, keys in empty.items():
         for key, numbers in keys.items():
             if key not in groups[image_id]:
@@ -188,9 +195,10 @@ def _group(file, wanted, crowd):
     return groups, problems
 
 
-def _has_outline(annotation: dict, parts: list[str]) -> bool:
+def _is_without_area(annotation: dict, parts: list[str]) -> bool:
+    """Whether the `parts` of an annotation that have no area are all of it."""
     segmentation = annotation.get("segmentation")
-    return isinstance(segmentation, list) and len(segmentation) > len(parts)
+    return bool(parts) and not (isinstance(segmentation, list) and len(segmentation) > len(parts))
 
 
 def _pair(concept: str, annotations: list[dict]) -> Pair:

@@ -63,11 +63,15 @@ def parts_without_area(annotation: dict) -> list[str]:
     >>> parts_without_area({"id": 1, "segmentation": [[1, 1, 3, 1, 3, 3], [80.0, 60.0]]})
     ['a polygon of 1 point']
     >>> parts_without_area({"id": 2, "bbox": [1, 1, 9, 9], "segmentation": []})
-    ['a box without an outline']
+    ["a box without an outline (the masks 'rectangle' are made of boxes)"]
     """
     segmentation = annotation.get("segmentation")
     if segmentation is None or segmentation in ([], {}, [[]]):
-        return ["a box without an outline" if annotation.get("bbox") else "neither an outline nor a box"]
+        return [
+            "a box without an outline (the masks 'rectangle' are made of boxes)"
+            if annotation.get("bbox")
+            else "neither an outline nor a box"
+        ]
     points = [len(polygon) // 2 for polygon in segmentation if _is_short(polygon)] if _is_list(segmentation) else []
     return [f"a polygon of {count} point{'s' if count != 1 else ''}" for count in points]
 
@@ -135,8 +139,10 @@ def _fill_polygons(polygons: list, size: tuple[int, int]) -> Any:
             raise ValueError("a polygon is not a list of numbers")
         if len(polygon) % 2:
             raise ValueError(f"a polygon has {len(polygon)} numbers, not x and y of 3 or more points")
+        if any(type(number) is float and not math.isfinite(number) for number in polygon):
+            raise ValueError("a polygon has a coordinate that is not finite")
         side = max(size)
-        if not all(-side <= number <= 2 * side for number in polygon):  # false for NaN
+        if not all(-side <= number <= 2 * side for number in polygon):
             raise ValueError(f"a polygon has a point far outside the image of {size[0]} x {size[1]} pixels")
         points = np.array(polygon, float).reshape(-1, 2)
         outline += np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum() + len(points)

@@ -66,7 +66,9 @@ def _box(annotation, size):
     box, side = annotation.get("bbox"), max(size)
     if not isinstance(box, list) or len(box) != 4 or not all(type(number) in (int, float) for number in box):
         problem = "`bbox` is not a list of four numbers"
-    elif not all(-side <= number <= 2 * side for number in box):  # false for NaN
+    elif any(type(number) is float and not math.isfinite(number) for number in box):
+        problem = "its box has a coordinate that is not finite"
+    elif not all(-side <= number <= 2 * side for number in box):
         problem = f"its box reaches far outside the image of {size[0]} x {size[1]} pixels"
     elif min(box[2:]) < 0:
         problem = "its box has a negative width or height"

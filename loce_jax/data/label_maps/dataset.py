@@ -191,12 +191,13 @@ def read_label_maps(
             items.append(Item(entry.image, number, size, tuple(Pair(one, attributes=attributes) for one in present)))
             rows.append((entry.image, size, present, checksum, entry.group))
     if unread := sum(isinstance(found, Fault) for found in scans):
-        log.warning("%s: %d label maps cannot be read and were left out.", name, unread)
+        log.warning("%s: left out %s that cannot be read.", name, counted(unread, "label map"))
     if not items:
         why = f": {met[-1].file}: {met[-1].reason.removesuffix('.')}" if met else ""
         raise InputError(
-            f"the data must hold an image with one of {', '.join(values)}, but {name!r} has none in {len(entries)} "
-            f"label maps{why}. Are the numbers or colors of the class table those of the maps?"
+            f"the data must hold an image with one of {', '.join(values)}, but {name!r} has none in "
+            f"{counted(len(entries), 'label map')}{why}. Are the numbers or colors of the class table those of the "
+            "maps?"
         )
     if len({item.image for item in items}) < len(items):
         raise InputError(f"the data must name each image once, but {name!r} names one twice.")

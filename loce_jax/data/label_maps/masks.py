@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from loce_jax.checks import InputError, check_arguments, check_exists, check_known
+from loce_jax.checks import InputError, check_arguments, check_exists, check_known, counted
 from loce_jax.data.label_maps.codes import read_codes
 from loce_jax.data.label_maps.dataset import PairedDataset, PhotoFile
 from loce_jax.data.label_maps.pairing import MAPS, PHOTOS, pair_files
@@ -188,9 +188,10 @@ def read_masks(
             rows.append((entry.image, size, checksums))
     if not items:
         why = f": {met[-1].file}: {met[-1].reason}" if met else ", since all are empty"
-        raise InputError(f"the data must hold a mask with a pixel, but {name!r} has none in {len(entries)} images{why}")
+        number = counted(len(entries), "image")
+        raise InputError(f"the data must hold a mask with a pixel, but {name!r} has none in {number}{why}")
     if len(met) > len(problems):
-        log.warning("%s: %d masks cannot be read and were left out.", name, len(met) - len(problems))
+        log.warning("%s: left out %s that cannot be read.", name, counted(len(met) - len(problems), "mask"))
     occurring = dict.fromkeys(pair.concept for item in items for pair in item.pairs)
     return MaskDataset(
         name=name,

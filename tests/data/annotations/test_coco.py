@@ -13,6 +13,7 @@ from PIL import Image
 from loce_jax.checks import InputError
 from loce_jax.data import open_coco
 from loce_jax.data.annotations.masks import union_mask
+from loce_jax.data.checking import check_data
 from loce_jax.data.samples import Fault
 from loce_jax.data.selection import DataOptions, select
 from tests.support.selection import further
@@ -253,7 +254,14 @@ BAD_CONTENTS = {
     "file_name is a number": (change("images", 1, file_name=5), "image 7 has no file_name in letters, but 5"),
     "file_name is empty": (change("images", 1, file_name=""), "image 7 has no file_name"),
     "name is a number": (change("categories", 1, name=3), "category 2 has no name in letters, but 3"),
-    "category unknown": (change("annotations", 1, category_id=77), r"1 annotations \(the first is 11\)"),
+    "category unknown": (
+        change("annotations", 1, category_id=77),
+        "annotation 11 has a category_id that is not in cat",
+    ),
+    "two categories unknown": (
+        lambda content: [content["annotations"][place].update(category_id=77) for place in (1, 2)],
+        r"annotation 11 has a category_id that is not in categories \(the first of 2\)",
+    ),
     "category missing": (drop("annotations", 1, "category_id"), "category_id that is not in categories"),
     "category is a list": (change("annotations", 1, category_id=[5]), "category_id that is not in categories"),
     "no annotations": (lambda content: content["annotations"].clear(), "no image has an annotation of dog, cat, cow"),
@@ -327,7 +335,8 @@ def test_exact_repetitions_and_lost_annotations_are_dropped_aloud(tmp_path, capl
     content["images"].append(content["images"][0])
     data = open_coco(*write(tmp_path, content))
     assert data.items == expected.items and data.fingerprint == expected.fingerprint
-    assert "1 entries of images" in caplog.text and "1 annotations of images that are not listed" in caplog.text
+    assert "left out 1 exact repetition in the list images" in caplog.text
+    assert "left out 1 annotation of images that are not listed" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -471,7 +480,7 @@ def test_parts_without_an_area_are_skipped_and_counted(tmp_path, case, caplog):
     assert data.items == expected.items
     (problem,) = data.problems
     assert (problem.file, problem.annotation, problem.status) == ("sub/b.png", "annotation 99", "no_area")
-    assert "1 parts of annotations have no area" in caplog.text
+    assert "left out 1 part of annotations without an area" in caplog.text
 
 
 def test_a_stray_point_beside_an_outline_is_skipped(tmp_path):
@@ -493,6 +502,19 @@ def test_objects_with_boxes_only_are_masks_when_boxes_are_asked_for(tmp_path):
     boxes = select(data, DataOptions(masks="rectangle"))
     mask = boxes.read(boxes.items[0]).masks[0]
     assert isinstance(mask, np.ndarray) and mask.sum() == 80 and mask[3:11, 2:12].all()
+
+
+def test_polygons_of_two_points_are_not_called_boxes_and_are_one_problem(tmp_path):
+    content = small_coco()
+    for annotation in content["annotations"]:
+        annotation.update(segmentation=[[1, 1, 9, 9]], bbox=[1, 1, 8, 8])
+    data = open_coco(*write(tmp_path, content))
+    (fault,) = data.masks(data.items[0])
+    assert "cat has no polygon of 3 or more points in a.png" in fault.reason
+    report = check_data(data)
+    assert [problem.status for problem in report.problems] == ["no_area"] * 4
+    assert {problem.reason for problem in report.problems} == {"it has a polygon of 2 points."}
+    assert sum(one.problems for one in report.concepts) == 4
 
 
 def test_an_unused_category_may_share_a_name(tmp_path):

@@ -98,8 +98,8 @@ BAD_BOXES = {
     "three": ([1, 2, 3], "not a list of four numbers"),
     "text": (["1", "2", "3", "4"], "not a list of four numbers"),
     "truth values": ([True, 1, 2, 3], "not a list of four numbers"),
-    "NaN": ([1, 2, float("nan"), 4], "far outside"),
-    "infinity": ([1, 2, 3, float("inf")], "far outside"),
+    "NaN": ([1, 2, float("nan"), 4], "a coordinate that is not finite"),
+    "infinity": ([1, 2, 3, float("inf")], "a coordinate that is not finite"),
     "1e9": ([1, 2, 1e9, 4], "far outside"),
     "negative": ([5, 5, -3, 4], "negative width"),
 }

@@ -171,7 +171,7 @@ def test_a_map_of_another_size_is_a_fault_of_the_image(tmp_path):
 def test_colored_maps_with_a_table_of_numbers_say_so(tmp_path):
     write_labels(tmp_path, made_up_frames(1))
     save(tmp_path / "labels" / "seq0_000.png", np.zeros((4, 4, 3), np.uint8) + np.arange(3, dtype=np.uint8))
-    with pytest.raises(InputError, match="has none in 1 label maps: seq0_000.png: .* is in colors .*class table"):
+    with pytest.raises(InputError, match="has none in 1 label map: seq0_000.png: .* is in colors .*class table"):
         open_labels(tmp_path)
 
 
