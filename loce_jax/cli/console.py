@@ -68,7 +68,7 @@ def print_run(run: Run) -> None:
         shown.add_section()
     shown.print()
     for layer in run.layers if "converged" in run.recipe.columns else ():
-        if count := np.count_nonzero(run.column("converged", layer) == 0):
+        if count := int(np.count_nonzero(run.column("converged", layer) == 0)):
             say(f"{counted(count, 'LoCE')} did not converge: {layer}")
     status = run.table["status"].tolist()
     for word in sorted(set(status) - {"ok"}):

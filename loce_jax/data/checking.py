@@ -107,7 +107,7 @@ def check_data(dataset: Dataset, progress: Callable[[int, int], None] = lambda d
 
 def _problems_of(dataset: Dataset) -> list[Problem]:
     """What the data set met when it was opened; of a selection, also the entries that are of no image."""
-    found = list(getattr(dataset, "problems", ()))
+    found: list[Problem] = list(getattr(dataset, "problems", ()))
     whole = getattr(getattr(dataset, "base", None), "problems", ())
     return found + [one for one in whole if one.status == "entry_unusable" and one not in found]
 
