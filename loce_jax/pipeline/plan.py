@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from loce_jax.batch_sizes import IMAGES_PER_CHUNK
-from loce_jax.checks import InputError, check_known
+from loce_jax.checks import InputError, check_known, counted
 from loce_jax.data.samples import Dataset, Item, check_dataset, name_of
 from loce_jax.foreign_text import logger
 from loce_jax.models.base import Network
@@ -149,8 +149,8 @@ def heed_problems(plan: Plan, *, strict: bool) -> None:
         )
     if alone := [problem for problem in left_out if problem.status in WITHOUT_PARTNER]:
         log.warning(
-            "%s: %d images or label files have no partner and are left out, such as %s; `loce data check` lists them.",
+            "%s: left out %s without a partner, such as %r; `loce data check` lists all.",
             name_of(plan.dataset),
-            len(alone),
-            repr(alone[0].file),
+            counted(len(alone), "file"),
+            alone[0].file,
         )

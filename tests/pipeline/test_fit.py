@@ -138,7 +138,7 @@ def test_what_a_data_set_leaves_out_is_said_and_strict_refuses_it(tmp_path, capl
     data.problems = (Problem("a.png", "annotation 3", "box", "no_area", "it has one point."), lost)  # pyright: ignore
     fit = loce_jax.fit
     fit(tiny_network(), data, ["deep"], out=tmp_path / "run", recipe=FEW_STEPS)
-    assert "1 images or label files have no partner and are left out, such as 'b.png'" in caplog.text
+    assert "left out 1 file without a partner, such as 'b.png'" in caplog.text
     with pytest.raises(InputError, match=r"`strict` refuses 'b.png', label file: image_missing .*the first of 1 that"):
         fit(tiny_network(), data, ["deep"], out=tmp_path / "strict", recipe=FEW_STEPS, strict=True)
     assert not (tmp_path / "strict").exists()

@@ -28,6 +28,7 @@ log = logger(__name__)
 
 SHOWN = 8  # values in a message
 KEPT = 256  # values without a class that are counted in one image
+BACKGROUND = 0  # an image of it alone shows none of the classes, which is no fault of a table without it
 NO_CLASS = "Add them to the class table, called void if they mean no class."
 
 Codes = Integer[np.ndarray, "H W"]
@@ -182,7 +183,7 @@ def read_label_maps(
         size, codes, others, checksum = found
         present = [name for name, numbers in values.items() if not codes.isdisjoint(numbers)]
         without_class.update(others)
-        if not codes:
+        if not codes and set(others) != {BACKGROUND}:
             shown = ", ".join(_show_code(code, table) for code in others[:SHOWN]) + (", ..." if others[SHOWN:] else "")
             reason = f"none of its pixels has a class; its values are {shown}. {NO_CLASS}"
             met.append(Problem(entry.image, "label map", "", "no_class", reason))

@@ -222,6 +222,14 @@ def test_values_without_a_class_are_noted_and_images_of_none_but_these_are_probl
     assert open_labels(tmp_path, concepts=["car"]).notes == data.notes, "other classes are classes"
 
 
+def test_an_image_of_background_alone_is_no_problem(tmp_path):
+    write_labels(tmp_path, made_up_frames(2), "gray")
+    (tmp_path / "classes.txt").write_text("\n".join((tmp_path / "classes.txt").read_text().splitlines()[1:]))
+    save(tmp_path / "labels" / "seq0_001.png", np.zeros((48, 64), np.uint8))
+    data = open_labels(tmp_path)
+    assert data.problems == () and [item.image for item in data.items] == ["seq0_000.png"]
+
+
 def test_the_first_values_without_a_class_are_listed(tmp_path):
     write_labels(tmp_path, made_up_frames(1))
     save(tmp_path / "labels" / "seq0_000.png", np.arange(256, dtype=np.uint8).reshape(16, 16))
