@@ -133,9 +133,12 @@ def test_readings_that_do_not_fit_are_refused(photo, masks, message, tmp_path, m
 
 
 def test_what_a_data_set_leaves_out_is_said_and_strict_refuses_it(tmp_path, caplog):
-    data = Boxes(2)
+    class Incomplete(Boxes):
+        problems: tuple[Problem, ...] = ()
+
+    data = Incomplete(2)
     lost = Problem("b.png", "label file", "", "image_missing", "no image has its name.")
-    data.problems = (Problem("a.png", "annotation 3", "box", "no_area", "it has one point."), lost)  # pyright: ignore
+    data.problems = (Problem("a.png", "annotation 3", "box", "no_area", "it has one point."), lost)
     fit = loce_jax.fit
     fit(tiny_network(), data, ["deep"], out=tmp_path / "run", recipe=FEW_STEPS)
     assert "left out 1 file without a partner, such as 'b.png'" in caplog.text
