@@ -120,12 +120,14 @@ def plain(kind, **values):
     return options
 
 
+@pytest.mark.wrong_types
 @pytest.mark.parametrize(("make", "message"), WRONG.values(), ids=WRONG)
 def test_options_of_wrong_types_are_refused(make, message):
     with pytest.raises(InputError, match=message):
         make()
 
 
+@pytest.mark.wrong_types
 @pytest.mark.parametrize("name", WRONG_OF_A_RUN)
 def test_arguments_of_a_run_of_wrong_types_are_refused(name, tmp_path):
     given = {"network": tiny_network(), "dataset": Boxes(1), "layers": ["deep"], "out": tmp_path / "run"}
@@ -135,6 +137,7 @@ def test_arguments_of_a_run_of_wrong_types_are_refused(name, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.wrong_types
 @pytest.mark.parametrize(("call", "message"), WRONG_CALLS.values(), ids=WRONG_CALLS)
 def test_arguments_of_wrong_types_are_refused(call, message):
     with pytest.raises(InputError, match=message):
@@ -187,6 +190,7 @@ def test_what_fits_is_kept_and_numbers_of_numpy_become_plain():
     assert hash(plain(Preprocess, size=[4, 4], mean=[0, 0, 0])) == hash(Preprocess((4, 4), mean=(0, 0, 0)))
 
 
+@pytest.mark.wrong_types
 def test_names_that_are_no_texts_are_unknown():
     with pytest.raises(InputError, match="unknown layer 3. Known: a"):
         check_known("layer", [3], ["a"])  # pyright: ignore[reportArgumentType] - no texts

@@ -161,6 +161,7 @@ def unwritable(request, monkeypatch, tmp_path):
     return folder
 
 
+@pytest.mark.wrong_types
 def test_a_folder_that_cannot_be_written_is_said_before_the_work(unwritable):
     page = unwritable / "report.html"
     with pytest.raises(InputError, match=r"can be written, but .*report.html.* Name another"):
@@ -190,6 +191,7 @@ def test_a_full_disk_is_no_reason_to_name_another_folder(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.wrong_types
 def test_the_page_of_a_run_that_cannot_be_written_goes_elsewhere(monkeypatch, tmp_path, capsys):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "plan.json").write_text(json.dumps({"format": -1}))

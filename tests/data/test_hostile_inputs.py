@@ -133,6 +133,7 @@ def test_spoiled_arrays(save, tmp_path):
         read_all(lambda file=file: open_npz(file))
 
 
+@pytest.mark.wrong_types
 @pytest.mark.parametrize("seed", range(5))
 def test_spoiled_sources_of_a_plan(seed, tmp_path):
     rng = np.random.default_rng(seed)
@@ -149,6 +150,7 @@ def test_spoiled_sources_of_a_plan(seed, tmp_path):
 WRONG = [[], [1], "x", {"groups": 3}, {"groups": [3]}, {"group_by": 5}, {"min_area": "x"}, {"noise": []}, {"paper": 1}]
 
 
+@pytest.mark.wrong_types
 @pytest.mark.parametrize("record", WRONG, ids=str)
 def test_options_of_the_wrong_type(record):
     with pytest.raises(InputError):

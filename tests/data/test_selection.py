@@ -156,6 +156,7 @@ BAD = {
 }
 
 
+@pytest.mark.wrong_types
 @pytest.mark.parametrize("case", BAD)
 def test_options_that_make_no_sense_are_refused(case):
     values, message = BAD[case]
@@ -163,6 +164,7 @@ def test_options_that_make_no_sense_are_refused(case):
         select(squares([3]), dataclasses.replace(DataOptions(), **values))
 
 
+@pytest.mark.wrong_types
 @pytest.mark.parametrize("record", [{"best": 1}, {"max_images": 0}, {"max_images": "3"}, {"paper": 1}], ids=str)
 def test_options_of_a_plan_are_checked(record):
     with pytest.raises(InputError):

@@ -75,6 +75,7 @@ def test_measures_against_a_slow_twin():
     assert found.bias_share == pytest.approx(min(shares), rel=1e-4)
 
 
+@pytest.mark.wrong_types
 def test_a_run_warns_once_and_only_of_what_people_said(caplog):
     asked = []
 

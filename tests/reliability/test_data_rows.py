@@ -138,6 +138,7 @@ def test_row_07_huge_polygons_are_clipped_or_refused():
             assert fault.status == "mask_unreadable"
 
 
+@pytest.mark.wrong_types
 def test_row_08_categories_that_are_missing_are_listed_and_names_suggested(folder):
     with pytest.raises(InputError, match="unknown concept 'bocks'.*Known: box"):
         opened(folder, concepts=["bocks"])

@@ -62,6 +62,7 @@ def test_what_nothing_shows_is_taken_as_it_is():
     assert not has_channels_first((2, 4, 4, 4), grid=(4, 4), channels=4)
 
 
+@pytest.mark.wrong_types
 def test_the_hint_decides():
     activations, masks = make_batch()
     expected = np.asarray(solve(activations, masks, QUICK).vectors)
@@ -118,6 +119,7 @@ WRONG_TYPES = {
 }
 
 
+@pytest.mark.wrong_types
 @pytest.mark.parametrize(("given", "message"), WRONG_TYPES.values(), ids=WRONG_TYPES)
 def test_options_of_other_types_are_refused(given, message):
     with pytest.raises(InputError, match=message):

@@ -1,4 +1,7 @@
-"""A pytest plugin: ``--check-types`` checks at run time the types and array shapes that signatures name."""
+"""A pytest plugin: ``--check-types`` checks at run time the types and array shapes that signatures name.
+
+Tests that give other types on purpose, or stand-ins, carry the marker ``wrong_types``: they are left out then.
+"""
 
 from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
@@ -13,5 +16,14 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     """Before the package is imported."""
+    config.addinivalue_line("markers", "wrong_types: gives other types than signatures name; not for --check-types")
     if config.getoption("check_types"):
         install_import_hook("loce_jax", "tests.support.types.checked")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out what the checks would stop before the code that is tested."""
+    if config.getoption("check_types"):
+        wrong = [item for item in items if item.get_closest_marker("wrong_types")]
+        config.hook.pytest_deselected(items=wrong)
+        items[:] = [item for item in items if item not in wrong]

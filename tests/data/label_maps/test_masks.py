@@ -151,6 +151,7 @@ BAD_ARRAYS = {
 }
 
 
+@pytest.mark.wrong_types
 @pytest.mark.parametrize("case", BAD_ARRAYS)
 def test_arrays_that_do_not_fit_are_refused(case, tmp_path):
     given, message = BAD_ARRAYS[case]

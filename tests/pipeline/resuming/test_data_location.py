@@ -155,6 +155,7 @@ def test_scenes_have_no_place(tmp_path):
     assert len(reopen(run).items) == 2
 
 
+@pytest.mark.wrong_types
 @pytest.mark.parametrize(
     "source",
     [
