@@ -7,6 +7,7 @@ Shapes: H x W pixels of an image.
 
 import hashlib
 import os
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
@@ -68,7 +69,7 @@ class Entry:
 
 
 @dataclass(frozen=True, eq=False)
-class PairedDataset:
+class PairedDataset(ABC):
     """Photos that are paired with images of masks: what `LabelMapDataset` and `MaskDataset` have in common.
 
     Attributes:
@@ -99,9 +100,9 @@ class PairedDataset:
         found = [_files_of(reader) for reader in self._entries[item.image].readers(item)]
         return tuple(path for paths in found for path in paths) if all(found) else ()
 
+    @abstractmethod
     def masks(self, item: Item) -> tuple[Bool[np.ndarray, "H W"] | Fault, ...]:
         """The masks of one item, without opening its image."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)
