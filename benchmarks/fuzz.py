@@ -3,14 +3,16 @@
 ``python benchmarks/fuzz.py KIND --inputs N [--seed S]`` prints one JSON line: how many inputs of the kind were refused
 with one clear error, or accepted, and how many ended in a traceback, a hang, the death of the process, or a wrong
 result; with the numbers of the first few of these.  ``all`` does every kind, a line each.  An input is made from the
-seed and its number alone, so ``--first NUMBER --inputs 1`` repeats one.  Inputs run in a process of limited memory
-(``--memory`` GB of address space); ``fuzzing/`` says what each kind is and when its result is wrong.
+seed and its number alone, so ``--first NUMBER --inputs 1`` repeats one.  With ``--guided`` (extra ``fuzz``), Atheris
+makes them instead, and prefers what runs lines of the package that none has run yet.  Inputs run in a process of
+limited memory (``--memory`` GB of address space); ``fuzzing/`` says what each kind is and when its result is wrong.
 """
 
 import argparse
 import json
 import os
 import queue
+import random
 import resource
 import signal
 import subprocess
@@ -20,9 +22,9 @@ import threading
 import time
 import traceback
 from collections import Counter
+from collections.abc import Callable
 
-import numpy as np
-from fuzzing import KINDS, Refused, WrongResult
+from fuzzing import KINDS, open_kind
 
 SECONDS_AN_INPUT, SECONDS_TO_START = 10, 300
 BAD = ("traceback", "hang", "crash", "wrong")
@@ -32,7 +34,28 @@ class _TooLong(BaseException):
     """An input has not ended in time; no `OSError`, as `TimeoutError` is, which readers of files refuse."""
 
 
-def run_inputs(kind: str, seed: int, first: int, last: int, gigabytes: float) -> None:
+def too_long(*_: object) -> None:
+    """What the alarm calls in the middle of an input."""
+    raise _TooLong
+
+
+class _Drawn(random.Random):
+    """What is drawn are the bits of a content; zeros when they have ended."""
+
+    def __init__(self, content: bytes):
+        super().__init__()
+        self._content = content
+
+    def getrandbits(self, k: int) -> int:
+        length = (k + 7) // 8
+        taken, self._content = self._content[:length], self._content[length:]
+        return int.from_bytes(taken, "little") & ((1 << k) - 1)
+
+    def random(self) -> float:
+        return self.getrandbits(53) / 2**53
+
+
+def run_inputs(kind: str, seed: int, first: int, last: int, gigabytes: float, guided: bool) -> None:
     """In the process of limited memory: a line for each input when it has ended."""
     most = int(gigabytes * 1e9)
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
@@ -41,38 +64,64 @@ def run_inputs(kind: str, seed: int, first: int, last: int, gigabytes: float) ->
     os.dup2(nowhere, sys.stdout.fileno())
     os.dup2(nowhere, sys.stderr.fileno())
 
-    def too_long(*_):
-        raise _TooLong
-
     signal.signal(signal.SIGALRM, too_long)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        run = KINDS[kind]()
+        if guided:
+            _run_guided(kind, seed, first, last, answers)
+            return
+        run = open_kind(kind)
         print("ready", file=answers, flush=True)
         for number in range(first, last):
-            signal.setitimer(signal.ITIMER_REAL, SECONDS_AN_INPUT)
-            try:
-                run(np.random.default_rng([seed, number]))
-                outcome = "accepted"
-            except Refused:
-                outcome = "refused"
-            except _TooLong as error:
-                frame = traceback.extract_tb(error.__traceback__)[-1]
-                outcome = f"hang at {frame.filename}:{frame.lineno}"
-            except WrongResult as error:
-                outcome = f"wrong {error}"
-            except BaseException as error:  # noqa: BLE001 - whatever it is, it is counted
-                outcome = f"traceback {type(error).__name__}: {error}"
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            print(number, " ".join(outcome.split())[:200], file=answers, flush=True)
+            print(number, outcome_of(run, random.Random(f"{seed} {number}")), file=answers, flush=True)
 
 
-def fuzz(kind: str, inputs: int, seed: int, first: int, gigabytes: float) -> dict:
+def outcome_of(run: Callable[[random.Random], None], rng: random.Random) -> str:
+    """What became of one input: a word, and where it is a bad one, what is known of it."""
+    from fuzzing.damage import Refused, WrongResult  # noqa: PLC0415 - only once the package may be imported
+
+    signal.setitimer(signal.ITIMER_REAL, SECONDS_AN_INPUT)
+    try:
+        run(rng)
+        outcome = "accepted"
+    except Refused:
+        outcome = "refused"
+    except _TooLong as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        outcome = f"hang at {frame.filename}:{frame.lineno}"
+    except WrongResult as error:
+        outcome = f"wrong {error}"
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is counted
+        outcome = f"traceback {type(error).__name__}: {error}"
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    return " ".join(outcome.split())[:200]
+
+
+def _run_guided(kind, seed, first, last, answers):
+    """Atheris makes the inputs, from which `_Drawn` draws; it ends the process."""
+    import atheris  # noqa: PLC0415 - optional
+
+    with atheris.instrument_imports(include=["loce_jax"]):
+        run = open_kind(kind)
+    numbers = iter(range(first, last))
+
+    def one(content):
+        number = next(numbers, None)
+        if number is not None:
+            print(number, outcome_of(run, _Drawn(content)), file=answers, flush=True)
+
+    print("ready", file=answers, flush=True)
+    atheris.Setup([sys.argv[0], f"-runs={last - first}", f"-seed={seed + first + 1}", "-rss_limit_mb=0"], one)
+    atheris.Fuzz()
+
+
+def fuzz(kind: str, inputs: int, seed: int, first: int, gigabytes: float, guided: bool) -> dict:
     """The counts of one kind; a process that dies or hangs is followed by another one, at the next input."""
     counts, examples, number, start = Counter(), [], first, time.perf_counter()
     while number < first + inputs:
         child = [sys.executable, __file__, kind, "--seed", str(seed), "--first", str(number)]
         child += ["--inputs", str(first + inputs - number), "--memory", str(gigabytes), "--child"]
+        child += ["--guided"] * guided
         process = subprocess.Popen(child, stdout=subprocess.PIPE, text=True)
         lines: queue.Queue = queue.Queue()
         threading.Thread(target=_forward, args=(process.stdout, lines), daemon=True).start()
@@ -103,6 +152,7 @@ def fuzz(kind: str, inputs: int, seed: int, first: int, gigabytes: float) -> dic
         "inputs": inputs,
         **done,
         "seed": seed,
+        "guided": guided,
         "seconds": round(time.perf_counter() - start, 1),
         "examples": examples[:8],
     }
@@ -122,13 +172,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--memory", type=float, default=16.0)
+    parser.add_argument("--guided", action="store_true", help="inputs by Atheris, which looks at what they run")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        run_inputs(given.kind, given.seed, given.first, given.first + given.inputs, given.memory)
+        run_inputs(given.kind, given.seed, given.first, given.first + given.inputs, given.memory, given.guided)
         return
     for kind in KINDS if given.kind == "all" else [given.kind]:
-        print(json.dumps(fuzz(kind, given.inputs, given.seed, given.first, given.memory)), flush=True)
+        print(json.dumps(fuzz(kind, given.inputs, given.seed, given.first, given.memory, given.guided)), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,30 +1,27 @@
 """Kinds of damaged and hostile input: for each, valid inputs, what reads them, and when a result is wrong.
 
-A kind is a function without arguments that may write to the current folder; what it returns takes a random generator,
-makes one input and reads it.  It raises `Refused` for a clear error and `WrongResult` for a result that is not right.
+A kind is a function without arguments that may write to the current folder; what it returns takes a `random.Random`,
+makes one input from what it draws and reads it.  It raises `Refused` for a clear error and `WrongResult` for a result
+that is not right.
 """
 
-from collections.abc import Callable
+import importlib
+from typing import TYPE_CHECKING
 
-from fuzzing import command_lines, data, networks, runs, tensors
-from fuzzing.damage import Refused, Run, WrongResult
+if TYPE_CHECKING:
+    from fuzzing.damage import Run
 
-__all__ = ["KINDS", "Refused", "WrongResult"]
-
-KINDS: dict[str, Callable[[], Run]] = {
-    "coco": data.coco,
-    "rle": data.rle,
-    "polygons": data.polygons,
-    "images": data.images,
-    "records": runs.records,
-    "plans": runs.plans,
-    "layers": runs.layers,
-    "safetensors": tensors.safetensors,
-    "tensor-files": tensors.tensor_files,
-    "pth": tensors.pth,
-    "graphs": networks.graphs,
-    "configs": networks.configs,
-    "preprocessors": networks.preprocessors,
-    "preprocess-options": networks.preprocess_options,
-    "commands": command_lines.commands,
+_FILES = {
+    "data": ("coco", "rle", "polygons", "images"),
+    "runs": ("records", "plans", "layers"),
+    "tensors": ("safetensors", "tensor-files", "pth"),
+    "networks": ("graphs", "configs", "preprocessors", "preprocess-options"),
+    "command_lines": ("commands",),
 }
+KINDS = tuple(kind for kinds in _FILES.values() for kind in kinds)
+
+
+def open_kind(kind: str) -> "Run":
+    """What makes and reads one input of a kind; only now is the package imported, which a caller may instrument."""
+    file = next(file for file, kinds in _FILES.items() if kind in kinds)
+    return getattr(importlib.import_module(f"fuzzing.{file}"), kind.replace("-", "_"))()

@@ -20,17 +20,17 @@ def commands() -> Run:
     words = ["", "-", "--", "-1", "1e999", "nan", "10000000000000", "\x00", "\ud800", "--help", "--out", "[/red]", "~"]
 
     def run(rng):
-        given = list(seeds[rng.integers(len(seeds))])
-        for _ in range(rng.integers(1, 4)):
-            at, way = int(rng.integers(len(given))) if given else 0, rng.integers(4)
+        given = list(rng.choice(seeds))
+        for _ in range(rng.randrange(1, 4)):
+            at, way = rng.randrange(len(given)) if given else 0, rng.randrange(4)
             if way == 0 and given:
                 del given[at]
             elif way == 1 and given:
-                given.insert(at, given[int(rng.integers(len(given)))])
+                given.insert(at, rng.choice(given))
             elif way == 2 and given:
-                given[at] = words[rng.integers(len(words))]
+                given[at] = rng.choice(words)
             else:
-                given.insert(at, words[rng.integers(len(words))])
+                given.insert(at, rng.choice(words))
         try:
             code = main(given)
         except SystemExit as end:  # the parser's way

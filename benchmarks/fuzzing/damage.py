@@ -3,9 +3,8 @@
 import copy
 import json
 from collections.abc import Callable, Iterator, Sequence
+from random import Random
 from typing import Any, TypeVar
-
-import numpy as np
 
 from loce_jax import InputError
 from loce_jax.data.samples import Fault
@@ -17,7 +16,7 @@ HOSTILE: tuple[Any, ...] = (
 )
 LONGEST_MESSAGE = 4000  # characters
 T = TypeVar("T")
-Run = Callable[[np.random.Generator], None]
+Run = Callable[[Random], None]
 
 
 class Refused(Exception):
@@ -34,16 +33,16 @@ def check(condition: Any, what: str) -> None:
         raise WrongResult(what)
 
 
-def damage_bytes(rng: np.random.Generator, content: bytes) -> bytes:
+def damage_bytes(rng: Random, content: bytes) -> bytes:
     """One to four changes: bits, bytes, pieces that are lost, doubled or foreign, an early end."""
     found = bytearray(content)
-    for _ in range(rng.integers(1, 5)):
-        at, length = int(rng.integers(0, len(found) + 1)), int(rng.integers(1, 40))
-        way = rng.integers(6)
+    for _ in range(rng.randrange(1, 5)):
+        at, length = rng.randrange(len(found) + 1), rng.randrange(1, 40)
+        way = rng.randrange(6)
         if way == 0 and at < len(found):
-            found[at] ^= 1 << int(rng.integers(8))
+            found[at] ^= 1 << rng.randrange(8)
         elif way == 1:
-            found[at : at + length] = rng.bytes(length)
+            found[at : at + length] = rng.randbytes(length)
         elif way == 2:
             del found[at : at + length]
         elif way == 3:
@@ -55,27 +54,27 @@ def damage_bytes(rng: np.random.Generator, content: bytes) -> bytes:
     return bytes(found)
 
 
-def damage_tree(rng: np.random.Generator, tree: Any, hostile: Sequence[Any] = HOSTILE) -> Any:
+def damage_tree(rng: Random, tree: Any, hostile: Sequence[Any] = HOSTILE) -> Any:
     """One to three values of a JSON tree are one of `hostile`, missing, doubled or swapped."""
     tree = copy.deepcopy(tree)
-    for _ in range(rng.integers(1, 4)):
+    for _ in range(rng.randrange(1, 4)):
         places = list(places_in(tree))
         if not places:
-            return hostile[int(rng.integers(len(hostile)))]
-        parent, key = places[rng.integers(len(places))]
-        way = rng.integers(4)
+            return rng.choice(hostile)
+        parent, key = rng.choice(places)
+        way = rng.randrange(4)
         if way == 0:
             del parent[key]
         elif way == 1 and isinstance(parent, list):
             parent.insert(key, copy.deepcopy(parent[key]))
         elif way == 2:
-            other, name = places[rng.integers(len(places))]
+            other, name = rng.choice(places)
             try:
                 parent[key] = copy.deepcopy(other[name])
             except (KeyError, IndexError):
                 continue
         else:
-            parent[key] = copy.deepcopy(hostile[int(rng.integers(len(hostile)))])
+            parent[key] = copy.deepcopy(rng.choice(hostile))
     return tree
 
 

@@ -49,15 +49,15 @@ def rle() -> Run:
     """Run lengths, as lists and as text."""
 
     def run(rng):
-        height, width = rng.integers(1, 40, 2).tolist()
+        height, width = (rng.randrange(1, 40) for _ in range(2))
         size = height, width
-        cuts = np.sort(rng.integers(0, size[0] * size[1] + 1, rng.integers(0, 12)))
+        cuts = sorted(rng.randrange(size[0] * size[1] + 1) for _ in range(rng.randrange(12)))
         counts = np.diff([0, *cuts, size[0] * size[1]]).tolist()
         found: dict[str, Any] = {"size": list(size), "counts": counts}
         if rng.random() < 0.8:
             found = damage_tree(rng, found)
         if rng.random() < 0.3 and isinstance(found, dict):
-            found["counts"] = "".join(map(chr, rng.integers(32, 127, rng.integers(0, 30))))
+            found["counts"] = "".join(chr(rng.randrange(32, 127)) for _ in range(rng.randrange(30)))
         mask = refusing(lambda: union_mask([{"id": 1, "segmentation": found, "iscrowd": 1}], size))
         check(mask.shape == size and mask.dtype == bool, "size or dtype")
         if isinstance(found, dict) and isinstance(found.get("counts"), list):
@@ -71,10 +71,10 @@ def polygons() -> Run:
     """Polygons."""
 
     def run(rng):
-        height, width = rng.integers(1, 60, 2).tolist()
+        height, width = (rng.randrange(1, 60) for _ in range(2))
         size = height, width
-        scale = 10.0 ** rng.integers(-3, 12)
-        found: Any = [(rng.normal(size=2 * rng.integers(1, 9)) * scale).tolist() for _ in range(rng.integers(1, 4))]
+        scale = 10.0 ** rng.randrange(-3, 12)
+        found: Any = [[rng.gauss(0, scale) for _ in range(2 * rng.randrange(1, 9))] for _ in range(rng.randrange(1, 4))]
         if rng.random() < 0.5:
             found = damage_tree(rng, found)
         mask = refusing(lambda: union_mask([{"id": 1, "segmentation": found}], size))
@@ -99,7 +99,7 @@ def images() -> Run:
 
     def run(rng):
         path = Path("photo")
-        path.write_bytes(damage_bytes(rng, seeds[rng.integers(len(seeds))]))
+        path.write_bytes(damage_bytes(rng, rng.choice(seeds)))
         found = refusing(lambda: read_photo(path, (12, 16)))
         check(found.shape == (12, 16, 3) and found.dtype == np.uint8, "size or dtype")
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -57,13 +58,13 @@ PREPROCESSING = {
 OPTIONS = {"preset": "yolox", "range": "0..255", "mean": [1, 2, 3], "std": 0.5, "channels": "bgr", "letterbox": 114}
 
 
-def _damage(rng: np.random.Generator, tree: Any) -> Any:
+def _damage(rng: Random, tree: Any) -> Any:
     """As `damage_tree`, with values that mean something to networks; three in ten have a key of another name."""
     tree = damage_tree(rng, tree, ODD)
     keys = [(parent, key) for parent, key in places_in(tree) if isinstance(parent, dict)]
     if keys and rng.random() < 0.3:
-        parent, key = keys[rng.integers(len(keys))]
-        parent[WORDS[rng.integers(len(WORDS))]] = parent.pop(key)
+        parent, key = rng.choice(keys)
+        parent[rng.choice(WORDS)] = parent.pop(key)
     return tree
 
 
@@ -78,7 +79,7 @@ def graphs() -> Run:
     def run(rng):
         graph.write_bytes(text)
         tensors.write_bytes(numbers)
-        match rng.integers(4):
+        match rng.randrange(4):
             case 0:
                 tensors.write_bytes(damage_tensor_file(rng, numbers))
             case 1:
@@ -98,7 +99,7 @@ def configs() -> Run:
     (root / PREPROCESSOR).write_bytes(json_bytes(PREPROCESSING))
 
     def run(rng):
-        model_type = types[rng.integers(len(types))]
+        model_type = rng.choice(types)
         family = find_family(model_type)
         numbers = {name: _small(name, value) for name, value in asdict(family.config()).items()}
         tree = {"model_type": model_type, **numbers, "quantization_config": None}
@@ -135,7 +136,7 @@ def preprocessors() -> Run:
     def run(rng):
         content = json_bytes(_damage(rng, PREPROCESSING))
         (root / PREPROCESSOR).write_bytes(content if rng.random() < 0.8 else damage_bytes(rng, content))
-        options = read_options(("own", "imagenet", "channels=bgr")[rng.integers(3)])
+        options = read_options(rng.choice(("own", "imagenet", "channels=bgr")))
         found = refusing(lambda: read_preprocess(root, options, model_size=(28, 28)))
         pixels = found.resize(np.zeros((5, 7, 3), np.uint8))
         check(pixels.shape == (*found.size, 3), "the size of a photo")

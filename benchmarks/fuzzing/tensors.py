@@ -8,6 +8,7 @@ import struct
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
+from random import Random
 
 import numpy as np
 from safetensors import SafetensorError
@@ -21,7 +22,7 @@ from loce_jax.store.mapped import view_tensors
 TENSORS = {"a": np.arange(6, dtype="float32").reshape(2, 3), "b": np.arange(4, dtype="int64")}
 
 
-def damage_tensor_file(rng: np.random.Generator, whole: bytes) -> bytes:
+def damage_tensor_file(rng: Random, whole: bytes) -> bytes:
     """A safetensors file with damage in its header's JSON or anywhere."""
     if rng.random() < 0.5:
         length = int.from_bytes(whole[:8], "little")

@@ -93,4 +93,4 @@ def test_a_name_that_means_several_layers_lists_them():
 
 def test_precision_is_checked():
     with pytest.raises(InputError, match="`dtype` must be one of 'float32', 'bfloat16', but got 'float16'"):
-        load_network("efficientnet-lite0", dtype="float16")
+        load_network("efficientnet-lite0", dtype="float16")  # pyright: ignore[reportArgumentType] - not one of these
