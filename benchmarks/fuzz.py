@@ -101,7 +101,7 @@ def _run_guided(kind, seed, first, last, answers):
     """Atheris makes the inputs, from which `_Drawn` draws; it ends the process."""
     import atheris  # noqa: PLC0415 - optional
 
-    with atheris.instrument_imports(include=["loce_jax"]):
+    with atheris.instrument_imports(include=["loce_jax"]):  # pyright: ignore[reportAttributeAccessIssue] - untyped
         run = open_kind(kind)
     numbers = iter(range(first, last))
 
