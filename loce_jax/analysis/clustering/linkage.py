@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from loce_jax.analysis.memory_limit import memory_limit
+from loce_jax.analysis.neighbors.pairs import pair_distances
 from loce_jax.analysis.vectors import check_vectors
 from loce_jax.checks import InputError, check_known
 
@@ -26,6 +27,7 @@ METRICS = (
     "jensenshannon",
 )
 """SciPy's distances between vectors of real numbers."""
+_FEW = 2000  # vectors whose distances SciPy sums in a second, and so to the last bit as the original code has them
 _OF_POINTS = ("ward", "centroid", "median")  # they merge by means, which only Euclidean space has
 _GREATEST = {"cosine": 2.0, "correlation": 2.0, "jensenshannon": np.log(2) ** 0.5}
 
@@ -67,6 +69,8 @@ def link(
     _check_memory(len(vectors))
     from scipy.cluster.hierarchy import linkage  # noqa: PLC0415
 
+    if metric == "euclidean" and len(vectors) > _FEW:
+        return linkage(pair_distances(vectors), method)
     try:
         return linkage(vectors.astype(np.float64), method, metric)
     except (ValueError, np.linalg.LinAlgError) as error:  # distances that are not finite, a covariance without inverse

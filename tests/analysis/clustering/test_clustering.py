@@ -210,6 +210,15 @@ def test_planted_clouds_are_found_and_a_mixed_one_is_split_down_to_the_group_siz
     assert len(sizes) > 5
 
 
+def test_distances_by_products_make_the_same_tree(monkeypatch):
+    vectors = np.random.default_rng(0).normal(size=(300, 20)).astype("float32")
+    expected = link(vectors)
+    monkeypatch.setattr("loce_jax.analysis.clustering.linkage._FEW", 0)  # as with more vectors than that
+    found = link(vectors)
+    np.testing.assert_array_equal(found[:, [0, 1, 3]], expected[:, [0, 1, 3]])
+    np.testing.assert_allclose(found[:, 2], expected[:, 2], rtol=1e-12)  # that of `pair_distances`
+
+
 def test_a_chain_of_3000_needs_no_recursion():
     steps = np.arange(3000.0)[:, None] ** 1.001  # gaps grow, so single linkage adds one end after the other
     tree = link(steps, method="single")
