@@ -34,6 +34,16 @@ def short_repr(value: Any, *, longest: int = 80) -> str:
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
+def one_line(error: BaseException, *, longest: int = 500) -> str:
+    r"""What an error says, on one line and cut where it is long: others' messages may repeat a whole file.
+
+    >>> one_line(ValueError("no\n  number"))
+    'no number'
+    """
+    text = " ".join(str(error).split())
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
+
 def counted(number: int, noun: str) -> str:
     """A number and what it counts, in the plural unless it is 1.
 

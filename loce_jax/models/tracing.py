@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.extend import core
 from jaxtyping import Array, Float
 
-from loce_jax.checks import InputError
+from loce_jax.checks import InputError, one_line
 from loce_jax.models.base import Layer
 
 Call = Callable[[Any, jax.Array], Mapping[str, jax.Array]]
@@ -91,7 +91,7 @@ def abstractly(call: Callable, params: Any, size: Size, batch: int) -> tuple[cor
     except Exception as error:  # whatever the network raises
         raise InputError(
             f"the network must be callable with `params` and images of shape {images.shape}, under `jax.jit`, but it "
-            f"raises {type(error).__name__}: {' '.join(str(error).split())} Check the size of `preprocess` and that "
+            f"raises {type(error).__name__}: {one_line(error)} Check the size of `preprocess` and that "
             "the network is in evaluation mode."
         ) from error
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from loce_jax.activations import compile_forward
 from loce_jax.batch_sizes import CHUNKS_OPEN, IMAGES_PER_BATCH, IMAGES_PER_FORWARD
-from loce_jax.checks import InputError
+from loce_jax.checks import InputError, one_line
 from loce_jax.pipeline.plan import Plan
 
 GIGABYTE = 1e9
@@ -93,7 +93,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def out_of_memory(what: str, error: BaseException) -> InputError:
     """The error for a device whose memory does not hold `what`, in one line."""
-    why = " ".join(str(error).split())[:200]
+    why = one_line(error, longest=200)
     return InputError(
         f"the device's memory must hold {what}, but does not: {why} What is finished is kept. Give a smaller input "
         "`size` or fewer `layers`, or set JAX_PLATFORMS=cpu."

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 import numpy as np
 from jaxtyping import UInt8
 
-from loce_jax.checks import InputError, suggest
+from loce_jax.checks import InputError, one_line, suggest
 from loce_jax.store.local_storage import LocalStorage
 
 # Stores that publish an object whole or not at all.  Others of fsspec's protocols write in parts, reach local files, or
@@ -121,7 +121,7 @@ class RemoteStorage:
         except Exception as error:  # of many packages' own types: no credentials, no permission, no route
             raise InputError(
                 f"`out` must be an object store that can be listed, but {self.url!r} is not: {type(error).__name__}: "
-                f"{' '.join(str(error).split())} Check its name, and the credentials that fsspec finds."
+                f"{one_line(error)} Check its name, and the credentials that fsspec finds."
             ) from error
         return {path.rstrip("/").rsplit("/", 1)[-1] for path in found}
 

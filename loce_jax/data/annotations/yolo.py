@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from loce_jax.checks import InputError, check_arguments, check_exists
+from loce_jax.checks import InputError, check_arguments, check_exists, one_line
 from loce_jax.data.annotations.coco_file import check_content
 from loce_jax.data.annotations.dataset import AnnotationDataset, assemble
 from loce_jax.data.annotations.masks import whole_number
@@ -138,7 +138,7 @@ def _yaml_names(path: Path) -> dict[int, str]:
     try:
         content = yaml.load(text.decode(), Loader=LOADER)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        problem = " ".join(str(error).split())
+        problem = one_line(error)
         raise InputError(f"`path` must hold a data.yaml, but {str(path)!r} is none: {problem}. {fix}") from error
     names = content.get("names") if isinstance(content, dict) else None
     if names is None:

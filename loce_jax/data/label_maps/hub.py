@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Integer, UInt8
 
-from loce_jax.checks import InputError, check_arguments, check_known, check_regular
+from loce_jax.checks import InputError, check_arguments, check_known, check_regular, one_line
 from loce_jax.data.annotations.coco_file import is_below
 from loce_jax.data.images import read_photo
 from loce_jax.data.label_maps.class_table import ClassTable, read_class_table
@@ -113,7 +113,7 @@ def _load(path: str | Path, split: str | None) -> tuple[Any, str]:
         else:
             found = datasets.load_dataset(str(path))
     except Exception as error:  # the library lets through whatever it stumbles over
-        text = " ".join(str(error).split())
+        text = one_line(error)
         raise InputError(f"`path` must be a data set, but {str(path)!r} cannot be opened: {text}") from error
     if isinstance(found, dict):
         names = [str(name) for name in found]

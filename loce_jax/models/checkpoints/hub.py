@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from loce_jax.checks import InputError
+from loce_jax.checks import InputError, one_line
 
 FILES = (
     "config.json",
@@ -22,6 +22,6 @@ def download(name: str, files: tuple[str, ...] = FILES) -> Path:
     except Exception as error:  # its many types: no network, no such name, no access, offline and not cached
         raise InputError(
             f"no folder is called {name!r}, and it cannot be fetched from the Hugging Face hub: "
-            f"{type(error).__name__}: {' '.join(str(error).split())} "
+            f"{type(error).__name__}: {one_line(error)} "
             "Check the name and the connection, or give a folder."
         ) from error

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from loce_jax.checks import InputError, check_exists
+from loce_jax.checks import InputError, check_exists, one_line
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 
@@ -44,7 +44,7 @@ def read_legacy_pth(path: str | Path, *, sha256: str) -> dict[str, np.ndarray]:
     try:
         return _read(io.BytesIO(data))
     except Exception as error:  # an unpickler raises whatever the pickle makes it raise
-        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        why = f"{type(error).__name__}: {one_line(error)}"
         raise InputError(
             f"`path` must be a legacy PyTorch state dict (tensors by name), but {str(path)!r} cannot be read: "
             f"{why}. Load it with PyTorch and save the weights as `.safetensors`."

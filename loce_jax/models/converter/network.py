@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from loce_jax.checks import InputError
+from loce_jax.checks import InputError, one_line
 from loce_jax.models.base import Network
 from loce_jax.models.converter import folder as folders
 from loce_jax.models.converter.graph import Graph
@@ -47,8 +47,7 @@ def _check_layers(graph: Graph, tensors: Mapping[str, np.ndarray]) -> None:
         found = jax.eval_shape(ft.partial(run, graph, names=names), params, images)
     except Exception as error:  # whatever JAX says to operations that do not fit together
         raise InputError(
-            f"the graph of network {graph.name[:100]!r} cannot be computed: {' '.join(str(error).split())[:500]}. "
-            "Convert it again."
+            f"the graph of network {graph.name[:100]!r} cannot be computed: {one_line(error)}. Convert it again."
         ) from error
     for layer in graph.layers:
         expected, shape = (2, *layer.grid, layer.channels), found[layer.name].shape

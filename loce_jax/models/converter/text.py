@@ -11,7 +11,7 @@ import math
 import sys
 from typing import Any
 
-from loce_jax.checks import InputError, suggest
+from loce_jax.checks import InputError, one_line, suggest
 from loce_jax.framing import PLACEMENTS
 from loce_jax.models.base import Layer
 from loce_jax.models.converter.graph import IMAGES, WEIGHT, DType, Graph, Node, Ref
@@ -51,14 +51,8 @@ def graph_from_text(text: str, *, source: str) -> Graph:
     except (_Fault, ValueError, RecursionError) as error:
         raise InputError(
             f"{source!r} must be a graph of version {VERSION} as `loce_jax.models.convert` writes it, but "
-            f"{_short(error)}. Convert the network again with this version of loce_jax."
+            f"{one_line(error)}. Convert the network again with this version of loce_jax."
         ) from error
-
-
-def _short(error: Exception) -> str:
-    """What is wrong, on one line; a file may hold long texts where it should hold numbers."""
-    words = " ".join(str(error).split())
-    return words if len(words) <= LONGEST_WORD else f"{words[:LONGEST_WORD]}..."
 
 
 def _layer_to_json(layer: Layer) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from loce_jax.checks import InputError, check_types
+from loce_jax.checks import InputError, check_types, one_line
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def connected(address: str | None) -> Iterator[Any]:
     try:
         ray.init(address, include_dashboard=False, logging_level=logging.WARNING, log_to_driver=False)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise InputError(f"`address` of Ray must be a cluster that answers, but Ray says: {_line(error)}") from error
+        raise InputError(f"`address` of Ray must be a cluster that answers, but Ray says: {one_line(error)}") from error
     try:
         yield ray
     finally:
@@ -73,7 +73,7 @@ def _check_answers(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=10).close()
     except (OSError, ValueError, OverflowError) as error:
         raise InputError(
-            f"`address` of Ray must be a cluster that answers, but at {address!r} none does: {_line(error)}. "
+            f"`address` of Ray must be a cluster that answers, but at {address!r} none does: {one_line(error)}. "
             "`ray status` on its head shows the address; leave it out for this machine."
         ) from error
 
@@ -97,11 +97,7 @@ def finished(ray, cluster: RayOptions, work: Callable, names: Sequence[str], wha
     except ray.exceptions.RayTaskError as error:
         raise error.cause from error
     except ray.exceptions.RayError as error:
-        raise OSError(f"Ray gave up a task: {_line(error)}") from error
+        raise OSError(f"Ray gave up a task: {one_line(error)}") from error
     finally:
         for left_over in waiting:
             ray.cancel(left_over)
-
-
-def _line(error):
-    return " ".join(str(error).split())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import jax
 
-from loce_jax.checks import InputError
+from loce_jax.checks import InputError, one_line
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def join_cluster(shard: Shard | None) -> Iterator[Shard]:
         jax.distributed.initialize(num_processes=count, process_id=index)
     except (ValueError, RuntimeError) as error:
         raise InputError(
-            f"`distributed` must find its cluster, but jax.distributed says: {' '.join(str(error).split())} Where "
+            f"`distributed` must find its cluster, but jax.distributed says: {one_line(error)} Where "
             "it cannot find out itself, set JAX_COORDINATOR_ADDRESS=HOST:PORT and give `worker` and `num_workers`."
         ) from error
     try:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from loce_jax.checks import InputError
+from loce_jax.checks import InputError, one_line
 from loce_jax.models.converter.onnx import elementwise, reductions, resizing, shapes, windows
 from loce_jax.models.converter.onnx.reading import need_onnx
 from loce_jax.models.converter.onnx.recording import Call, Const, Recorder, Value
@@ -69,7 +69,7 @@ def _result(node: Any, place: int, version: int, values: Values, recorder: Recor
         raise
     except Exception as error:  # whatever JAX and NumPy say to shapes that do not fit
         given = ", ".join("nothing" if value is None else str(value.shape) for value in inputs)
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        reason = f"{type(error).__name__}: {one_line(error, longest=300)}"
         raise call.error(f"it does not fit its inputs, which have the shapes {given}: {reason}") from error
     return result if isinstance(result, tuple) else (result,)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from loce_jax.checks import InputError, suggest
+from loce_jax.checks import InputError, one_line, suggest
 from loce_jax.models.base import Network, Preprocess
 from loce_jax.models.checkpoints.hub import FILES, download
 from loce_jax.models.checkpoints.hub_folder import read_json, refuse_quantized
@@ -103,7 +103,7 @@ def _from_transformers(name: str, size: Size | None, options: PreprocessOptions)
         model = model_class.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except Exception as error:  # its many types: an unknown model type, code of its own, damaged weights
         raise InputError(
-            f"transformers cannot load {str(folder)!r}: {type(error).__name__}: {' '.join(str(error).split())} "
+            f"transformers cannot load {str(folder)!r}: {type(error).__name__}: {one_line(error)} "
             "Check the folder; networks that bring code of their own are not run."
         ) from error
     return Source(name=folder.name, module=model.float(), preprocess=preprocess)
@@ -124,7 +124,7 @@ def _from_timm(name: str, weights: Path | None, random_weights: bool) -> Source:
         model = timm.create_model(name, pretrained=not (weights or random_weights))
     except Exception as error:  # no network, no such weights, a full disk: many types
         raise InputError(
-            f"the weights of 'timm:{name}' cannot be had: {type(error).__name__}: {' '.join(str(error).split())} "
+            f"the weights of 'timm:{name}' cannot be had: {type(error).__name__}: {one_line(error)} "
             "Check the connection, give a safetensors file as `weights`, or set `random_weights` to try something out."
         ) from error
     if weights:

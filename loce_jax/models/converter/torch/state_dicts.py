@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from loce_jax.checks import InputError, check_exists
+from loce_jax.checks import InputError, check_exists, one_line
 from loce_jax.models.converter.torch.libraries import need
 
 
@@ -13,7 +13,7 @@ def load_into(module: Any, state_dict: Any, *, name: str) -> None:
         module.load_state_dict(state_dict)
     except RuntimeError as error:  # lists the keys and shapes that do not fit
         raise InputError(
-            f"`weights` must be the state dict of {name!r}, but do not fit: {' '.join(str(error).split())} "
+            f"`weights` must be the state dict of {name!r}, but do not fit: {one_line(error)} "
             "Check that they belong to this network."
         ) from error
 
@@ -40,6 +40,6 @@ def published_state_dict(name: str, weights: Any) -> Any:
     except Exception as error:  # no connection, a full disk, another file: many types
         raise InputError(
             f"the weights of {name!r} cannot be had: looked for {weights} in {torch.hub.get_dir()!r} and at "
-            f"{weights.url}: {type(error).__name__}: {' '.join(str(error).split())} Check the connection, give a "
+            f"{weights.url}: {type(error).__name__}: {one_line(error)} Check the connection, give a "
             "safetensors file with the state dict as `weights`, or set `random_weights` to try something out."
         ) from error
