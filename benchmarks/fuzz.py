@@ -87,7 +87,7 @@ def outcome_of(run: Callable[[random.Random], None], rng: random.Random) -> str:
     except Refused:
         outcome = "refused"
     except _TooLong as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
+        *_, frame, _ = traceback.extract_tb(error.__traceback__)  # the last one is the alarm's
         outcome = f"hang at {frame.filename}:{frame.lineno}"
     except WrongResult as error:
         outcome = f"wrong {error}"

@@ -79,6 +79,15 @@ HOSTILE = {
     "deep nesting": (lambda c: last(c).update(args=NESTED), "lists in lists"),
     "a weight by number": (lambda c: c["nodes"][1].update(args=[3]), "no weight node"),
     "a missing weight": (lambda c: c["nodes"][1].update(args=["../../etc/passwd"]), "1 are missing"),
+    "a missing weight with a long name": (lambda c: c["nodes"][1].update(args=["x" * 900]), "1 are missing"),
+    "a window of a million cells": (
+        lambda c: last(c).update(op="aten.max_pool2d.default", args=[{"ref": 5}, [1, 10**6]]),
+        "at most 1024 cells",
+    ),
+    "a million windows": (
+        lambda c: last(c).update(op="aten.adaptive_avg_pool2d.default", args=[{"ref": 5}, [10**6, 1]]),
+        "at most 1024 cells",
+    ),
     "a layer at a long text": (lambda c: c["layers"][0].update(node="x" * 5000), "not there|xxx"),
     "a layer nowhere": (lambda c: c["layers"][0].update(node=99), "not there"),
     "two equal layers": (lambda c: c["layers"].append(c["layers"][0]), "the same name"),

@@ -155,6 +155,12 @@ def test_a_refused_name_is_named(read, name):
         read(legacy_file({"a": Call(name, "1 + 1")}))
 
 
+def test_a_long_refused_name_is_cut(read):
+    with pytest.raises(InputError, match="asks for 'os.xxx") as error:
+        read(legacy_file({"a": Call(f"os {'x' * 5000}", "1 + 1")}))
+    assert len(str(error.value)) < 1000
+
+
 @pytest.mark.parametrize(
     "state",
     {

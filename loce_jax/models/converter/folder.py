@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from loce_jax.atomic import new_folder
-from loce_jax.checks import InputError, check_exists
+from loce_jax.checks import InputError, check_exists, short_repr
 from loce_jax.models.checkpoints.hub_folder import read_tensors
 from loce_jax.models.converter.graph import Graph
 from loce_jax.models.converter.text import graph_from_text, graph_to_text
@@ -50,7 +50,7 @@ def read(folder: str | Path) -> tuple[Graph, Tensors]:
     if missing := sorted(graph.weights() - tensors.keys()):
         raise InputError(
             f"`{TENSORS}` must hold every tensor of the graph, but {len(missing)} are missing: "
-            f"{', '.join(missing[:3])}. {FIX}"
+            f"{', '.join(short_repr(name) for name in missing[:3])}. {FIX}"
         )
     return graph, tensors
 

@@ -14,6 +14,7 @@ import numpy as np
 from jax import Array
 
 Sizes = Sequence[int]
+MOST_CELLS = 1024  # of a pooling's window along an axis, and windows of an adaptive one
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ def avg_pool(
 
 def adaptive_avg_pool(x: Array, sizes: Sizes) -> Array:
     """Means of as many windows as `sizes` says; they overlap where the axis is no multiple."""
+    _check_windows(sizes)
     for axis, size in zip(range(-len(sizes), 0), sizes, strict=True):
         if size == 1:
             x = x.mean(axis, keepdims=True)
@@ -102,6 +104,7 @@ def adaptive_avg_pool(x: Array, sizes: Sizes) -> Array:
 
 def adaptive_max_pool(x: Array, sizes: Sizes) -> Array:
     """Largest values of as many windows as `sizes` says."""
+    _check_windows(sizes)
     for axis, size in zip(range(-len(sizes), 0), sizes, strict=True):
         pieces = [jnp.take(x, np.arange(*ends), axis).max(axis) for ends in _adaptive(x.shape[axis], size)]
         x = jnp.stack(pieces, axis)
@@ -116,12 +119,19 @@ def _slides(
     x: Array, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil: bool
 ) -> list[tuple[int, Slide]]:
     """One slide for each of the last axes; a setting of length 1 holds for all, no stride means the kernel's size."""
+    _check_windows(kernel)
     axes = range(-len(kernel), 0)
     settings = map(itertools.cycle, (kernel, stride or kernel, padding, dilation))
     return [
         (axis, Slide(x.shape[axis], size, step, margin, spread, ceil))
         for axis, size, step, margin, spread in zip(axes, *settings, strict=False)
     ]
+
+
+def _check_windows(sizes: Sizes) -> None:
+    """Raise `ValueError` for numbers of a damaged graph that would take hours to lay out."""
+    if max(sizes) > MOST_CELLS:
+        raise ValueError(f"a pooling has at most {MOST_CELLS} cells a window and windows an axis, but got {sizes}")
 
 
 def _combine(x: Array, axis: int, slide: Slide, combine: Callable, fill: float | int) -> Array:
