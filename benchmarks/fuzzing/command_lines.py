@@ -13,7 +13,7 @@ def commands() -> Run:
         ["stats", root, "--layers", "a", "--concepts", "cat"],
         ["report", root, "--out", "page.html", "--coco", "none.json", "--images", "none"],
         ["fit", "--model", "none", "--layers", "-1", "--coco", "a.json", "--images", "b", "--out", "new"],
-        ["fit", "--scenes", "--layers", "-1", "--out", "new", "--model", "none", "--solver.num-steps", "5"],
+        ["fit", "--coco", "a.json", "--layers", "-1", "--out", "new", "--model", "none", "--solver.num-steps", "5"],
         ["layers", "--model", "none"],
         ["compare", root, root, "--layers", "a"],
     )

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import tyro
 
-from loce_jax.checks import InputError, check_known
+from loce_jax.checks import InputError, check_known, short_repr
 from loce_jax.cli import analysis
 from loce_jax.cli.data import DataCheck
 from loce_jax.cli.flags import say_flags
@@ -57,6 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     command = None
     try:
+        _check_text(arguments)
         command = _parse(arguments)
         _keep_compilations()
         return command() or 0
@@ -66,10 +67,24 @@ def main(arguments: list[str] | None = None) -> int:
         return code
 
 
+def _check_text(arguments: Sequence[str]) -> None:
+    """Raise `InputError` for what no file can be called: a shell cannot pass it on, a program that calls `main` can."""
+    for number, argument in enumerate(arguments, start=1):
+        try:
+            bad = b"\0" in os.fsencode(argument)
+        except UnicodeEncodeError:  # half a surrogate pair
+            bad = True
+        if bad:
+            raise InputError(
+                f"argument {number} must be text that the system can pass on, but got {short_repr(argument)}. Give "
+                "it without NUL and without lone surrogates."
+            )
+
+
 def _parse(arguments: list[str]) -> Callable[[], int | None]:
     """The command with its options; exits as parsers do, with a message, where they do not fit."""
     config = (tyro.conf.FlagCreatePairsOff,)
-    if arguments and not arguments[0].startswith("-"):  # the parsers of the other commands need not be built
+    if arguments and arguments[0] not in ("-h", "--help"):  # the parsers of the other commands need not be built
         name = arguments[0]
         check_known("command", [name], list(COMMANDS))
         return tyro.cli(COMMANDS[name], prog=f"loce {name}", args=arguments[1:], config=config)

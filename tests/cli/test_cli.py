@@ -133,6 +133,17 @@ def one_line(capsys):
     return error
 
 
+@pytest.mark.parametrize("argument", ["a\0b", "\ud800"])
+def test_text_that_no_shell_passes_on_is_one_line(argument, capsys):
+    assert main(["stats", "run", "--out", argument]) == 2
+    assert "argument 4 must be text that the system can pass on" in one_line(capsys)
+
+
+def test_a_flag_before_the_command_is_one_line(capsys):
+    assert main(["--model", "none", "layers"]) == 2
+    assert "unknown command '--model'" in one_line(capsys)
+
+
 def test_unknown_names_come_with_the_nearest_known(coco, capsys):
     _, folder = coco
     assert fit(folder, layers=("block.4",)) == 2
