@@ -142,6 +142,11 @@ class SelectedDataset:
         """The other data set's, for the images that are used."""
         return tuple(one for one in getattr(self.base, "problems", ()) if one.file in self._originals)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The other data set's, which are of all its files."""
+        return tuple(getattr(self.base, "notes", ()))
+
     def files(self, item: Item) -> Sequence[Path]:
         """The files that `read` opens for an item, if the other data set names them."""
         files = getattr(self.base, "files", None)
