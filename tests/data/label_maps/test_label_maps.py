@@ -11,7 +11,7 @@ from PIL import Image
 from loce_jax.checks import InputError
 from loce_jax.data import open_camvid, open_cityscapes, open_labels, open_panoptic, open_voc
 from loce_jax.data.samples import Fault, check_dataset, check_reading
-from loce_jax.data.selection import DataOptions, select
+from loce_jax.data.selection import DataOptions, SelectedDataset, select
 from tests.support.trees import (
     COLORS,
     NAMES,
@@ -221,7 +221,8 @@ def test_values_without_a_class_are_noted_and_images_of_none_but_these_are_probl
     assert [(one.file, one.status) for one in data.problems] == [("seq1_002.png", "no_class")]
     assert f"its values are {strange}. Add them to the class table" in data.problems[0].reason
     assert open_labels(tmp_path, concepts=["car"]).notes == data.notes, "other classes are classes"
-    assert select(data, DataOptions(max_images=1)).notes == data.notes, "they are of all files"
+    part = select(data, DataOptions(max_images=1))
+    assert isinstance(part, SelectedDataset) and part.notes == data.notes, "they are of all files"
 
 
 def test_an_image_of_background_alone_is_no_problem(tmp_path):
