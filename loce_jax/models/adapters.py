@@ -19,7 +19,8 @@ from flax import linen, nnx, traverse_util
 from loce_jax.checks import InputError, check_arguments
 from loce_jax.foreign_text import logger
 from loce_jax.models.base import Network, Preprocess
-from loce_jax.models.tracing import ROOT, Call, Tokens, Traced, abstractly, on_grid, trace
+from loce_jax.models.edits import NO_EDITS
+from loce_jax.models.tracing import ROOT, Call, Tokens, Traced, abstractly, edited, on_grid, trace
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 log = logger(__name__)
@@ -162,8 +163,8 @@ def _network(
 ) -> Network:
     layers = {layer.name: layer for layer in found.layers}
 
-    def forward(params, images, names):
-        outputs = call(params, images)
+    def forward(params, images, names, edits=NO_EDITS, /):
+        outputs = edited(call, params, images, {layers[name]: edit for name, edit in edits.items()})
         return {name: on_grid(outputs[name], layers[name]).astype(images.dtype) for name in names}
 
     return Network(name, _digest(*identity, found.constants), preprocess, params, forward, found.layers)

@@ -13,7 +13,9 @@ from jaxtyping import Array, Float, UInt8
 
 from loce_jax.checks import InputError
 from loce_jax.layer_names import resolve_layers
+from loce_jax.models.edits import Edits
 from loce_jax.models.preprocess.description import Preprocess
+from loce_jax.models.rest import Rest
 
 DTYPES = ("float32", "bfloat16")
 
@@ -40,6 +42,21 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Output:
+    """What a network returns besides layers.
+
+    Attributes:
+        name: ``logits``, ``pooled``, ``image_embeds``, ``pred_boxes``, ..., as the network's library calls it.
+        shape: of one image's, e.g. ``(1000,)``.
+        classes: the names that its last axis stands for, if it stands for classes with names.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Network:
     """A frozen network whose layers can be read.
 
@@ -48,8 +65,10 @@ class Network:
         fingerprint: hexadecimal digest of architecture and weights.
         preprocess: how photos become input.
         params: the weights, a pytree.
-        forward: pure function ``(params, normalized images [b h w 3], layer names) -> {name: [b gh gw c]}``.
+        forward: pure function ``(params, normalized images [b h w 3], names) -> {name: array}`` for the names of layers
+            ``[b gh gw c]`` and outputs; a fourth argument ``{layer: function}`` changes what layers hand on.
         all_layers: every layer that `forward` can return, from input to output.
+        outputs: what comes out besides layers.
         dtype: of weights and images, ``"float32"`` or ``"bfloat16"``; `astype` changes it.
     """
 
@@ -57,8 +76,9 @@ class Network:
     fingerprint: str
     preprocess: Preprocess
     params: Any = field(repr=False, compare=False)
-    forward: Callable[[Any, jax.Array, tuple[str, ...]], Mapping[str, jax.Array]] = field(repr=False)
+    forward: Callable[..., Mapping[str, Array]] = field(repr=False)
     all_layers: tuple[Layer, ...] = field(repr=False)
+    outputs: tuple[Output, ...] = field(default=(), repr=False)
     dtype: str = "float32"
 
     def astype(self, dtype: str) -> "Network":
@@ -93,5 +113,66 @@ class Network:
 
         Pure; any batch size; fit for `jit`, sharded arrays and threads.
         """
-        maps = self.forward(params, self.preprocess.normalize(images).astype(self.dtype), layers)
+        maps = self.forward(params, self.normalize(images), layers)
         return {name: maps[name] for name in layers}
+
+    def normalize(self, images: UInt8[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
+        """Resized photos as `forward` takes them, in `dtype`."""
+        return self.preprocess.normalize(images).astype(self.dtype)
+
+    def rest(self, layer: str, to: str | Sequence[str]) -> Rest:
+        """What the network makes of activations at `layer`, as a function ``(params, activations[, context])``.
+
+        Nothing before the layer is computed; gradients, `jit` and any batch size work.  Example: the logits without
+        what one direction ``v`` of a layer says, where nothing goes around the layer::
+
+            rest = network.rest("blocks.10", "logits")
+            cut = activations - (activations @ v)[..., None] * v
+            rest(network.params, cut)["logits"]
+
+        Args:
+            layer: a name that `resolve` knows.
+            to: names of `outputs`, or of later layers.
+
+        Raises:
+            InputError: a name is not known.
+        """
+        (start,) = self.resolve([layer])
+        return Rest(
+            layer=start.name,
+            to=self._ends(to),
+            forward=self.forward,
+            normalize=self.normalize,
+            size=self.preprocess.size,
+            shape=(*start.grid, start.channels),
+            dtype=self.dtype,
+        )
+
+    def edit(self, edits: Edits, to: str | Sequence[str]) -> Callable[[Any, UInt8[Array, "b h w 3"]], dict[str, Array]]:
+        """The whole network with changed layers, as a function ``(params, resized photos) -> {name: array}``.
+
+        Args:
+            edits: for names of layers, a function of the layer's map ``[b gh gw c]``; what it returns goes on.  Without
+                any, the network as it is.
+            to: names of `outputs`, or of layers.
+
+        Raises:
+            InputError: a name is not known, or two of `edits` mean one layer.
+        """
+        names = self.resolve(list(edits)) if edits else ()
+        if len(names) < len(edits):
+            raise InputError(f"`edits` must name each layer once, but {', '.join(map(repr, edits))} mean fewer layers.")
+        changes, ends = dict(zip((layer.name for layer in names), edits.values(), strict=True)), self._ends(to)
+
+        def edited(params: Any, images: UInt8[Array, "b h w 3"]) -> dict[str, Array]:
+            found = self.forward(params, self.normalize(images), ends, changes)
+            return {name: found[name] for name in ends}
+
+        return edited
+
+    def _ends(self, to: str | Sequence[str]) -> tuple[str, ...]:
+        """Names of outputs as they are, those of layers resolved."""
+        names, outputs = [to] if isinstance(to, str) else list(to), {output.name for output in self.outputs}
+        if not names:
+            raise InputError("`to` must name at least one output or layer, but got none. `Network.outputs` lists them.")
+        return tuple(name if name in outputs else self.resolve([name])[0].name for name in names)

@@ -4,6 +4,7 @@ A layer is an output of floating point numbers ``[b gh gw c]``, or of tokens ``[
 proportions.  Shapes: b images, h x w pixels, gh x gw grid cells, t tokens, c channels.
 """
 
+import functools as ft
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from jaxtyping import Array, Float
 
 from loce_jax.checks import InputError, one_line
 from loce_jax.models.base import Layer
+from loce_jax.models.programs import to_program
 
 Call = Callable[[Any, jax.Array], Mapping[str, jax.Array]]
 Size = tuple[int, int]
@@ -102,6 +104,25 @@ def on_grid(output: Float[Array, "b ..."], layer: Layer) -> Float[Array, "b gh g
     if layer.kind == "tokens":
         return output[:, output.shape[1] - rows * columns :].reshape(len(output), rows, columns, -1)
     return output
+
+
+def edited(
+    call: Call, params: Any, images: Float[Array, "b h w 3"], edits: Mapping[Layer, Callable[[Array], Array]]
+) -> Mapping[str, Array]:
+    """What `call` returns when maps of layers go on as `edits` make them."""
+    if not edits:
+        return call(params, images)
+    program, structure = to_program(call, params, images)
+    numbers = jax.tree.unflatten(structure, program.outputs)
+    changes = {numbers[layer.name]: ft.partial(_edited, layer, edit) for layer, edit in edits.items()}
+    return jax.tree.unflatten(structure, program.run_edited((*jax.tree.leaves(params), images), changes))
+
+
+def _edited(layer: Layer, edit: Callable[[Array], Array], output: Float[Array, "b ..."]) -> Float[Array, "b ..."]:
+    changed, cells = edit(on_grid(output, layer)), layer.grid[0] * layer.grid[1]
+    if layer.kind == "grid":
+        return changed.astype(output.dtype)
+    return output.at[:, output.shape[1] - cells :].set(changed.reshape(len(output), cells, -1).astype(output.dtype))
 
 
 def _grid(shape: tuple[int, ...], size: Size, tokens: Tokens) -> Size | None:

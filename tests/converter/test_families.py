@@ -7,6 +7,7 @@ pytest.importorskip("torch", reason="torch, the reference here, is not installed
 from tests.support.converted import converted_differences, converted_network
 from tests.support.converter_cases import CASES
 from tests.support.families_table import converter_limit
+from tests.support.resuming import assert_resumes
 
 pytestmark = pytest.mark.torch
 CLOSE = 1e-4  # of the largest magnitude; float32 sums in another order differ by about 1e-6
@@ -32,3 +33,10 @@ def test_every_tap_is_pytorchs(case):
         name, grid, channels, kind = SOME_LAYERS[case]
         (layer,) = converted_network(case)[0].resolve([name])
         assert (layer.name, layer.grid, layer.channels, layer.kind) == (name, grid, channels, kind)
+
+
+@pytest.mark.parametrize("case", ["vit", "dinov2_with_registers", "resnet"])
+def test_a_converted_network_resumes(case):
+    network, _ = converted_network(case)
+    first, *_ = network.layers()
+    assert_resumes(network, first.name)

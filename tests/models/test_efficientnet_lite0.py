@@ -17,7 +17,6 @@ from tests.support.selection import further
 # its largest activation.  A wrong epsilon, padding or axis order moves it by more than 1e-2.
 TOLERANCE = 1e-4
 SIZES = [(224, 224), (97, 130)]  # even and odd: "SAME" pads them differently
-classify = jax.jit(lite.classify)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +81,9 @@ def layer_differences(size):
     for layer in network.layers():
         assert found[layer.name].shape == (2, *layer.grid, layer.channels)
     differences = {name: relative(found[name], expected.layers[name]) for name in names}
-    differences["logits"] = relative(classify(network.params, normalized), expected.logits)
+    differences["logits"] = relative(
+        network.forward(network.params, normalized, ("logits",))["logits"], expected.logits
+    )
     return differences
 
 
@@ -116,7 +117,8 @@ def test_photographs_are_recognized(network, photograph, sensible):
     photo = getattr(photographs, photograph)()
     photo = photo[0] if isinstance(photo, tuple) else photo
     image = jnp.asarray(network.preprocess.resize(photo))[None]
-    best = np.argsort(-classify(network.params, network.preprocess.normalize(image))[0])[:5]
+    logits = jax.jit(network.edit({}, "logits"))
+    best = np.argsort(-logits(network.params, image)["logits"][0])[:5]
     assert best[0] in sensible
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from flax import nnx
 
 from loce_jax.checks import InputError
+from loce_jax.models.edits import NO_EDITS, Edits, Layers
 
 Weights = dict[str, np.ndarray]
 Rules = tuple[tuple[str, str], ...]
@@ -43,10 +44,13 @@ FLOATS = ("bfloat16",)  # what NumPy does not call a float
 
 
 class Layered(Protocol):
-    """What a module must offer: its layers from input to output, computed one after the other."""
+    """What a module must offer: its layers from input to output, computed one after the other, and its outputs."""
 
-    def layers(self, images: jax.Array) -> Iterator[tuple[str, jax.Array]]:
-        """Yield ``(name, activations [b gh gw c])``."""
+    def layers(self, images: jax.Array) -> Layers:
+        """Yield ``(name, activations [b gh gw c])``, and go on with what is sent instead, unless that is None.
+
+        Returned are the outputs, ``{name: array [b ...]}``, an empty mapping where there are none.
+        """
         ...
 
 
@@ -237,28 +241,48 @@ class AbstractModule:
         leaves = [(parameter.path, params[key]) for key, parameter in self.parameters.items()]
         return nnx.merge(self.graph, nnx.from_flat_state(leaves))
 
-    def forward(self, params: Mapping[str, jax.Array], images: jax.Array, names: tuple[str, ...]) -> dict:
-        """Activations ``{name: [b gh gw c]}`` of normalized images; computation ends at the last requested layer."""
-        module: Layered = self.module(params)
-        found = {}
-        for name, activations in module.layers(images):
-            if name in names:
-                found[name] = activations
-            if len(found) == len(set(names)):
-                break
+    def forward(
+        self, params: Mapping[str, jax.Array], images: jax.Array, names: tuple[str, ...], edits: Edits = NO_EDITS, /
+    ) -> dict[str, jax.Array]:
+        """Layers ``[b gh gw c]`` and outputs of normalized images; computation ends with what is asked for."""
+        found, missing, steps = {}, set(names), self.module(params).layers(images)
+        changed = None
+        while missing:
+            try:
+                name, activations = steps.send(changed)
+            except StopIteration as end:
+                return found | {name: end.value[name] for name in missing}
+            changed = edits[name](activations) if name in edits else None
+            if name in missing:
+                found[name] = activations if changed is None else changed
+                missing.remove(name)
         return found
 
     def shapes(self, size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
         """The shape ``(gh, gw, c)`` of every layer for images of `size` ``(h, w)``; nothing is computed."""
+        return self._shapes(size)[0]
+
+    def output_shapes(self, size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
+        """The shape of every output for one image of `size`."""
+        return self._shapes(size)[1]
+
+    def _shapes(self, size: tuple[int, int]) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
         params = {key: jax.ShapeDtypeStruct(p.shape, np.float32) for key, p in self.parameters.items()}
         image = jax.ShapeDtypeStruct((1, *size, 3), np.float32)
-        shapes = {}
+        layers, outputs = {}, {}
 
         def compute(params, image):
-            shapes.update((name, found.shape[1:]) for name, found in self.module(params).layers(image))
+            steps = self.module(params).layers(image)
+            while True:
+                try:
+                    name, found = next(steps)
+                except StopIteration as end:
+                    outputs.update((name, found.shape[1:]) for name, found in end.value.items())
+                    return
+                layers[name] = found.shape[1:]
 
         jax.eval_shape(compute, params, image)
-        return shapes
+        return layers, outputs
 
 
 def fingerprint(architecture: str, *files: Path) -> str:

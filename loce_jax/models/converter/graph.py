@@ -6,13 +6,14 @@ that `taps` names.
 """
 
 import functools as ft
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from loce_jax.models.base import Layer, Preprocess
 
 IMAGES, WEIGHT = "images", "weight"
+ARRANGING = ("aten.permute.default", "aten.slice.Tensor", "aten.unflatten.int", "aten.reshape.default")  # to the grid
 SHAPE_ONLY = ("aten.sym_size", "aten.full_like", "aten.zeros_like", "aten.ones_like", "aten.empty_like", "aten.new_")
 
 
@@ -88,6 +89,29 @@ class Graph:
             if own or node.op.startswith(SHAPE_ONLY):
                 found.add(index)
         return frozenset(found)
+
+    def arrangement(self, name: str) -> tuple[int, ...]:
+        """The nodes that lead from what the layer's module returned to the layer's map, first and last included.
+
+        The first is the value that goes on in the network; where that is the map itself, it is the only one.
+        """
+        chain = [self.taps[name]]
+        while (node := self.nodes[chain[0]]).op in ARRANGING and not node.module and not self._is_read(chain):
+            chain.insert(0, next(node.sources()))
+        return tuple(chain)
+
+    def _is_read(self, chain: Sequence[int]) -> bool:
+        """Whether another node than those of the chain reads the first of it."""
+        return not self._readers.get(chain[0], set()) <= set(chain)
+
+    @ft.cached_property
+    def _readers(self) -> Mapping[int, set[int]]:
+        """For each node that is read, by which."""
+        found: dict[int, set[int]] = {}
+        for index, node in enumerate(self.nodes):
+            for source in node.sources():
+                found.setdefault(source, set()).add(index)
+        return found
 
     def weights(self) -> set[str]:
         """The names of the tensors it reads."""

@@ -44,7 +44,7 @@ def _check_layers(graph: Graph, tensors: Mapping[str, np.ndarray]) -> None:
     images = jax.ShapeDtypeStruct((2, *graph.preprocess.size, 3), jnp.float32)
     names = tuple(layer.name for layer in graph.layers)
     try:
-        found = jax.eval_shape(ft.partial(run, graph, names=names), params, images)
+        found = jax.eval_shape(lambda params, images: run(graph, params, images, names), params, images)
     except Exception as error:  # whatever JAX says to operations that do not fit together
         raise InputError(
             f"the graph of network {graph.name[:100]!r} cannot be computed: {one_line(error)}. Convert it again."

@@ -5,7 +5,6 @@ ConvNets with Masked Autoencoders", 2023.
 Shapes: b images, h x w pixels or cells, c channels.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import jax
@@ -14,6 +13,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.edits import Layers, tap
 from loce_jax.models.networks.family import Family, Kind
 from loce_jax.models.nn.convolution import Convolution, Depthwise
 
@@ -48,16 +48,16 @@ class ConvNeXt(nnx.Module):
             )
         )
 
-    def layers(self, images: Float[Array, "b h w 3"]) -> Iterator[tuple[str, Array]]:
+    def layers(self, images: Float[Array, "b h w 3"]) -> Layers:
         """The patches, then every block."""
         x = self.embeddings["layernorm"](self.embeddings["patch_embeddings"](images))
-        yield "embeddings", x
+        x = yield from tap("embeddings", x)
         for i, stage in enumerate(self.encoder["stages"]):
             for layer in stage.downsampling_layer:
                 x = layer(x)
             for j, block in enumerate(stage.layers):
-                x = block(x)
-                yield f"encoder.stages.{i}.layers.{j}", x
+                x = yield from tap(f"encoder.stages.{i}.layers.{j}", block(x))
+        return {}
 
 
 class Stage(nnx.Module):

@@ -6,7 +6,6 @@ Carion et al., "End-to-End Object Detection with Transformers", 2020.
 Shapes: b images, h x w pixels or cells, gh x gw cells of the last grid, t = gh * gw tokens, c channels.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.edits import Layers, Tap, tap
 from loce_jax.models.networks import resnet
 from loce_jax.models.networks.family import Family, Kind
 from loce_jax.models.nn.convolution import Pointwise
@@ -53,18 +53,27 @@ class Detr(nnx.Module):
         self.encoder = nnx.Dict(layers=nnx.List(blocks))
         self.depths = config.depths
 
-    def layers(self, images: Float[Array, "b h w 3"]) -> Iterator[tuple[str, Array]]:
+    def layers(self, images: Float[Array, "b h w 3"]) -> Layers:
         """Every layer from input to output, tokens on their grid."""
-        x = images
-        for name, x in self.backbone.layers(images):
-            yield f"{BACKBONE}.{_short_name(name, self.depths)}", x
-        x = self.input_projection(x)
-        yield "model.input_projection", x
+        x = yield from self._backbone_layers(images)
+        x = yield from tap("model.input_projection", self.input_projection(x))
         tokens = x.reshape(len(x), -1, x.shape[-1])
         positions = jnp.asarray(sine_positions(*x.shape[1:]).reshape(tokens.shape[1:]), x.dtype)
         for i, block in enumerate(self.encoder["layers"]):
-            tokens = block(tokens, positions)
-            yield f"model.encoder.layers.{i}", tokens.reshape(x.shape)
+            found = yield from tap(f"model.encoder.layers.{i}", block(tokens, positions).reshape(x.shape))
+            tokens = found.reshape(tokens.shape)
+        return {}
+
+    def _backbone_layers(self, images: Float[Array, "b h w 3"]) -> Tap:
+        """Those of the ResNet under their names here; the last map, as it goes on."""
+        steps: Layers = self.backbone.layers(images)
+        x: Any = None  # nothing is sent to what has not begun
+        while True:
+            try:
+                name, x = steps.send(x)
+            except StopIteration:
+                return x
+            x = yield from tap(f"{BACKBONE}.{_short_name(name, self.depths)}", x)
 
 
 def sine_positions(height: int, width: int, channels: int) -> Float[np.ndarray, "gh gw c"]:

@@ -13,6 +13,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.edits import Layers, tap
 from loce_jax.models.networks.family import Family, Kind
 from loce_jax.models.nn.convolution import Convolution, Padding, Pointwise
 from loce_jax.models.nn.inverted_residual import BlockArgs, InvertedResidual, Normalized, rounded
@@ -55,14 +56,13 @@ class EfficientNet(nnx.Module):
         self.blocks = nnx.List([InvertedResidual(args, jax.nn.silu, epsilon) for args in _block_args(config)])
         self.top = Normalized(Pointwise(config.channels(config.out_channels[-1]), head), head, epsilon)
 
-    def layers(self, images: Float[Array, "b h w 3"]) -> Iterator[tuple[str, Array]]:
+    def layers(self, images: Float[Array, "b h w 3"]) -> Layers:
         """Every layer from input to output; first and last convolution after their activation."""
-        x = jax.nn.silu(self.embeddings(images))
-        yield "embeddings", x
+        x = yield from tap("embeddings", jax.nn.silu(self.embeddings(images)))
         for i, block in enumerate(self.blocks):
-            x = block(x)
-            yield f"encoder.blocks.{i}", x
-        yield "encoder.top_activation", jax.nn.silu(self.top(x))
+            x = yield from tap(f"encoder.blocks.{i}", block(x))
+        x = yield from tap("encoder.top_activation", jax.nn.silu(self.top(x)))
+        return {"pooled": x.mean(axis=(1, 2))}
 
 
 def _block_args(config: Config) -> Iterator[BlockArgs]:

@@ -7,7 +7,7 @@ Shapes: b images, h x w pixels or cells, c channels, k kernel size.
 
 import functools as ft
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -15,10 +15,11 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from loce_jax.models.base import Layer, Network, Preprocess
+from loce_jax.models.base import Layer, Network, Output, Preprocess
 from loce_jax.models.checkpoints.cache import cached_weights
 from loce_jax.models.checkpoints.legacy_pth import read_legacy_pth
 from loce_jax.models.checkpoints.weights import AbstractModule, KeyMap, fingerprint
+from loce_jax.models.edits import Layers, tap
 from loce_jax.models.nn.convolution import Convolution, Pointwise
 from loce_jax.models.nn.inverted_residual import BlockArgs, InvertedResidual, Normalized
 
@@ -64,12 +65,8 @@ def load_efficientnet_lite0(size: tuple[int, int] = (224, 224)) -> Network:
         params=jax.tree.map(jnp.asarray, weights),
         forward=abstract_module().forward,
         all_layers=tuple(_layers(size)),
+        outputs=(Output("pooled", (HEAD,)), Output("logits", (CLASSES,))),
     )
-
-
-def classify(params: Mapping[str, Array], images: Float[Array, "b h w 3"]) -> Float[Array, "b 1000"]:
-    """Logits of the 1000 ImageNet classes, in their usual order, for normalized images.  Pure; fit for `jit`."""
-    return abstract_module().module(params).classify(images)
 
 
 def convert(path: Path) -> dict:
@@ -92,19 +89,14 @@ class EfficientNetLite0(nnx.Module):
         self._head = Normalized(Pointwise(STAGES[-1][-1], HEAD), HEAD, EPSILON)
         self._fc = nnx.Linear(HEAD, CLASSES, rngs=rngs)
 
-    def layers(self, images: Float[Array, "b h w 3"]) -> Iterator[tuple[str, Array]]:
+    def layers(self, images: Float[Array, "b h w 3"]) -> Layers:
         """Every layer from input to output; stem and head after their activation, blocks after their sum."""
-        x = jax.nn.relu6(self._stem(images))
-        yield "_conv_stem", x
+        x = yield from tap("_conv_stem", jax.nn.relu6(self._stem(images)))
         for i, block in enumerate(self._blocks):
-            x = block(x)
-            yield f"_blocks.{i}", x
-        yield "_conv_head", jax.nn.relu6(self._head(x))
-
-    def classify(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b 1000"]:
-        """Class logits."""
-        *_, (_, x) = self.layers(images)
-        return self._fc(x.mean(axis=(1, 2)))
+            x = yield from tap(f"_blocks.{i}", block(x))
+        x = yield from tap("_conv_head", jax.nn.relu6(self._head(x)))
+        pooled = x.mean(axis=(1, 2))
+        return {"pooled": pooled, "logits": self._fc(pooled)}
 
 
 def _block_args() -> Iterator[BlockArgs]:

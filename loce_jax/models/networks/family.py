@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from loce_jax.checks import InputError, short_repr
-from loce_jax.models.base import Layer, Network, Preprocess
+from loce_jax.models.base import Layer, Network, Output, Preprocess
 from loce_jax.models.checkpoints.cache import cached_weights
 from loce_jax.models.checkpoints.hub_folder import (
     count_tensors,
@@ -106,12 +106,17 @@ class Family:
             params=jax.tree.map(jnp.asarray, weights),
             forward=self.abstract_module(config).forward,
             all_layers=tuple(self._layers(config, preprocess.size)),
+            outputs=tuple(self._outputs(config, preprocess.size)),
         )
 
     def _layers(self, config: Any, size: tuple[int, int]) -> Iterator[Layer]:
         for name, (rows, columns, channels) in self.abstract_module(config).shapes(size).items():
             kind, aliases = self.describe(config, name)
             yield Layer(name, channels, (rows, columns), size[0] / rows, kind, aliases)
+
+    def _outputs(self, config: Any, size: tuple[int, int]) -> Iterator[Output]:
+        for name, shape in self.abstract_module(config).output_shapes(size).items():
+            yield Output(name, shape)
 
     def _image_size(self, path: Path) -> tuple[int, int] | None:
         """The input's height and width that the configuration names."""

@@ -13,6 +13,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.edits import Layers, tap
 from loce_jax.models.networks.family import Family, Kind
 from loce_jax.models.nn.convolution import Convolution, Pointwise
 from loce_jax.models.nn.inverted_residual import BlockArgs, InvertedResidual, Normalized, rounded
@@ -60,16 +61,14 @@ class MobileNetV2(nnx.Module):
         last = _widths(config)[-1]
         self.conv_1x1 = Normalized(Pointwise(last, config.head), config.head, config.layer_norm_eps)
 
-    def layers(self, images: Float[Array, "b h w 3"]) -> Iterator[tuple[str, Array]]:
+    def layers(self, images: Float[Array, "b h w 3"]) -> Layers:
         """Every layer from input to output; first and last convolution after their activation."""
-        x = jax.nn.relu6(self.conv_stem["first_conv"](images))
-        yield "conv_stem.first_conv", x
-        x = self.conv_stem["block"](x)
-        yield "conv_stem", x
+        x = yield from tap("conv_stem.first_conv", jax.nn.relu6(self.conv_stem["first_conv"](images)))
+        x = yield from tap("conv_stem", self.conv_stem["block"](x))
         for i, block in enumerate(self.layer):
-            x = block(x)
-            yield f"layer.{i}", x
-        yield "conv_1x1", jax.nn.relu6(self.conv_1x1(x))
+            x = yield from tap(f"layer.{i}", block(x))
+        x = yield from tap("conv_1x1", jax.nn.relu6(self.conv_1x1(x)))
+        return {"pooled": x.mean(axis=(1, 2))}
 
 
 def _widths(config: Config) -> list[int]:

@@ -8,7 +8,6 @@ Shapes: b images, h x w pixels or cells, c channels.
 
 import functools as ft
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,6 +16,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from loce_jax.models.checkpoints.weights import KeyMap, Rules
+from loce_jax.models.edits import Layers, tap
 from loce_jax.models.networks.family import Family, Kind
 from loce_jax.models.nn.convolution import BatchNorm, Convolution, Pointwise, max_pool
 
@@ -72,16 +72,14 @@ class ResNet(nnx.Module):
             )
         )
 
-    def layers(self, images: Float[Array, "b h w 3"]) -> Iterator[tuple[str, Array]]:
+    def layers(self, images: Float[Array, "b h w 3"]) -> Layers:
         """The stem before and after pooling, and every block."""
-        x = jax.nn.relu(self.embedder["embedder"](images))
-        yield "embedder.embedder", x
-        x = max_pool(x, 3, 2, 1)
-        yield "embedder", x
+        x = yield from tap("embedder.embedder", jax.nn.relu(self.embedder["embedder"](images)))
+        x = yield from tap("embedder", max_pool(x, 3, 2, 1))
         for i, stage in enumerate(self.encoder["stages"]):
             for j, block in enumerate(stage["layers"]):
-                x = block(x)
-                yield f"encoder.stages.{i}.layers.{j}", x
+                x = yield from tap(f"encoder.stages.{i}.layers.{j}", block(x))
+        return {"pooled": x.mean(axis=(1, 2))}
 
 
 def _stage(config: Config, channels: int, out: int, stride: int, depth: int, *, dilated: bool) -> list["Block"]:

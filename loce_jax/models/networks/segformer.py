@@ -11,7 +11,6 @@ Shapes: b images, h x w pixels, gh x gw cells, c channels.
 
 import functools as ft
 import itertools as it
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +20,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.edits import Layers, tap
 from loce_jax.models.networks.family import Family, Kind
 from loce_jax.models.nn.convolution import BatchNorm, Convolution, Depthwise, Pointwise
 from loce_jax.models.nn.gelu import gelu
@@ -58,21 +58,19 @@ class Segformer(nnx.Module):
         )
         self.decode_head = DecodeHead(config, rngs=rngs) if config.has_decode_head else None
 
-    def layers(self, images: Float[Array, "b h w 3"]) -> Iterator[tuple[str, Array]]:
+    def layers(self, images: Float[Array, "b h w 3"]) -> Layers:
         """Every layer from input to output, on its grid."""
         x, maps = images, []
         stages = zip(*(self.encoder[name] for name in ("patch_embeddings", "block", "layer_norm")), strict=True)
         for i, (embeddings, blocks, norm) in enumerate(stages):
-            x = embeddings(x)
-            yield f"encoder.patch_embeddings.{i}", x
+            x = yield from tap(f"encoder.patch_embeddings.{i}", embeddings(x))
             for j, block in enumerate(blocks):
-                x = block(x)
-                yield f"encoder.block.{i}.{j}", x
-            x = norm(x)
-            yield f"encoder.layer_norm.{i}", x
+                x = yield from tap(f"encoder.block.{i}.{j}", block(x))
+            x = yield from tap(f"encoder.layer_norm.{i}", norm(x))
             maps.append(x)
         if self.decode_head is not None:
-            yield "decode_head.activation", self.decode_head(maps)
+            yield from tap("decode_head.activation", self.decode_head(maps))
+        return {}
 
 
 class PatchEmbeddings(nnx.Module):

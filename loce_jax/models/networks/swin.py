@@ -10,7 +10,6 @@ Shapes: b images, h x w pixels, gh x gw cells, c channels, n x m windows of t ce
 """
 
 import functools as ft
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.edits import Layers, tap
 from loce_jax.models.networks.family import Family, Kind
 from loce_jax.models.nn.convolution import Convolution
 from loce_jax.models.nn.gelu import gelu
@@ -159,18 +159,16 @@ class Swin(nnx.Module):
         self.encoder = nnx.Dict(layers=nnx.List(stages))
         self.layernorm = layer_norm(config.channels(len(stages) - 1), config.layer_norm_eps, rngs=rngs)
 
-    def layers(self, images: Float[Array, "b h w 3"]) -> Iterator[tuple[str, Array]]:
+    def layers(self, images: Float[Array, "b h w 3"]) -> Layers:
         """Every layer from input to output, on its grid."""
-        x = self.embeddings(images)
-        yield "embeddings", x
+        x = yield from tap("embeddings", self.embeddings(images))
         for i, stage in enumerate(self.encoder["layers"]):
             for j, block in enumerate(stage["blocks"]):
-                x = block(x)
-                yield f"encoder.layers.{i}.blocks.{j}", x
+                x = yield from tap(f"encoder.layers.{i}.blocks.{j}", block(x))
             if "downsample" in stage:
-                x = stage["downsample"](x)
-                yield f"encoder.layers.{i}.downsample", x
-        yield "layernorm", self.layernorm(x)
+                x = yield from tap(f"encoder.layers.{i}.downsample", stage["downsample"](x))
+        x = yield from tap("layernorm", self.layernorm(x))
+        return {"pooled": x.mean(axis=(1, 2))}
 
 
 def layer_norm(channels: int, epsilon: float = 1e-5, *, rngs: nnx.Rngs) -> nnx.LayerNorm:

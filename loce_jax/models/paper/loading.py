@@ -22,6 +22,7 @@ from loce_jax.models.checkpoints.cache import cache_folder
 from loce_jax.models.checkpoints.hub import download
 from loce_jax.models.converter import convert, load_converted
 from loce_jax.models.converter.torch.paper_modules import build
+from loce_jax.models.edits import NO_EDITS
 from loce_jax.models.networks.table import find_family
 from loce_jax.models.paper.table import PaperNetwork, Size, paper_network
 from loce_jax.resampling import bilinear_matrix
@@ -71,9 +72,11 @@ def _as_in_the_paper(network: Network, row: PaperNetwork) -> Network:
     if size is None:
         return replace(network, all_layers=layers)
     forward = network.forward
-    return replace(
-        network, all_layers=layers, forward=lambda params, images, names: forward(params, _resize(images, size), names)
-    )
+
+    def resized(params, images, names, edits=NO_EDITS, /):
+        return forward(params, _resize(images, size), names, edits)
+
+    return replace(network, all_layers=layers, forward=resized)
 
 
 def _resize(images: Float[Array, "b h w 3"], size: Size) -> Float[Array, "b gh gw 3"]:

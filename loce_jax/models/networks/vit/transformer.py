@@ -6,7 +6,7 @@ Shapes: b images, h x w pixels, gh x gw patches, t tokens (those before the patc
 d channels of one attention head.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -16,6 +16,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.edits import Layers, tap
 from loce_jax.models.networks.family import Family, Kind
 from loce_jax.models.networks.vit.architecture import Architecture, Names
 from loce_jax.models.nn.convolution import Convolution
@@ -45,32 +46,30 @@ class VisionTransformer(nnx.Module):
             shape = (a.depth - 1, *self.embeddings.position_embeddings.shape)
             self.mid_position_embeddings = nnx.Param(jnp.zeros(shape))
 
-    def layers(self, images: Float[Array, "b h w 3"]) -> Iterator[tuple[str, Array]]:
+    def layers(self, images: Float[Array, "b h w 3"]) -> Layers:
         """Every layer from input to output, its patch tokens on their grid, all other tokens left out."""
         a, names = self.architecture, self.architecture.names
-        patches = self.embeddings.patch_embeddings(images)
-        yield names.patches, patches
+        patches = yield from tap(names.patches, self.embeddings.patch_embeddings(images))
         grid = patches.shape[1:3]
         cells = slice(a.prefix, a.prefix + grid[0] * grid[1])
-        tokens = self.embeddings(patches)
 
-        def on_grid(tokens):
-            return tokens[:, cells].reshape(len(tokens), *grid, -1)
+        def shown(name, tokens):  # the patch tokens of a layer; those around them go on as they are
+            changed = yield name, tokens[:, cells].reshape(len(tokens), *grid, -1)
+            return tokens if changed is None else tokens.at[:, cells].set(changed.reshape(*tokens[:, cells].shape))
 
-        yield names.embeddings, on_grid(tokens)
+        tokens = yield from shown(names.embeddings, self.embeddings(patches))
         if self.pre_norm:
-            tokens = self.pre_norm(tokens)
-            yield names.pre_norm, on_grid(tokens)
+            tokens = yield from shown(names.pre_norm, self.pre_norm(tokens))
         turns = None
         if a.rope_theta:
             turns = jnp.asarray(rotations(grid, a.width // a.heads, a.rope_theta, a.prefix), tokens.dtype)
         for i, block in enumerate(self.layer):
-            tokens = block(tokens, turns)
-            yield names.block.format(i), on_grid(tokens)
+            tokens = yield from shown(names.block.format(i), block(tokens, turns))
             if a.mid_positions and i < a.depth - 1:
                 tokens = tokens + self.embeddings.positions(self.mid_position_embeddings[i], grid)
         if self.norm:
-            yield names.norm, on_grid(self.norm(tokens))
+            tokens = yield from shown(names.norm, self.norm(tokens))
+        return {}
 
 
 class Embeddings(nnx.Module):
