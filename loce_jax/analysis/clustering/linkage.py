@@ -69,9 +69,9 @@ def link(
     _check_memory(len(vectors))
     from scipy.cluster.hierarchy import linkage  # noqa: PLC0415
 
-    if metric == "euclidean" and len(vectors) > _FEW:
-        return linkage(pair_distances(vectors), method)
     try:
+        if metric == "euclidean" and len(vectors) > _FEW:
+            return linkage(pair_distances(vectors), method)
         return linkage(vectors.astype(np.float64), method, metric)
     except (ValueError, np.linalg.LinAlgError) as error:  # distances that are not finite, a covariance without inverse
         raise InputError(

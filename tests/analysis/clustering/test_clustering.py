@@ -217,6 +217,8 @@ def test_distances_by_products_make_the_same_tree(monkeypatch):
     found = link(vectors)
     np.testing.assert_array_equal(found[:, [0, 1, 3]], expected[:, [0, 1, 3]])
     np.testing.assert_allclose(found[:, 2], expected[:, 2], rtol=1e-12)  # that of `pair_distances`
+    with np.errstate(over="ignore", invalid="ignore"), pytest.raises(InputError, match="`metric` must be defined"):
+        link(vectors.astype("float64") * 1e200)  # whose squares are not finite
 
 
 def test_a_chain_of_3000_needs_no_recursion():
