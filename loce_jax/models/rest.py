@@ -109,8 +109,6 @@ def _cut(rest: Rest, structure: Any, shapes: tuple[jax.ShapeDtypeStruct, ...], b
         )
     later = program.part([*weights, changed], program.outputs)
     context = sorted({one for step in later.steps if step.reads() & after for one in step.reads() & (before - after)})
-    first, second = (
-        program.part([*weights, seen], context),
-        program.part([*weights, changed, *context], program.outputs),
-    )
+    first = program.part([*weights, seen], context)
+    second = program.part([*weights, changed, *context], program.outputs)
     return _Cut(jax.jit(first.run), jax.jit(second.run), len(context))
