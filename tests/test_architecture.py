@@ -31,8 +31,10 @@ ALLOWED = {
     "plots": {"analysis"},
     "study": {"data", "store", "analysis", "plots"},
     "report": {"data", "store", "analysis", "plots", "study"},
+    "attribution": {"models", "solver"},
+    "concepts": {"activations", "analysis", "attribution", "models", "solver", "store"},
     "pipeline": {"data", "models", "activations", "solver", "store"},
-    "cli": {"analysis", "data", "models", "pipeline", "report", "solver", "store", "study"},
+    "cli": {"analysis", "concepts", "data", "models", "pipeline", "report", "solver", "store", "study"},
 }
 EVERYONES = {
     "arrays",

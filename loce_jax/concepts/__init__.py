@@ -1,0 +1,1 @@
+"""Global concept vectors: one vector a concept and layer, found over a whole data set."""
