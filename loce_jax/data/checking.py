@@ -71,10 +71,11 @@ def check_data(dataset: Dataset, progress: Callable[[int, int], None] = lambda d
     annotations: Counter[str] = Counter()
     whole = getattr(dataset, "base", dataset)
     is_known = getattr(whole, "is_without_area", lambda pair: False)  # whether the problems say so already
+    place_of = getattr(whole, "place_of", _numbers)
     has_annotations = any(pair.annotation_ids for item in dataset.items for pair in item.pairs)
     problems = _problems_of(dataset)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = pool.map(lambda item: _look_at(dataset, item, is_known), dataset.items)
+        found = pool.map(lambda item: _look_at(dataset, item, is_known, place_of), dataset.items)
         for done, (item, (seen, met)) in enumerate(zip(dataset.items, found, strict=True), start=1):
             problems += met
             for pair in item.pairs:
@@ -112,7 +113,9 @@ def _problems_of(dataset: Dataset) -> list[Problem]:
     return found + [one for one in whole if one.status == "entry_unusable" and one not in found]
 
 
-def _look_at(dataset: Dataset, item: Item, is_known: Callable[[Pair], bool]) -> tuple[dict[str, int], list[Problem]]:
+def _look_at(
+    dataset: Dataset, item: Item, is_known: Callable[[Pair], bool], place_of: Callable[[Pair], str]
+) -> tuple[dict[str, int], list[Problem]]:
     """Pixels of each usable mask of an item, and its problems."""
     try:
         reading = check_reading(item, dataset.read(item))
@@ -123,9 +126,11 @@ def _look_at(dataset: Dataset, item: Item, is_known: Callable[[Pair], bool]) -> 
         if isinstance(mask, Fault) and mask.status == "mask_empty" and is_known(pair):
             continue
         if isinstance(mask, Fault):
-            numbers = ", ".join(map(str, pair.annotation_ids))
-            where = f"annotation {numbers}" if numbers else ""
-            met.append(Problem(item.image, where, pair.concept, mask.status, mask.reason))
+            met.append(Problem(item.image, place_of(pair), pair.concept, mask.status, mask.reason))
         else:
             seen[pair.concept] = int(mask.sum())
     return seen, met
+
+
+def _numbers(pair: Pair) -> str:
+    return f"annotation {', '.join(map(str, pair.annotation_ids))}" if pair.annotation_ids else ""

@@ -71,6 +71,13 @@ class AnnotationDataset:
         """The annotations of a pair, as in the file."""
         return [self._annotations[number] for number in pair.annotation_ids]
 
+    def place_of(self, pair: Pair) -> str:
+        """How messages call a pair's annotations: by their ids, or by where they were read."""
+        annotations = self.annotations(pair)
+        if any("where" in one for one in annotations):
+            return ", ".join(map(name_of_annotation, annotations))
+        return f"annotation {', '.join(str(one['id']) for one in annotations)}"
+
     def is_without_area(self, pair: Pair) -> bool:
         """Whether no annotation of a pair has an area; each of them is among the problems ``no_area``."""
         return all(_is_without_area(one, parts_without_area(one)) for one in self.annotations(pair))

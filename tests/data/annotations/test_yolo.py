@@ -6,6 +6,7 @@ from PIL import Image
 
 from loce_jax.checks import InputError
 from loce_jax.data import DataOptions, open_yolo, select
+from loce_jax.data.checking import check_data
 from tests.support.trees import made_up_frames, write_yolo
 
 
@@ -34,6 +35,13 @@ def test_bad_lines_are_problems_and_the_others_are_read(tmp_path):
     assert data.problems[0].annotation.startswith("labels/train/seq0_000.txt, line ")
     assert "7" in data.problems[0].reason and "'nan'" in data.problems[3].reason
     assert all(isinstance(mask, np.ndarray) for mask in data.masks(data.items[0]))
+
+
+def test_an_outline_without_a_pixel_is_told_by_its_line(tmp_path):
+    write_yolo(tmp_path, made_up_frames(1))
+    next((tmp_path / "labels" / "train").glob("*.txt")).write_text("2 0.501 0.501 0.502 0.501 0.502 0.502\n")
+    (problem,) = check_data(open_yolo(tmp_path)).problems
+    assert (problem.annotation, problem.status) == ("labels/train/seq0_000.txt, line 1", "mask_empty")
 
 
 def test_boxes_are_counted_and_are_masks_when_asked_for(tmp_path):
