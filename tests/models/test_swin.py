@@ -61,7 +61,7 @@ def test_a_stage_is_what_transformers_hands_on(torch, case, prefix, tmp_path):
     images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), dtype=np.uint8))
     found = network.activations(network.params, images, tuple(layer.name for layer in layers))
     paths = [f"encoder.layers.{i}" for i in range(3)]
-    expected = hooked(model, paths, network.preprocess.normalize(images), case)
+    expected, _ = hooked(model, paths, network.preprocess.normalize(images), case)
     for path, layer in zip(paths, layers, strict=True):
         truth = expected[path].numpy().reshape(found[layer.name].shape)
         assert np.abs(found[layer.name] - truth).max() < TOLERANCE * np.abs(truth).max()

@@ -31,12 +31,13 @@ TINY_SEGFORMER = {
 
 def at_any_size(model, images):
     """What lets transformers resample the positions of those networks that do so only when asked."""
-    model(images, interpolate_pos_encoding=True)
+    return model(images, interpolate_pos_encoding=True)
 
 
 def image_tower(model, images):
     """The image tower of a network with two."""
-    model.get_image_features(images, interpolate_pos_encoding=True)
+    found = model.get_image_features(images, interpolate_pos_encoding=True)
+    return {"image_embeds": getattr(found, "pooler_output", found)} if hasattr(model, "visual_projection") else {}
 
 
 TINY_DETR = {
@@ -56,6 +57,7 @@ TINY_DETR = {
     "encoder_ffn_dim": 40,
     "num_queries": 3,
 }
+BOXES = ("logits", "pred_boxes")
 
 CASES = {
     "dinov2": Case("DINOv2", "Dinov2Model", "Dinov2Config", TINY_VIT | {"image_size": 70}, ((70, 70), (14, 126))),
@@ -219,6 +221,7 @@ CASES = {
             "layer_norm_eps": 0.1,
         },
         ((96, 96), (45, 98)),
+        not_built=("logits",),  # of a segmentation head
     ),
     "swin": Case("Swin", "SwinModel", "SwinConfig", TINY_SWIN | {"image_size": 64}, UNEVEN),
     "swin window as wide as the grid": Case(  # apart: transformers' network does not forget what it did to such a grid
@@ -254,7 +257,7 @@ CASES = {
         TINY_SEGFORMER | {"reshape_last_stage": False},
         ((13, 16),),
     ),
-    "detr": Case("DETR", "DetrForObjectDetection", "DetrConfig", TINY_DETR, ((96, 96), (65, 120))),
+    "detr": Case("DETR", "DetrForObjectDetection", "DetrConfig", TINY_DETR, ((96, 96), (65, 120)), not_built=BOXES),
     "detr timm": Case(
         "DETR",
         "DetrForObjectDetection",
@@ -262,6 +265,7 @@ CASES = {
         {name: value for name, value in TINY_DETR.items() if name != "backbone_config"}
         | {"use_timm_backbone": True, "backbone": "resnet18"},
         ((64, 96),),
+        not_built=BOXES,
     ),
 }
 CHECKPOINTS = tempfile.TemporaryDirectory(prefix="loce-checkpoints-")
@@ -276,6 +280,6 @@ def checkpoint(name):
 
 @ft.cache
 def native_differences(name, size):
-    """How far every layer is from PyTorch's, see `differences`; computed once."""
+    """How far every layer and output is from PyTorch's, see `differences`; computed once."""
     model, folder = checkpoint(name)
     return differences(load_network(str(folder), size=size), model, CASES[name])

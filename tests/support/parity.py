@@ -23,6 +23,8 @@ PREPROCESSOR = {
     "rescale_factor": 1 / 255,
 }
 
+OUTPUTS = ("logits", "cls_logits", "distillation_logits", "pred_boxes", "image_embeds")
+
 
 @dataclass(frozen=True)
 class Case:
@@ -35,7 +37,8 @@ class Case:
         options: entries of the configuration.
         sizes: ``(h, w)`` of the input to try.
         after: tokens behind the grid's, which the layers leave out.
-        run: what makes the modules work, given the model and images ``[b 3 h w]``.
+        run: what makes the modules work, given the model and images ``[b 3 h w]``; what it returns holds the outputs.
+        not_built: outputs of transformers' network that ours has not.
         pick: from a module's path and output to the tensor ``[b c h w]``, ``[b h w c]`` or ``[b t c]`` that counts.
     """
 
@@ -47,6 +50,7 @@ class Case:
     after: int = 0
     run: Callable[[Any, Any], Any] = lambda model, images: model(images)
     pick: Callable[[str, Any], Any] = lambda path, output: first_tensor(output)
+    not_built: tuple[str, ...] = ()
 
 
 def first_tensor(output):
@@ -99,11 +103,17 @@ def save(model, folder, **options):
 
 
 def hooked(model, paths, images, case):
-    """What the modules at `paths` return for normalized `images` [b h w 3]."""
+    """What the modules at `paths` return for normalized `images` [b h w 3], and the outputs of the model."""
     import torch
 
-    found, hooks = {}, []
+    found, outputs, hooks = {}, {}, []
     modules = dict(model.named_modules())
+
+    def keep_pooled(module, inputs, output):
+        if getattr(output, "pooler_output", None) is not None:
+            outputs["pooled"] = output.pooler_output.detach().clone().flatten(1)
+
+    hooks += [module.register_forward_hook(keep_pooled) for module in modules.values()]
     for path in paths:
 
         def keep(module, inputs, output, path=path):
@@ -111,10 +121,11 @@ def hooked(model, paths, images, case):
 
         hooks.append(modules[path].register_forward_hook(keep))
     with torch.no_grad():
-        case.run(model, torch.from_numpy(np.array(images)).permute(0, 3, 1, 2))
+        returned = case.run(model, torch.from_numpy(np.array(images)).permute(0, 3, 1, 2))
+    outputs |= {name: returned[name] for name in OUTPUTS if returned.get(name) is not None}
     for hook in hooks:
         hook.remove()
-    return found
+    return found, outputs
 
 
 def on_grid(tensor, layer, after=0):
@@ -130,7 +141,7 @@ def on_grid(tensor, layer, after=0):
 
 
 def differences(network, model, case, images=None):
-    """``{layer name: largest difference / largest value}`` for all layers of `network`, against `model`."""
+    """``{name: largest difference / largest value}`` for all layers and outputs of `network`, against `model`."""
     layers, paths = network.layers(), dict(model.named_modules())
     where = {layer.name: [path for path in (layer.name, *layer.aliases) if path in paths] for layer in layers}
     lost = [name for name, found in where.items() if not found]
@@ -138,11 +149,18 @@ def differences(network, model, case, images=None):
     where = {name: found[0] for name, found in where.items()}
     if images is None:
         images = np.random.default_rng(0).integers(0, 256, (2, *network.preprocess.size, 3), dtype=np.uint8)
-    found = compiled_quickly(network.activations)(network.params, jnp.asarray(images), tuple(where))
-    expected = hooked(model, set(where.values()), network.preprocess.normalize(jnp.asarray(images)), case)
+    names = (*where, *(output.name for output in network.outputs))
+    found = compiled_quickly(network.activations)(network.params, jnp.asarray(images), names)
+    expected, outputs = hooked(model, set(where.values()), network.preprocess.normalize(jnp.asarray(images)), case)
     worst = {}
     for layer in layers:
         truth = on_grid(expected[where[layer.name]], layer, case.after)
         assert found[layer.name].shape == truth.shape == (len(images), *layer.grid, layer.channels), layer
         worst[layer.name] = float(np.abs(found[layer.name] - truth).max() / np.abs(truth).max())
+    shapes = {output.name: output.shape for output in network.outputs}
+    assert shapes.keys() - {"pooled"} <= outputs.keys() - set(case.not_built) <= shapes.keys(), (shapes, list(outputs))
+    for name in outputs.keys() & shapes.keys():
+        truth = np.moveaxis(outputs[name].numpy(), 1, -1) if outputs[name].ndim == 4 else outputs[name].numpy()
+        assert found[name].shape == truth.shape == (len(images), *shapes[name]), name
+        worst[name] = float(np.abs(found[name] - truth).max() / np.abs(truth).max())
     return worst

@@ -56,9 +56,10 @@ def read_tensors(files: Sequence[Path]) -> dict[str, np.ndarray]:
     return tensors
 
 
-def count_tensors(files: Sequence[Path]) -> int:
-    """How many tensors the safetensors `files` hold, as their headers say."""
-    return sum(len(read_header(path)) for path in files)
+def outline_tensors(files: Sequence[Path]) -> dict[str, np.ndarray]:
+    """Zeros in place of every tensor, by key, as the files' headers say; they take no memory."""
+    zero = np.zeros((), np.float32)
+    return {key: np.broadcast_to(zero, one["shape"]) for path in files for key, one in read_header(path).items()}
 
 
 def refuse_quantized(config: Mapping[str, Any], path: Path) -> None:

@@ -55,6 +55,33 @@ class Layered(Protocol):
 
 
 @dataclass(frozen=True)
+class Heads:
+    """What a checkpoint has besides the layers.
+
+    Attributes:
+        sizes: of each head, what its keys begin with and how many numbers its last linear map returns.
+    """
+
+    sizes: tuple[tuple[str, int], ...] = ()
+
+    def __contains__(self, name: str) -> bool:
+        """Whether the checkpoint has a tensor of the head."""
+        return name in dict(self.sizes)
+
+    def linear(self, name: str, channels: int, *, rngs: nnx.Rngs, bias: bool = True) -> nnx.Linear | None:
+        """A head that is one linear map of `channels` numbers, or None where the checkpoint has it not."""
+        return nnx.Linear(channels, dict(self.sizes)[name], use_bias=bias, rngs=rngs) if name in self else None
+
+
+NO_HEADS = Heads()
+
+
+def linear_head(name: str, word: str = "") -> tuple[str, str]:
+    """What `KeyMap.heads` holds for a head of one linear map, whose tensors may have one more word in their keys."""
+    return name, re.escape(f"{name}.{word}.".replace("..", ".")) + "(weight|bias)"
+
+
+@dataclass(frozen=True)
 class KeyMap:
     """What a family's checkpoints call its tensors.
 
@@ -64,7 +91,9 @@ class KeyMap:
         to_checkpoint: rules from the module's own keys to the checkpoint's.
         dialects: rules from other spellings (newer transformers, older files) to the checkpoint's keys.
         prefixes: first words that a file may put before its keys, e.g. ``"vit."`` in front of a classifier's body.
-        unused: patterns of whole keys that may be there and are not read: heads, poolers.
+        unused: patterns of whole keys that may be there and are not read: decoders, text towers.
+        heads: of heads that a checkpoint may have, what their keys begin with and a pattern of these whole keys, which
+            are read even where they are among `unused`.
         stacked: where a file may hold several of the checkpoint's tensors as one, on top of each other: a part of its
             key, and what the tensors have there instead.
     """
@@ -74,6 +103,7 @@ class KeyMap:
     prefixes: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     stacked: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    heads: Rules = ()
 
     def checkpoint_key(self, key: str) -> str:
         """What the checkpoint calls the module's `key`."""
@@ -84,9 +114,20 @@ class KeyMap:
         named = {}
         for key, tensor in tensors.items():
             named |= self._unstacked(_rewrite(self._without_prefix(key), self.dialects), tensor)
-        unused = (*self.unused, r".*\.num_batches_tracked")
-        named = {key: tensor for key, tensor in named.items() if tensor.size}
-        return {key: tensor for key, tensor in named.items() if not any(re.fullmatch(p, key) for p in unused)}
+        return {key: tensor for key, tensor in named.items() if tensor.size and not self._is_unused(key)}
+
+    def heads_in(self, named: Mapping[str, np.ndarray]) -> Heads:
+        """The heads that have at least one of the tensors `named`, which `read` returned."""
+        found = {}
+        for head, pattern in self.heads:
+            keys = sorted(key for key in named if re.fullmatch(pattern, key))
+            if keys:
+                found[head] = next(iter(named[keys[-1]].shape), 1)
+        return Heads(tuple(found.items()))
+
+    def _is_unused(self, key: str) -> bool:
+        unused, heads = (*self.unused, r".*\.num_batches_tracked"), (pattern for _, pattern in self.heads)
+        return any(re.fullmatch(p, key) for p in unused) and not any(re.fullmatch(p, key) for p in heads)
 
     def _unstacked(self, key: str, tensor: np.ndarray) -> dict[str, np.ndarray]:
         for one, several in self.stacked:
@@ -112,6 +153,11 @@ def _unwrapped(tensors: Mapping[str, np.ndarray]) -> Iterator[tuple[Mapping[str,
         left_out = left_out + [key for key in tensors if not key.startswith(prefix)]
         tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
         yield tensors, left_out
+
+
+def possible_heads(tensors: Mapping[str, np.ndarray], keys: KeyMap) -> list[Heads]:
+    """The heads that a checkpoint may have, one for each way to take wrappers' prefixes off its keys."""
+    return list(dict.fromkeys(keys.heads_in(keys.read(named)) for named, _ in _unwrapped(tensors)))
 
 
 def _faults(wanted: Mapping[str, "Parameter"], given: Mapping[str, np.ndarray], left_out: list[str]) -> list[str]:
@@ -201,8 +247,7 @@ class AbstractModule:
         Raises one `InputError` that names missing, unexpected and mis-shaped tensors, or those that hold integers.
         """
         wanted = {keys.checkpoint_key(key): parameter for key, parameter in self.parameters.items()}
-        readings = [(keys.read(named), left_out) for named, left_out in _unwrapped(tensors)]
-        faults, given = min(((_faults(wanted, *one), one[0]) for one in readings), key=lambda one: len(one[0]))
+        faults, given = self._closest(tensors, keys)
         if faults:
             raise InputError(
                 f"the checkpoint {source!r} must hold this network's weights, but {len(faults)} of its tensors do not "
@@ -216,6 +261,16 @@ class AbstractModule:
                 "quantized, or dequantize it with the library that quantized it and save it in float32."
             )
         return {parameter.key: parameter.convert(given[key]) for key, parameter in wanted.items()}
+
+    def misfits(self, tensors: Mapping[str, np.ndarray], keys: KeyMap) -> int:
+        """How many of a checkpoint's tensors, by name and shape, keep it from being this module's."""
+        return len(self._closest(tensors, keys)[0])
+
+    def _closest(self, tensors: Mapping[str, np.ndarray], keys: KeyMap) -> tuple[list[str], dict[str, np.ndarray]]:
+        """What is wrong with the reading of the tensors that fits best, and this reading."""
+        wanted = {keys.checkpoint_key(key): parameter for key, parameter in self.parameters.items()}
+        readings = ((keys.read(named), left_out) for named, left_out in _unwrapped(tensors))
+        return min(((_faults(wanted, *one), one[0]) for one in readings), key=lambda one: len(one[0]))
 
     def random_weights(self) -> Weights:
         """Random weights, the same each time, that preserve the scale of signals: for shapes, not for concepts."""

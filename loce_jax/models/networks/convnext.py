@@ -5,19 +5,19 @@ ConvNets with Masked Autoencoders", 2023.
 Shapes: b images, h x w pixels or cells, c channels.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.checkpoints.weights import Heads, KeyMap, linear_head
 from loce_jax.models.edits import Layers, tap
-from loce_jax.models.networks.family import Family, Kind
+from loce_jax.models.networks.family import Family, Kind, pooled_and_logits
 from loce_jax.models.nn.convolution import Convolution, Depthwise
 
-EPSILON = 1e-6  # of every norm here; the configuration's is for the pooled output, which is no map
+EPSILON = 1e-6  # of every norm of a map; the configuration's is for the pooled output
 SECOND = "convnextv2"
 
 
@@ -29,12 +29,13 @@ class Config:
     patch_size: int = 4
     hidden_sizes: tuple[int, ...] = (96, 192, 384, 768)
     depths: tuple[int, ...] = (3, 3, 9, 3)
+    layer_norm_eps: float = field(default=1e-12, repr=False)
 
 
 class ConvNeXt(nnx.Module):
     """Patch embedding and stages; attributes have the checkpoint's names, here and in the classes below."""
 
-    def __init__(self, config: Config, *, rngs: nnx.Rngs):
+    def __init__(self, config: Config, heads: Heads, *, rngs: nnx.Rngs):
         first, *_ = sizes = config.hidden_sizes
         inputs = (first, *sizes[:-1])
         self.embeddings = nnx.Dict(
@@ -47,6 +48,9 @@ class ConvNeXt(nnx.Module):
                 for number, (i, o, depth) in enumerate(zip(inputs, sizes, config.depths, strict=True))
             )
         )
+        has_norm = "layernorm" in heads or "classifier" in heads
+        self.layernorm = _norm(sizes[-1], rngs, config.layer_norm_eps) if has_norm else None
+        self.classifier = heads.linear("classifier", sizes[-1], rngs=rngs)
 
     def layers(self, images: Float[Array, "b h w 3"]) -> Layers:
         """The patches, then every block."""
@@ -57,7 +61,7 @@ class ConvNeXt(nnx.Module):
                 x = layer(x)
             for j, block in enumerate(stage.layers):
                 x = yield from tap(f"encoder.stages.{i}.layers.{j}", block(x))
-        return {}
+        return {} if self.layernorm is None else pooled_and_logits(self.layernorm(x.mean((1, 2))), self.classifier)
 
 
 class Stage(nnx.Module):
@@ -102,8 +106,8 @@ class ResponseNorm(nnx.Module):
         return x + self.weight[...] * (x * relative.astype(x.dtype)) + self.bias[...]
 
 
-def _norm(channels: int, rngs: nnx.Rngs) -> nnx.LayerNorm:
-    return nnx.LayerNorm(channels, epsilon=EPSILON, use_fast_variance=False, rngs=rngs)
+def _norm(channels: int, rngs: nnx.Rngs, epsilon: float = EPSILON) -> nnx.LayerNorm:
+    return nnx.LayerNorm(channels, epsilon=epsilon, use_fast_variance=False, rngs=rngs)
 
 
 def _describe(config: Config, name: str) -> tuple[Kind, tuple[str, ...]]:
@@ -130,6 +134,7 @@ FAMILY = Family(
     keys=KeyMap(
         prefixes=("convnext.", "convnextv2."),
         unused=(r"layernorm\..*", r"classifier\..*", r"hidden_states_norms\..*"),
+        heads=(linear_head("layernorm"), linear_head("classifier")),
     ),
     choices={"model_type": ("convnext", SECOND), "hidden_act": ("gelu",)},
     faults=_faults,

@@ -47,7 +47,7 @@ class Detr(nnx.Module):
     """Backbone, projection and encoder; below the backbone, attributes carry the checkpoint's names."""
 
     def __init__(self, config: Config, *, rngs: nnx.Rngs):
-        self.backbone = resnet.ResNet(config, dilated=config.dilation)
+        self.backbone = resnet.ResNet(config, rngs=rngs, dilated=config.dilation)
         self.input_projection = Pointwise(config.hidden_sizes[-1], config.d_model, bias=True)
         blocks = [Block(config, rngs=rngs) for _ in range(config.encoder_layers)]
         self.encoder = nnx.Dict(layers=nnx.List(blocks))
@@ -206,7 +206,7 @@ def _faults(config: Config) -> list[str]:
 FAMILY = Family(
     title="DETR",
     config=Config,
-    build=Detr,
+    build=lambda config, _heads, rngs: Detr(config, rngs=rngs),
     describe=_describe,
     keys=KeyMap(
         to_checkpoint=(

@@ -6,15 +6,15 @@ Shapes: b images, h x w pixels or cells, c channels.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.checkpoints.weights import Heads, KeyMap, linear_head
 from loce_jax.models.edits import Layers, tap
-from loce_jax.models.networks.family import Family, Kind
+from loce_jax.models.networks.family import Family, Kind, pooled_and_logits
 from loce_jax.models.nn.convolution import Convolution, Padding, Pointwise
 from loce_jax.models.nn.inverted_residual import BlockArgs, InvertedResidual, Normalized, rounded
 
@@ -37,6 +37,7 @@ class Config:
     expand_ratios: tuple[int, ...] = (1, 6, 6, 6, 6, 6, 6)
     squeeze_expansion_ratio: float = 0.25
     batch_norm_eps: float = 0.001
+    pooling_type: str = field(default="mean", repr=False)
 
     def channels(self, base: int) -> int:
         """What `base` channels become at this width."""
@@ -50,11 +51,13 @@ class Config:
 class EfficientNet(nnx.Module):
     """Stem, blocks and a last convolution."""
 
-    def __init__(self, config: Config, *, rngs: nnx.Rngs):  # noqa: ARG002 - like the other networks
+    def __init__(self, config: Config, heads: Heads, *, rngs: nnx.Rngs):
         stem, head, epsilon = config.channels(STEM), config.channels(HEAD), config.batch_norm_eps
         self.embeddings = Normalized(Convolution(3, stem, 3, 2, (0, 1)), stem, epsilon)
         self.blocks = nnx.List([InvertedResidual(args, jax.nn.silu, epsilon) for args in _block_args(config)])
         self.top = Normalized(Pointwise(config.channels(config.out_channels[-1]), head), head, epsilon)
+        self.pooling_type = config.pooling_type
+        self.classifier = heads.linear("classifier", head, rngs=rngs)
 
     def layers(self, images: Float[Array, "b h w 3"]) -> Layers:
         """Every layer from input to output; first and last convolution after their activation."""
@@ -62,7 +65,8 @@ class EfficientNet(nnx.Module):
         for i, block in enumerate(self.blocks):
             x = yield from tap(f"encoder.blocks.{i}", block(x))
         x = yield from tap("encoder.top_activation", jax.nn.silu(self.top(x)))
-        return {"pooled": x.mean(axis=(1, 2))}
+        pooled = x.max(axis=(1, 2)) if self.pooling_type == "max" else x.mean(axis=(1, 2))
+        return pooled_and_logits(pooled, self.classifier)
 
 
 def _block_args(config: Config) -> Iterator[BlockArgs]:
@@ -140,8 +144,9 @@ FAMILY = Family(
         ),
         prefixes=("efficientnet.",),
         unused=(r"classifier\..*",),
+        heads=(linear_head("classifier"),),
     ),
-    choices={"hidden_act": ("swish", "silu")},
+    choices={"hidden_act": ("swish", "silu"), "pooling_type": ("mean", "max")},
     faults=_faults,
     smallest=lambda config: 2 * math.prod(config.strides),
 )

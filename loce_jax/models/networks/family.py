@@ -11,19 +11,30 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
+from jaxtyping import Array, Float
 
 from loce_jax.checks import InputError, short_repr
 from loce_jax.models.base import Layer, Network, Output, Preprocess
 from loce_jax.models.checkpoints.cache import cached_weights
 from loce_jax.models.checkpoints.hub_folder import (
-    count_tensors,
+    outline_tensors,
     read_json,
     read_tensors,
     refuse_quantized,
     weight_files,
 )
-from loce_jax.models.checkpoints.weights import AbstractModule, KeyMap, Layered, Weights, fingerprint
+from loce_jax.models.checkpoints.weights import (
+    NO_HEADS,
+    AbstractModule,
+    Heads,
+    KeyMap,
+    Layered,
+    Weights,
+    fingerprint,
+    possible_heads,
+)
 from loce_jax.models.preprocess.hub_folder import read_preprocess
 from loce_jax.models.preprocess.options import NOTHING, PreprocessOptions
 
@@ -40,8 +51,9 @@ class Family:
     Attributes:
         title: what people call it, e.g. ``"DINOv2"``.
         config: frozen dataclass, the entries of ``config.json`` that define the network, with transformers' names and
-            defaults; numbers must be finite and above 0, tuples hold integers.
-        build: ``(config, rngs) -> module`` with a method `layers`, see `Layered`.
+            defaults; numbers must be finite and above 0, tuples hold integers.  Entries that only outputs depend on
+            are left out of its ``repr``, from which fingerprints are made.
+        build: ``(config, heads, rngs=rngs) -> module`` with a method `layers`, see `Layered`.
         describe: ``(config, layer name) -> (kind, aliases)``.
         keys: what checkpoints call the weights.
         choices: the values that entries of ``config.json`` may have, where only some are built.
@@ -79,44 +91,51 @@ class Family:
         preprocess = replace(preprocess, size=size or options.given.get("size") or (height, width))
         _check_size(preprocess.size, size_multiple, self.smallest(config))
         files = weight_files(folder)
-        _check_depth(config, files, folder / "config.json")
+        outline = outline_tensors(files)
+        _check_depth(config, len(outline), folder / "config.json")
         digest = fingerprint(f"{self.title} {config}", *files)
-        network = self.abstract_module(config)
+        network = self._with_heads(config, outline)
         name = self.title.lower().replace(" ", "-")
         weights = cached_weights(
             name, digest, network, lambda: network.convert(read_tensors(files), source=str(folder), keys=self.keys)
         )
-        return self._network(config, preprocess, folder.name, digest, weights)
+        found = self._network(config, network, preprocess, folder.name, digest, weights)
+        return replace(found, outputs=tuple(_with_classes(found.outputs, read_json(folder / "config.json"))))
 
     def with_random_weights(self, preprocess: Preprocess) -> Network:
         """The network of the default configuration with random numbers, the same each time, for weights."""
         config, name = self.config(), f"{self.title} with random weights"
-        weights = self.abstract_module(config).random_weights()
-        return self._network(config, preprocess, name, fingerprint(f"{name} {config}"), weights)
+        network = self.abstract_module(config)
+        digest = fingerprint(f"{name} {config}")
+        return self._network(config, network, preprocess, name, digest, network.random_weights())
 
-    def abstract_module(self, config: Any) -> AbstractModule:
+    def abstract_module(self, config: Any, heads: Heads = NO_HEADS) -> AbstractModule:
         """The network without weights."""
-        return _abstract_module(self.build, config)
+        return _abstract_module(self.build, config, heads)
 
-    def _network(self, config: Any, preprocess: Preprocess, name: str, digest: str, weights: Weights) -> Network:
+    def _with_heads(self, config: Any, outline: Mapping[str, np.ndarray]) -> AbstractModule:
+        """The network with the heads that the checkpoint has, where the names and shapes of its tensors are these."""
+        found = [self.abstract_module(config, heads) for heads in possible_heads(outline, self.keys)]
+        return min(found, key=lambda network: network.misfits(outline, self.keys)) if len(found) > 1 else found[0]
+
+    def _network(
+        self, config: Any, network: AbstractModule, preprocess: Preprocess, name: str, digest: str, weights: Weights
+    ) -> Network:
+        shapes, outputs = network.shapes(preprocess.size), network.output_shapes(preprocess.size)
         return Network(
             name=name,
             fingerprint=digest,
             preprocess=preprocess,
             params=jax.tree.map(jnp.asarray, weights),
-            forward=self.abstract_module(config).forward,
-            all_layers=tuple(self._layers(config, preprocess.size)),
-            outputs=tuple(self._outputs(config, preprocess.size)),
+            forward=network.forward,
+            all_layers=tuple(self._layers(config, shapes, preprocess.size)),
+            outputs=tuple(Output(*one) for one in outputs.items()),
         )
 
-    def _layers(self, config: Any, size: tuple[int, int]) -> Iterator[Layer]:
-        for name, (rows, columns, channels) in self.abstract_module(config).shapes(size).items():
+    def _layers(self, config: Any, shapes: Mapping[str, tuple[int, ...]], size: tuple[int, int]) -> Iterator[Layer]:
+        for name, (rows, columns, channels) in shapes.items():
             kind, aliases = self.describe(config, name)
             yield Layer(name, channels, (rows, columns), size[0] / rows, kind, aliases)
-
-    def _outputs(self, config: Any, size: tuple[int, int]) -> Iterator[Output]:
-        for name, shape in self.abstract_module(config).output_shapes(size).items():
-            yield Output(name, shape)
 
     def _image_size(self, path: Path) -> tuple[int, int] | None:
         """The input's height and width that the configuration names."""
@@ -156,8 +175,27 @@ class Family:
 
 
 @ft.lru_cache(maxsize=32)
-def _abstract_module(build: Callable[..., Any], config: Any) -> AbstractModule:
-    return AbstractModule.of(lambda: build(config, rngs=nnx.Rngs(0)))
+def _abstract_module(build: Callable[..., Any], config: Any, heads: Heads) -> AbstractModule:
+    return AbstractModule.of(lambda: build(config, heads, rngs=nnx.Rngs(0)))
+
+
+def _with_classes(outputs: Sequence[Output], content: Mapping[str, Any]) -> Iterator[Output]:
+    """The outputs, with the names that ``id2label`` of ``config.json`` has for classes, if it has all of them.
+
+    Detectors have one class more, which comes last.
+    """
+    labels, names = content.get("id2label"), {output.name for output in outputs}
+    last = ("no object",) if "pred_boxes" in names else ()
+    for output in outputs:
+        classes = _classes(labels, output.shape[-1] - len(last)) if output.name.endswith("logits") else ()
+        yield replace(output, classes=(*classes, *last) if classes else ())
+
+
+def _classes(labels: Any, count: int) -> tuple[str, ...]:
+    if not isinstance(labels, dict) or len(labels) != count:
+        return ()
+    names = [labels.get(str(number)) for number in range(count)]
+    return tuple(name for name in names if isinstance(name, str)) if all(isinstance(n, str) for n in names) else ()
 
 
 def _is_like(default: Any, value: Any) -> bool:
@@ -201,9 +239,9 @@ def layers_of(config: Any) -> int:
     return max((sum(n) if isinstance(n, tuple) else n for n in numbers), default=0)
 
 
-def _check_depth(config: Any, files: Sequence[Path], path: Path) -> None:
-    """Raise `InputError` for more layers than the files hold tensors, before each of them is built."""
-    layers, tensors = layers_of(config), count_tensors(files)
+def _check_depth(config: Any, tensors: int, path: Path) -> None:
+    """Raise `InputError` for more layers than the files hold `tensors`, before each of them is built."""
+    layers = layers_of(config)
     if layers > tensors:
         raise InputError(
             f"{str(path)!r} must describe the network in its folder, but names {layers} layers, and the checkpoint "
@@ -228,3 +266,8 @@ def _check_size(size: tuple[int, int], size_multiple: int, smallest: int) -> Non
 def _nearest_multiples(n: int, size_multiple: int) -> list[int]:
     below = n // size_multiple * size_multiple
     return [m for m in sorted({below, n + -n % size_multiple}) if m > 0]
+
+
+def pooled_and_logits(pooled: Float[Array, "b c"], classifier: nnx.Linear | None) -> dict[str, Array]:
+    """The outputs of a network that classifies its pooled vector, or only pools."""
+    return {"pooled": pooled} | ({"logits": classifier(pooled)} if classifier else {})

@@ -12,9 +12,9 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.checkpoints.weights import Heads, KeyMap, linear_head
 from loce_jax.models.edits import Layers, tap
-from loce_jax.models.networks.family import Family, Kind
+from loce_jax.models.networks.family import Family, Kind, pooled_and_logits
 from loce_jax.models.nn.convolution import Convolution, Pointwise
 from loce_jax.models.nn.inverted_residual import BlockArgs, InvertedResidual, Normalized, rounded
 
@@ -51,7 +51,7 @@ class Config:
 class MobileNetV2(nnx.Module):
     """Stem, 16 blocks and a last convolution; attributes carry the checkpoint's names."""
 
-    def __init__(self, config: Config, *, rngs: nnx.Rngs):  # noqa: ARG002 - like the other networks
+    def __init__(self, config: Config, heads: Heads, *, rngs: nnx.Rngs):
         stem, first, *_ = _widths(config)
         self.conv_stem = nnx.Dict(
             first_conv=Normalized(Convolution(3, stem, 3, 2, _padding(config, 1)), stem, config.layer_norm_eps),
@@ -60,6 +60,7 @@ class MobileNetV2(nnx.Module):
         self.layer = nnx.List([_block(config, args) for args in _block_args(config)])
         last = _widths(config)[-1]
         self.conv_1x1 = Normalized(Pointwise(last, config.head), config.head, config.layer_norm_eps)
+        self.classifier = heads.linear("classifier", config.head, rngs=rngs)
 
     def layers(self, images: Float[Array, "b h w 3"]) -> Layers:
         """Every layer from input to output; first and last convolution after their activation."""
@@ -68,7 +69,7 @@ class MobileNetV2(nnx.Module):
         for i, block in enumerate(self.layer):
             x = yield from tap(f"layer.{i}", block(x))
         x = yield from tap("conv_1x1", jax.nn.relu6(self.conv_1x1(x)))
-        return {"pooled": x.mean(axis=(1, 2))}
+        return pooled_and_logits(x.mean(axis=(1, 2)), self.classifier)
 
 
 def _widths(config: Config) -> list[int]:
@@ -131,6 +132,7 @@ FAMILY = Family(
         ),
         prefixes=("mobilenet_v2.",),
         unused=(r"classifier\..*", r"segmentation_head\..*"),
+        heads=(linear_head("classifier"),),
     ),
     choices={"hidden_act": ("relu6",)},
 )

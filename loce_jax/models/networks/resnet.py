@@ -15,9 +15,9 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from loce_jax.models.checkpoints.weights import KeyMap, Rules
+from loce_jax.models.checkpoints.weights import NO_HEADS, Heads, KeyMap, Rules, linear_head
 from loce_jax.models.edits import Layers, tap
-from loce_jax.models.networks.family import Family, Kind
+from loce_jax.models.networks.family import Family, Kind, pooled_and_logits
 from loce_jax.models.nn.convolution import BatchNorm, Convolution, Pointwise, max_pool
 
 REDUCTION = 4  # how much narrower a bottleneck is than its block
@@ -59,8 +59,7 @@ class ResNet(nnx.Module):
     With `dilated`, the last stage keeps its input's grid and is dilated by 2 instead ("DC5").
     """
 
-    def __init__(self, config: Config, *, rngs: nnx.Rngs | None = None, dilated: bool = False):
-        del rngs  # every weight comes from a file
+    def __init__(self, config: Config, heads: Heads = NO_HEADS, *, rngs: nnx.Rngs, dilated: bool = False):
         strides = [2 if config.downsample_in_first_stage else 1] + [2] * (len(config.depths) - 1)
         widths = pairwise((config.embedding_size, *config.hidden_sizes))
         last = len(config.depths) - 1 if dilated else None
@@ -71,6 +70,8 @@ class ResNet(nnx.Module):
                 for number, ((i, o), stride, depth) in enumerate(zip(widths, strides, config.depths, strict=True))
             )
         )
+        classifier = heads.linear("classifier", config.hidden_sizes[-1], rngs=rngs)
+        self.classifier = None if classifier is None else nnx.Dict({"1": classifier})  # behind a flattening
 
     def layers(self, images: Float[Array, "b h w 3"]) -> Layers:
         """The stem before and after pooling, and every block."""
@@ -79,7 +80,8 @@ class ResNet(nnx.Module):
         for i, stage in enumerate(self.encoder["stages"]):
             for j, block in enumerate(stage["layers"]):
                 x = yield from tap(f"encoder.stages.{i}.layers.{j}", block(x))
-        return {"pooled": x.mean(axis=(1, 2))}
+        classifier = None if self.classifier is None else self.classifier["1"]
+        return pooled_and_logits(x.mean(axis=(1, 2)), classifier)
 
 
 def _stage(config: Config, channels: int, out: int, stride: int, depth: int, *, dilated: bool) -> list["Block"]:
@@ -152,7 +154,7 @@ FAMILY = Family(
     config=Config,
     build=ResNet,
     describe=_describe,
-    keys=KeyMap(prefixes=("resnet.",), unused=(r"classifier\..*",)),
+    keys=KeyMap(prefixes=("resnet.",), unused=(r"classifier\..*",), heads=(linear_head("classifier", "1"),)),
     choices={"hidden_act": ("relu",), "layer_type": ("bottleneck", "basic")},
     faults=_faults,
 )

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.checkpoints.weights import Heads, KeyMap, linear_head
 from loce_jax.models.edits import Layers, tap
 from loce_jax.models.networks.family import Family, Kind
 from loce_jax.models.nn.convolution import BatchNorm, Convolution, Depthwise, Pointwise
@@ -49,14 +49,15 @@ class Config:
 class Segformer(nnx.Module):
     """Encoder and, maybe, the head; attributes carry the checkpoint's names, here and in the classes below."""
 
-    def __init__(self, config: Config, *, rngs: nnx.Rngs):
+    def __init__(self, config: Config, heads: Heads, *, rngs: nnx.Rngs):
         stages = range(config.num_encoder_blocks)
         self.encoder = nnx.Dict(
             patch_embeddings=nnx.List([PatchEmbeddings(config, i, rngs=rngs) for i in stages]),
             block=nnx.List([nnx.List([Block(config, i, rngs=rngs) for _ in range(config.depths[i])]) for i in stages]),
             layer_norm=nnx.List([_norm(config.hidden_sizes[i], rngs=rngs) for i in stages]),
         )
-        self.decode_head = DecodeHead(config, rngs=rngs) if config.has_decode_head else None
+        self.decode_head = DecodeHead(config, heads, rngs=rngs) if config.has_decode_head else None
+        self.classifier = heads.linear("classifier", config.hidden_sizes[-1], rngs=rngs)
 
     def layers(self, images: Float[Array, "b h w 3"]) -> Layers:
         """Every layer from input to output, on its grid."""
@@ -69,8 +70,9 @@ class Segformer(nnx.Module):
             x = yield from tap(f"encoder.layer_norm.{i}", norm(x))
             maps.append(x)
         if self.decode_head is not None:
-            yield from tap("decode_head.activation", self.decode_head(maps))
-        return {}
+            x = yield from tap("decode_head.activation", self.decode_head(maps))
+            return {"logits": self.decode_head.classifier(x)} if self.decode_head.classifier else {}
+        return {"logits": self.classifier(x.mean(axis=(1, 2)))} if self.classifier else {}
 
 
 class PatchEmbeddings(nnx.Module):
@@ -136,15 +138,17 @@ class MLP(nnx.Module):
 
 
 class DecodeHead(nnx.Module):
-    """All stages fused into one map on the first stage's grid."""
+    """All stages fused into one map on the first stage's grid, and a classifier of its cells."""
 
-    def __init__(self, config: Config, *, rngs: nnx.Rngs):
+    def __init__(self, config: Config, heads: Heads, *, rngs: nnx.Rngs):
         c = config.decoder_hidden_size
         self.linear_c = nnx.List(
             [nnx.Dict(proj=nnx.Linear(channels, c, rngs=rngs)) for channels in config.hidden_sizes]
         )
         self.linear_fuse = Pointwise(c * len(config.hidden_sizes), c)
         self.batch_norm = BatchNorm(c)
+        classes = dict(heads.sizes).get("decode_head.classifier")
+        self.classifier = Pointwise(c, classes, bias=True) if classes else None
 
     def __call__(self, maps: list[Float[Array, "b _ _ _"]]) -> Float[Array, "b gh gw c"]:
         """The classifier's input.
@@ -227,6 +231,7 @@ FAMILY = Family(
         ),
         prefixes=("segformer.",),
         unused=(r"(decode_head\.)?classifier\..*",),
+        heads=(linear_head("classifier"), linear_head("decode_head.classifier")),
     ),
     choices={"hidden_act": ("gelu",)},
     flatten=_flatten,

@@ -18,9 +18,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.checkpoints.weights import Heads, KeyMap, linear_head
 from loce_jax.models.edits import Layers, tap
-from loce_jax.models.networks.family import Family, Kind
+from loce_jax.models.networks.family import Family, Kind, pooled_and_logits
 from loce_jax.models.nn.convolution import Convolution
 from loce_jax.models.nn.gelu import gelu
 from loce_jax.models.nn.windows import Windows, relative_positions
@@ -148,7 +148,7 @@ class Swin(nnx.Module):
 
     block_type, merging_type = Block, Merging
 
-    def __init__(self, config: Config, *, rngs: nnx.Rngs):
+    def __init__(self, config: Config, heads: Heads, *, rngs: nnx.Rngs):
         self.embeddings = Embeddings(config, rngs=rngs)
         stages = []
         for i, depth in enumerate(config.depths):
@@ -157,7 +157,9 @@ class Swin(nnx.Module):
             merging = {} if is_last else {"downsample": self.merging_type(config.channels(i), rngs=rngs)}
             stages.append(nnx.Dict(blocks=blocks, **merging))
         self.encoder = nnx.Dict(layers=nnx.List(stages))
-        self.layernorm = layer_norm(config.channels(len(stages) - 1), config.layer_norm_eps, rngs=rngs)
+        last = config.channels(len(stages) - 1)
+        self.layernorm = layer_norm(last, config.layer_norm_eps, rngs=rngs)
+        self.classifier = heads.linear("classifier", last, rngs=rngs)
 
     def layers(self, images: Float[Array, "b h w 3"]) -> Layers:
         """Every layer from input to output, on its grid."""
@@ -168,7 +170,7 @@ class Swin(nnx.Module):
             if "downsample" in stage:
                 x = yield from tap(f"encoder.layers.{i}.downsample", stage["downsample"](x))
         x = yield from tap("layernorm", self.layernorm(x))
-        return {"pooled": x.mean(axis=(1, 2))}
+        return pooled_and_logits(x.mean(axis=(1, 2)), self.classifier)
 
 
 def layer_norm(channels: int, epsilon: float = 1e-5, *, rngs: nnx.Rngs) -> nnx.LayerNorm:
@@ -213,6 +215,7 @@ UNUSED = (
     r".*\.relative_(position_index|coords_table)",
     r"(classifier|decoder|hidden_states_norms)\..*",
 )
+HEADS = (linear_head("classifier"),)
 FAMILY = Family(
     title="Swin",
     config=Config,
@@ -230,6 +233,7 @@ FAMILY = Family(
         ),
         prefixes=("swin.",),
         unused=UNUSED,
+        heads=HEADS,
     ),
     choices=CHOICES,
     faults=faults,

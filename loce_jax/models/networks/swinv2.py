@@ -130,7 +130,7 @@ FAMILY = Family(
     config=Config,
     build=SwinV2,
     describe=ft.partial(swin.describe, "swinv2."),
-    keys=KeyMap(prefixes=("swinv2.",), unused=swin.UNUSED),
+    keys=KeyMap(prefixes=("swinv2.",), unused=swin.UNUSED, heads=swin.HEADS),
     choices=swin.CHOICES,
     faults=_faults,
 )

@@ -58,6 +58,7 @@ class Architecture:
         layer_scale: whether each branch of a block is scaled before it is added.
         unbiased: the linear maps that have no bias: ``q_proj``, ``k_proj``, ``v_proj``, ``o_proj``, ``mlp``,
             ``patches``.
+        pooler: activation function of the pooler, where there is one.
     """
 
     names: Names
@@ -79,6 +80,7 @@ class Architecture:
     gated: bool = False
     layer_scale: bool = False
     unbiased: frozenset[str] = frozenset()
+    pooler: str = "tanh"
 
     @classmethod
     def of(cls, config: Any, names: Names, **own: Any) -> "Architecture":

@@ -1,6 +1,6 @@
 """The image towers of CLIP and SigLIP, from a folder in the Hugging Face layout, with the text tower beside or without.
 
-CLIP's last norm is left out: it is made for the CLS token alone.
+CLIP's last norm is no layer: it is made for the CLS token alone, which it makes the output ``pooled``.
 Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", 2021; Zhai et al., "Sigmoid
 Loss for Language Image Pre-Training", 2023.
 """
@@ -8,8 +8,9 @@ Loss for Language Image Pre-Training", 2023.
 from dataclasses import dataclass
 from typing import Any
 
-from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.checkpoints.weights import KeyMap, linear_head
 from loce_jax.models.networks.vit.architecture import Architecture, Names
+from loce_jax.models.networks.vit.heads import AttentionPooling, Projection
 from loce_jax.models.networks.vit.transformer import vit_family
 
 CLIP_TOWER = Names("embeddings.patch_embedding", "embeddings", "pre_layrnorm", "encoder.layers.{}", norm="")
@@ -48,7 +49,7 @@ def _siglip(config: SiglipConfig) -> Architecture:
     return Architecture.of(config, SIGLIP_NAMES, flat=True, leading=())
 
 
-def _keys(names: Names) -> KeyMap:
+def _keys(names: Names, *heads: tuple[str, str]) -> KeyMap:
     return KeyMap(
         to_checkpoint=(
             *names.rules,
@@ -59,13 +60,19 @@ def _keys(names: Names) -> KeyMap:
             (r"\.norm([12])\.", r".layer_norm\1."),
             (r"\.mlp\.up_proj\.", ".mlp.fc1."),
             (r"\.mlp\.down_proj\.", ".mlp.fc2."),
+            (r"^heads\.(?=post_layernorm|head)", "vision_model."),
+            (r"^heads\.", ""),
         ),
-        dialects=((r"^(?=(embeddings|encoder|pre_layrnorm|post_layernorm|head)\.)", "vision_model."),),
+        dialects=(
+            (r"^(?=(embeddings|encoder|pre_layrnorm|post_layernorm|head)\.)", "vision_model."),
+            (r"\.head\.attention\.", ".head.self_attn."),
+        ),
+        stacked=((".head.self_attn.in_proj_", tuple(f".head.self_attn.{name}_proj." for name in "qkv")),),
         unused=(
             r"(text_model|text_projection|visual_projection|logit_scale|logit_bias|classifier)\b.*",
             r"vision_model\.(embeddings\.position_ids|head\..*)",
-            *(() if names.norm else (r"vision_model\.post_layernorm\..*",)),
         ),
+        heads=heads,
     )
 
 
@@ -75,5 +82,10 @@ def _vision_section(content: dict[str, Any]) -> dict[str, Any]:
     return next((section for section in sections if isinstance(section, dict)), content)
 
 
-CLIP = vit_family("CLIP", ClipConfig, _clip, _keys(CLIP_NAMES), CLIP_TOWER, flatten=_vision_section)
-SIGLIP = vit_family("SigLIP", SiglipConfig, _siglip, _keys(SIGLIP_NAMES), SIGLIP_TOWER, flatten=_vision_section)
+NORM, PROJECTION = linear_head("vision_model.post_layernorm"), ("visual_projection", r"visual_projection\.weight")
+CLIP_KEYS = _keys(CLIP_NAMES, NORM, PROJECTION)
+SIGLIP_KEYS = _keys(SIGLIP_NAMES, ("vision_model.head", r"vision_model\.head\..*"))
+CLIP = vit_family("CLIP", ClipConfig, _clip, Projection, CLIP_KEYS, CLIP_TOWER, flatten=_vision_section)
+SIGLIP = vit_family(
+    "SigLIP", SiglipConfig, _siglip, AttentionPooling, SIGLIP_KEYS, SIGLIP_TOWER, flatten=_vision_section
+)

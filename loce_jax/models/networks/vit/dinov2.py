@@ -7,8 +7,9 @@ Need Registers", 2023.
 
 from dataclasses import dataclass
 
-from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.checkpoints.weights import KeyMap, linear_head
 from loce_jax.models.networks.vit.architecture import OLD_ATTENTION, Architecture, Names
+from loce_jax.models.networks.vit.heads import ClassToken
 from loce_jax.models.networks.vit.transformer import vit_family
 
 HUB = Names()
@@ -55,19 +56,21 @@ def _with_registers(config: RegistersConfig) -> Architecture:
 def _keys(prefix: str) -> KeyMap:
     plain = ((r"\.mlp\.up_proj\.", ".mlp.fc1."), (r"\.mlp\.down_proj\.", ".mlp.fc2."))
     return KeyMap(
-        to_checkpoint=(*HUB.rules, *OLD_ATTENTION, *plain),
+        to_checkpoint=(*HUB.rules, *OLD_ATTENTION, *plain, (r"^heads\.", "")),
         dialects=(*OLD_ATTENTION, *plain, (r"\.mlp\.weights_out\.", ".mlp.fc2.")),
         stacked=((".mlp.weights_in.", (".mlp.gate_proj.", ".mlp.fc1.")),),
         prefixes=(prefix,),
         unused=(r"embeddings\.mask_token", r"classifier\..*"),
+        heads=(linear_head("classifier"),),
     )
 
 
-FAMILY = vit_family("DINOv2", Config, _dinov2, _keys("dinov2."), HUB.under("dinov2."))
+FAMILY = vit_family("DINOv2", Config, _dinov2, ClassToken, _keys("dinov2."), HUB.under("dinov2."))
 WITH_REGISTERS = vit_family(
     "DINOv2 with registers",
     RegistersConfig,
     _with_registers,
+    ClassToken,
     _keys("dinov2_with_registers."),
     HUB.under("dinov2_with_registers."),
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from loce_jax.models.checkpoints.weights import KeyMap
 from loce_jax.models.networks.vit.architecture import Architecture, Names
+from loce_jax.models.networks.vit.heads import ClassToken
 from loce_jax.models.networks.vit.transformer import vit_family
 
 HUB = Names("embeddings.patch_embeddings", block="layer.{}", norm="norm")
@@ -56,6 +57,7 @@ FAMILY = vit_family(
     "DINOv3 ViT",
     Config,
     _dinov3,
+    ClassToken,
     KeyMap(prefixes=("model.",), unused=(r"embeddings\.mask_token",)),
     HUB.under("model."),
 )

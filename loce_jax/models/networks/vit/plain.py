@@ -4,10 +4,11 @@ Dosovitskiy et al., "An Image is Worth 16x16 Words", 2021; Touvron et al., "Trai
 distillation through attention", 2021; Fang et al., "You Only Look at One Sequence", 2021.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.checkpoints.weights import KeyMap, linear_head
 from loce_jax.models.networks.vit.architecture import OLD_ATTENTION, Architecture, Names
+from loce_jax.models.networks.vit.heads import DETECTORS, POOLER, POOLERS, TEACHERS, Classifiers, Detectors
 from loce_jax.models.networks.vit.transformer import vit_family
 
 HUB, TODAY = Names(), Names(block="layers.{}")
@@ -27,6 +28,7 @@ class Config:
     image_size: int | tuple[int, ...] = 224
     patch_size: int = 16
     qkv_bias: bool = True
+    pooler_act: str = field(default="tanh", repr=False)
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class YolosConfig(Config):
 
 def _vit(config: Config, **own) -> Architecture:
     unbiased = () if config.qkv_bias else ("q_proj", "k_proj", "v_proj")
-    return Architecture.of(config, HUB, unbiased=frozenset(unbiased), **own)
+    return Architecture.of(config, HUB, unbiased=frozenset(unbiased), pooler=config.pooler_act, **own)
 
 
 def _deit(config: Config) -> Architecture:
@@ -52,7 +54,7 @@ def _yolos(config: YolosConfig) -> Architecture:
     return _vit(config, detection=config.num_detection_tokens, mid_positions=between)
 
 
-def _keys(prefix: str) -> KeyMap:
+def _keys(prefix: str, *heads: tuple[str, str]) -> KeyMap:
     return KeyMap(
         to_checkpoint=(
             *HUB.rules,
@@ -62,6 +64,7 @@ def _keys(prefix: str) -> KeyMap:
             (r"\.mlp\.up_proj\.", ".intermediate.dense."),
             (r"\.mlp\.down_proj\.", ".output.dense."),
             (r"^mid_position", "encoder.mid_position"),
+            (r"^heads\.", ""),
         ),
         dialects=(
             (r"^layers\.", "encoder.layer."),
@@ -72,9 +75,15 @@ def _keys(prefix: str) -> KeyMap:
         ),
         prefixes=(prefix,),
         unused=(r"embeddings\.mask_token", r"(pooler|decoder|\w*classifier|bbox_predictor)\..*"),
+        heads=(POOLER, *heads),
     )
 
 
-VIT = vit_family("ViT", Config, _vit, _keys("vit."), TODAY, HUB.under("vit."), TODAY.under("vit."), TORCHVISION)
-DEIT = vit_family("DeiT", Config, _deit, _keys("deit."), TODAY, HUB.under("deit."), TODAY.under("deit."))
-YOLOS = vit_family("YOLOS", YolosConfig, _yolos, _keys("vit."), HUB.under("vit."))
+CHOICES = {"pooler_act": tuple(POOLERS)}
+CLASSIFIER, DETECTION = linear_head("classifier"), tuple((n, rf"{n}\.layers\.[012]\.(weight|bias)") for n in DETECTORS)
+VIT_KEYS, YOLOS_KEYS = _keys("vit.", CLASSIFIER), _keys("vit.", *DETECTION)
+DEIT_KEYS = _keys("deit.", CLASSIFIER, *map(linear_head, TEACHERS))
+VIT_NAMES, DEIT_NAMES = ((TODAY, HUB.under(prefix), TODAY.under(prefix)) for prefix in ("vit.", "deit."))
+VIT = vit_family("ViT", Config, _vit, Classifiers, VIT_KEYS, *VIT_NAMES, TORCHVISION, choices=CHOICES)
+DEIT = vit_family("DeiT", Config, _deit, Classifiers, DEIT_KEYS, *DEIT_NAMES, choices=CHOICES)
+YOLOS = vit_family("YOLOS", YolosConfig, _yolos, Detectors, YOLOS_KEYS, HUB.under("vit."), choices=CHOICES)

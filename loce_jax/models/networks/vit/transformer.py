@@ -6,8 +6,9 @@ Shapes: b images, h x w pixels, gh x gw patches, t tokens (those before the patc
 d channels of one attention head.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.checkpoints.weights import Heads, KeyMap
 from loce_jax.models.edits import Layers, tap
 from loce_jax.models.networks.family import Family, Kind
 from loce_jax.models.networks.vit.architecture import Architecture, Names
@@ -34,14 +35,15 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 
 class VisionTransformer(nnx.Module):
-    """Embeddings, blocks and norms."""
+    """Embeddings, blocks and norms, and `heads`, which take all tokens and the place of the patches among them."""
 
-    def __init__(self, a: Architecture, *, rngs: nnx.Rngs):
+    def __init__(self, a: Architecture, heads: nnx.Module, *, rngs: nnx.Rngs):
         self.architecture = a
         self.embeddings = Embeddings(a)
-        self.pre_norm = _norm(a, rngs=rngs) if a.names.pre_norm else None
+        self.pre_norm = layer_norm(a, rngs=rngs) if a.names.pre_norm else None
         self.layer = nnx.List([Block(a, rngs=rngs) for _ in range(a.depth)])
-        self.norm = _norm(a, rngs=rngs) if a.names.norm else None
+        self.norm = layer_norm(a, rngs=rngs) if a.names.norm else None
+        self.heads: Any = heads
         if a.mid_positions:
             shape = (a.depth - 1, *self.embeddings.position_embeddings.shape)
             self.mid_position_embeddings = nnx.Param(jnp.zeros(shape))
@@ -69,7 +71,7 @@ class VisionTransformer(nnx.Module):
                 tokens = tokens + self.embeddings.positions(self.mid_position_embeddings[i], grid)
         if self.norm:
             tokens = yield from shown(names.norm, self.norm(tokens))
-        return {}
+        return self.heads(tokens, cells)
 
 
 class Embeddings(nnx.Module):
@@ -119,7 +121,7 @@ class Block(nnx.Module):
     """Attention, then a small network on each token; each normalized before, scaled after, and added."""
 
     def __init__(self, a: Architecture, *, rngs: nnx.Rngs):
-        self.norm1, self.norm2 = _norm(a, rngs=rngs), _norm(a, rngs=rngs)
+        self.norm1, self.norm2 = layer_norm(a, rngs=rngs), layer_norm(a, rngs=rngs)
         self.attention = Attention(a, rngs=rngs)
         self.mlp = MLP(a, rngs=rngs)
         self.layer_scale1, self.layer_scale2 = (LayerScale(a.width) if a.layer_scale else None for _ in range(2))
@@ -133,7 +135,7 @@ class Block(nnx.Module):
 
 
 class Attention(nnx.Module):
-    """Self-attention of all tokens."""
+    """Attention of all tokens, or of others, to all tokens."""
 
     def __init__(self, a: Architecture, *, rngs: nnx.Rngs):
         self.heads = a.heads
@@ -142,20 +144,27 @@ class Attention(nnx.Module):
             for name in ("q_proj", "k_proj", "v_proj", "o_proj")
         )
 
-    def __call__(self, x: Float[Array, "b t c"], turns: Float[Array, "2 t d"] | None = None) -> Float[Array, "b t c"]:
+    def __call__(
+        self,
+        x: Float[Array, "b t c"],
+        turns: Float[Array, "2 t d"] | None = None,
+        asking: Float[Array, "b t2 c"] | None = None,
+    ) -> Float[Array, "b t2 c"]:
         """Softmax attention; heads come before tokens, which on CPU beats `jax.nn.dot_product_attention`.
 
-        Three products for query, key and value are faster there than one whose result is cut in three.
+        Without `asking`, every token asks.  Three products for query, key and value are faster there than one whose
+        result is cut in three.
         """
+        asking = x if asking is None else asking
         query, key, value = (
-            project(x).reshape(*x.shape[:2], self.heads, -1).swapaxes(1, 2)
-            for project in (self.q_proj, self.k_proj, self.v_proj)
+            project(given).reshape(*given.shape[:2], self.heads, -1).swapaxes(1, 2)
+            for project, given in ((self.q_proj, asking), (self.k_proj, x), (self.v_proj, x))
         )
         if turns is not None:
             query, key = rotate(query, turns), rotate(key, turns)
         scores = (query * query.shape[-1] ** -0.5) @ key.swapaxes(2, 3)
         mixed = jax.nn.softmax(scores) @ value
-        return self.o_proj(mixed.swapaxes(1, 2).reshape(x.shape))
+        return self.o_proj(mixed.swapaxes(1, 2).reshape(asking.shape))
 
 
 class MLP(nnx.Module):
@@ -185,14 +194,29 @@ class LayerScale(nnx.Module):
         return x * self.lambda1[...]
 
 
-def _norm(a: Architecture, *, rngs: nnx.Rngs) -> nnx.LayerNorm:
+def layer_norm(a: Architecture, *, rngs: nnx.Rngs) -> nnx.LayerNorm:
+    """Normalization over the channels, its variance computed in two passes."""
     return nnx.LayerNorm(a.width, epsilon=a.epsilon, use_fast_variance=False, rngs=rngs)
 
 
 def vit_family(
-    title: str, config: type, architecture: Callable[[Any], Architecture], keys: KeyMap, *others: Names, **more: Any
+    title: str,
+    config: type,
+    architecture: Callable[[Any], Architecture],
+    heads: Callable[..., nnx.Module],
+    keys: KeyMap,
+    *others: Names,
+    choices: Mapping[str, tuple[Any, ...]] = MappingProxyType({}),
+    **more: Any,
 ) -> Family:
-    """A family of plain vision transformers; `others` are further spellings of its layers' names."""
+    """A family of plain vision transformers; `others` are further spellings of its layers' names.
+
+    `heads` makes the module that computes the outputs, from the architecture and the checkpoint's `Heads`.
+    """
+
+    def build(config: Any, found: Heads, rngs: nnx.Rngs) -> VisionTransformer:
+        a = architecture(config)
+        return VisionTransformer(a, heads(a, found, rngs=rngs), rngs=rngs)
 
     def describe(config: Any, name: str) -> tuple[Kind, tuple[str, ...]]:
         number = name.rpartition(".")[2]
@@ -206,10 +230,10 @@ def vit_family(
     return Family(
         title=title,
         config=config,
-        build=lambda config, rngs: VisionTransformer(architecture(config), rngs=rngs),
+        build=build,
         describe=describe,
         keys=keys,
-        choices={"hidden_act": tuple(ACTIVATIONS)},
+        choices={"hidden_act": tuple(ACTIVATIONS), **choices},
         faults=lambda config: architecture(config).faults(),
         size_multiple=lambda config: config.patch_size,
         **more,
