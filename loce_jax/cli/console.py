@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -21,6 +21,7 @@ from loce_jax.store import Run
 
 PLAIN_WIDTH = 140
 SECONDS_BETWEEN_LINES = 2.0
+NOTHING_GOES_ON = "nothing goes on from here: no rest of it"
 
 
 @contextmanager
@@ -47,12 +48,14 @@ def _plain_lines(unit):
     return update
 
 
-def print_layers(rows: list[dict]) -> None:
-    """The table of `loce layers`."""
-    shown = _Table(("name", "height x width x channels", "stride", "kind", "also called"))
+def print_layers(rows: list[dict], dead_ends: Collection[str]) -> None:
+    """The table of `loce layers`; a note at each of the layers `dead_ends`, if any."""
+    notes = ("note",) if dead_ends else ()
+    shown = _Table(("name", "height x width x channels", "stride", "kind", "also called", *notes))
     for row in rows:
         shape = " x ".join(map(str, row["shape"]))
-        shown.add(row["name"], shape, f"{row['stride']:g}", row["kind"], ", ".join(row["aliases"]))
+        note = [NOTHING_GOES_ON if row["name"] in dead_ends else ""] if notes else []
+        shown.add(row["name"], shape, f"{row['stride']:g}", row["kind"], ", ".join(row["aliases"]), *note)
     shown.print()
 
 

@@ -16,7 +16,10 @@ LoadFlags = Annotated[LoadOptions, tyro.conf.OmitArgPrefixes]
 
 @dataclass(frozen=True)
 class Layers:
-    """List every layer of a network (name, shape, stride, kind), and how photos become its input."""
+    """List every layer of a network (name, shape, stride, kind), and how photos become its input.
+
+    A layer from which nothing goes on to an output or to another layer cannot be resumed from; a note says so.
+    """
 
     model: Model
     """Network: a built-in name, a checkpoint folder, a converted folder, `paper:NAME`, or a Hugging Face id."""
@@ -30,10 +33,10 @@ class Layers:
         from loce_jax.models.paper.table import PREFIX, paper_layers, paper_network  # noqa: PLC0415 - fast --help
 
         if self.model.startswith(PREFIX) and self.loading == LoadOptions():  # listing a preset loads nothing
-            layers, preprocess = paper_layers(self.model), paper_network(self.model).preprocess
+            layers, preprocess, dead_ends = paper_layers(self.model), paper_network(self.model).preprocess, ()
         else:
             network = self.loading.load_for_listing(self.model)
-            layers, preprocess = network.layers(), network.preprocess
+            layers, preprocess, dead_ends = network.layers(), network.preprocess, network.dead_ends
         rows = [
             {
                 "name": layer.name,
@@ -45,11 +48,11 @@ class Layers:
             for layer in layers
         ]
         if self.json:
-            say_json({"input": asdict(preprocess), "layers": rows})
+            say_json({"input": asdict(preprocess), "layers": rows, "dead_ends": list(dead_ends)})
             return
         from loce_jax.cli.console import print_layers  # noqa: PLC0415 - fast --help
 
-        print_layers(rows)
+        print_layers(rows, dead_ends)
         say()
         say(f"input: {preprocess.describe()}")
 

@@ -1,6 +1,7 @@
 """Your own network as a `loce_jax` network: a function of JAX arrays, a Flax NNX module, or a Flax Linen module.
 
-Layers are found by tracing once, without computing: every output with a grid of the image's proportions.
+Layers are found by tracing once, without computing: every output with a grid of the image's proportions.  What else is
+``[b]`` or ``[b c]`` is an output of the network, e.g. its logits.
 Shapes: b images, h x w pixels, gh x gw grid cells, t tokens, c channels.
 """
 
@@ -20,7 +21,7 @@ from loce_jax.checks import InputError, check_arguments
 from loce_jax.foreign_text import logger
 from loce_jax.models.base import Network, Preprocess
 from loce_jax.models.edits import NO_EDITS
-from loce_jax.models.tracing import ROOT, Call, Tokens, Traced, abstractly, edited, on_grid, trace
+from loce_jax.models.tracing import ROOT, Call, Tokens, Traced, abstractly, edited, on_grid, trace, words_of
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 log = logger(__name__)
@@ -41,7 +42,8 @@ def from_function(
 
     Args:
         f: pure function from `params` and normalized images ``[b h w 3]`` to ``{layer name: array}``, for any b; each
-            array is ``[b gh gw c]``, or tokens ``[b t c]``, row by row.
+            array is ``[b gh gw c]``, or tokens ``[b t c]``, row by row; arrays ``[b]`` and ``[b c]`` are
+            the network's outputs.
         params: the weights, a pytree of arrays.
         preprocess: how photos become input; its size is the h x w that `f` sees.
         name: what the network is called.  It is part of the fingerprint, which knows all weights (those too that `f`
@@ -50,14 +52,17 @@ def from_function(
         token_grid: ``(gh, gw)`` of the tokens; without it, the grid that fits their number and the image's size.
 
     Raises:
-        InputError: `f` cannot be traced, or an output has no grid; the message names it.
+        InputError: `f` cannot be traced, or an array of more than two axes has no grid; the message names it.
 
     >>> def f(params, images):
     ...     cells = images.reshape(len(images), 4, 8, 6, 8, 3).mean((2, 4))
-    ...     return {"mean": cells, "mixed": jax.nn.relu(cells @ params["w"])}
+    ...     mixed = jax.nn.relu(cells @ params["w"])
+    ...     return {"mean": cells, "mixed": mixed, "logits": mixed.max((1, 2))}
     >>> mine = from_function(f, {"w": np.ones((3, 5))}, preprocess=Preprocess((32, 48)), name="mine-1")
     >>> [(layer.name, layer.grid, layer.channels) for layer in mine.layers()]
     [('mean', (4, 6), 3), ('mixed', (4, 6), 5)]
+    >>> mine.outputs
+    (Output(name='logits', shape=(5,), classes=()),)
     """
     params = _arrays(params)
     found = trace(f, params, preprocess.size, Tokens(prefix_tokens, token_grid))
@@ -65,7 +70,7 @@ def from_function(
         raise InputError(
             "`f` must return {name: array} with arrays [b gh gw c], or tokens [b t c], whose grid has the proportions "
             f"of the images, {_by(preprocess.size)}, but {'; '.join(found.unusable) or 'it returns nothing'}. "
-            "Return only outputs with a grid."
+            "Return only outputs with a grid, and [b] or [b c]."
         )
     return _network(f, params, found, preprocess, name, (name, params))
 
@@ -84,6 +89,7 @@ def from_nnx(
     A layer's name is the submodule's path, e.g. ``blocks.0.conv``.  Values that the module sows as `nnx.Intermediate`
     and outputs of other methods than ``__call__`` carry their own name at the end; the module's own output is
     ``__call__``; several outputs or calls of one submodule are ``path.__call__.0``, ``path.__call__.1``.
+    Arrays ``[b]`` and ``[b c]``, e.g. a classifier's logits, are the network's outputs, under names of the same kind.
     The weights are copied: changing `module` later does not change the network.
 
     Args:
@@ -107,6 +113,10 @@ def from_nnx(
     >>> tiny = from_nnx(Tiny(nnx.Rngs(0)), preprocess=Preprocess((32, 48)))
     >>> [(layer.name, layer.grid, layer.channels) for layer in tiny.layers()]
     [('stem', (16, 24), 4)]
+    >>> [(output.name, output.shape) for output in tiny.outputs]
+    [('head', (10,)), ('__call__', (10,))]
+    >>> tiny.rest("stem", "head").to
+    ('head',)
     """
     graph, params = nnx.split(module)
 
@@ -139,7 +149,7 @@ def from_linen(  # noqa: PLR0913
     prefix_tokens: int = 0,
     token_grid: tuple[int, int] | None = None,
 ) -> Network:
-    """The network that a Flax Linen module computes with its `variables`; see `from_nnx` for layers and arguments.
+    """The network that a Flax Linen module computes with its `variables`; see `from_nnx` for the rest.
 
     >>> module = linen.Sequential([linen.Conv(4, (3, 3), strides=2), jax.nn.relu, linen.Conv(5, (3, 3), strides=2)])
     >>> variables = module.init(jax.random.key(0), np.zeros((1, 32, 48, 3)))
@@ -164,18 +174,29 @@ def _network(
     layers = {layer.name: layer for layer in found.layers}
 
     def forward(params, images, names, edits=NO_EDITS, /):
-        outputs = edited(call, params, images, {layers[name]: edit for name, edit in edits.items()})
-        return {name: on_grid(outputs[name], layers[name]).astype(images.dtype) for name in names}
+        arrays = edited(call, params, images, {layers[name]: edit for name, edit in edits.items()})
+        arranged = {name: on_grid(arrays[name], layers[name]) if name in layers else arrays[name] for name in names}
+        return {name: array.astype(images.dtype) for name, array in arranged.items()}
 
-    return Network(name, _digest(*identity, found.constants), preprocess, params, forward, found.layers)
+    return Network(
+        name,
+        _digest(*identity, found.constants),
+        preprocess,
+        params,
+        forward,
+        found.layers,
+        found.outputs,
+        found.dead_ends,
+    )
 
 
 def _trace_module(call: Call, params: Any, preprocess: Preprocess, tokens: Tokens) -> Traced:
     found = trace(call, params, preprocess.size, tokens)
     if not found.layers:
+        without = [f"{output.name!r} has shape {words_of((0, *output.shape))}" for output in found.outputs]
         raise InputError(
             "`module` must have submodules that return [b gh gw c], or tokens [b t c], with a grid of the proportions "
-            f"of the images, {_by(preprocess.size)}, but {'; '.join(found.unusable) or 'it has none'}."
+            f"of the images, {_by(preprocess.size)}, but {'; '.join([*found.unusable, *without]) or 'it has none'}."
         )
     if found.hints:
         log.warning("%d outputs are not among the layers: %s", len(found.hints), "; ".join(found.hints))

@@ -69,6 +69,8 @@ class Network:
             ``[b gh gw c]`` and outputs; a fourth argument ``{layer: function}`` changes what layers hand on.
         all_layers: every layer that `forward` can return, from input to output.
         outputs: what comes out besides layers.
+        dead_ends: names of layers from which nothing goes on to an output or to another layer, so that there is no
+            `rest` of them.
         dtype: of weights and images, ``"float32"`` or ``"bfloat16"``; `astype` changes it.
     """
 
@@ -79,6 +81,7 @@ class Network:
     forward: Callable[..., Mapping[str, Array]] = field(repr=False)
     all_layers: tuple[Layer, ...] = field(repr=False)
     outputs: tuple[Output, ...] = field(default=(), repr=False)
+    dead_ends: tuple[str, ...] = field(default=(), repr=False)
     dtype: str = "float32"
 
     def astype(self, dtype: str) -> "Network":

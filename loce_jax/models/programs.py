@@ -5,6 +5,7 @@ Built on JAX's own jaxprs, whose jitted parts are laid out flat; parts with a de
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import jax
@@ -82,6 +83,11 @@ class Program:
 def to_program(function: Callable, *arguments: Any) -> tuple[Program, Any]:
     """What `function` does with arguments of these shapes, and the structure of what it returns."""
     closed, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
+    return flattened(closed), jax.tree.structure(shapes)
+
+
+def flattened(closed: core.ClosedJaxpr) -> Program:
+    """The steps of a traced function."""
     numbers, constants, steps = iter(range(2**62)), {}, []
 
     def lay_out(jaxpr: core.Jaxpr, held: Iterable[Any], given: Sequence[Any]) -> list[Any]:
@@ -105,7 +111,32 @@ def to_program(function: Callable, *arguments: Any) -> tuple[Program, Any]:
 
     inputs = [next(numbers) for _ in closed.jaxpr.invars]
     outputs = lay_out(closed.jaxpr, closed.consts, inputs)
-    return Program(tuple(inputs), constants, tuple(steps), tuple(outputs)), jax.tree.structure(shapes)
+    return Program(tuple(inputs), constants, tuple(steps), tuple(outputs))
+
+
+def find_dead_ends(
+    starts: Mapping[str, Any], ends: Mapping[str, Any], links: Sequence[tuple[Iterable[int], Iterable[int]]]
+) -> tuple[str, ...]:
+    """The names in `starts` on which nothing else that is named in `ends` depends.
+
+    Args:
+        starts: the value that goes on, by name.
+        ends: the values that can be read, by name.
+        links: in order, the values that a step makes, and those that it reads.
+    """
+    behind: dict[Any, set[str]] = {}  # which ends depend on a value; of more than two, two: one is not the start itself
+
+    def note(value: Any, names: Iterable[str]) -> None:
+        known = behind.setdefault(value, set())
+        known.update(islice((name for name in names if name not in known), 2 - len(known)))
+
+    for name, value in ends.items():
+        note(value, [name])
+    for made, read in reversed(links):
+        names = set[str]().union(*(behind.get(value, ()) for value in made))
+        for value in read if names else ():
+            note(value, names)
+    return tuple(name for name, value in starts.items() if not behind[value] - {name})
 
 
 def _inner(equation: core.JaxprEqn) -> core.ClosedJaxpr | None:

@@ -1,7 +1,8 @@
 """Find the layers of a function that is not ours by tracing it once; nothing is computed.
 
 A layer is an output of floating point numbers ``[b gh gw c]``, or of tokens ``[b t c]``, whose grid has the image's
-proportions.  Shapes: b images, h x w pixels, gh x gw grid cells, t tokens, c channels.
+proportions.  What is ``[b]`` or ``[b c]`` is an output of the network, e.g. its logits.
+Shapes: b images, h x w pixels, gh x gw grid cells, t tokens, c channels.
 """
 
 import functools as ft
@@ -15,8 +16,8 @@ from jax.extend import core
 from jaxtyping import Array, Float
 
 from loce_jax.checks import InputError, one_line
-from loce_jax.models.base import Layer
-from loce_jax.models.programs import to_program
+from loce_jax.models.base import Layer, Output
+from loce_jax.models.programs import find_dead_ends, flattened, to_program
 
 Call = Callable[[Any, jax.Array], Mapping[str, jax.Array]]
 Size = tuple[int, int]
@@ -51,24 +52,28 @@ class Traced:
 
     Attributes:
         layers: in the order they are computed.
-        unusable: for each output that is no layer, its name and why.
+        outputs: numbers or vectors of floating point for each image, in the same order.
+        dead_ends: names of layers from which nothing goes on to an output or to another layer.
+        unusable: for each array that is neither, its name and why.
         hints: those of them that another number of prefix tokens would make layers.
         constants: arrays that the function holds itself.
     """
 
     layers: tuple[Layer, ...]
+    outputs: tuple[Output, ...]
+    dead_ends: tuple[str, ...]
     unusable: tuple[str, ...]
     hints: tuple[str, ...]
     constants: tuple[Any, ...]
 
 
 def trace(call: Call, params: Any, size: Size, tokens: Tokens) -> Traced:
-    """The layers of `call` for normalized images of `size` ``(h, w)``."""
+    """The layers and outputs of `call` for normalized images of `size` ``(h, w)``."""
     closed, shapes = abstractly(call, params, size, batch=2)
     _, others = abstractly(call, params, size, batch=3)
     made = _computation_order(closed.jaxpr)
     order = {name: made.get(id(var), (-1,)) for name, var in zip(sorted(shapes), closed.jaxpr.outvars, strict=True)}
-    layers, unusable, hints = [], [], []
+    layers, outputs, unusable, hints = [], [], [], []
     for name in sorted(shapes, key=lambda name: (order[name], name == ROOT, -name.count("."))):  # inner ones first
         array = shapes[name]
         if not jnp.issubdtype(array.dtype, jnp.floating):
@@ -78,11 +83,17 @@ def trace(call: Call, params: Any, size: Size, tokens: Tokens) -> Traced:
         elif grid := _grid(array.shape, size, tokens):
             kind = "tokens" if array.ndim == 3 else "grid"
             layers.append(Layer(name, array.shape[-1], grid, size[0] / grid[0], kind))
+        elif array.ndim <= 2:
+            outputs.append(Output(name, array.shape[1:]))
         else:
             hint = _hint(array.shape, size)
             hints += [f"{name!r}{hint}"] if hint else []
-            unusable.append(f"{name!r} has shape {_words(array.shape)}{hint}")
-    return Traced(tuple(layers), tuple(unusable), tuple(hints), tuple(_constants(closed)))
+            unusable.append(f"{name!r} has shape {words_of(array.shape)}{hint}")
+    program, names = flattened(closed), {one.name for one in (*layers, *outputs)}
+    numbers = {name: one for name, one in zip(sorted(shapes), program.outputs, strict=True) if name in names}
+    links = [(step.outputs, step.reads()) for step in program.steps]
+    dead_ends = find_dead_ends({layer.name: numbers[layer.name] for layer in layers}, numbers, links)
+    return Traced(tuple(layers), tuple(outputs), dead_ends, tuple(unusable), tuple(hints), tuple(_constants(closed)))
 
 
 def abstractly(call: Callable, params: Any, size: Size, batch: int) -> tuple[core.ClosedJaxpr, Any]:
@@ -159,7 +170,8 @@ def _hint(shape: tuple[int, ...], size: Size) -> str:
     return ""
 
 
-def _words(shape: tuple[int, ...]) -> str:
+def words_of(shape: tuple[int, ...]) -> str:
+    """A shape as in messages, e.g. ``[b 3]``; the first axis is the images'."""
     return f"[{' '.join(map(str, ('b', *shape[1:])))}]"
 
 

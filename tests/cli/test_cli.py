@@ -70,6 +70,7 @@ def test_layers_as_table_and_as_json(capsys):
     found = json.loads(capsys.readouterr().out)
     assert "224 x 224 stretched, bicubic, RGB" in table and found["input"]["size"] == [224, 224]
     rows = found["layers"]
+    assert found["dead_ends"] == [] and "note" not in table
     assert rows[0].keys() == {"name", "shape", "stride", "kind", "aliases"}
     assert all(row["name"] in table for row in rows)
     assert [row["shape"] for row in rows if "blocks.4" in row["aliases"]] == [[28, 28, 40]]

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import safetensors.numpy
 
 from loce_jax.checks import InputError
 from loce_jax.models import load_converted
-from loce_jax.models.base import Layer, Preprocess
+from loce_jax.models.base import Layer, Output, Preprocess
 from loce_jax.models.converter import folder
 from loce_jax.models.converter.graph import DType, Graph, Node, Ref
 from loce_jax.models.converter.text import graph_from_text, graph_to_text
@@ -30,9 +31,12 @@ GRAPH = Graph(
         Node("aten.clamp.default", (Ref(3), -1.0, float("inf")), module="act"),
         Node("aten._to_copy.default", (Ref(4),), {"dtype": DType("float32")}, "act"),
         Node("aten.permute.default", (Ref(5), (0, 2, 3, 1))),
+        Node("aten.mean.dim", (Ref(5), (2, 3))),
+        Node("aten.mean.dim", (Ref(7), (1,))),
     ),
     layers=(Layer("act", 8, (4, 6), 4.0, "grid", ("top",)),),
-    taps={"act": 6},
+    taps={"act": 6, "logits": 7, "size": 8},
+    outputs=(Output("logits", (8,), tuple("abcdefgh")), Output("size", ())),
 )
 
 
@@ -46,6 +50,17 @@ def test_text_and_back():
     assert graph_from_text(graph_to_text(GRAPH), source="here") == GRAPH
 
 
+def test_outputs_are_read_again(tiny):
+    network = load_converted(tiny)
+    assert (network.outputs, network.dead_ends) == (GRAPH.outputs, ())
+    images = np.random.default_rng(1).normal(size=(2, 16, 24, 3)).astype("float32")
+    found = network.forward(network.params, images, ("act", "logits", "size"))
+    np.testing.assert_allclose(found["logits"], found["act"].mean((1, 2)), atol=1e-6)
+    assert found["size"].shape == (2,)
+    headless = replace(GRAPH, taps={"act": 6}, outputs=())
+    assert headless.dead_ends() == ("act",)
+
+
 def change(path, edit):
     content = json.loads((path / "graph.json").read_text())
     edit(content)
@@ -53,7 +68,11 @@ def change(path, edit):
 
 
 def last(content):
-    return content["nodes"][-1]
+    return content["nodes"][6]
+
+
+def output(content):
+    return content["outputs"][0]
 
 
 NESTED = [0]
@@ -63,7 +82,7 @@ for _ in range(20):
 HOSTILE = {
     "a number beyond float64": (lambda c: c["preprocess"].update(mean=[10**400, 0.5, 0.5]), "mean"),
     "another format": (lambda c: c.update(format="pickle"), '"format"'),
-    "another version": (lambda c: c.update(version=1), '"version" is 1'),
+    "another version": (lambda c: c.update(version=2), '"version" is 2.*Convert the network again'),
     "a key too many": (lambda c: c.update(run="rm"), "other keys"),
     "no nodes": (lambda c: c.update(nodes=None), "list should be"),
     "an unknown operation": (lambda c: last(c).update(op="os.system"), "unknown operation 'os.system'"),
@@ -91,9 +110,18 @@ HOSTILE = {
     "a layer at a long text": (lambda c: c["layers"][0].update(node="x" * 5000), "not there|xxx"),
     "a layer nowhere": (lambda c: c["layers"][0].update(node=99), "not there"),
     "two equal layers": (lambda c: c["layers"].append(c["layers"][0]), "the same name"),
-    "no layer": (lambda c: c.update(layers=[]), "there is none"),
+    "no layer": (lambda c: c.update(layers=[]), "no layer"),
     "a grid of nothing": (lambda c: c["layers"][0].update(grid=[0, 6]), "no grid"),
     "a wrong grid": (lambda c: c["layers"][0].update(grid=[6, 4]), "must have shape"),
+    "no outputs": (lambda c: c.update(outputs=None), "list should be"),
+    "an output's key too many": (lambda c: output(c).update(run="rm"), "an output has other keys"),
+    "an output nowhere": (lambda c: output(c).update(node=-1), "not there"),
+    "an output with a long name": (lambda c: output(c).update(name="x" * 5000), "short text"),
+    "an output called like a layer": (lambda c: output(c).update(name="act"), "the same name"),
+    "an output of a thousand axes": (lambda c: output(c).update(shape=[1] * 999, classes=[]), "at most 8"),
+    "an output of a wrong shape": (lambda c: output(c).update(shape=[9], classes=[]), "output 'logits'.* must have"),
+    "a class too many": (lambda c: output(c)["classes"].append("i"), "9 names of classes"),
+    "a class that is no text": (lambda c: output(c).update(classes=[[]] * 8), "short text"),
     "a wrong kind": (lambda c: c["layers"][0].update(kind="code"), 'neither "grid"'),
     "an unknown filter": (lambda c: c["preprocess"].update(resample="exec"), '"resample"'),
     "a deviation of 0": (lambda c: c["preprocess"].update(std=[1, 0, 1]), '"mean" and "std"'),

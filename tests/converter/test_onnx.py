@@ -24,6 +24,7 @@ onnx = pytest.importorskip("onnx", reason="onnx, which reads the files, is not i
 pytest.importorskip("onnxruntime", reason="onnxruntime, the reference here, is not installed")
 from tests.support.compiled import compiled_quickly  # noqa: E402
 from tests.support.onnx_models import build, ints, node, noise, reference  # noqa: E402 - needs both
+from tests.support.resuming import assert_resumes  # noqa: E402
 
 pytestmark = pytest.mark.onnx
 
@@ -225,6 +226,26 @@ def test_layers_are_called_by_module_operator_and_stride(save):
         "stride2.Conv_2",
     ]
     check_layers(convert_onnx(save(model=model), preprocess="unit", name="n"), model, noise(1, 16, 24, 3))
+
+
+def test_what_the_file_returns_beside_layers_are_outputs(save):
+    nodes = [
+        node("Conv", "x", noise(4, 3, 3, 3), outputs=["map"], name="conv"),
+        node("ReduceMean", "map", axes=[2, 3], keepdims=0, outputs=["pooled"]),
+        node("MatMul", "pooled", noise(4, 5), outputs=["conv"]),
+        node("ArgMax", "conv", axis=1, outputs=["best"]),
+    ]
+    model = build(*nodes, result="map")
+    for name, kind, length in (("conv", onnx.TensorProto.FLOAT, 5), ("best", onnx.TensorProto.INT64, 1)):
+        model.graph.output.append(onnx.helper.make_tensor_value_info(name, kind, [1, length]))
+    network = convert_onnx(save(model=model), preprocess="unit")
+    assert [(output.name, output.shape) for output in network.outputs] == [("output.conv", (5,))]
+    assert ([layer.name for layer in network.layers()], network.dead_ends) == (["conv"], ())
+    images = noise(1, 10, 13, 3)
+    found = network.forward(network.params, jnp.asarray(images), ("output.conv",))["output.conv"]
+    expected = reference(model, images.transpose(0, 3, 1, 2))["conv"]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    assert_resumes(network, "conv")
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])

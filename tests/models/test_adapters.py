@@ -15,6 +15,7 @@ from loce_jax.activations import make_extractor
 from loce_jax.checks import InputError
 from loce_jax.models import from_function, from_linen, from_nnx
 from loce_jax.models.base import Preprocess
+from tests.support.resuming import assert_resumes
 
 SIZE = (32, 48)
 PREPROCESS = Preprocess(SIZE, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
@@ -256,7 +257,6 @@ def test_tokens_find_their_grid():
     ("output", "fault"),
     [
         (lambda x: jnp.moveaxis(x, 3, 1), r"'bad' has shape \[b 3 32 48\], as if channels came before the grid"),
-        (lambda x: x.mean((1, 2)), r"'bad' has shape \[b 3\]"),
         (lambda x: x.mean((1, 2), keepdims=True), r"'bad' has shape \[b 1 1 3\]"),
         (lambda x: x[0], r"the first axis of 'bad' is not the images': its shape is \(32, 48, 3\) for 2 of them"),
         (lambda x: x > 0, "'bad' holds bool numbers"),
@@ -265,6 +265,58 @@ def test_tokens_find_their_grid():
 def test_outputs_without_a_grid_are_named(output, fault):
     with pytest.raises(InputError, match=fault):
         from_function(lambda p, x: {"good": x, "bad": output(x)}, {}, preprocess=PREPROCESS, name="f")
+
+
+class LogitsNnx(nnx.Module):
+    def __init__(self, rngs):
+        self.stem = nnx.Conv(3, 4, (3, 3), strides=2, rngs=rngs)
+        self.aside, self.logits = nnx.Linear(4, 2, rngs=rngs), nnx.Linear(4, 3, rngs=rngs)
+
+    def __call__(self, images):
+        x = self.stem(images)
+        self.aside(x)
+        return self.logits(jax.nn.relu(x).mean((1, 2)))
+
+
+class LogitsLinen(linen.Module):
+    @linen.compact
+    def __call__(self, images):
+        x = linen.Conv(4, (3, 3), strides=2, name="stem")(images)
+        linen.Dense(2, name="aside")(x)
+        return linen.Dense(3, name="logits")(jax.nn.relu(x).mean((1, 2)))
+
+
+@pytest.mark.parametrize("kind", ["nnx", "linen"])
+def test_logits_are_outputs_and_layers_resume_up_to_them(kind):
+    if kind == "nnx":
+        network = from_nnx(LogitsNnx(nnx.Rngs(0)), preprocess=PREPROCESS)
+    else:
+        variables = LogitsLinen().init(jax.random.key(0), jnp.zeros((1, *SIZE, 3)))
+        network = from_linen(LogitsLinen(), variables, preprocess=PREPROCESS)
+    assert [(output.name, output.shape) for output in network.outputs] == [("logits", (3,)), ("__call__", (3,))]
+    assert (names(network), network.dead_ends) == (("stem", "aside"), ("aside",))
+    rest = network.rest("stem", "logits")
+    assert rest.context(network.params, photos(1)) is None
+
+    def logit(activations):
+        found = rest(network.params, activations)["logits"]
+        return found[:, 0].sum(), found
+
+    activations = network.activations(network.params, photos(2), ("stem",))["stem"]
+    (_, found), gradient = jax.value_and_grad(logit, has_aux=True)(activations)
+    assert_same(found, network.edit({}, "logits")(network.params, photos(2))["logits"])
+    assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0
+
+
+def test_arrays_without_a_grid_are_outputs_of_a_function():
+    network = from_function(
+        lambda p, x: {"map": x, "pooled": x.mean((1, 2)), "energy": (x**2).sum((1, 2, 3))},
+        {},
+        preprocess=PREPROCESS,
+        name="f",
+    )
+    assert {output.name: output.shape for output in network.outputs} == {"pooled": (3,), "energy": ()}
+    assert_resumes(network, "map")
 
 
 def test_what_cannot_be_called_is_said():

@@ -1,16 +1,17 @@
 """A converted network as plain data: nodes in order, each an ATen operation on earlier nodes and on literals.
 
 Every value is a node.  A node ``images`` is the batch ``[b h w 3]``; a node ``weight`` is a tensor of the
-weights' file; the others name a function of `loce_jax.models.converter.ops`.  A layer's activations are the node
-that `taps` names.
+weights' file; the others name a function of `loce_jax.models.converter.ops`.  A layer's activations, or an output, are
+the node that `taps` names.
 """
 
 import functools as ft
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from loce_jax.models.base import Layer, Preprocess
+from loce_jax.models.base import Layer, Output, Preprocess
+from loce_jax.models.programs import find_dead_ends
 
 IMAGES, WEIGHT = "images", "weight"
 ARRANGING = ("aten.permute.default", "aten.slice.Tensor", "aten.unflatten.int", "aten.reshape.default")  # to the grid
@@ -61,7 +62,8 @@ class Graph:
         any_batch: whether the nodes hold for every batch size; else they hold for one image.
         nodes: from input to output; each reads only those before it.
         layers: every layer, from input to output.
-        taps: for each layer's name the node that holds its activations ``[b gh gw c]``.
+        taps: for each layer's name the node that holds its activations ``[b gh gw c]``, and for each output's its node.
+        outputs: what the network returns; none has a layer's name.
     """
 
     name: str
@@ -70,9 +72,10 @@ class Graph:
     nodes: tuple[Node, ...] = field(repr=False)
     layers: tuple[Layer, ...] = field(repr=False)
     taps: Mapping[str, int] = field(repr=False)
+    outputs: tuple[Output, ...] = field(default=(), repr=False)
 
     def needed(self, names: Iterable[str]) -> list[int]:
-        """The nodes that the layers `names` depend on, in order."""
+        """The nodes that the layers and outputs `names` depend on, in order."""
         seen, waiting = set(), [self.taps[name] for name in names]
         while waiting:
             if (index := waiting.pop()) not in seen:
@@ -100,6 +103,12 @@ class Graph:
             chain.insert(0, next(node.sources()))
         return tuple(chain)
 
+    def dead_ends(self) -> tuple[str, ...]:
+        """The layers from whose maps nothing goes on to an output or to another layer."""
+        starts = {layer.name: self.arrangement(layer.name)[0] for layer in self.layers}
+        links = [((index,), node.sources()) for index, node in enumerate(self.nodes)]
+        return find_dead_ends(starts, self.taps, links)
+
     def _is_read(self, chain: Sequence[int]) -> bool:
         """Whether another node than those of the chain reads the first of it."""
         return not self._readers.get(chain[0], set()) <= set(chain)
@@ -116,6 +125,18 @@ class Graph:
     def weights(self) -> set[str]:
         """The names of the tensors it reads."""
         return {node.args[0] for node in self.nodes if node.op == WEIGHT}
+
+
+def name_outputs(outputs: Iterable[Output], layers: Iterable[Layer]) -> tuple[Output, ...]:
+    """The outputs, those that are called like a layer with ``output.`` in front of their names."""
+    taken, named = {name for layer in layers for name in (layer.name, *layer.aliases)}, []
+    for output in outputs:
+        name = output.name
+        while name in taken:
+            name = f"output.{name}"
+        taken.add(name)
+        named.append(replace(output, name=name))
+    return tuple(named)
 
 
 def _references(value: Any) -> Iterator[int]:

@@ -9,20 +9,21 @@ Text is untrusted input: what is not exactly this is an error.
 import json
 import math
 import sys
+from dataclasses import asdict
 from typing import Any
 
 from loce_jax.checks import InputError, one_line, suggest
 from loce_jax.framing import PLACEMENTS
-from loce_jax.models.base import Layer
+from loce_jax.models.base import Layer, Output
 from loce_jax.models.converter.graph import IMAGES, WEIGHT, DType, Graph, Node, Ref
 from loce_jax.models.converter.ops import OPS
 from loce_jax.models.preprocess.description import CHANNELS, FILTERS, LARGEST_SIDE, Preprocess
 
-FORMAT, VERSION = "loce_jax converted network", 2
+FORMAT, VERSION = "loce_jax converted network", 3
 PREPROCESS = ("size", "mean", "std", "resample", "channels", "pad", "placement", "source", "declared")
 DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64")
 WORDS = ("inf", "-inf", "nan")
-LARGEST, DEEPEST, LONGEST_WORD = 2**63, 8, 1000  # of a whole number, of tuples in tuples, of a text
+LARGEST, DEEPEST, LONGEST_WORD = 2**63, 8, 1000  # of a whole number, of tuples in tuples and axes, of a text
 
 
 class _Fault(ValueError):
@@ -38,6 +39,7 @@ def graph_to_text(graph: Graph) -> str:
         "preprocess": {name: getattr(graph.preprocess, name) for name in PREPROCESS},
         "any_batch": graph.any_batch,
         "layers": [{**_layer_to_json(layer), "node": graph.taps[layer.name]} for layer in graph.layers],
+        "outputs": [{**asdict(output), "node": graph.taps[output.name]} for output in graph.outputs],
         "nodes": [_node_to_json(node) for node in graph.nodes],
     }
     return json.dumps(content, allow_nan=False, separators=(",", ":")).replace('{"op":', '\n{"op":') + "\n"
@@ -78,15 +80,17 @@ def _to_json(value: Any) -> Any:
 
 
 def _graph(content: Any) -> Graph:
-    keys = {"format", "version", "name", "preprocess", "any_batch", "layers", "nodes"}
+    keys = {"format", "version", "name", "preprocess", "any_batch", "layers", "outputs", "nodes"}
     _expect(isinstance(content, dict) and content.get("format") == FORMAT, f'its "format" is not {FORMAT!r}')
     _expect(content.get("version") == VERSION, f'its "version" is {content.get("version")!r}')
     _expect(content.keys() == keys, f"it has other keys than {', '.join(sorted(keys))}")
     _expect(type(content["any_batch"]) is bool, '"any_batch" is neither true nor false')
     nodes = tuple(_node(node, index) for index, node in enumerate(_list(content["nodes"], "nodes")))
     layers = [_layer(layer, len(nodes)) for layer in _list(content["layers"], "layers")]
-    taps = {layer.name: node for layer, node in layers}
-    _expect(len(taps) == len(layers) > 0, "two layers have the same name, or there is none")
+    outputs = [_output(output, len(nodes)) for output in _list(content["outputs"], "outputs")]
+    taps = {one.name: node for one, node in (*layers, *outputs)}
+    _expect(len(layers) > 0, "it has no layer")
+    _expect(len(taps) == len(layers) + len(outputs), "two layers or outputs have the same name")
     return Graph(
         name=_word(content["name"], "name"),
         preprocess=_preprocess(content["preprocess"]),
@@ -94,6 +98,7 @@ def _graph(content: Any) -> Graph:
         nodes=nodes,
         layers=tuple(layer for layer, _ in layers),
         taps=taps,
+        outputs=tuple(output for output, _ in outputs),
     )
 
 
@@ -151,6 +156,21 @@ def _layer(layer: Any, count: int) -> tuple[Layer, int]:
     aliases = tuple(_word(alias, where) for alias in _list(layer["aliases"], where))
     height, width = layer["grid"]
     return Layer(name, layer["channels"], (height, width), float(layer["stride"]), layer["kind"], aliases), node
+
+
+def _output(output: Any, count: int) -> tuple[Output, int]:
+    keys = {"name", "shape", "classes", "node"}
+    fits = isinstance(output, dict) and output.keys() == keys
+    _expect(fits, f"an output has other keys than {', '.join(sorted(keys))}")
+    name, node, shape = _word(output["name"], "an output's name"), output["node"], output["shape"]
+    where = f"output {name!r}"
+    _expect(type(node) is int and 0 <= node < count, f"{where} is at node {node!r}, which is not there")
+    fits = isinstance(shape, list) and len(shape) <= DEEPEST and all(map(_is_count, shape))
+    _expect(fits, f"{where} has no shape of at most {DEEPEST} whole numbers above 0")
+    classes = tuple(_word(label, where) for label in _list(output["classes"], where))
+    fits = not classes or (len(shape) > 0 and shape[-1] == len(classes))
+    _expect(fits, f"{where} has {len(classes)} names of classes, which are not as many as its last axis is long")
+    return Output(name, tuple(shape), classes), node
 
 
 def _preprocess(content: Any) -> Preprocess:

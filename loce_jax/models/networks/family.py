@@ -121,15 +121,17 @@ class Family:
     def _network(
         self, config: Any, network: AbstractModule, preprocess: Preprocess, name: str, digest: str, weights: Weights
     ) -> Network:
-        shapes, outputs = network.shapes(preprocess.size), network.output_shapes(preprocess.size)
+        outputs = tuple(Output(*one) for one in network.output_shapes(preprocess.size).items())
+        layers = tuple(self._layers(config, network.shapes(preprocess.size), preprocess.size))
         return Network(
             name=name,
             fingerprint=digest,
             preprocess=preprocess,
             params=jax.tree.map(jnp.asarray, weights),
             forward=network.forward,
-            all_layers=tuple(self._layers(config, shapes, preprocess.size)),
-            outputs=tuple(Output(*one) for one in outputs.items()),
+            all_layers=layers,
+            outputs=outputs,
+            dead_ends=() if outputs else (layers[-1].name,),
         )
 
     def _layers(self, config: Any, shapes: Mapping[str, tuple[int, ...]], size: tuple[int, int]) -> Iterator[Layer]:

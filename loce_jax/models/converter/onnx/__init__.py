@@ -10,10 +10,10 @@ from typing import Any
 from loce_jax.checks import InputError
 from loce_jax.models.base import Network
 from loce_jax.models.converter import folder
-from loce_jax.models.converter.graph import Graph
+from loce_jax.models.converter.graph import Graph, name_outputs
 from loce_jax.models.converter.network import to_network
 from loce_jax.models.converter.onnx.image_input import read_input
-from loce_jax.models.converter.onnx.layers import arrange, layers_of, name_layers, prune
+from loce_jax.models.converter.onnx.layers import arrange, layers_of, name_layers, outputs_of, prune
 from loce_jax.models.converter.onnx.naming import name_by_path
 from loce_jax.models.converter.onnx.reading import read_model
 from loce_jax.models.converter.onnx.recording import Recorder
@@ -35,7 +35,8 @@ def convert_onnx(
 
     Every node's output that is a feature map, or the patch tokens of one, becomes a layer under the node's name in the
     file; aliases are the output's name, a module's path, an operator's path such as ``stride8.Conv_3``, and ``stride8``
-    for a backbone's last layer of that stride (`loce_jax.models.converter.onnx.naming`).
+    for a backbone's last layer of that stride (`loce_jax.models.converter.onnx.naming`).  What the file returns beside
+    layers, in floating point, becomes the network's outputs.
 
     Args:
         path: a model with one input, the images ``[b 3 h w]`` or ``[b h w 3]``, where b is 1 or free.
@@ -72,8 +73,13 @@ def convert_onnx(
         layer.name: arrange(recorder, values[old.name], how).index
         for layer, (old, how) in zip(layers, arranged, strict=True)
     }
+    others = outputs_of(
+        [output.name for output in model.graph.output], found, {values[old.name].index for old, _ in arranged}
+    )
+    outputs = name_outputs((output for output, _ in others), layers)
+    taps |= {output.name: index for output, (_, index) in zip(outputs, others, strict=True)}
     nodes, taps = prune(recorder.nodes, taps)
-    graph = Graph(name or Path(path).stem, preprocess, False, nodes, layers, taps)
+    graph = Graph(name or Path(path).stem, preprocess, False, nodes, layers, taps, outputs)
     tensors = {key: recorder.weights[key] for key in graph.weights()}
     network = to_network(graph, tensors)
     if out is not None:

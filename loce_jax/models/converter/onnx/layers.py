@@ -1,6 +1,6 @@
 """Which of an ONNX network's values are layers, what they are called, and how they lie."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from loce_jax.foreign_text import percent_encoded
+from loce_jax.models import base
 from loce_jax.models.base import Layer, Preprocess
 from loce_jax.models.converter.graph import Graph, Node, Ref
 from loce_jax.models.converter.grids import Arrangement, Change, Output, find_layers
@@ -63,6 +64,18 @@ def arrange(recorder: Recorder, value: Value, how: Arrangement) -> Value:
     height, width = how.grid
     cells = recorder.emit("", "aten.slice.Tensor", (value, 1, how.skip, how.skip + height * width), {})
     return recorder.emit("", "aten.reshape.default", (cells, (1, height, width, value.shape[2])), {})
+
+
+def outputs_of(
+    names: Sequence[str], found: Mapping[str, tuple[Value, list[str]]], layers: Collection[int]
+) -> list[tuple[base.Output, int]]:
+    """The network's outputs among the values `names`, without those at the nodes `layers`; and the node of each."""
+    values = {name: found[name][0] for name in names if name in found and _is_usable(name)}
+    return [
+        (base.Output(name, value.shape[1:]), value.index)
+        for name, value in values.items()
+        if value.is_float and value.shape[:1] == (1,) and all(value.shape) and value.index not in layers
+    ]
 
 
 def prune(nodes: Sequence[Node], taps: Mapping[str, int]) -> tuple[tuple[Node, ...], dict[str, int]]:

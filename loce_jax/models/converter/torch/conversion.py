@@ -1,18 +1,22 @@
 """From any PyTorch vision network to one that runs in JAX, with every module's output as a layer."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from loce_jax.checks import InputError
-from loce_jax.models.base import Network, Preprocess
+from loce_jax.foreign_text import logger
+from loce_jax.models.base import Layer, Network, Output, Preprocess
 from loce_jax.models.converter import folder
-from loce_jax.models.converter.graph import Graph, Node, Ref
+from loce_jax.models.converter.graph import Graph, Node, Ref, name_outputs
 from loce_jax.models.converter.grids import Arrangement, find_layers
 from loce_jax.models.converter.network import to_network
 from loce_jax.models.converter.torch.exporting import export
 from loce_jax.models.converter.torch.probing import frozen, probe
-from loce_jax.models.converter.torch.translating import translate
+from loce_jax.models.converter.torch.translating import Tensors, translate
+
+log = logger(__name__)
 
 
 def convert(
@@ -22,12 +26,17 @@ def convert(
     name: str | None = None,
     out: str | Path | None = None,
     after_inplace: bool = False,
+    classes: Sequence[str] = (),
 ) -> Network:
     """A PyTorch network as a `Network`: recorded once as it computes in evaluation, from then on without PyTorch.
 
     Every module inside whose output is a map of the image, or tokens that are cells of one, becomes a layer under
     its dotted path; of several tensors the first counts, and of several calls of one module the last.  The module
     itself stays as it is.
+
+    What the network returns becomes its outputs, as far as it is floating point with the images as first axis: the
+    tensors of a dictionary by key, of a tuple as ``output.0``, ``output.1``, a single one as ``output``; where a layer
+    is called so, with ``output.`` in front.  Where they cannot be recorded, there are none.
 
     Args:
         module: a `torch.nn.Module` that takes one batch of images ``[b 3 h w]``.
@@ -37,29 +46,71 @@ def convert(
         out: a new folder to keep it in, for `load_converted`.
         after_inplace: whether a layer that PyTorch overwrites afterwards, e.g. by ``ReLU(inplace=True)``, holds the
             new numbers, as a forward hook sees them that does not copy; otherwise it holds what its module returned.
+        classes: names of the classes that ``output`` or ``logits`` stand for; without them, those of
+            ``module.config.id2label``.
 
     Raises:
         InputError: if the network takes no such images, cannot be recorded, or uses an operation unknown here.
     """
     name = name or type(module).__name__
     preprocess = example if isinstance(example, Preprocess) else Preprocess(_size(example))
-    found = find_layers(probe(module, preprocess.size), preprocess.size)
+    inside, returned = probe(module, preprocess.size)
+    found = find_layers(inside, preprocess.size)
     if not found:
         raise InputError(
             f"`module` must hold modules that return feature maps, but none inside {name} does. "
             "Check that it is an image network, and wrap it if it is one module only."
         )
-    layers, arrangements = tuple(layer for layer, _ in found), [how for _, how in found]
-    with frozen(module):
-        program, any_batch = export(module, preprocess.size, [layer.name for layer in layers], after_inplace)
-        nodes, indices, tensors = translate(program)
-    nodes, indices = _arrange(nodes, indices, arrangements)
-    taps = {layer.name: index for layer, index in zip(layers, indices, strict=True)}
-    graph = Graph(name, preprocess, any_batch, nodes, layers, taps)
-    network = to_network(graph, tensors)
+    classes = tuple(classes) or _classes(module)
+    outputs = {key: Output(key, shape, _fitting(classes, key, shape)) for key, shape in returned.items()}
+    try:
+        graph, tensors = _record(module, name, preprocess, found, outputs, after_inplace)
+        network = to_network(graph, tensors)
+    except InputError as error:
+        if not outputs:
+            raise
+        graph, tensors = _record(module, name, preprocess, found, {}, after_inplace)
+        network = to_network(graph, tensors)
+        log.warning("the outputs of %s are not among what is converted: %s", name, error)
     if out is not None:
         folder.write(out, graph, tensors)
     return network
+
+
+def _record(
+    module: Any,
+    name: str,
+    preprocess: Preprocess,
+    found: Sequence[tuple[Layer, Arrangement]],
+    outputs: Mapping[str, Output],
+    after_inplace: bool,
+) -> tuple[Graph, Tensors]:
+    """The graph of these layers and of the outputs, which are by the names of `returned_tensors`; and its tensors."""
+    layers = tuple(layer for layer, _ in found)
+    with frozen(module):
+        program, any_batch = export(
+            module, preprocess.size, [layer.name for layer in layers], list(outputs), after_inplace
+        )
+        nodes, indices, tensors = translate(program)
+    nodes, maps = _arrange(nodes, indices[: len(layers)], [how for _, how in found])
+    named = name_outputs(outputs.values(), layers)
+    taps = dict(zip((one.name for one in (*layers, *named)), (*maps, *indices[len(layers) :]), strict=True))
+    return Graph(name, preprocess, any_batch, nodes, layers, taps, named), tensors
+
+
+def _classes(module: Any) -> tuple[str, ...]:
+    """The names in ``module.config.id2label``, by number; none where they only number the classes."""
+    labels = getattr(getattr(module, "config", None), "id2label", None)
+    if not isinstance(labels, Mapping) or set(labels) != set(range(len(labels))):
+        return ()
+    names = tuple(str(labels[index]) for index in range(len(labels)))
+    return () if all(re.fullmatch(r"LABEL_\d+", name) for name in names) else names
+
+
+def _fitting(classes: tuple[str, ...], key: str, shape: Sequence[int]) -> tuple[str, ...]:
+    """The `classes`, if an output can stand for them: boxes and maps do not, even where an axis is as long."""
+    is_for_classes = key == "output" or "logits" in key
+    return classes if is_for_classes and 0 < len(shape) <= 2 and shape[-1] == len(classes) else ()
 
 
 def _arrange(

@@ -1,4 +1,4 @@
-"""Record a PyTorch network with `torch.export`, as a function from our images to its modules' outputs.
+"""Record a PyTorch network with `torch.export`, as a function from our images to what it and its modules return.
 
 PyTorch is imported where it is needed: only who converts has it.
 """
@@ -10,17 +10,20 @@ from typing import Any
 from loce_jax.checks import InputError
 from loce_jax.models.converter.grids import Size
 from loce_jax.models.converter.ops import OPS
-from loce_jax.models.converter.torch.probing import like_its_weights, watched
+from loce_jax.models.converter.torch.probing import like_its_weights, returned_tensors, watched
 
 
-def export(module: Any, size: Size, names: Sequence[str], after_inplace: bool) -> tuple[Any, bool]:
+def export(
+    module: Any, size: Size, names: Sequence[str], outputs: Sequence[str], after_inplace: bool
+) -> tuple[Any, bool]:
     """The exported program ``images [b h w 3] -> what each of the modules `names` returns``; and whether b is free.
 
+    Behind them come the tensors `outputs` of what the network itself returns, see `returned_tensors`.
     Where the network fixes the number of images, the program holds for one.
     """
     import torch  # noqa: PLC0415 - only who converts needs it
 
-    wrapper = _wrapper(module, names, after_inplace)
+    wrapper = _wrapper(module, names, outputs, after_inplace)
     images = like_its_weights(module, torch.zeros(2, *size, 3))
 
     def record(images: Any, dynamic_shapes: Any) -> Any:
@@ -40,7 +43,7 @@ def export(module: Any, size: Size, names: Sequence[str], after_inplace: bool) -
         ) from error
 
 
-def _wrapper(module: Any, names: Sequence[str], after_inplace: bool) -> Any:
+def _wrapper(module: Any, names: Sequence[str], outputs: Sequence[str], after_inplace: bool) -> Any:
     """A module around `module` that takes and returns our arrays."""
     import torch  # noqa: PLC0415 - only who converts needs it
 
@@ -59,7 +62,7 @@ def _wrapper(module: Any, names: Sequence[str], after_inplace: bool) -> Any:
                     found[name] = tensor if after_inplace else tensor.clone()
 
             with watched(self.module, keep):
-                self.module(images.permute(0, 3, 1, 2).contiguous())
-            return tuple(found[name] for name in names)
+                returned = returned_tensors(self.module(images.permute(0, 3, 1, 2).contiguous()))
+            return (*(found[name] for name in names), *(returned[name] for name in outputs))
 
     return Wrapper().eval()

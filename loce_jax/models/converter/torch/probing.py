@@ -16,13 +16,16 @@ PROBE_IMAGES = 2 + len(PROBE_POSITIONS)
 CONSTANT_BELOW = 1e-4  # a token is constant that changes less than this share of the largest change
 
 
-def probe(module: Any, size: Size) -> tuple[Output, ...]:
-    """What every module inside `module` returns for images of `size`, in the order in which they finish."""
+def probe(module: Any, size: Size) -> tuple[tuple[Output, ...], dict[str, Shape]]:
+    """What every module inside `module` returns for images of `size`, in the order in which they finish.
+
+    And the shapes of one image's tensors, by name, that `module` itself returns; see `returned_tensors`.
+    """
     import torch  # noqa: PLC0415 - only who converts needs it
 
     with frozen(module):
         try:
-            outputs = _run(module, _images(size), _describe)
+            outputs, returned = _run(module, _images(size), _describe)
         except Exception as error:  # whatever a network says to an input that it does not take
             raise InputError(
                 f"`module` must take one batch of images [b 3 {size[0]} {size[1]}] as its only argument, but "
@@ -30,7 +33,9 @@ def probe(module: Any, size: Size) -> tuple[Output, ...]:
             ) from error
         tall = _shapes(module, torch.zeros(1, 3, size[0] * 2, size[1]))
         wide = _shapes(module, torch.zeros(1, 3, size[0], size[1] * 2))
-    return tuple(replace(out, tall=tall.get(out.name), wide=wide.get(out.name)) for out in outputs.values())
+    inside = tuple(replace(out, tall=tall.get(out.name), wide=wide.get(out.name)) for out in outputs.values())
+    floats = {name: tuple(x.shape) for name, x in returned_tensors(returned).items() if x.is_floating_point()}
+    return inside, {name: shape[1:] for name, shape in floats.items() if shape[:1] == (PROBE_IMAGES,) and all(shape)}
 
 
 @contextlib.contextmanager
@@ -76,6 +81,19 @@ def first_tensor(output: Any) -> Any:
     return None
 
 
+def returned_tensors(returned: Any) -> dict[str, Any]:
+    """The tensors of what a network returned: by key, as ``output.0``, ``output.1``, or the only one as ``output``."""
+    import torch  # noqa: PLC0415 - only who converts needs it
+
+    if isinstance(returned, Mapping):
+        named = {key: value for key, value in returned.items() if isinstance(key, str) and key}
+    elif isinstance(returned, (tuple, list)):
+        named = {f"output.{index}": value for index, value in enumerate(returned)}
+    else:
+        named = {"output": returned}
+    return {name: value for name, value in named.items() if isinstance(value, torch.Tensor)}
+
+
 def like_its_weights(module: Any, images: Any) -> Any:
     """The images where and in the precision in which the module's weights are."""
     floats = (weight for weight in module.parameters() if weight.is_floating_point())
@@ -83,7 +101,8 @@ def like_its_weights(module: Any, images: Any) -> Any:
     return images.to(device=weight.device, dtype=weight.dtype)
 
 
-def _run(module: Any, images: Any, note: Callable[[str, Any], Output | None]) -> dict[str, Output]:
+def _run(module: Any, images: Any, note: Callable[[str, Any], Output | None]) -> tuple[dict[str, Output], Any]:
+    """What `note` says of what the modules inside return, by name; and what `module` returns."""
     found: dict[str, Output] = {}
 
     def keep(name: str, tensor: Any) -> None:
@@ -92,14 +111,14 @@ def _run(module: Any, images: Any, note: Callable[[str, Any], Output | None]) ->
             found[name] = output
 
     with watched(module, keep):
-        module(like_its_weights(module, images))
-    return found
+        returned = module(like_its_weights(module, images))
+    return found, returned
 
 
 def _shapes(module: Any, images: Any) -> dict[str, Shape]:
     """The shapes for other images; none at all if the network does not take them."""
     try:
-        found = _run(module, images, lambda name, x: Output(name, tuple(x.shape), varies=True))
+        found, _ = _run(module, images, lambda name, x: Output(name, tuple(x.shape), varies=True))
     except Exception:  # noqa: BLE001 - a network made for one size, in its own words
         return {}
     return {name: output.shape[1:] for name, output in found.items() if output.shape[:1] == (1,)}

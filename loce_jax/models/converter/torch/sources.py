@@ -39,6 +39,7 @@ class Source:
     name: str
     module: Any
     preprocess: Preprocess
+    classes: tuple[str, ...] = ()
 
 
 def convert_source(
@@ -86,7 +87,7 @@ def convert_source(
     else:
         found = LIBRARIES[library](name, weights, random_weights)
         found = replace(found, preprocess=options.apply(found.preprocess, size=size, what=f"{library}:{name}"))
-    return convert(found.module, found.preprocess, name=found.name, out=out)
+    return convert(found.module, found.preprocess, name=found.name, out=out, classes=found.classes)
 
 
 def _from_transformers(name: str, size: Size | None, options: PreprocessOptions) -> Source:
@@ -149,7 +150,8 @@ def _from_torchvision(name: str, weights: Path | None, random_weights: bool) -> 
     if not random_weights:
         given = read_state_dict(weights) if weights else published_state_dict(f"torchvision:{name}", published)
         load_into(model, given, name=name)
-    return Source(name, model, _torchvision_preprocess(published.transforms()))
+    classes = () if random_weights else tuple(map(str, published.meta.get("categories", ())))
+    return Source(name, model, _torchvision_preprocess(published.transforms()), classes)
 
 
 def _torchvision_preprocess(given: Any) -> Preprocess:
