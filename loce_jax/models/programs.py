@@ -57,6 +57,7 @@ class Program:
     def run_edited(self, arguments: Iterable[Any], edits: Mapping[int, Callable[[Any], Any]]) -> list[Any]:
         """The same; a value whose number is in `edits` goes on as the function makes it."""
         values = {**self.constants, **dict(zip(self.inputs, arguments, strict=True))}
+        values |= {number: edit(values[number]) for number, edit in edits.items() if number in values}
         for step in self.steps:
             for number, value in zip(step.outputs, step.run(values), strict=True):
                 values[number] = edits[number](value) if number in edits else value
