@@ -75,7 +75,14 @@ def test_layers_are_the_modules_in_order(network):
 
 def test_weights_carry_their_names_and_tied_ones_come_once(network):
     expected = {"stem.weight", "stem.bias", "norm.weight", "norm.bias", "norm.running_mean", "norm.running_var"}
-    assert network.params.keys() - expected == {"mix.weight", "mix.bias", "same.bias", "places", "head.weight", "head.bias"}
+    assert network.params.keys() - expected == {
+        "mix.weight",
+        "mix.bias",
+        "same.bias",
+        "places",
+        "head.weight",
+        "head.bias",
+    }
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])

@@ -83,8 +83,8 @@ def test_the_gradient_of_a_logit_by_a_layer_is_pytorchs():
     logits = module(in_pytorch(images))
     (expected,) = torch.autograd.grad(logits[:, 1].sum(), kept)
     rest = network.rest("mix", "output")
-    maps = network.activations(network.params, photos(network), ("mix",))["mix"]
-    context = rest.context(network.params, photos(network))
+    seen = jnp.asarray(photos(network))
+    maps, context = network.activations(network.params, seen, ("mix",))["mix"], rest.context(network.params, seen)
 
     def logit(maps):
         found = rest(network.params, maps, context)["output"]

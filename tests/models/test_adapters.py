@@ -295,16 +295,16 @@ def test_logits_are_outputs_and_layers_resume_up_to_them(kind):
         network = from_linen(LogitsLinen(), variables, preprocess=PREPROCESS)
     assert [(output.name, output.shape) for output in network.outputs] == [("logits", (3,)), ("__call__", (3,))]
     assert (names(network), network.dead_ends) == (("stem", "aside"), ("aside",))
-    rest = network.rest("stem", "logits")
-    assert rest.context(network.params, photos(1)) is None
+    rest, images = network.rest("stem", "logits"), jnp.asarray(photos(2))
+    assert rest.context(network.params, images) is None
 
     def logit(activations):
         found = rest(network.params, activations)["logits"]
         return found[:, 0].sum(), found
 
-    activations = network.activations(network.params, photos(2), ("stem",))["stem"]
+    activations = network.activations(network.params, images, ("stem",))["stem"]
     (_, found), gradient = jax.value_and_grad(logit, has_aux=True)(activations)
-    assert_same(found, network.edit({}, "logits")(network.params, photos(2))["logits"])
+    assert_same(found, network.edit({}, "logits")(network.params, images)["logits"])
     assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0
 
 
