@@ -20,13 +20,14 @@ from loce_jax.models.checkpoints.cache import cached_weights
 from loce_jax.models.checkpoints.legacy_pth import read_legacy_pth
 from loce_jax.models.checkpoints.weights import AbstractModule, KeyMap, fingerprint
 from loce_jax.models.edits import Layers, tap
+from loce_jax.models.networks.imagenet_classes import IMAGENET_CLASSES
 from loce_jax.models.nn.convolution import Convolution, Pointwise
 from loce_jax.models.nn.inverted_residual import BlockArgs, InvertedResidual, Normalized
 
 NAME = "efficientnet-lite0"
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # of the package's version 0.1.0
 CENTER, SPREAD = 127 / 255, 128 / 255  # (pixel - 127) / 128
-STEM, HEAD, CLASSES, EPSILON = 32, 1280, 1000, 1e-3
+STEM, HEAD, CLASSES, EPSILON = 32, 1280, len(IMAGENET_CLASSES), 1e-3
 STAGES = (  # blocks, kernel size, stride of the first block, expansion, channels
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -65,7 +66,7 @@ def load_efficientnet_lite0(size: tuple[int, int] = (224, 224)) -> Network:
         params=jax.tree.map(jnp.asarray, weights),
         forward=abstract_module().forward,
         all_layers=tuple(_layers(size)),
-        outputs=(Output("pooled", (HEAD,)), Output("logits", (CLASSES,))),
+        outputs=(Output("pooled", (HEAD,)), Output("logits", (CLASSES,), IMAGENET_CLASSES)),
     )
 
 
