@@ -12,12 +12,19 @@ from PIL import Image
 
 from loce_jax import load_network
 from loce_jax.models.adapters import from_function
-from loce_jax.models.preprocess.check import MIN_BIAS_SHARE, MIN_CONTRAST, doubt_pixels, first_response
+from loce_jax.models.preprocess.check import (
+    MIN_BIAS_SHARE,
+    MIN_CONFIDENCE,
+    MIN_CONTRAST,
+    doubt_pixels,
+    first_response,
+)
 from loce_jax.models.preprocess.description import Preprocess
 from loce_jax.models.preprocess.options import read_options
 from loce_jax.pipeline.pixels import doubting
 
 SIZE = (16, 24)
+MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])  # of ImageNet
 PHOTOS = np.random.default_rng(0).integers(0, 256, (3, *SIZE, 3), np.uint8)
 
 
@@ -57,6 +64,21 @@ def test_planted_wrong_pixels_are_doubted(text, words):
 def test_what_says_nothing_is_not_doubted():
     assert doubt_pixels(network(given("bytes"), bias=0), PHOTOS) is None
     assert doubt_pixels(network(given("bytes")), np.full_like(PHOTOS, 90)) is None
+
+
+@pytest.mark.parametrize(("classes", "sharpness", "doubted"), [(120, 0.1, True), (120, 9, False), (50, 0.1, False)])
+def test_a_classifier_that_recognizes_little_is_doubted(classes, sharpness, doubted):
+    def f(params, images):
+        cells = images.reshape(len(images), 4, 4, 6, 4, 3).mean((2, 4))
+        return {"cells": cells, "logits": sharpness * cells.reshape(len(images), -1) @ params}
+
+    weights = np.random.default_rng(2).normal(size=(72, classes)).astype(np.float32)
+    found = doubt_pixels(from_function(f, weights, preprocess=given("imagenet"), name="small"), PHOTOS)
+    assert (found is not None and "recognizes little" in found) == doubted
+    means = PHOTOS.reshape(3, 4, 4, 6, 4, 3).mean((2, 4)) / 255  # the twin, from the pixels
+    logits = sharpness * ((means - MEAN) / STD).reshape(3, -1) @ weights
+    sure = np.mean([np.exp(row - row.max()).max() / np.exp(row - row.max()).sum() for row in logits])
+    assert (sure < MIN_CONFIDENCE) == (sharpness == 0.1)
 
 
 @pytest.mark.slow
@@ -116,6 +138,9 @@ def test_real_networks_tell_right_from_wrong(shared, name):
     assert small.contrast < MIN_CONTRAST / 10
     large = first_response(replace(net, preprocess=scaled(net.preprocess, 255)), images)
     assert large.bias_share is not None
+    if name == "efficientnet-lite0":
+        assert right.confidence is not None and right.confidence > 1.2 * MIN_CONFIDENCE
+        assert small.confidence is not None and small.confidence < 0.01
     assert (large.bias_share < MIN_BIAS_SHARE / 2) == (name == "dinov2-small")  # clipping at 6 hides it in the other
 
 
