@@ -100,8 +100,10 @@ class ResponseNorm(nnx.Module):
         self.bias = nnx.Param(jnp.zeros((1, 1, 1, channels)))
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-        """``x + weight * x * |channel| / mean of all |channel| + bias``; the norms are computed in float32."""
-        response = jnp.sqrt(jnp.sum(jnp.square(x.astype(jnp.float32)), axis=(1, 2), keepdims=True))
+        """``x + weight * x * |channel| / mean of all |channel| + bias``; the norms are computed in at least float32."""
+        response = jnp.sqrt(
+            jnp.sum(jnp.square(x.astype(jnp.promote_types(x.dtype, jnp.float32))), axis=(1, 2), keepdims=True)
+        )
         relative = response / (response.mean(-1, keepdims=True) + EPSILON)
         return x + self.weight[...] * (x * relative.astype(x.dtype)) + self.bias[...]
 
