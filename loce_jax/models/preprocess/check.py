@@ -7,9 +7,9 @@ pixels the lowest contrast among the first layers is 0.1 and the lowest share of
 too small a contrast is below 0.0003, with numbers 255 times too large a share is below 0.00007 (but for
 EfficientNet-Lite0, whose activations are clipped at 6 and hide it).  Red and blue exchanged change neither.
 
-A classifier is also less sure of what it sees.  EfficientNet-Lite0 gives the likeliest of its 1,000 classes 0.29 to 0.56
-on average over 8 photographs (6 times 8 of COCO), numbers of 0 to 255 0.13 to 0.25; noise has 0.18.  Exchanged colors
-lower it by 0.05, so that this sees the second fault, mostly, and not the third.
+A classifier is also less sure of what it sees.  EfficientNet-Lite0 gives the likeliest of its 1,000 classes 0.29 to
+0.56 on average over 8 photographs (6 times 8 of COCO), numbers of 0 to 255 0.13 to 0.25; noise has 0.18.  Exchanged
+colors lower it by 0.05, so that this sees the second fault, mostly, and not the third.
 Shapes: b images, h x w pixels.
 """
 
