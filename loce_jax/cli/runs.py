@@ -54,6 +54,18 @@ class SolverFlags(PaperRecipe, RidgeRecipe):  # pyright: ignore[reportIncompatib
 
 
 @dataclass(frozen=True)
+class RayFlags(RayOptions):
+    """The Ray cluster."""
+
+    def __post_init__(self):
+        """Nothing is checked before `chosen`, as in `SolverFlags`."""
+
+    def chosen(self) -> RayOptions:
+        """The options; `InputError` for one out of its range."""
+        return RayOptions(**vars(self))
+
+
+@dataclass(frozen=True)
 class Fit:
     """Solve one LoCE for every (image, concept) of a data set, and store them in a run folder.
 
@@ -103,7 +115,7 @@ class Fit:
     """Join the processes of a TPU pod or of several hosts through jax.distributed, and share the run."""
     engine: Literal["local", "ray"] = "local"
     """Engine that computes the chunks: this process, or tasks of a Ray cluster (`loce_jax[ray]`)."""
-    ray: RayOptions = field(default_factory=RayOptions)
+    ray: RayFlags = field(default_factory=RayFlags)
     """The Ray cluster."""
 
     def __call__(self) -> None:
@@ -136,10 +148,11 @@ class Fit:
         self._show(shard)
 
     def _fit(self, spec, shard):
+        cluster = self.ray.chosen()
         if self.engine == "ray":
             if self.readers is not None:
                 raise InputError("`--readers` is of this process, but tasks of Ray read in threads; leave it out.")
-            self._do(ft.partial(run_on_ray, spec, self.out, cluster=self.ray, options=self._options()), spec)
+            self._do(ft.partial(run_on_ray, spec, self.out, cluster=cluster, options=self._options()), spec)
             return
         if shard:
             say(f"This is {shard}.")

@@ -129,3 +129,10 @@ def test_a_step_shows_what_its_options_are_for(capsys):
     with pytest.raises(SystemExit):
         main(["separation", "--help"])
     assert "How far apart concepts lie: separation, overlap" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flags", [["--ray.cpus", "-1"], ["--solver.num-steps", "0"], ["--data.max-per-concept", "-1"]])
+def test_an_option_out_of_its_range_is_refused_in_one_line(flags, tmp_path, capsys):
+    assert main(["fit", "--scenes", "--layers", "-1", "--out", str(tmp_path / "run"), *flags]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("loce: `--") and f"got {flags[1]}" in line
