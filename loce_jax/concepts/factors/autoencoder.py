@@ -110,7 +110,7 @@ def _responses(weights, cell):
 
 def _top(responses, number):
     """The largest responses, where positive; 0 elsewhere."""
-    smallest = jax.lax.top_k(responses, number)[0][-1]
+    smallest = jax.lax.top_k(jax.lax.stop_gradient(responses), number)[0][-1]
     return jnp.where(responses >= smallest, jax.nn.relu(responses), 0)
 
 
