@@ -1,5 +1,7 @@
 """CKA and RSA of whole layers on common cells: float64 twins, what leaves them alone, and chance."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
@@ -30,7 +32,9 @@ def slow_cka(x, y):
 
 def slow_rsa(x, y):
     pairs = [(i, j) for i in range(len(x)) for j in range(i)]
-    return spearmanr(*([np.linalg.norm(z[i] - z[j]) for i, j in pairs] for z in (x, y))).statistic
+    a, b = ([np.linalg.norm(z[i] - z[j]) for i, j in pairs] for z in (x, y))
+    found: Any = spearmanr(a, b)
+    return found.statistic
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -18,6 +18,7 @@ from loce_jax.concepts.factors.cells import FactorOptions
 from loce_jax.solver.precision import matmul
 
 _AUXILIARY = 1 / 32  # weight of the loss of dead components (Gao et al. 2024, appendix A.2)
+_MEDIAN_STEPS = 50
 _BLOCK = 4096  # cells that are encoded at once
 
 
@@ -140,26 +141,40 @@ def _train(cells: Float[Array, "m c"], key: Array, options: AutoencoderOptions) 
         losses, fired = jax.vmap(lambda cell: _loss_of_one(weights, cell, dead, options.active))(batch)
         return losses.mean(), fired.any(axis=0)
 
-    def step(carry, key):
+    def step(carry, rows):
         weights, state, silent = carry
-        batch = cells[jax.random.randint(key, (options.batch_size,), 0, len(cells))]
-        gradient, fired = jax.grad(loss, has_aux=True)(weights, batch, silent >= options.dead_after)
+        gradient, fired = jax.grad(loss, has_aux=True)(weights, cells[rows], silent >= options.dead_after)
         update, state = optimizer.update(_tangential(gradient, weights), state)
         weights = optax.apply_updates(weights, update)
         return (_with_unit_atoms(weights), state, jnp.where(fired, 0, silent + 1)), None
 
     weights = _start(cells, options.components, first)
     carry = weights, optimizer.init(weights), jnp.zeros(options.components, int)
-    return jax.lax.scan(step, carry, jax.random.split(rest, options.steps))[0][0]
+    batches = jax.random.randint(rest, (options.steps, options.batch_size), 0, len(cells))
+    return jax.lax.scan(step, carry, batches)[0][0]
 
 
 def _start(cells, components, key):
-    """Directions of random cells, the encoder the decoder's transpose (section 2.3, appendix A.1)."""
+    """Directions of random cells from the geometric median, the encoder the decoder's transpose (appendix A.1)."""
     place, noise = jax.random.split(key)
-    drawn = cells[jax.random.randint(place, (components,), 0, len(cells))]
-    drawn += 0.01 * jax.random.normal(noise, drawn.shape) / jnp.sqrt(drawn.shape[1])  # a cell may be the mean itself
+    median = _geometric_median(cells)
+    drawn = cells[jax.random.randint(place, (components,), 0, len(cells))] - median
+    drawn += 0.01 * jax.random.normal(noise, drawn.shape) / jnp.sqrt(drawn.shape[1])  # a cell may be the median itself
     atoms = drawn / jnp.linalg.norm(drawn, axis=1, keepdims=True)
-    return Weights(atoms.T, jnp.zeros(components), atoms, jnp.zeros(cells.shape[1]))
+    return Weights(atoms.T, jnp.zeros(components), atoms, median)
+
+
+def _geometric_median(cells):
+    """The point of least summed distance to cells of mean 0, by Weiszfeld's iteration (Tohoku Math. J. 43, 1937).
+
+    Sparse cells lie around it: it is near the cell that has no concept, where their mean is not.
+    """
+
+    def step(_, point):
+        weights = 1 / jnp.maximum(jnp.linalg.norm(cells - point, axis=1), 1e-6)
+        return matmul(weights, cells) / weights.sum()
+
+    return jax.lax.fori_loop(0, _MEDIAN_STEPS, step, jnp.zeros(cells.shape[1]))
 
 
 def _tangential(gradient, weights):

@@ -3,7 +3,9 @@
 Shapes: k components, m cells, c channels.
 """
 
+import functools as ft
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -52,7 +54,7 @@ def fit_kmeans(cells: Float[np.ndarray, "m c"], options: KMeansOptions) -> tuple
             f"`components` must be at most the {distinct} different cells, but is {options.components}. Give fewer."
         )
     many = len(cells) > MANY_CELLS
-    kind, batches = (MiniBatchKMeans, {"batch_size": 4096}) if many else (KMeans, {})
-    model = kind(options.components, n_init=_STARTS, random_state=options.seed, **batches).fit(cells)
+    kind: Any = ft.partial(MiniBatchKMeans, batch_size=4096) if many else KMeans  # annotated as texts
+    model = kind(options.components, n_init=_STARTS, random_state=options.seed).fit(cells)
     notes = (f"{len(cells)} cells are many: clustered in batches",) if many else ()
     return KMeansCoder(np.asarray(model.cluster_centers_, np.float32)), notes

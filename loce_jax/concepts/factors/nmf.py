@@ -5,7 +5,7 @@ Shapes: k components, m cells, c channels.
 
 import warnings
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -78,7 +78,8 @@ def fit_nmf(cells: Float[np.ndarray, "m c"], options: NMFOptions) -> tuple[NMFCo
     inputs = _non_negative(cells, options.negative)
     if not inputs.any():
         raise InputError("`activations` must have positive numbers, but are all 0. Look for a layer that responds.")
-    model = NMF(
+    kind: Any = NMF  # annotated with texts alone
+    model = kind(
         options.components,
         init=options.init,
         random_state=options.seed,

@@ -45,7 +45,7 @@ def fit_pca(cells: Float[np.ndarray, "m c"], options: PCAOptions) -> tuple[PCACo
         )
     mean = cells.mean(axis=0, dtype=np.float64).astype(np.float32)
     centered = cells - mean
-    atoms = PCA(options.components, random_state=options.seed).fit(centered).components_
+    atoms = np.asarray(PCA(options.components, random_state=options.seed).fit(centered).components_)
     codes = (centered @ atoms.T).astype(np.float64)
     signs = np.where((codes**3).sum(axis=0) < 0, -1, 1)
     return PCACoder((atoms * signs[:, None]).astype(np.float32), mean), ()

@@ -31,12 +31,12 @@ def orthogonal(seed, cells=500, components=3, channels=10):
     return (codes @ directions + noise + 3).astype("f4"), directions
 
 
-def sparse_codes(seed, cells=4000, components=8, channels=16):
+def sparse_codes(seed, cells=4000, components=16, channels=32):
     """Unit directions that are not orthogonal, few of them in a cell."""
     rng = np.random.default_rng(seed)
     directions = rng.normal(size=(components, channels))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    codes = (rng.random((cells, components)) < 0.15) * rng.uniform(0.5, 1.5, size=(cells, components))
+    codes = (rng.random((cells, components)) < 0.1) * rng.uniform(0.5, 1.5, size=(cells, components))
     return (codes @ directions).astype("f4"), directions
 
 

@@ -34,7 +34,7 @@ def test_maps_are_resized_codes(options):
 def test_reconstruction_is_that_of_loops(options):
     found = fit(CELLS, options)
     new = sparse_parts(1)[0][:40]
-    mean, left, total = new.astype(float).mean(axis=0), 0.0, 0.0
+    mean, left, total, back = new.astype(float).mean(axis=0), 0.0, 0.0, np.zeros(12)
     for cell, code in zip(new.astype(float), found.encode(new).astype(float), strict=True):
         back = found.coder.offset + sum(code[k] * found.atoms[k].astype(float) for k in range(3))
         left, total = left + ((cell - back) ** 2).sum(), total + ((cell - mean) ** 2).sum()
