@@ -87,7 +87,9 @@ def resample(groups: Shaped[np.ndarray, " n"], options: BootstrapOptions) -> Flo
 
 
 def estimate(
-    value: Float[np.ndarray, "*shape"] | float, draws: Float[np.ndarray, "b ..."], options: BootstrapOptions
+    value: Float[np.ndarray, "*shape"] | Float[np.floating, ""] | float,
+    draws: Float[np.ndarray, "b ..."],
+    options: BootstrapOptions,
 ) -> Estimate:
     """The percentile interval of resampled values; resamples that are NaN are left out.
 
@@ -100,4 +102,4 @@ def estimate(
     if there.any():
         tail = 50 * (1 - options.level)
         ends[:, there] = np.nanpercentile(draws[:, there], [tail, 100 - tail], axis=0)
-    return Estimate(value, ends[0], ends[1], draws)
+    return Estimate(value, np.asarray(ends[0]), np.asarray(ends[1]), draws)

@@ -156,7 +156,7 @@ def mean_estimate(estimates: list[Estimate], options: BootstrapOptions) -> Estim
     >>> float(mean_estimate([one, one], BootstrapOptions()).value)
     0.5
     """
-    value = float(np.mean([one.value for one in estimates]))
+    value = np.mean([one.value for one in estimates])
     return estimate(value, np.mean([one.draws for one in estimates], axis=0), options)
 
 

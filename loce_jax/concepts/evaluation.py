@@ -6,7 +6,7 @@ g groups of images.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,6 +17,7 @@ from loce_jax.concepts.blocks import Block
 from loce_jax.concepts.pixel_scores import PixelScores
 
 
+@runtime_checkable
 class Concepts(Protocol):
     """What is evaluated: `ConceptVectors`, or anything else that has soft maps."""
 

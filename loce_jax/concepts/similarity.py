@@ -112,7 +112,7 @@ def mean_of_pairs(values: Float[np.ndarray, "... p"]) -> Float[np.ndarray, "..."
     """The mean of what is not NaN."""
     there = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
-        return np.where(there, values, 0).sum(axis=-1) / there.sum(axis=-1)
+        return np.asarray(np.where(there, values, 0).sum(axis=-1) / there.sum(axis=-1))
 
 
 def check_maps(first: Any, second: Any, *, by_place: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -97,5 +97,5 @@ def test_weights_of_a_resample_are_counts():
     bins = (scores * 20).astype(int)
     counts = np.zeros((2, 21))
     np.add.at(counts, (truth.astype(int), bins), times)
-    expected = average_precision(np.repeat(bins, times), np.repeat(truth, times))
+    expected = average_precision(np.repeat(bins.astype(float), times), np.repeat(truth, times))
     np.testing.assert_allclose(binned_precision(counts), expected, rtol=1e-12)

@@ -173,7 +173,7 @@ def test_the_same_concepts_are_told_from_shuffled_ones():
 def test_unrelated_similarities_seem_the_same_as_rarely_as_they_should():
     rng = np.random.default_rng(0)
     found = [
-        same_concepts(Estimate(v, v, v, np.full(2, v)), rng.normal(size=39)).p_value <= 0.05
+        same_concepts(Estimate(*map(np.asarray, (v, v, v)), np.full(2, v)), rng.normal(size=39)).p_value <= 0.05
         for v in rng.normal(size=400)
     ]
     assert 0.017 <= np.mean(found) <= 0.083  # 5 % within 3 standard deviations of 1.1 %
@@ -182,7 +182,7 @@ def test_unrelated_similarities_seem_the_same_as_rarely_as_they_should():
 def test_means_keep_the_resamples_together():
     draws = np.random.default_rng(0).normal(size=100)
     mean = mean_estimate(
-        [Estimate(np.array(1.0), np.array(0), np.array(0), s * draws) for s in (1, -1)], BootstrapOptions()
+        [Estimate(np.array(1.0), np.array(0.0), np.array(0.0), s * draws) for s in (1, -1)], BootstrapOptions()
     )
     assert mean.value == 1 and mean.low == mean.high == 0
 

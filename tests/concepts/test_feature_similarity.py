@@ -69,6 +69,7 @@ def test_cells_are_drawn_by_the_seed():
     assert found[0] == found[1] != found[2] and found[0].cells == 20
 
 
+@pytest.mark.wrong_types
 def test_other_images_are_refused():
     with pytest.raises(InputError, match="of the same images"):
         feature_similarity(layer(0), layer(0, n=3))

@@ -99,6 +99,7 @@ def test_what_is_undefined_stays_so_and_spreads_to_nothing():
     assert np.isnan(concept_similarity(first, second, options=OPTIONS).set_iou[1, 1])  # nothing in either
 
 
+@pytest.mark.wrong_types
 @pytest.mark.parametrize(
     ("first", "second", "words"),
     [

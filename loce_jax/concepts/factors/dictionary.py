@@ -4,7 +4,7 @@ Shapes: k components, m cells, gh x gw grid cells of the layer, c channels, H x 
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +17,7 @@ from loce_jax.solver.project import upsample
 _BLOCK = 8192  # cells whose reconstruction is held in float64 at once
 
 
+@runtime_checkable
 class Coder(Protocol):
     """What a method leaves: its components, and how a cell's code is found."""
 
