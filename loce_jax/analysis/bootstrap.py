@@ -62,7 +62,10 @@ def as_groups(groups: Sequence | np.ndarray | None, n: int) -> Shaped[np.ndarray
     """
     groups = np.arange(n) if groups is None else np.asarray(groups)
     if groups.shape != (n,):
-        raise InputError(f"`groups` must hold one value for each of the {n} images, but has shape {groups.shape}.")
+        raise InputError(
+            f"`groups` must hold one value for each of the {n} images, but has shape {groups.shape}. Give the "
+            "sequence of each image, or leave `groups` out."
+        )
     return groups
 
 

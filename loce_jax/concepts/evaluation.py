@@ -87,10 +87,8 @@ def evaluate(
     for block in blocks:
         maps = _soft_maps(concepts, block)
         counts.append(_count(maps, block.masks))
-        rows = np.arange(seen, seen + len(maps))
-        scores.add(
-            maps, block.masks, rows if numbers is None else as_groups(numbers[rows[0] :][: len(rows)], len(rows))
-        )
+        rows = np.arange(seen, seen + len(maps)) if numbers is None else numbers[seen : seen + len(maps)]
+        scores.add(maps, block.masks, as_groups(rows, len(maps)))
         seen += len(maps)
     if not counts:
         raise InputError("`blocks` must hold an image, but is empty. Give the held-out images.")

@@ -103,7 +103,10 @@ def random_concepts(
     shares = np.asarray(shares, np.float64)
     check_shape("shares", shares, (len(names),), meaning="one per name", fix="")
     if not ((shares > 0) & (shares < 1)).all():
-        raise InputError(f"`shares` must be above 0 and below 1, but go from {shares.min()} to {shares.max()}.")
+        raise InputError(
+            f"`shares` must be above 0 and below 1, but go from {shares.min()} to {shares.max()}. "
+            "Leave out concepts that no image shows, or that cover all of them."
+        )
     cells = activations.reshape(-1, activations.shape[-1]).astype(np.float64)
     vectors = np.random.default_rng(seed).normal(size=(len(names), cells.shape[1]))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)

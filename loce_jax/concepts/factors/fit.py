@@ -13,7 +13,7 @@ from loce_jax.concepts.factors.autoencoder import AutoencoderOptions, fit_autoen
 from loce_jax.concepts.factors.cells import FactorOptions, gather_cells
 from loce_jax.concepts.factors.dictionary import Dictionary, measure_reconstruction
 from loce_jax.concepts.factors.kmeans import KMeansOptions, fit_kmeans
-from loce_jax.concepts.factors.nmf import NMFOptions, fit_nmf
+from loce_jax.concepts.factors.nmf import ICE, NMFOptions, fit_nmf
 from loce_jax.concepts.factors.pca import PCAOptions, fit_pca
 
 _FITS: dict[type[FactorOptions], Callable] = {
@@ -25,13 +25,14 @@ _FITS: dict[type[FactorOptions], Callable] = {
 _SCALE = 99  # percentile of positive codes that a map shows as 1
 
 
-def fit(activations: Any, options: FactorOptions = NMFOptions()) -> Dictionary:  # noqa: B008 - frozen
+def fit(activations: Any, options: FactorOptions = ICE) -> Dictionary:
     """Find concepts in a layer's activations without any label.
 
     Args:
         activations: of a layer, ``[n gh gw c]``, or cells ``[m c]``, finite; or blocks (`as_blocks`), which are read
             twice.  Of more cells than ``options.max_cells``, so many are drawn.
-        options: of a method: `NMFOptions`, `PCAOptions`, `KMeansOptions`, `AutoencoderOptions`.
+        options: of a method: `NMFOptions` (`ICE` has its defaults), `PCAOptions`, `KMeansOptions` or
+            `AutoencoderOptions`.
 
     Raises:
         InputError: cells that are not finite or all the same, negative ones for NMF, or more components than they hold.

@@ -37,6 +37,9 @@ class NMFOptions(FactorOptions):
     tolerance: float = 1e-4
 
 
+ICE = NMFOptions()
+
+
 @dataclass(frozen=True, eq=False)
 class NMFCoder:
     """Parts, and codes by non-negative least squares with the parts fixed."""
