@@ -12,11 +12,10 @@ ACTIVATIONS = np.arange(70 * 2 * 3 * 4, dtype="f4").reshape(70, 2, 3, 4)
 def test_arrays_come_in_blocks_in_order_again_and_again():
     masks = np.random.default_rng(0).random((70, 2, 5, 6))
     blocks = as_blocks(ACTIVATIONS, masks)
-    for _ in range(2):
-        found = list(blocks)
+    for found in (list(blocks), list(blocks)):
         np.testing.assert_array_equal(np.concatenate([block.activations for block in found]), ACTIVATIONS)
         np.testing.assert_array_equal(np.concatenate([block.masks for block in found]), masks > 0.5)
-    assert [len(block.activations) for block in found] == [32, 32, 6]
+        assert [len(block.activations) for block in found] == [32, 32, 6]
 
 
 def test_a_list_of_blocks_is_taken_as_it_is():
