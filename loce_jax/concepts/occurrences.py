@@ -120,33 +120,61 @@ def find_occurrences(blocks: Iterable[Block], names: Sequence[str] | None = None
     Raises:
         InputError: no block, blocks of several shapes, or another number of names than of concepts.
     """
-    pairs, shapes, cells = [], None, 0
+    shapes, pairs, counted = None, [], []
     for block in blocks:
         activations, masks = np.asarray(block.activations), np.asarray(block.masks)
-        if shapes is None:
-            shapes = _check_block(activations, masks)
-            (k, c) = shapes[1][0], shapes[0][2]
-            images, lost, areas = np.zeros(k, int), np.zeros(k, int), np.zeros(k)
-            low, high = np.full((k, c), np.inf), np.full((k, c), -np.inf)
+        shapes = shapes or _check_block(activations, masks)
         for name, array, rest in zip(("activations", "masks"), (activations, masks), shapes, strict=True):
             check_shape(name, array, (len(activations), *rest), meaning="as the first block has", fix="")
-        finite, present = finite_images(activations), masks.any(axis=(2, 3))
-        lost += (present & ~finite[:, None]).sum(axis=0)
-        rows, found = np.nonzero(present & finite[:, None])
-        images += np.bincount(found, minlength=k)
-        areas += np.bincount(found, masks[rows, found].mean(axis=(1, 2)), minlength=k)
-        np.minimum.at(low, found, activations.min(axis=(1, 2))[rows])
-        np.maximum.at(high, found, activations.max(axis=(1, 2))[rows])
-        pairs.append((rows, found))
-        cells += int(finite.sum()) * shapes[0][0] * shapes[0][1]
+        own, counts = _count(activations, masks)
+        pairs.append(own)
+        counted = [counts if not counted else counted[0].merge(counts)]
     if shapes is None:
         raise InputError("`activations` must hold a block, but got none. Give activations and masks of some images.")
-    status = np.where(images > 0, Status.OK, np.where(lost > 0, Status.NONFINITE, Status.MASK_EMPTY))
-    status[(images > 0) & ~(low < high).any(axis=1)] = Status.DEGENERATE
+    ((height, width, channels), (k, *size)), (total,) = shapes, counted
     names = tuple(map(str, range(k))) if names is None else tuple(names)
     check_shape("names", np.array(names, object), (k,), meaning="one per concept", fix="")
-    shares = areas / np.maximum(images, 1)
-    return Occurrences(names, tuple(pairs), images, shares, cells, shapes[0][:2], c, shapes[1][1:], status)
+    shares, cells = total.areas / np.maximum(total.images, 1), total.finite * height * width
+    return Occurrences(
+        names, tuple(pairs), total.images, shares, cells, (height, width), channels, (size[0], size[1]), total.status
+    )
+
+
+class Counts(NamedTuple):
+    """What is counted of each concept in some images; `low` and `high` are a channel's extremes where it is shown."""
+
+    images: Int[np.ndarray, " k"]
+    lost: Int[np.ndarray, " k"]
+    areas: Float[np.ndarray, " k"]
+    low: Float[np.ndarray, "k c"]
+    high: Float[np.ndarray, "k c"]
+    finite: int
+
+    def merge(self, more: "Counts") -> "Counts":
+        """Those of both."""
+        sums = (self.images + more.images, self.lost + more.lost, self.areas + more.areas)
+        return Counts(
+            *sums, np.minimum(self.low, more.low), np.maximum(self.high, more.high), self.finite + more.finite
+        )
+
+    @property
+    def status(self) -> Int[np.ndarray, " k"]:
+        """Of each concept."""
+        status = np.where(self.images > 0, Status.OK, np.where(self.lost > 0, Status.NONFINITE, Status.MASK_EMPTY))
+        return np.where((self.images > 0) & ~(self.low < self.high).any(axis=1), Status.DEGENERATE, status)
+
+
+def _count(activations, masks):
+    """The pairs of a block, and its counts."""
+    k, c, finite = masks.shape[1], activations.shape[-1], finite_images(activations)
+    present = masks.any(axis=(2, 3))
+    rows, found = np.nonzero(present & finite[:, None])
+    areas = np.bincount(found, masks[rows, found].mean(axis=(1, 2)), minlength=k)
+    low, high = np.full((k, c), np.inf), np.full((k, c), -np.inf)
+    np.minimum.at(low, found, activations.min(axis=(1, 2))[rows])
+    np.maximum.at(high, found, activations.max(axis=(1, 2))[rows])
+    lost = (present & ~finite[:, None]).sum(axis=0)
+    return (rows, found), Counts(np.bincount(found, minlength=k), lost, areas, low, high, int(finite.sum()))
 
 
 def _check_block(activations, masks):

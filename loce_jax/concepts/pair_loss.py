@@ -34,7 +34,8 @@ def pair_loss(response: Float[Array, "gh gw"], mask: Bool[Array, "H W"], alpha: 
     Range: from ``-(alpha * sum(L) + (1 - alpha) * sum(1 - L))``, never quite reached, up to 0.
     Source: Fong & Vedaldi, "Net2Vec", CVPR 2018, section 3.1.
     """
-    return loss(OBJECTIVES["bce"], upsample(response, mask.shape), mask.astype(jnp.float32), alpha)
+    height, width = mask.shape
+    return loss(OBJECTIVES["bce"], upsample(response, (height, width)), mask.astype(jnp.float32), alpha)
 
 
 def pair_derivatives(

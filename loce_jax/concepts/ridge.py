@@ -36,22 +36,23 @@ from loce_jax.statistics import Statistics
 BYTES = 2**30  # of the Hessians that are summed in one pass
 MAX_PASSES = 50  # about 8 are usual
 MIN_CURVATURE = 1e-4  # by the bias, where all pixels are saturated
+BALANCED = RidgeRecipe(class_weight_power=1.0)
 ROUNDING = 1e-6  # by how much, relatively, a loss may seem to rise
 
 
 class Sums(NamedTuple):
     """Means over a concept's images of losses, and of their derivatives by the unknowns; or parts of these."""
 
-    losses: Float[Array, " k"]
-    gradients: Float[Array, "k d"]
-    hessians: Float[Array, "k d d"]
+    losses: Float[Array | np.ndarray, " k"]
+    gradients: Float[Array | np.ndarray, "k d"]
+    hessians: Float[Array | np.ndarray, "k d d"]
 
 
 def fit_ridge(
     activations: Any,
     masks: Any = None,
     *,
-    recipe: RidgeRecipe = RidgeRecipe(),  # noqa: B008 - frozen
+    recipe: RidgeRecipe = BALANCED,
     statistics: Statistics | None = None,
     names: Sequence[str] | None = None,
 ) -> ConceptVectors:
@@ -60,7 +61,8 @@ def fit_ridge(
     Args:
         activations: an array ``[n gh gw c]``, or blocks (`loce_jax.concepts.blocks`).
         masks: of an array of activations, ``[n k H W]``.
-        recipe: as for local vectors; `RidgeRecipe.tolerance` is met by these, too, or a warning names the concepts.
+        recipe: as for local vectors, but concept and background weigh the same: one vector for many images segments
+            too little else.  `RidgeRecipe.tolerance` is met, or a warning names the concepts.
         statistics: of the layer, which define the coordinates that the penalty is measured in; of all these images if
             left out.
         names: of the concepts; their numbers if left out.
@@ -110,15 +112,17 @@ class Problem(NamedTuple):
     whitening: DeviceWhitening
     recipe: RidgeRecipe
 
-    def evaluate(self, unknowns: Float[np.ndarray, "k d"], group: Int[np.ndarray, " k"]) -> Sums:
-        """The objective and its derivatives, float64, of a group of concepts: one pass; of the number -1, zeros."""
+    def evaluate(
+        self, unknowns: Float[np.ndarray, "k d"], group: Int[np.ndarray, " k"], due: Bool[np.ndarray, " k"]
+    ) -> Sums:
+        """The objective and its derivatives, float64, of those of a group of concepts that are `due`, in one pass."""
         k, d = unknowns.shape
         total = Sums(np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d)))
-        rows = np.zeros(len(self.occurrences.names), np.int32)
-        rows[group[group >= 0]] = np.flatnonzero(group >= 0)
-        wanted = np.isin(np.arange(len(rows)), group)
+        rows, wanted = np.full(len(self.occurrences.names), -1, np.int32), np.zeros(len(self.occurrences.names), bool)
+        rows[group], wanted[group] = np.arange(k), True
         for part in shown(self.blocks, self.occurrences, wanted):
-            local = part._replace(concepts=rows[part.concepts]).padded()
+            local = rows[part.concepts]
+            local = part._replace(concepts=local, real=due[local]).padded()
             found = _sum_block(local, unknowns.astype(np.float32), self.whitening, self.recipe.class_weight_power)
             for whole, more in zip(total, found, strict=True):
                 whole += np.asarray(more)
@@ -141,7 +145,7 @@ def _minimize(
     found = np.zeros((len(group), problem.occurrences.channels + 1))
     steps, lowest, done = np.zeros_like(found), np.full(len(group), np.inf), np.zeros(len(group), bool)
     for _ in range(MAX_PASSES):
-        sums = problem.evaluate(found + steps, np.where(done, -1, group))
+        sums = problem.evaluate(found + steps, group, ~done)
         for row in np.flatnonzero(~done):
             loss, gradient, hessian = (part[row] for part in sums)
             if not loss <= lowest[row] + ROUNDING * abs(lowest[row]):
@@ -165,13 +169,15 @@ def _sum_block(part: Shown, unknowns: Float[Array, "k d"], whitening: DeviceWhit
     features = jnp.concatenate([features, jnp.ones_like(features[..., :1])], axis=-1)
 
     def add(sums, pair):
-        image, concept, mask, real = pair
+        image, concept, mask, _ = pair
         numbers = _pair_sums(features[image], unknowns[concept], mask.astype(jnp.float32), resize, power)
-        added = (total.at[concept].add(jnp.where(real, more, 0)) for total, more in zip(sums, numbers, strict=True))
-        return Sums(*added), None
+        return Sums(*(total.at[concept].add(more) for total, more in zip(sums, numbers, strict=True)))
 
-    (k, d), pairs = unknowns.shape, part[1:]
-    return jax.lax.scan(add, Sums(jnp.zeros(k), jnp.zeros((k, d)), jnp.zeros((k, d, d))), pairs)[0]
+    def add_if_real(sums, pair):
+        return jax.lax.cond(pair[-1], add, lambda sums, _: sums, sums, pair), None
+
+    k, d = unknowns.shape
+    return jax.lax.scan(add_if_real, Sums(jnp.zeros(k), jnp.zeros((k, d)), jnp.zeros((k, d, d))), tuple(part[1:]))[0]
 
 
 def _pair_sums(
@@ -179,7 +185,7 @@ def _pair_sums(
     unknowns: Float[Array, " d"],
     target: Float[Array, "H W"],
     resize: Resize,
-    power: Float[Array, ""],
+    power: Float[Array, ""] | float,
 ) -> tuple[Float[Array, ""], Float[Array, " d"], Float[Array, "d d"]]:
     """The loss of ONE pair, its gradient and its Hessian."""
     rows, columns = resize
