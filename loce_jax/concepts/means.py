@@ -105,7 +105,7 @@ def _summarize(
             f"`filters` must have shape [m c], one row per LoCE, but got {filters.shape}. Give at least one."
         )
     check_shape("offsets", offsets, (len(filters),), meaning="one per filter", fix="`raw_filters` gives both.")
-    check_shape("labels", np.array(groups, object), (len(filters),), meaning="one per filter", fix="")
+    check_shape("labels", np.arange(len(groups)), (len(filters),), meaning="one per filter", fix="")
     finite = np.isfinite(filters).all(axis=1) & np.isfinite(offsets)
     names = sorted(set(groups))
     members = [np.array([group == name for group in groups]) for name in names]

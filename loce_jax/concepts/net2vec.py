@@ -119,7 +119,7 @@ def _fit_raw(
     weights = (1 / np.maximum(occurrences.images, 1)).astype(np.float32)
     vectors = jnp.zeros(free.shape, jnp.float32)
     state = _optimizer(options).init(vectors)
-    for _ in range(options.epochs if (occurrences.status == Status.OK).any() else 0):
+    for _ in range(options.passes if (occurrences.status == Status.OK).any() else 0):
         gradient = jnp.zeros_like(vectors)
         for part in shown(blocks, occurrences):
             gradient += _gradient(vectors, part.padded(), weights, alphas)
@@ -128,7 +128,7 @@ def _fit_raw(
 
 
 def _optimizer(options):
-    return optax.adamw(optax.cosine_decay_schedule(options.rate, options.epochs), weight_decay=WEIGHT_DECAY)
+    return optax.adamw(optax.cosine_decay_schedule(options.rate, options.passes), weight_decay=WEIGHT_DECAY)
 
 
 @ft.partial(jax.jit, static_argnames="options")
@@ -145,7 +145,7 @@ def _gradient(
     n, *grid, _ = part.activations.shape
     pairs, exact = (part.images, part.concepts), jax.lax.Precision.HIGHEST
     responses = jnp.einsum("nyxc,kc->nkyx", part.activations, vectors, precision=exact)
-    derivatives = pair_derivatives(responses[pairs], part.masks, alphas[part.concepts])
+    derivatives = pair_derivatives(responses[pairs], jnp.asarray(part.masks), alphas[part.concepts])
     scaled = jnp.where(part.real, weights[part.concepts], 0)[:, None, None] * derivatives
     spread = jnp.zeros((n, len(vectors), *grid)).at[pairs].add(scaled)
     return jnp.einsum("nkyx,nyxc->kc", spread, part.activations, precision=exact)

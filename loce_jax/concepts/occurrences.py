@@ -107,7 +107,7 @@ def shown(
 
 def finite_images(activations: Float[np.ndarray, "n gh gw c"]) -> Bool[np.ndarray, " n"]:
     """True where all activations of an image are finite."""
-    return np.isfinite(activations).all(axis=(1, 2, 3))
+    return np.asarray(np.isfinite(activations).all(axis=(1, 2, 3)))
 
 
 def find_occurrences(blocks: Iterable[Block], names: Sequence[str] | None = None) -> Occurrences:

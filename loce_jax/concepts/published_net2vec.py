@@ -60,7 +60,7 @@ def fit_published(
     thresholds = channel_thresholds(blocks, cells=occurrences.cells)
     bits, active = _collect(blocks, occurrences, thresholds)
     vectors = jnp.asarray(initial_weights(k, c, options.seed) * free)
-    steps = minibatches(bits.concepts, batch_size=options.batch_size, epochs=options.epochs, seed=options.seed)
+    steps = minibatches(bits.concepts, batch_size=options.batch_size, epochs=options.passes, seed=options.seed)
     bits, steps, width = jax.device_put(bits), np.concatenate(list(steps)), occurrences.size[1]
     vectors = _descend(bits, vectors, steps, free, options.rate, width=width)
     status = np.where((occurrences.status == Status.OK) & ~active, Status.DEGENERATE, occurrences.status)

@@ -146,19 +146,27 @@ def _minimize(
     steps, lowest, done = np.zeros_like(found), np.full(len(group), np.inf), np.zeros(len(group), bool)
     for _ in range(MAX_PASSES):
         sums = problem.evaluate(found + steps, group, ~done)
+        newton = np.asarray(_newton_steps(*(np.asarray(part, np.float32) for part in (sums.hessians, sums.gradients))))
         for row in np.flatnonzero(~done):
-            loss, gradient, hessian = (part[row] for part in sums)
+            loss, gradient = sums.losses[row], np.asarray(sums.gradients[row])
             if not loss <= lowest[row] + ROUNDING * abs(lowest[row]):
                 steps[row] /= 2
                 continue
             found[row] += steps[row]
-            lowest[row], steps[row] = loss, -np.linalg.solve(hessian, gradient)
+            lowest[row], steps[row] = loss, newton[row]
             near = np.linalg.norm(gradient[:-1]) <= tolerance * l2 * np.linalg.norm(found[row, :-1])
             done[row] = near and abs(gradient[-1]) <= tolerance
         steps[done] = 0
         if done.all():
             break
     return found, done
+
+
+@jax.jit
+@jax.vmap
+def _newton_steps(hessian: Float[Array, "d d"], gradient: Float[Array, " d"]) -> Float[Array, " d"]:
+    """Newton's step in float32: its error only costs another one, which the exact gradient then shows."""
+    return -jax.scipy.linalg.solve(hessian, gradient, assume_a="pos")
 
 
 @jax.jit
