@@ -42,7 +42,7 @@ def netdissect(
     Source: Bau et al., "Network Dissection", CVPR 2017, section 2; Fong & Vedaldi, "Net2Vec", CVPR 2018, section 3.1.
 
     >>> activations = np.random.default_rng(0).normal(size=(4, 6, 6, 3)).astype("f4")
-    >>> netdissect(activations, activations[..., 1] > 2).vectors.tolist()
+    >>> netdissect(activations, activations[..., 1] > 2, share=0.02).vectors.tolist()
     [[0.0, 1.0, 0.0]]
     """
     blocks = as_blocks(activations, masks)

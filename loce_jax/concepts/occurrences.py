@@ -35,7 +35,7 @@ class Occurrences:
     """
 
     names: tuple[str, ...]
-    pairs: tuple[tuple[Int[np.ndarray, " p"], Int[np.ndarray, " p"]], ...]
+    pairs: tuple[tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]], ...]
     images: Int[np.ndarray, " k"]
     shares: Float[np.ndarray, " k"]
     cells: int

@@ -91,7 +91,7 @@ def _descend(
     vectors: Float[Array, "k c"],
     steps: Int[Array, "s w"],
     free: Bool[Array, "k c"],
-    rate: float,
+    rate: Float[Array, ""] | float,
     *,
     width: int,
 ) -> Float[Array, "k c"]:
@@ -113,7 +113,7 @@ def _gradient(bits, vectors, pairs, width):
     (k, c), exact = vectors.shape, jax.lax.Precision.HIGHEST
     real, concepts = pairs >= 0, bits.concepts[pairs]
     cells = jnp.unpackbits(bits.cells[bits.images[pairs]], axis=-1, count=c).astype(jnp.float32)
-    masks = jnp.unpackbits(bits.masks[pairs], axis=-1, count=width)
+    masks = jnp.unpackbits(bits.masks[pairs], axis=-1, count=width) > 0
     responses = jnp.einsum("pyxc,pc->pyx", cells, vectors[concepts], precision=exact)
     derivatives = pair_derivatives(responses, masks, bits.alphas[pairs])
     gradients = jnp.einsum("pyx,pyxc->pc", derivatives, cells, precision=exact)

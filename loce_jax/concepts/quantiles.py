@@ -3,8 +3,8 @@
 A threshold at a high quantile depends on the largest values alone, so these are all that is kept.  How many that are
 depends on the number of cells of the whole data set: of N cells at a share s, ``floor(s * N) + 1`` a channel, which is
 ``4 * c * s * N`` bytes for c channels in float32: 13 MB for 10,000 maps of 24 x 24 cells and 112 channels at 0.005.
-Where N is not known beforehand, no value may be thrown away, since the largest of all may come first: then all
-activations are kept, each in a copy.
+Where N is not known beforehand, no value may be thrown away, since the largest of all may come first; so
+`channel_thresholds` counts the cells first.
 Shapes: c channels, m values that are kept.
 """
 
@@ -99,8 +99,8 @@ def channel_thresholds(activations: Any, *, share: float = SHARE, cells: int | N
     Args:
         activations: an array ``[n gh gw c]``, or blocks (`loce_jax.concepts.blocks`).
         share: from 0, where the threshold is the maximum, to below 1.
-        cells: an upper bound of the number of cells, images times height times width; the nearer the fewer values are
-            kept.  If left out, it is known of an array; of blocks, all activations are kept until the end.
+        cells: an upper bound of the number of cells, images times height times width; the nearer, the fewer values are
+            kept.  If left out, a pass over blocks counts them.
 
     Source: Bau et al., "Network Dissection", CVPR 2017, section 2.2.
 
@@ -110,14 +110,13 @@ def channel_thresholds(activations: Any, *, share: float = SHARE, cells: int | N
     if not 0 <= share < 1:
         raise InputError(f"`share` must be from 0 to below 1, but got {share}. Try {SHARE}, the published one.")
     if hasattr(activations, "ndim"):
-        cells = math.prod(activations.shape[:3]) if cells is None else cells
         activations = as_blocks(activations, np.ones((len(activations), 1, 1), bool))
-    largest = None
+    if cells is None:
+        cells = sum(math.prod(block.activations.shape[:3]) for block in activations)
+    kept, largest = values_needed(cells, share), None
     for block in activations:
         values = np.asarray(block.activations)
-        more = LargestValues.of(
-            values[finite_images(values)], kept=None if cells is None else values_needed(cells, share)
-        )
+        more = LargestValues.of(values[finite_images(values)], kept=kept)
         largest = more if largest is None else largest.merge(more)
     if largest is None or not largest.cells:
         raise InputError("`activations` must hold a finite image, but hold none. Give what the network can process.")

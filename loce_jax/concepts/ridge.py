@@ -6,7 +6,7 @@ With the objective of `loce_jax.solver.ridge.objective` of each of the concept's
 
 As a mean over images it needs no other `l2` than one image does.  L is strictly convex in v, so the optimum is unique.
 Newton's method finds it; each of its steps reads the data once and sums the Hessians of all concepts, which are kept
-together: ``4 k (c + 1)^2`` bytes, in several passes where that exceeds `BYTES`.
+together: about ``32 k (c + 1)^2`` bytes with copies, in groups of concepts where that exceeds `BYTES`.
 Shapes: n images, k concepts, gh x gw grid cells of the layer, q = gh * gw, c channels, d = c + 1 unknowns, the bias
 last, H x W pixels of the masks, p pairs of an image and a concept that it shows.
 """
@@ -33,7 +33,7 @@ from loce_jax.solver.whitening import DeviceWhitening, on_device
 from loce_jax.solver.xla import resize_matrices
 from loce_jax.statistics import Statistics
 
-BYTES = 2**30  # of the Hessians that are summed in one pass
+BYTES = 2**30  # of the Hessians that are summed in one pass, and their copies
 MAX_PASSES = 50  # about 8 are usual
 MIN_CURVATURE = 1e-4  # by the bias, where all pixels are saturated
 BALANCED = RidgeRecipe(class_weight_power=1.0)
@@ -87,7 +87,7 @@ def fit_ridge(
     status = np.where(
         (occurrences.status == Status.OK) & (occurrences.shares == 1), Status.MASK_FULL, occurrences.status
     )
-    concepts, size = np.flatnonzero(status == Status.OK), max(1, BYTES // (4 * d**2))
+    concepts, size = np.flatnonzero(status == Status.OK), max(1, BYTES // (32 * d**2))
     unknowns, converged = np.zeros((k, d)), np.ones(k, bool)
     problem = Problem(blocks, occurrences, on_device(statistics.whitening(recipe.whitening)), recipe)
     for start in range(0, len(concepts), size):
@@ -159,6 +159,7 @@ def _minimize(
         steps[done] = 0
         if done.all():
             break
+    found[~np.isfinite(lowest)] = np.nan
     return found, done
 
 

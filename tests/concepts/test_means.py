@@ -59,6 +59,7 @@ def test_planted_directions_are_found_from_local_vectors():
     assert cosine(medoid(filters, offsets, ["x"] * 32).vectors.vectors[0]) >= 0.9
 
 
+@pytest.mark.wrong_types
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

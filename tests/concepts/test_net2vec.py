@@ -1,5 +1,7 @@
 """Net2Vec against slow twins, planted directions, and what must not change it."""
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -147,14 +149,18 @@ def test_labels_of_whole_images_have_no_background():
     assert (np.asarray(fit_net2vec(activations, masks).maps(activations, (3, 3))) > 0.5).all()
 
 
-def test_seeds_and_options():
+def test_seeds_change_the_published_form():
     activations, masks = planted()
     one, two, other = (fit_net2vec(activations, masks, options=Net2VecOptions("paper", seed=s)) for s in (0, 0, 1))
     np.testing.assert_array_equal(one.vectors, two.vectors)
     assert not np.allclose(one.vectors[:2], other.vectors[:2])
-    for fields, words in (({"epochs": 0}, "`epochs`"), ({"form": "x"}, "one of"), ({"learning_rate": -1.0}, "above 0")):
+
+
+@pytest.mark.wrong_types
+def test_options_that_make_no_sense_are_refused():
+    for name, value, words in (("epochs", 0, "`epochs`"), ("form", "x", "one of"), ("learning_rate", -1.0, "above 0")):
         with pytest.raises(InputError, match=words):
-            Net2VecOptions(**fields)
+            replace(RAW, **{name: value})
 
 
 def test_blocks_must_fit_together():
