@@ -9,7 +9,6 @@ from importlib.metadata import packages_distributions
 from tests.test_architecture import PACKAGE, imports, nodes
 
 PROJECT = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-NOT_YET = {"optax"}  # see the comment beside it in pyproject.toml
 STANDARD = sys.stdlib_module_names
 INSTALLED = packages_distributions()
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -63,8 +62,7 @@ def test_every_import_is_declared():
 
 def test_every_dependency_is_imported():
     used = {found for path in FILES for name in third_party(path) for found in providers(name)}
-    assert REQUIRED - NOT_YET - used == set()
-    assert NOT_YET <= REQUIRED - used, "it is imported now"
+    assert REQUIRED - used == set()
 
 
 def graph():
