@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from loce_jax.checks import InputError
 from loce_jax.models.catalog import load_network
@@ -64,8 +65,8 @@ def test_photos_are_resized_to_800_x_1066_when_the_file_names_edges(tiny, tmp_pa
     assert load_network(str(folder)).preprocess.size == (800, 1066)
 
 
-@pytest.mark.parametrize("name", ["DetrModel", "DetrForSegmentation"])
-def test_other_task_models_hold_the_same_encoder(tiny, tmp_path, name):
+@pytest.mark.parametrize(("name", "outputs"), [("DetrModel", []), ("DetrForSegmentation", ["logits", "pred_boxes"])])
+def test_other_task_models_hold_the_same_layers(tiny, tmp_path, name, outputs):
     model, folder = tiny
     other = make_model(case(TINY_DETR, name))
     inner = other if name == "DetrModel" else other.detr.model
@@ -74,6 +75,41 @@ def test_other_task_models_hold_the_same_encoder(tiny, tmp_path, name):
     expected = encode(folder)
     for layer, found in encode(tmp_path).items():
         np.testing.assert_array_equal(found, expected[layer])
+    network = load_network(str(tmp_path), size=SIZE)
+    assert [output.name for output in network.outputs] == outputs
+    if outputs:
+        assert max(differences(network, other.detr, case(TINY_DETR)).values()) < TOLERANCE
+
+
+def test_an_encoder_alone_has_the_same_layers_and_fingerprints_do_not_know_the_decoder(tiny, tmp_path):
+    folder = shutil.copytree(tiny[1], tmp_path / "encoder")
+    tensors = safetensors.numpy.load_file(folder / "model.safetensors")
+    of_encoder = ("model.backbone", "model.input_projection", "model.encoder")
+    kept = {key: tensor for key, tensor in tensors.items() if key.startswith(of_encoder)}
+    safetensors.numpy.save_file(kept, folder / "model.safetensors")
+    expected = encode(tiny[1])
+    for layer, found in encode(folder).items():
+        np.testing.assert_array_equal(found, expected[layer])
+    assert load_network(str(folder), size=SIZE).outputs == ()
+    assert repr(Config()) == repr(Config(decoder_layers=2, decoder_attention_heads=4, decoder_ffn_dim=8))
+
+
+def test_the_norm_follows_every_block_where_all_were_trained(tmp_path):
+    trained = case(TINY_DETR | {"auxiliary_loss": True})
+    model = make_model(trained)
+    network = load_network(str(save(model, tmp_path)), size=SIZE)
+    assert max(differences(network, model, trained).values()) < TOLERANCE
+
+
+@pytest.mark.parametrize("wrapper", ["module.", "model."])
+def test_a_wrapped_detector_has_its_heads(tiny, tmp_path, wrapper):
+    folder = shutil.copytree(tiny[1], tmp_path / "wrapped")
+    tensors = safetensors.numpy.load_file(folder / "model.safetensors")
+    safetensors.numpy.save_file(
+        {f"{wrapper}{key}": tensor for key, tensor in tensors.items()}, folder / "model.safetensors"
+    )
+    outputs = {output.name: output.shape for output in load_network(str(folder), size=SIZE).outputs}
+    assert outputs == {"logits": (3, 3), "pred_boxes": (3, 4)}
 
 
 def test_names_of_the_paper_of_timm_and_of_transformers(tiny):
@@ -103,6 +139,8 @@ def test_timm_backbones_of_older_and_newer_files(nested):
         ({"activation_function": "gelu"}, "only 'relu'"),
         ({"position_embedding_type": "learned"}, "only 'sine'"),
         ({"encoder_attention_heads": 7}, "`d_model` is not a multiple of `encoder_attention_heads`"),
+        ({"decoder_attention_heads": 7}, "`d_model` is not a multiple of `decoder_attention_heads`"),
+        ({"decoder_layers": 10**9}, "`decoder_layers` is 1000000000"),
         ({"d_model": 21}, "`d_model` is not a multiple of 4"),
         ({"backbone_config": {"model_type": "swin"}}, "`backbone_config` is 'swin'"),
         ({"backbone_config": {"model_type": "resnet", "out_features": ["stage3"]}}, "`out_features` is 'stage3'"),

@@ -19,6 +19,7 @@ NETWORKS = {  # what the gradient is of
     "vit classifier": "logits",
     "deit teacher": "logits",
     "yolos": "pred_boxes",
+    "detr": "logits",
     "dinov2 giant": "logits",
     "clip projection": "image_embeds",
     "siglip tower": "pooled",
@@ -88,7 +89,7 @@ def relative(found, expected):
 
 
 def test_changes_and_gradients_agree_with_torch_hooks(cut):
-    """Slow: 12 networks are compiled with their gradients.  It proves that what goes on is what PyTorch's hooks set."""
+    """Slow: 13 networks are compiled with their gradients.  It proves that what goes on is what PyTorch's hooks set."""
     name, model, network, layer, output = cut
     (path,) = [one for one in (layer.name, *layer.aliases) if one in dict(model.named_modules())][:1]
     images, rest = photos(network), network.rest(layer.name, output)
@@ -116,7 +117,7 @@ def test_changes_and_gradients_agree_with_torch_hooks(cut):
 
 
 def test_gradients_agree_with_finite_differences(cut):
-    """Slow: 12 networks in float64.  It proves that no gradient stops or is wrong on its way through the rest."""
+    """Slow: 13 networks in float64.  It proves that no gradient stops or is wrong on its way through the rest."""
     _, _, network, layer, output = cut
     with jax.enable_x64(True):
         params = jax.tree.map(lambda x: x.astype("float64"), network.params)

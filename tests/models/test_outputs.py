@@ -14,6 +14,8 @@ HEADS = {  # one tensor of each kind of head
     "vit classifier": "classifier.weight",
     "deit teacher": "distillation_classifier.weight",
     "yolos": "bbox_predictor.layers.1.bias",
+    "detr": "model.query_position_embeddings.weight",
+    "detr timm": "bbox_predictor.layers.1.bias",
     "dinov2 giant": "classifier.bias",
     "clip projection": "vision_model.post_layernorm.weight",
     "siglip tower": "head.mlp.fc1.weight",
@@ -64,10 +66,12 @@ def test_classes_have_the_names_of_the_configuration(name, tmp_path):
     assert "logits" in found
 
 
-def test_a_detector_has_one_class_more(tmp_path):
-    found = outputs_of(changed("yolos", tmp_path, id2label={"0": "cat", "1": "dog"}), "yolos")
+@pytest.mark.parametrize(("name", "count"), [("yolos", 5), ("detr", 3)])
+def test_a_detector_has_one_class_more(name, count, tmp_path):
+    found = outputs_of(changed(name, tmp_path, id2label={"0": "cat", "1": "dog"}), name)
     assert found["logits"].classes == ("cat", "dog", "no object")
-    assert (found["logits"].shape, found["pred_boxes"].shape, found["pred_boxes"].classes) == ((5, 3), (5, 4), ())
+    assert (found["logits"].shape, found["pred_boxes"].shape) == ((count, 3), (count, 4))
+    assert found["pred_boxes"].classes == ()
 
 
 @pytest.mark.parametrize("labels", [None, ["cat", "dog"], {"0": "cat"}, {"0": "cat", "1": 1}, {"0": "cat", "2": "dog"}])

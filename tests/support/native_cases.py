@@ -51,13 +51,13 @@ TINY_DETR = {
     "use_timm_backbone": False,
     "d_model": 32,
     "encoder_layers": 2,
-    "decoder_layers": 1,
+    "decoder_layers": 2,
     "encoder_attention_heads": 8,
-    "decoder_attention_heads": 8,
+    "decoder_attention_heads": 4,
     "encoder_ffn_dim": 40,
+    "decoder_ffn_dim": 24,
     "num_queries": 3,
 }
-BOXES = ("logits", "pred_boxes")
 
 CASES = {
     "dinov2": Case("DINOv2", "Dinov2Model", "Dinov2Config", TINY_VIT | {"image_size": 70}, ((70, 70), (14, 126))),
@@ -257,7 +257,7 @@ CASES = {
         TINY_SEGFORMER | {"reshape_last_stage": False},
         ((13, 16),),
     ),
-    "detr": Case("DETR", "DetrForObjectDetection", "DetrConfig", TINY_DETR, ((96, 96), (65, 120)), not_built=BOXES),
+    "detr": Case("DETR", "DetrForObjectDetection", "DetrConfig", TINY_DETR, ((96, 96), (65, 120))),
     "detr timm": Case(
         "DETR",
         "DetrForObjectDetection",
@@ -265,7 +265,6 @@ CASES = {
         {name: value for name, value in TINY_DETR.items() if name != "backbone_config"}
         | {"use_timm_backbone": True, "backbone": "resnet18"},
         ((64, 96),),
-        not_built=BOXES,
     ),
 }
 CHECKPOINTS = tempfile.TemporaryDirectory(prefix="loce-checkpoints-")

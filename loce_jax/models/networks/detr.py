@@ -1,23 +1,26 @@
-"""DETR's backbone and encoder in Flax NNX, from a folder in the Hugging Face layout; the decoder is not built.
+"""DETR in Flax NNX, from a folder in the Hugging Face layout; no PyTorch, no transformers.
 
 ResNet backbones from timm or from transformers, plain or dilated ("DC5"), at any input size; no pixel is masked.
-Layers carry timm's names, which the LoCE paper uses, whichever backbone the checkpoint has.
+Layers carry timm's names, which the LoCE paper uses, whichever backbone the checkpoint has; the last one is the
+encoder's, since what the decoder computes has no grid.
 Carion et al., "End-to-End Object Detection with Transformers", 2020.
-Shapes: b images, h x w pixels or cells, gh x gw cells of the last grid, t = gh * gw tokens, c channels.
+Shapes: b images, h x w pixels or cells, gh x gw cells of the last grid, t = gh * gw tokens, q queries, k classes,
+c channels.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from loce_jax.models.checkpoints.weights import KeyMap
+from loce_jax.models.checkpoints.weights import Heads, KeyMap, linear_head
 from loce_jax.models.edits import Layers, Tap, tap
 from loce_jax.models.networks import resnet
+from loce_jax.models.networks.detection import BOX, DETECTORS, PredictionHead
+from loce_jax.models.networks.detr_transformer import Decoder, DecoderBlock, EncoderBlock, sine_positions
 from loce_jax.models.networks.family import Family, Kind
 from loce_jax.models.nn.convolution import Pointwise
 
@@ -30,27 +33,35 @@ TIMM_RESNETS = {  # kind and number of blocks
     "resnet152": ("bottleneck", (3, 8, 36, 3)),
 }
 WIDTHS = {"basic": (64, 128, 256, 512), "bottleneck": (256, 512, 1024, 2048)}
+QUERIES, DECODER = "model.query_position_embeddings", "model.decoder"
 
 
 @dataclass(frozen=True)
 class Config(resnet.Config):
-    """The entries of ``config.json`` that define the network, the backbone's entries beside the encoder's."""
+    """The entries of ``config.json`` that define the network, the backbone's entries beside the transformer's."""
 
     d_model: int = 256
     encoder_layers: int = 6
     encoder_attention_heads: int = 8
     encoder_ffn_dim: int = 2048
     dilation: bool = False
+    decoder_layers: int = field(default=6, repr=False)
+    decoder_attention_heads: int = field(default=8, repr=False)
+    decoder_ffn_dim: int = field(default=2048, repr=False)
+    auxiliary_loss: bool = field(default=False, repr=False)
 
 
 class Detr(nnx.Module):
-    """Backbone, projection and encoder; below the backbone, attributes carry the checkpoint's names."""
+    """Backbone, projection, encoder and, maybe, detector; inside of these, attributes carry the checkpoint's names."""
 
-    def __init__(self, config: Config, *, rngs: nnx.Rngs):
+    def __init__(self, config: Config, heads: Heads, *, rngs: nnx.Rngs):
         self.backbone = resnet.ResNet(config, rngs=rngs, dilated=config.dilation)
         self.input_projection = Pointwise(config.hidden_sizes[-1], config.d_model, bias=True)
-        blocks = [Block(config, rngs=rngs) for _ in range(config.encoder_layers)]
+        shape = config.d_model, config.encoder_attention_heads, config.encoder_ffn_dim
+        blocks = [EncoderBlock(*shape, rngs=rngs) for _ in range(config.encoder_layers)]
         self.encoder = nnx.Dict(layers=nnx.List(blocks))
+        is_there = any(name in heads for name in (QUERIES, DECODER, *DETECTORS))
+        self.detector = Detector(config, heads, rngs=rngs) if is_there else None
         self.depths = config.depths
 
     def layers(self, images: Float[Array, "b h w 3"]) -> Layers:
@@ -62,7 +73,7 @@ class Detr(nnx.Module):
         for i, block in enumerate(self.encoder["layers"]):
             found = yield from tap(f"model.encoder.layers.{i}", block(tokens, positions).reshape(x.shape))
             tokens = found.reshape(tokens.shape)
-        return {}
+        return {} if self.detector is None else self.detector(tokens, positions)
 
     def _backbone_layers(self, images: Float[Array, "b h w 3"]) -> Tap:
         """Those of the ResNet under their names here; the last map, as it goes on."""
@@ -76,65 +87,26 @@ class Detr(nnx.Module):
             x = yield from tap(f"{BACKBONE}.{_short_name(name, self.depths)}", x)
 
 
-def sine_positions(height: int, width: int, channels: int) -> Float[np.ndarray, "gh gw c"]:
-    """Sinusoidal position embeddings: of the row in the first half of the channels, of the column in the second.
+class Detector(nnx.Module):
+    """Queries, decoder and, unless the checkpoint ends there, the heads that find classes and boxes."""
 
-    Cells count from 1 and the last one is at 2 pi; wavelengths grow from 2 pi to nearly 10000 times that; sine and
-    cosine alternate.
+    def __init__(self, config: Config, heads: Heads, *, rngs: nnx.Rngs):
+        c, sizes = config.d_model, dict(heads.sizes)
+        shape = c, config.decoder_attention_heads, config.decoder_ffn_dim
+        blocks = [DecoderBlock(*shape, rngs=rngs) for _ in range(config.decoder_layers)]
+        self.query_position_embeddings = nnx.Embed(sizes.get(QUERIES, 1), c, rngs=rngs)
+        self.decoder = Decoder(blocks, c, norm_after_each=config.auxiliary_loss, rngs=rngs)
+        has_heads = any(name in heads for name in DETECTORS)
+        self.class_labels_classifier = nnx.Linear(c, sizes.get(DETECTORS[0], 1), rngs=rngs) if has_heads else None
+        self.bbox_predictor = PredictionHead(c, BOX, rngs=rngs) if has_heads else None
 
-    >>> sine_positions(3, 2, 4)[:, 0, 1].round(3)
-    array([-0.5, -0.5,  1. ])
-    """
-    wavelengths = 10000.0 ** (np.arange(0, channels // 2, 2) / (channels // 2))
-
-    def waves(count):
-        angles = 2 * np.pi * np.arange(1, count + 1)[:, None] / (count + 1e-6) / wavelengths
-        return np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(count, -1)
-
-    half = (height, width, channels // 2)
-    rows, columns = waves(height)[:, None], waves(width)[None]
-    return np.concatenate([np.broadcast_to(rows, half), np.broadcast_to(columns, half)], axis=-1)
-
-
-class Block(nnx.Module):
-    """Attention, then an MLP on each token; each is added to its input and normalized after."""
-
-    def __init__(self, config: Config, *, rngs: nnx.Rngs):
-        c, wide = config.d_model, config.encoder_ffn_dim
-        self.self_attn = Attention(c, config.encoder_attention_heads, rngs=rngs)
-        self.self_attn_layer_norm, self.final_layer_norm = _norm(c, rngs=rngs), _norm(c, rngs=rngs)
-        self.fc1, self.fc2 = nnx.Linear(c, wide, rngs=rngs), nnx.Linear(wide, c, rngs=rngs)
-
-    def __call__(self, x: Float[Array, "b t c"], positions: Float[Array, "t c"]) -> Float[Array, "b t c"]:
-        """One block."""
-        x = self.self_attn_layer_norm(x + self.self_attn(x, positions))
-        return self.final_layer_norm(x + self.fc2(jax.nn.relu(self.fc1(x))))
-
-
-class Attention(nnx.Module):
-    """Self-attention of all tokens; queries and keys have position embeddings, values have none."""
-
-    def __init__(self, channels: int, heads: int, *, rngs: nnx.Rngs):
-        self.heads = heads
-        self.q_proj, self.k_proj, self.v_proj, self.out_proj = (
-            nnx.Linear(channels, channels, rngs=rngs) for _ in range(4)
-        )
-
-    def __call__(self, x: Float[Array, "b t c"], positions: Float[Array, "t c"]) -> Float[Array, "b t c"]:
-        """Softmax attention."""
-
-        def heads_first(x):
-            return x.reshape(*x.shape[:2], self.heads, -1).swapaxes(1, 2)
-
-        with_positions = x + positions
-        query, key, value = map(heads_first, (self.q_proj(with_positions), self.k_proj(with_positions), self.v_proj(x)))
-        scores = (query * query.shape[-1] ** -0.5) @ key.swapaxes(2, 3)
-        mixed = jax.nn.softmax(scores) @ value
-        return self.out_proj(mixed.swapaxes(1, 2).reshape(x.shape))
-
-
-def _norm(channels: int, *, rngs: nnx.Rngs) -> nnx.LayerNorm:
-    return nnx.LayerNorm(channels, epsilon=1e-5, use_fast_variance=False, rngs=rngs)
+    def __call__(self, tokens: Float[Array, "b t c"], positions: Float[Array, "t c"]) -> dict[str, Array]:
+        """Logits ``[b q k]`` and boxes ``[b q 4]``, if any, from the encoder's tokens and their positions."""
+        if self.class_labels_classifier is None or self.bbox_predictor is None:
+            return {}
+        found = self.decoder(self.query_position_embeddings.embedding[...], tokens, positions)
+        boxes = jax.nn.sigmoid(self.bbox_predictor(found))
+        return {"logits": self.class_labels_classifier(found), "pred_boxes": boxes}
 
 
 def _short_name(name: str, depths: tuple[int, ...]) -> str:
@@ -194,8 +166,11 @@ def _older_backbone(content: dict[str, Any]) -> dict[str, Any]:
 
 def _faults(config: Config) -> list[str]:
     faults = resnet.FAMILY.faults(config)
-    if config.d_model % config.encoder_attention_heads:
-        faults.append("`d_model` is not a multiple of `encoder_attention_heads`")
+    faults += [
+        f"`d_model` is not a multiple of `{name}`"
+        for name in ("encoder_attention_heads", "decoder_attention_heads")
+        if config.d_model % getattr(config, name)
+    ]
     if config.d_model % 4:
         faults.append("`d_model` is not a multiple of 4")
     if config.dilation and config.layer_type == "basic":
@@ -206,11 +181,12 @@ def _faults(config: Config) -> list[str]:
 FAMILY = Family(
     title="DETR",
     config=Config,
-    build=lambda config, _heads, rngs: Detr(config, rngs=rngs),
+    build=Detr,
     describe=_describe,
     keys=KeyMap(
         to_checkpoint=(
-            (r"^(backbone|input_projection|encoder)\.", r"model.\1."),
+            (r"^detector\.", ""),
+            (r"^(backbone|input_projection|encoder|decoder|query_position_embeddings)\.", r"model.\1."),
             (r"^model\.backbone\.", f"{BACKBONE}."),
             *resnet.TIMM,
         ),
@@ -218,13 +194,16 @@ FAMILY = Family(
             (r"^(backbone|input_projection|encoder|decoder|query_position_embeddings)\.", r"model.\1."),
             (r"^model\.backbone\.model\.", f"{BACKBONE}."),
             *((rf"^({BACKBONE}\..*){own}", rf"\g<1>{timm}") for own, timm in resnet.TIMM),
-            (r"^(model\.encoder\.layers\.\d+)\.mlp\.", r"\1."),
-            (r"^(model\.encoder\.layers\.\d+\.self_attn)\.o_proj\.", r"\1.out_proj."),
+            (r"^(model\.(?:en|de)coder\.layers\.\d+)\.mlp\.", r"\1."),
+            (r"^(model\.(?:en|de)coder\.layers\.\d+\.(?:self|encoder)_attn)\.o_proj\.", r"\1.out_proj."),
         ),
         prefixes=("detr.",),
-        unused=(
-            r"model\.(decoder|query_position_embeddings)\..*",
-            r"(class_labels_classifier|bbox_predictor|bbox_attention|mask_head)\..*",
+        unused=(r"(class_labels_classifier|bbox_predictor|bbox_attention|mask_head)\..*",),
+        heads=(
+            linear_head(QUERIES),
+            (DECODER, r"model\.decoder\..*"),
+            linear_head(DETECTORS[0]),
+            (DETECTORS[1], r"bbox_predictor\.layers\.[012]\.(weight|bias)"),
         ),
     ),
     choices={

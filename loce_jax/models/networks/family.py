@@ -40,7 +40,7 @@ from loce_jax.models.preprocess.options import NOTHING, PreprocessOptions
 
 Kind = Literal["grid", "tokens"]
 LARGEST, MOST_LAYERS = 65536, 512  # of a number in config.json, and of one that counts layers
-COUNTS = ("num_hidden_layers", "depths", "encoder_layers", "num_encoder_blocks", "num_block_repeats")
+COUNTS = ("num_hidden_layers", "depths", "encoder_layers", "decoder_layers", "num_encoder_blocks", "num_block_repeats")
 MOST_COEFFICIENT = 32  # of a factor that scales the number of layers
 
 

@@ -10,14 +10,13 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from loce_jax.models.checkpoints.weights import Heads, linear_head
+from loce_jax.models.networks.detection import BOX, DETECTORS, PredictionHead
 from loce_jax.models.networks.vit.architecture import Architecture
 from loce_jax.models.networks.vit.transformer import ACTIVATIONS, MLP, Attention, layer_norm
 
 POOLERS = ACTIVATIONS | {"tanh": jnp.tanh}
 POOLER = linear_head("pooler", "dense")
 TEACHERS = ("cls_classifier", "distillation_classifier")
-DETECTORS = ("class_labels_classifier", "bbox_predictor")
-BOX = 4  # center x and y, width and height, as shares of the picture's
 
 Outputs = dict[str, Array]
 
@@ -63,10 +62,7 @@ class Detectors(Pooling):
         super().__init__(a, heads, rngs=rngs)
         is_there, classes = any(name in heads for name in DETECTORS), dict(heads.sizes).get(DETECTORS[0], 1)
         self.class_labels_classifier, self.bbox_predictor = (
-            nnx.Dict(layers=nnx.List([nnx.Linear(a.width, n, rngs=rngs) for n in (a.width, a.width, out)]))
-            if is_there
-            else None
-            for out in (classes, BOX)
+            PredictionHead(a.width, out, rngs=rngs) if is_there else None for out in (classes, BOX)
         )
 
     def __call__(self, tokens: Float[Array, "b t c"], patches: slice) -> Outputs:
@@ -74,15 +70,8 @@ class Detectors(Pooling):
         found, detected = super().__call__(tokens, patches), tokens[:, patches.stop :]
         if self.class_labels_classifier is None or self.bbox_predictor is None:
             return found
-        logits = _mlp(self.class_labels_classifier["layers"], detected)
-        return found | {"logits": logits, "pred_boxes": jax.nn.sigmoid(_mlp(self.bbox_predictor["layers"], detected))}
-
-
-def _mlp(layers: nnx.List, x: Float[Array, "b d c"]) -> Float[Array, "b d k"]:
-    *inner, last = layers
-    for layer in inner:
-        x = jax.nn.relu(layer(x))
-    return last(x)
+        boxes = jax.nn.sigmoid(self.bbox_predictor(detected))
+        return found | {"logits": self.class_labels_classifier(detected), "pred_boxes": boxes}
 
 
 class ClassToken(nnx.Module):

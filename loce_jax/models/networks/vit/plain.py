@@ -7,8 +7,9 @@ distillation through attention", 2021; Fang et al., "You Only Look at One Sequen
 from dataclasses import dataclass, field
 
 from loce_jax.models.checkpoints.weights import KeyMap, linear_head
+from loce_jax.models.networks.detection import DETECTORS
 from loce_jax.models.networks.vit.architecture import OLD_ATTENTION, Architecture, Names
-from loce_jax.models.networks.vit.heads import DETECTORS, POOLER, POOLERS, TEACHERS, Classifiers, Detectors
+from loce_jax.models.networks.vit.heads import POOLER, POOLERS, TEACHERS, Classifiers, Detectors
 from loce_jax.models.networks.vit.transformer import vit_family
 
 HUB, TODAY = Names(), Names(block="layers.{}")
