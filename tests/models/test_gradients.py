@@ -64,7 +64,9 @@ def torch_outputs(name, model, path, layer, images, output, edit=None, weights=N
     hooks = [modules[path].register_forward_hook(change)]
     hooks += [module.register_forward_hook(keep_pooled) for module in modules.values()]
     with torch.set_grad_enabled(weights is not None):
-        returned = case.run(model, torch.from_numpy(np.array(images)).permute(0, 3, 1, 2))
+        # images too: transformers freezes the backbones of detectors
+        images = torch.from_numpy(np.array(images)).requires_grad_(weights is not None)
+        returned = case.run(model, images.permute(0, 3, 1, 2))
         value = pooled[-1] if output == "pooled" else returned[output]
         value = value.movedim(1, -1) if value.ndim == 4 else value
         for hook in hooks:

@@ -30,20 +30,16 @@ def sine_positions(height: int, width: int, channels: int) -> Float[np.ndarray, 
     return np.concatenate([np.broadcast_to(rows, half), np.broadcast_to(columns, half)], axis=-1)
 
 
-class EncoderBlock(nnx.Module):
-    """Self-attention, then an MLP on each token; each is added to its input and normalized after."""
+class Block(nnx.Module):
+    """Self-attention and an MLP on each token; each is added to its input and normalized after."""
 
     def __init__(self, channels: int, heads: int, hidden: int, *, rngs: nnx.Rngs):
         self.self_attn = Attention(channels, heads, rngs=rngs)
         self.self_attn_layer_norm, self.final_layer_norm = (_norm(channels, rngs=rngs) for _ in range(2))
         self.fc1, self.fc2 = nnx.Linear(channels, hidden, rngs=rngs), nnx.Linear(hidden, channels, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "b t c"], positions: Float[Array, "t c"]) -> Float[Array, "b t c"]:
-        """One block."""
-        return self.mlp(self.attend_to_itself(x, positions))
-
     def attend_to_itself(self, x: Float[Array, "b t c"], positions: Float[Array, "t c"]) -> Float[Array, "b t c"]:
-        """The first half of a block; values have no position embeddings."""
+        """The first part of a block; values have no position embeddings."""
         placed = x + positions
         return self.self_attn_layer_norm(x + self.self_attn(placed, placed, x))
 
@@ -52,8 +48,16 @@ class EncoderBlock(nnx.Module):
         return self.final_layer_norm(x + self.fc2(jax.nn.relu(self.fc1(x))))
 
 
-class DecoderBlock(EncoderBlock):
-    """The same with attention to the encoder's tokens in between."""
+class EncoderBlock(Block):
+    """Self-attention, then the MLP."""
+
+    def __call__(self, x: Float[Array, "b t c"], positions: Float[Array, "t c"]) -> Float[Array, "b t c"]:
+        """One block."""
+        return self.mlp(self.attend_to_itself(x, positions))
+
+
+class DecoderBlock(Block):
+    """Self-attention, attention to the encoder's tokens, then the MLP."""
 
     def __init__(self, channels: int, heads: int, hidden: int, *, rngs: nnx.Rngs):
         super().__init__(channels, heads, hidden, rngs=rngs)
