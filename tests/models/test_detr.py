@@ -11,7 +11,7 @@ from loce_jax.checks import InputError
 from loce_jax.models.catalog import load_network
 from loce_jax.models.networks.detr import FAMILY, Config
 from tests.support.compiled import compiled_quickly
-from tests.support.native_cases import BOXES, TINY_DETR
+from tests.support.native_cases import TINY_DETR
 from tests.support.parity import Case, differences, make_model, save
 
 TOLERANCE = 1e-4  # see test_native.py
@@ -21,7 +21,7 @@ SIZE = (64, 96)
 
 
 def case(options, model="DetrForObjectDetection"):
-    return Case("DETR", model, "DetrConfig", options, not_built=BOXES)
+    return Case("DETR", model, "DetrConfig", options)
 
 
 @pytest.fixture(scope="module")
