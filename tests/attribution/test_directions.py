@@ -17,7 +17,9 @@ CELL_WEIGHTS = RNG.normal(size=(2, 4, 5))
 
 def bent(activations):
     """A score that bends: every cell weighs on its own, and cells act on each other."""
-    return jnp.tanh((activations * jnp.asarray(CELL_WEIGHTS)).sum()) + jnp.prod(jnp.cos(activations[..., 0]))
+    return jnp.tanh((activations * CELL_WEIGHTS.astype(activations.dtype)).sum()) + jnp.prod(
+        jnp.cos(activations[..., 0])
+    )
 
 
 def bent_slowly(activations):
