@@ -45,7 +45,7 @@ class LabeledSamples:
 def fit_classifier(
     samples: Float[np.ndarray, "n c"], labels: Bool[np.ndarray, " n"], method: str, C: float
 ) -> tuple[Float[np.ndarray, " c"], float]:
-    """Vector and offset of a classifier on samples that are centered and scaled by one number; zeros without two labels.
+    """Vector and offset of a classifier, on samples that are centered and scaled by one number; zeros without 2 labels.
 
     Args:
         samples: finite.

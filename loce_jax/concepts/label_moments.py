@@ -6,7 +6,7 @@ Shapes: n samples, k concepts, c channels.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Real
 
 from loce_jax.statistics import BLOCK_NUMBERS
 
@@ -35,7 +35,9 @@ class LabelMoments:
         return cls(0, np.zeros(channels), np.zeros(concepts), np.zeros(concepts), np.zeros((concepts, channels)))
 
     @classmethod
-    def of(cls, samples: Float[np.ndarray, "n c"], labels: Float[np.ndarray, "n k"]) -> "LabelMoments":
+    def of(
+        cls, samples: Float[np.ndarray, "n c"], labels: Real[np.ndarray, "n k"] | Bool[np.ndarray, "n k"]
+    ) -> "LabelMoments":
         """Those of samples, which are converted to float64 a block at a time.
 
         >>> LabelMoments.of(np.array([[1.0], [3.0]]), np.array([[0.0], [1.0]])).slopes.tolist()
