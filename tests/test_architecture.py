@@ -34,7 +34,20 @@ ALLOWED = {
     "attribution": {"models", "solver"},
     "concepts": {"activations", "analysis", "attribution", "models", "solver", "store"},
     "pipeline": {"data", "models", "activations", "solver", "store"},
-    "cli": {"analysis", "concepts", "data", "models", "pipeline", "report", "solver", "store", "study"},
+    "feature_spaces": {
+        "activations",
+        "analysis",
+        "attribution",
+        "concepts",
+        "data",
+        "models",
+        "pipeline",
+        "plots",
+        "solver",
+        "store",
+        "study",
+    },
+    "cli": {"analysis", "data", "feature_spaces", "models", "pipeline", "report", "solver", "store", "study"},
 }
 EVERYONES = {
     "arrays",

@@ -14,6 +14,7 @@ from loce_jax.cli.data import DataCheck
 from loce_jax.cli.flags import say_flags
 from loce_jax.cli.networks import Convert, Layers
 from loce_jax.cli.runs import Demo, Fit, Report, Show
+from loce_jax.cli.spaces import Concepts, Spaces, Tcav
 from loce_jax.cli.stopping import Stopped
 from loce_jax.cli.terminal import complain, keep_printing, say
 from loce_jax.pipeline.resuming.retrying import TooManyFailures
@@ -40,6 +41,9 @@ COMMANDS = {
     "label-errors": analysis.LabelErrors,
     "quality": analysis.Quality,
     "compare": analysis.Compare,
+    "concepts": Concepts,
+    "spaces": Spaces,
+    "tcav": Tcav,
 }
 
 

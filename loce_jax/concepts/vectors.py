@@ -43,6 +43,13 @@ class ConceptVectors:
         """True where there is a usable vector."""
         return self.status == Status.OK
 
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What is written of them, by name."""
+        found = {"names": np.array(self.names), "vectors": self.vectors, "offsets": self.offsets}
+        found["status"] = np.asarray(self.status)
+        return found if self.thresholds is None else found | {"thresholds": self.thresholds}
+
     def logits(self, activations: Float[Array | np.ndarray, "*n gh gw c"]) -> Float[Array, "*n k gh gw"]:
         """The response of every concept in every cell; fit for `jit`.
 

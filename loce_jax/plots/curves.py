@@ -37,11 +37,12 @@ def draw_points(
     categories: Sequence[str],
     points: Mapping[str, Num[np.ndarray, " _"]],
     *,
-    spreads: Mapping[str, Num[np.ndarray, " _"]] | None = None,
+    spreads: Mapping[str, Num[np.ndarray, "*ends _"]] | None = None,
 ) -> Axes:
     """At each of `categories` a point for each name in `points`, side by side.
 
-    `spreads` gives, for some of the names, the half length of the line through each point.
+    `spreads` gives, for some of the names, the half length of the line through each point, or its lengths ``[2 x]``
+    below and above.
     """
     for index, (name, offsets) in enumerate(_side_by_side(categories, points)):
         color, marker = category_style(index)

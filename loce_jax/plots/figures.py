@@ -115,6 +115,34 @@ def plot_iou(
     return figure
 
 
+def plot_estimates(
+    categories: Sequence[str],
+    estimates: Mapping[str, tuple[Num[np.ndarray, " _"], Num[np.ndarray, " _"], Num[np.ndarray, " _"]]],
+    *,
+    title: str,
+    label: str,
+) -> Figure:
+    """Values from 0 to 1 with intervals, of each name in `estimates` at each category, the best category first.
+
+    Of more than 120 categories, the best 120 are drawn.
+
+    Args:
+        categories: such as concepts.
+        estimates: by name: values, and the lower and upper ends of their intervals; NaN is left out.
+        title: above the picture.
+        label: of the vertical axis.
+    """
+    every = np.ma.masked_invalid([values for values, _, _ in estimates.values()])
+    best = np.argsort(-every.mean(axis=0).filled(-1.0), kind="stable")[:MAX_NAMED]
+    named = [str(categories[index]) for index in best]
+    points = {name: values[best] for name, (values, _, _) in estimates.items()}
+    lines = {name: np.stack([v - low, high - v])[:, best] for name, (v, low, high) in estimates.items()}
+    figure = Figure(figsize=(min(16, max(7, 3 + 0.12 * len(named) * len(points))), 4.5), layout="constrained")
+    axes = draw_points(figure.subplots(), named, points, spreads=lines)
+    axes.set(title=title, ylabel=label, ylim=(0, 1))
+    return figure
+
+
 def plot_retrieval(
     ks: Sequence[int],
     means: Mapping[str, Num[np.ndarray, " x"]],

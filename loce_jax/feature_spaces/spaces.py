@@ -1,0 +1,115 @@
+"""The spaces that are compared: concept vectors found in every layer of several runs, on the images that all share.
+
+Shapes: n images, k concepts, H x W pixels of masks.
+"""
+
+import functools as ft
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from loce_jax.checks import InputError
+from loce_jax.concepts.evaluation import evaluate
+from loce_jax.concepts.similarity import mean_of_pairs
+from loce_jax.concepts.split import Split, fit_on_halves
+from loce_jax.concepts.vectors import ConceptVectors
+from loce_jax.feature_spaces.chosen_factors import ChosenFactors
+from loce_jax.feature_spaces.comparing import Space
+from loce_jax.feature_spaces.gathering import Gathered
+from loce_jax.feature_spaces.methods import METHODS, samples_of
+from loce_jax.store import Run
+
+SIZE = (56, 56)  # of the maps that are compared
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One network of a comparison.
+
+    Attributes:
+        name: what it is called.
+        run: its run.
+        depths: of each of its layers that are compared, 0 for the network's first layer to 1 for its last.
+        gathered: activations and masks of the run's images.
+    """
+
+    name: str
+    run: Run
+    depths: Mapping[str, float]
+    gathered: Gathered
+
+
+def shared_images(sides: Sequence[Side]) -> list[tuple[str, Int[np.ndarray, " n"]]]:
+    """The images that all sides have, in the first one's order: for each side the rows.
+
+    Raises:
+        InputError: concepts differ, or no image is in all.
+    """
+    first = sides[0].gathered
+    for side in sides[1:]:
+        if side.gathered.concepts != first.concepts:
+            raise InputError(
+                f"`runs` must have the same concepts, to be compared, but {sides[0].name!r} has "
+                f"{', '.join(first.concepts[:8])} and {side.name!r} {', '.join(side.gathered.concepts[:8])}. Fit them "
+                "on the same data, with the same `concepts`."
+            )
+    rows = [{image: row for row, image in enumerate(side.gathered.images)} for side in sides]
+    images = [image for image in first.images if all(image in mine for mine in rows)]
+    if not images:
+        raise InputError("`runs` must share images, to be compared, but no image is in all. Fit them on the same data.")
+    return [(side.name, np.array([mine[image] for image in images])) for side, mine in zip(sides, rows, strict=True)]
+
+
+def make_spaces(
+    sides: Sequence[Side],
+    rows: Sequence[Int[np.ndarray, " n"]],
+    parts: Split,
+    method: str,
+    report: Callable[[str], None],
+) -> list[Space]:
+    """Every layer of every side, its concepts found on the images `parts.train`, their maps on `parts.held_out`.
+
+    Args:
+        sides: the networks.
+        rows: of each side, the rows of the n images that all have.
+        parts: numbers of these n images.
+        method: name in `loce_jax.feature_spaces.methods.METHODS`.
+        report: called with a line for each layer.
+    """
+    found = []
+    for side, mine in zip(sides, rows, strict=True):
+        for layer, depth in side.depths.items():
+            space = _make_space(side, layer, depth, mine, parts, method)
+            report(f"{space.name}: set IoU {mean_of_pairs(space.truth):.3f} on average")
+            found.append(space)
+    return found
+
+
+def _make_space(side: Side, layer: str, depth: float, rows, parts: Split, method: str) -> Space:
+    gathered, tested = side.gathered, rows[parts.held_out]
+
+    def fit(numbers: Int[np.ndarray, " m"]) -> ConceptVectors | ChosenFactors:
+        return METHODS[method](samples_of(side.run, gathered, layer, rows[numbers]))
+
+    concepts, blocks = fit(parts.train), gathered.blocks(layer, tested)
+    return Space(
+        network=side.name,
+        layer=layer,
+        depth=depth,
+        maps=_maps(concepts, blocks),
+        halves=ft.partial(_halves, fit, parts.train, np.asarray(gathered.groups)[rows], blocks),
+        truth=evaluate(concepts, blocks).set_iou.value,
+        activations=np.asarray(gathered.activations[layer][tested]),
+        shares=gathered.masks[tested].mean(axis=(0, 2, 3)),
+    )
+
+
+def _halves(fit, train, groups, blocks):
+    first, second = fit_on_halves(lambda part: fit(train[part]), groups[train])
+    return _maps(first, blocks), _maps(second, blocks)
+
+
+def _maps(concepts: ConceptVectors | ChosenFactors, blocks) -> Float[np.ndarray, "n k h w"]:
+    return np.concatenate([np.asarray(concepts.maps(block.activations, SIZE)) for block in blocks])

@@ -1,0 +1,94 @@
+"""Layers and networks compared: the same are the same, unrelated ones are as alike as chance, claims have verdicts."""
+
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from loce_jax import InputError, fit
+from loce_jax.feature_spaces.comparing import Space, study_spaces
+from loce_jax.feature_spaces.gathering import gather
+from loce_jax.feature_spaces.options import HeldOut
+from loce_jax.feature_spaces.spaces import Side, make_spaces, shared_images
+from tests.support.bars import NETWORK, Bars
+
+RNG = np.random.default_rng(0)
+
+
+def blobs(places):
+    """Maps [n 1 12 12] that are 1 in a square at each image's place."""
+    maps = np.full((len(places), 1, 12, 12), 0.05)
+    for image, (y, x) in enumerate(places):
+        maps[image, 0, y : y + 4, x : x + 4] = 0.95
+    return maps
+
+
+def space(network, layer, depth, maps):
+    truth, cells = np.array([0.5]), RNG.normal(size=(len(maps), 3, 3, 4))
+    return Space(network, layer, depth, maps, lambda: (maps, maps), truth, cells, np.array([0.1]))
+
+
+@pytest.fixture(scope="module")
+def study():
+    places = RNG.integers(0, 9, (40, 2))
+    drifting = [np.clip(places + step, 0, 8) for step in (0, 0, 1, 2, 3, 4)]  # later layers say other places
+    spaces = [space("a", f"l{i}", i / 5, blobs(where)) for i, where in enumerate(drifting)]
+    spaces.append(space("b", "other", 0.0, blobs(RNG.permutation(places))))
+    spaces.append(space("b", "last", 1.0, blobs(RNG.permutation(places))))
+    return study_spaces(spaces, ["thing"], [str(i) for i in range(40)], draws=40)
+
+
+def test_equal_layers_score_one_and_unrelated_ones_the_level_of_chance(study):
+    matrix = study.metrics["matrices"]["set IoU of the maps"]
+    np.testing.assert_allclose(matrix.diagonal(), 1)
+    assert matrix[0, 1] == 1, "two layers that say the same"
+    np.testing.assert_array_equal(matrix, matrix.T)
+    levels = {(row["what"], row["of"]): row["set IoU"] for row in study.metrics["levels"]}
+    chance = levels["the same vectors on other images", "a: l0"]
+    assert matrix[0, 6] == pytest.approx(chance, abs=0.1), "forty images leave chance some room"
+    assert levels["vectors found on two halves of the images", "a: l0"] == 1
+
+
+def test_claims_have_verdicts(study):
+    claims = {(row["claim"], row["of"]): row["verdict"] for row in study.metrics["claims"]}
+    assert claims["similar concepts are at similar relative depth", "a"] == "holds"
+    assert claims["the networks have similar concepts", "a: l0 and b: other"] != "holds"
+    assert claims["similar concepts are at similar relative depth", "b"].startswith("cannot be told")
+    assert study.tables["claims"].title == "Claims, intervals over images"
+
+
+def test_one_space_cannot_be_compared():
+    with pytest.raises(InputError, match="must be at least two"):
+        study_spaces([space("a", "l0", 0.0, blobs([(1, 1)]))], ["thing"], ["0"])
+
+
+def test_runs_are_compared_on_the_images_that_all_have(tmp_path):
+    sides = []
+    for name, missing in (("whole", ()), ("part", (3, 8))):
+        run = fit(NETWORK, Bars(24), ["cells", "double"], out=tmp_path / name)
+        gathered = gather(NETWORK, ["cells", "double"], Bars(24, missing=missing), size=(16, 16))
+        sides.append(Side(name, run, {"cells": 0.0, "double": 1.0}, gathered))
+    rows = [mine for _, mine in shared_images(sides)]
+    images = [[side.gathered.images[row] for row in mine] for side, mine in zip(sides, rows, strict=True)]
+    assert images[0] == images[1] and len(images[0]) == 22 and "3.png" not in images[0]
+    parts, lines = HeldOut().split(images[0]), []
+    spaces = make_spaces(sides, rows, parts, "cav", lines.append)
+    assert len(lines) == 4 and [one.name for one in spaces] == [
+        "whole: cells",
+        "whole: double",
+        "part: cells",
+        "part: double",
+    ]
+    np.testing.assert_allclose(spaces[0].maps, spaces[2].maps, atol=1e-6)  # the same images, the same network
+    assert (spaces[0].maps[:, :, 0, 0] >= 0).all() and spaces[0].maps.shape[:2] == (len(parts.held_out), 2)
+
+
+@pytest.mark.wrong_types
+def test_runs_of_other_concepts_or_images_are_refused(tmp_path):
+    gathered, run = gather(NETWORK, ["cells"], Bars(6), size=(8, 8)), cast(Any, None)
+    other = type(gathered)(**{**vars(gathered), "concepts": ("red", "green")})
+    with pytest.raises(InputError, match="must have the same concepts"):
+        shared_images([Side("a", run, {}, gathered), Side("b", run, {}, other)])
+    elsewhere = type(gathered)(**{**vars(gathered), "images": tuple("abcdef")})
+    with pytest.raises(InputError, match="no image is in all"):
+        shared_images([Side("a", run, {}, gathered), Side("b", run, {}, elsewhere)])
