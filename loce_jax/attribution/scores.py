@@ -19,7 +19,7 @@ from loce_jax.arrays import as_array
 from loce_jax.batch_sizes import IMAGES_PER_BATCH
 from loce_jax.checks import InputError, check_known
 from loce_jax.models.base import Network
-from loce_jax.models.rest import Context, Rest
+from loce_jax.models.rest import Rest
 
 Score = Callable[..., Array]
 
@@ -41,11 +41,11 @@ class ClassScore:
     output: str
     index: int
 
-    def __call__(self, activations: Float[Array, "gh gw c"], context: Context | None = None) -> Float[Array, ""]:
+    def __call__(self, activations: Float[Array, "gh gw c"], context: Any = None) -> Float[Array, ""]:
         """The class's value for ONE image's activations at the layer."""
         return self.rest(self.params, activations[None], context)[self.output][0, self.index]
 
-    def context(self, images: UInt8[Any, "n h w 3"]) -> Context | None:
+    def context(self, images: UInt8[Any, "n h w 3"]) -> Any:
         """What goes around the layer for resized photos, n first in each array; None where nothing does."""
         return over_images(_context_of_one, self, images, None)
 

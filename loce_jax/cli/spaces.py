@@ -167,14 +167,12 @@ class Tcav:
 
     def __call__(self) -> None:
         """Run it."""
-        from loce_jax.attribution.scores import class_score  # noqa: PLC0415 - fast --help
-        from loce_jax.feature_spaces.class_dependence import study_tcav  # noqa: PLC0415 - fast --help
+        from loce_jax.feature_spaces.class_dependence import score_of, study_tcav  # noqa: PLC0415 - fast --help
         from loce_jax.study.results.provenance import describe_origin  # noqa: PLC0415 - fast --help
 
         run = open_run(self.run)
         network, layers = self.network.open(run), list(run.resolve(self.layers))
-        target = int(self.options.target) if self.options.target.isdecimal() else self.options.target
-        class_score(network, layers[0], target, output=self.options.output)  # an unknown class is told before the work
+        score_of(network, layers[0], self.options)  # an unknown class is told before the work
         gathered = _gather(network, run, layers, self.run_data.open(run, self.data), photos=True)
         found = study_tcav(network, gathered, self.options)
         emit(

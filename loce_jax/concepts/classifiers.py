@@ -7,18 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Real
+
+Labels = Real[np.ndarray, "n k"] | Bool[np.ndarray, "n k"]
 
 
 @dataclass(frozen=True, eq=False)
 class LabeledSamples:
     """Samples and their labels, in parts that were gathered one after the other."""
 
-    samples: tuple[Float[np.ndarray, "n c"], ...]
-    labels: tuple[Float[np.ndarray, "n k"], ...]
+    samples: tuple[Float[np.ndarray, "_ c"], ...]
+    labels: tuple[Real[np.ndarray, "_ k"] | Bool[np.ndarray, "_ k"], ...]
 
     @classmethod
-    def of(cls, samples: Float[np.ndarray, "n c"], labels: Float[np.ndarray, "n k"]) -> "LabeledSamples":
+    def of(cls, samples: Float[np.ndarray, "n c"], labels: Labels) -> "LabeledSamples":
         """One part."""
         return cls((samples,), (labels,))
 
@@ -32,7 +34,7 @@ class LabeledSamples:
         return self.samples[0].shape[1]
 
     @property
-    def arrays(self) -> tuple[Float[np.ndarray, "n c"], Float[np.ndarray, "n k"]]:
+    def arrays(self) -> tuple[Float[np.ndarray, "n c"], Labels]:
         """All samples, and all labels."""
         return np.concatenate(self.samples), np.concatenate(self.labels)
 
@@ -67,5 +69,5 @@ def fit_classifier(
     else:
         classifier = LogisticRegression(**common, max_iter=1000)
     classifier.fit((samples - mean) / scale, labels)
-    vector = classifier.coef_[0] / scale
-    return vector, float(classifier.intercept_[0] - vector @ mean)
+    vector = np.ravel(classifier.coef_) / scale
+    return vector, float(np.ravel(classifier.intercept_)[0] - vector @ mean)

@@ -4,7 +4,7 @@ Shapes: n items, t samples of an item, gh x gw grid cells of the layer, c channe
 """
 
 from collections.abc import Iterable, Iterator, Sized
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Float
@@ -57,7 +57,7 @@ def split_items(name: str, samples: Samples, share: float, seed: int) -> tuple[S
     if _is_array(samples):
         array = np.asarray(as_array(name, samples))
         return array[kept], array[out]
-    items = list(samples)
+    items: list[Any] = [*cast(Iterable[Any], samples)]
     return [items[number] for number in kept], [items[number] for number in out]
 
 

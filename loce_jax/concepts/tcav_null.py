@@ -3,7 +3,7 @@
 Shapes: n samples of concept and random images, m images of the class, b draws, c channels.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -76,7 +76,8 @@ def published_test(concept: Float[np.ndarray, " r"], random: Float[np.ndarray, "
     """Student's two-sided t-test of two samples, as the published code compares scores of runs; NaN without spread."""
     if min(len(concept), len(random)) < 2 or np.ptp(concept) == np.ptp(random) == 0:
         return Comparison(np.nan, False)
-    return Comparison(float(ttest_ind(concept, random).pvalue), bool(concept.mean() > random.mean()))
+    p: Any = ttest_ind(concept, random)[1]
+    return Comparison(float(p), bool(concept.mean() > random.mean()))
 
 
 def holm(p: Float[np.ndarray, " t"]) -> Float[np.ndarray, " t"]:

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from loce_jax.analysis.tables import Table
 from loce_jax.attribution.gradients import channel_gradients
-from loce_jax.attribution.scores import class_score
+from loce_jax.attribution.scores import ClassScore, class_score
 from loce_jax.batch_sizes import IMAGES_PER_BATCH
 from loce_jax.checks import InputError
 from loce_jax.concepts.tcav import LayerSamples, TcavRow, tcav
@@ -46,14 +46,13 @@ def study_tcav(network: Network, gathered: Gathered, options: ClassOptions) -> S
     A concept's samples are activations averaged over its mask in each image that shows it, random samples those of the
     other concepts' masks; or activations of whole images, with the concept and without (`ClassOptions.samples`).
     """
-    target = int(options.target) if options.target.isdecimal() else options.target
-    score = class_score(network, next(iter(gathered.activations)), target, output=options.output)
+    score = score_of(network, next(iter(gathered.activations)), options)
     photos = gathered.photos
     if photos is None:
         raise InputError("`gathered` must have photos, because gradients need them. Gather with `photos=True`.")
     values = class_values(network, options.output, score.index, photos)
     rows = np.argsort(-values, kind="stable")[: options.examples]
-    found = _rows(network, gathered, photos[rows], rows, target, options)
+    found = _rows(network, gathered, photos[rows], rows, options)
     classes = next(one.classes for one in network.outputs if one.name == options.output)
     name = classes[score.index] if classes else f"class {score.index}"
     return StepResult(
@@ -68,6 +67,12 @@ def study_tcav(network: Network, gathered: Gathered, options: ClassOptions) -> S
         figures=Figures({"tcav": lambda: _figure(found)}),
         headline={"images of the class": len(rows), "lowest value among them": float(values[rows[-1]])},
     )
+
+
+def score_of(network: Network, layer: str, options: ClassOptions) -> ClassScore:
+    """The class score as a function of a layer; `InputError` for an output or a class that the network has not."""
+    target = int(options.target) if options.target.isdecimal() else options.target
+    return class_score(network, layer, target, output=options.output)
 
 
 def class_values(
@@ -86,12 +91,11 @@ def _rows(
     gathered: Gathered,
     photos: UInt8[np.ndarray, "m h w 3"],
     rows: Int[np.ndarray, " m"],
-    target: int | str,
     options: ClassOptions,
 ) -> list[TcavRow]:
     samples, named = {}, {}
     for layer, activations in gathered.activations.items():
-        score = class_score(network, layer, target, output=options.output)
+        score = score_of(network, layer, options)
         gradients = channel_gradients(score, np.asarray(activations[rows]), score.context(photos)).sums
         for concept, inside, outside in _samples(gathered, activations, options.samples):
             key = f"{layer}: {concept}"

@@ -7,12 +7,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from loce_jax.checks import InputError
 from loce_jax.models.programs import to_program
 
-Context = tuple[Array, ...]
+Context = tuple[Array | np.ndarray, ...]
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Rest:
     dtype: str
 
     def __call__(
-        self, params: Any, activations: Float[Array, "b gh gw c"], context: Context | None = None
+        self, params: Any, activations: Float[Array | np.ndarray, "b gh gw c"], context: Context | None = None
     ) -> dict[str, Array]:
         """What comes out at `to` when the layer holds `activations`.  Pure, differentiable, fit for `jit`, any b.
 
