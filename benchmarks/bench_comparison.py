@@ -172,10 +172,10 @@ def page(lines: Path) -> str:
         text += ["", "| vectors | claim | of | difference | p | verdict |", "| --- | --- | --- | --- | --- | --- |"]
         for row in mine:
             if "claim" in row:
-                claim = row["claim"]
-                difference = "{difference:.3f} ({low:.3f} to {high:.3f})".format(**claim)
-                end = f"{difference} | {claim['p']:.3g} | {claim['verdict']}"
-                text.append(f"| {row['vectors']} | {claim['claim']} | {claim['of']} | {end} |")
+                claim, numbers = row["claim"], "– | –"
+                if claim["p"] is not None:
+                    numbers = "{difference:.3f} ({low:.3f} to {high:.3f}) | {p:.3g}".format(**claim)
+                text.append(f"| {row['vectors']} | {claim['claim']} | {claim['of']} | {numbers} | {claim['verdict']} |")
         text.append("")
     return "\n".join(text)
 
@@ -183,6 +183,7 @@ def page(lines: Path) -> str:
 def _best_cell(rows: Sequence[dict], data: str, network: str, method: str) -> str:
     """Set IoU with its interval, average precision, and seconds, at the layer of the highest set IoU."""
     mine = [row for row in rows if (row["data"], row["network"], row["method"]) == (data, network, method)]
+    mine = [row for row in mine if row.get("set_iou", row["image_iou"])[0] is not None]
     if not mine:
         return "–"
     if "set_iou" not in mine[0]:
