@@ -142,7 +142,14 @@ def assemble(
         for image_id in sorted(groups, key=lambda image_id: file.images[image_id][0])
     )
     if not items and not file.faulty:
-        raise unusable(file.path, f"no image has an annotation of {', '.join(wanted.values()) or 'any category'}")
+        missing = f"no image has an annotation of {', '.join(wanted.values()) or 'any category'}"
+        if not problems:
+            raise unusable(file.path, missing)
+        first = problems[0]
+        raise InputError(
+            f"the data must hold an annotation that can be used, but in {str(file.path)!r} {missing}. "
+            f"{counted(len(problems), 'problem')} met, first {first.annotation or first.file}: {first.reason}"
+        )
     present = {pair.concept for item in items for pair in item.pairs}
     if missing := [name for name in wanted.values() if concepts and name not in present]:
         log.warning("%s: no image has an annotation of %s.", file.path, ", ".join(missing))

@@ -169,7 +169,7 @@ def _lines(path: Path) -> list[str]:
     if path.stat().st_size > MAX_BYTES:
         raise Fault("mask_unreadable", f"{path.name} has more than {MAX_BYTES} bytes.")
     try:
-        return read_bytes(path).decode().splitlines()
+        return read_bytes(path).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise Fault("mask_unreadable", f"{path.name} is no text: {error}.") from error
     except InputError as error:

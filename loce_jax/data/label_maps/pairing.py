@@ -1,6 +1,7 @@
 """Images and their label files, paired by name: ``images/a/x.jpg`` with ``labels/a/x.png`` or ``labels/a/x_L.png``."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -28,7 +29,7 @@ def pair_files(
         suffixes: what the names of images and labels have at their end, where it is known.
 
     Raises:
-        InputError: not a single pair.
+        InputError: not a single pair; an image with several label files.
     """
     photos = list_files(images, PHOTOS, suffixes[0])
     maps = list_files(labels, endings, suffixes[1])
@@ -100,10 +101,16 @@ def _find(folder: Path, endings: Sequence[str], suffix: str) -> Iterator[tuple[s
 
 
 def _without_suffix(photos: Files, maps: Files) -> Files:
-    """The label files by names without the end that all of them have more than their images."""
-    first = next(iter(maps))
-    parents = [first[:end] for end in range(len(first) - 1, 0, -1) if first[:end] in photos]
-    if not parents:
+    """The label files by names without the end that most of them have more than their images."""
+    parents = {key: key[:end] for key in maps for end in range(1, len(key)) if key[:end] in photos}  # the longest
+    ends = Counter(key.removeprefix(parent) for key, parent in parents.items())
+    if not ends:
         return maps
-    suffix = first[len(parents[0]) :]
+    suffix = min(ends, key=lambda end: (-ends[end], len(end), end))
+    for key, parent in parents.items():
+        if parent + suffix in maps and not key.endswith(suffix):
+            raise InputError(
+                f"each image must have one label file, but {photos[parent]!r} has {maps[key]!r} and "
+                f"{maps[parent + suffix]!r}. Move those that are no label maps into another folder."
+            )
     return {key.removesuffix(suffix): file for key, file in maps.items() if key.endswith(suffix)}

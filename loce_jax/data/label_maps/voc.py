@@ -104,9 +104,8 @@ def _read_split(root: Path, split: str) -> set[str]:
     folder = root / "ImageSets" / "Segmentation"
     known = sorted(file.stem for file in folder.glob("*.txt")) if folder.is_dir() else []
     check_known("split", [split], known)
-    stems = {line.strip() for line in read_bytes(folder / f"{split}.txt").decode("utf-8", "replace").splitlines()} - {
-        ""
-    }
+    stems = {line.strip() for line in read_bytes(folder / f"{split}.txt").decode("utf-8-sig", "replace").splitlines()}
+    stems.discard("")
     if not stems:
         raise InputError(f"`split` must name some images, but {str(folder / split)!r}.txt is empty. Choose another.")
     return stems

@@ -37,6 +37,24 @@ def test_bad_lines_are_problems_and_the_others_are_read(tmp_path):
     assert all(isinstance(mask, np.ndarray) for mask in data.masks(data.items[0]))
 
 
+def test_a_file_with_a_byte_order_mark_loses_no_line(tmp_path):
+    write_yolo(tmp_path, made_up_frames(1))
+    file = next((tmp_path / "labels" / "train").glob("*.txt"))
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    data = open_yolo(tmp_path)
+    assert data.problems == () and len(data.items[0].pairs) == 3
+
+
+def test_where_all_lines_are_bad_the_message_names_the_first(tmp_path):
+    write_yolo(tmp_path, made_up_frames(1))
+    next((tmp_path / "labels" / "train").glob("*.txt")).write_text("7 0 0 1 0 1 1\n8 0 0 1 0 1 1\n")
+    with pytest.raises(
+        InputError, match="2 problems met, first labels/train/seq0_000.txt, line 1: its class '7'"
+    ) as error:
+        open_yolo(tmp_path)
+    assert "COCO" not in str(error.value)
+
+
 def test_an_outline_without_a_pixel_is_told_by_its_line(tmp_path):
     write_yolo(tmp_path, made_up_frames(1))
     next((tmp_path / "labels" / "train").glob("*.txt")).write_text("2 0.501 0.501 0.502 0.501 0.502 0.502\n")

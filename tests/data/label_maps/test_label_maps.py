@@ -203,6 +203,21 @@ def test_a_jpeg_among_label_maps_is_a_problem_and_photos_below_the_label_maps_ar
     assert (problem.file, problem.status) == ("other.jpg", "no_label")
 
 
+def test_two_kinds_of_label_files_beside_each_other_are_refused(tmp_path):
+    write_labels(tmp_path, made_up_frames(2), suffix="_labelIds")
+    for path in list((tmp_path / "labels").glob("*.png")):
+        Image.open(path).save(path.with_name(path.name.replace("labelIds", "color")))
+    with pytest.raises(InputError, match="'seq0_000.png' has 'seq0_000_labelIds.png' and 'seq0_000_color.png'"):
+        open_labels(tmp_path)
+
+
+def test_a_label_map_without_its_image_is_no_second_one_of_another(tmp_path):
+    write_labels(tmp_path, made_up_frames(2), suffix="_L")
+    for name in ("seq0_00", "seq0_0001"):
+        shutil.copy(tmp_path / "labels" / "seq0_000_L.png", tmp_path / "labels" / f"{name}_L.png")
+    assert {problem.status for problem in open_labels(tmp_path).problems} == {"image_missing"}
+
+
 @pytest.mark.parametrize("coding", ["gray", "color"])
 def test_values_without_a_class_are_noted_and_images_of_none_but_these_are_problems(coding, tmp_path):
     write_labels(tmp_path, made_up_frames(3), coding)
@@ -298,6 +313,13 @@ def test_voc_leaves_void_out_and_reads_a_split(tmp_path):
     assert not np.any(masks, axis=0)[classes == 255].any() and (classes == 255).any()
     with pytest.raises(InputError, match="unknown split 'test'"):
         open_voc(tmp_path, split="test")
+
+
+def test_a_voc_split_written_on_windows_is_read_whole(tmp_path):
+    write_voc(tmp_path, made_up_frames(2), VOC_NUMBERS)
+    (tmp_path / "ImageSets" / "Segmentation" / "val.txt").write_bytes(b"\xef\xbb\xbfseq0_000\r\nseq0_001  \r\n\r\n")
+    data = open_voc(tmp_path, split="val")
+    assert len(data.items) == 2 and data.problems == ()
 
 
 def test_voc_objects_are_items_of_their_own(tmp_path):
