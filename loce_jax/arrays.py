@@ -47,13 +47,22 @@ def with_channels_last(activations: Any, *, channels_last: bool | None) -> Any:
 def has_channels_first(shape: tuple[int, ...], *, grid: tuple[int, ...] = (), channels: int | None = None) -> bool:
     """Whether activations of `shape`, 4 axes, are ``[n c h w]``, as far as a mask's grid or the channels show it.
 
-    The grid shows it where it is that of the last two axes, but not that of the middle two; a number of channels, where
-    it is that of the second axis, but not that of the last.  Otherwise nothing is known, and the answer is False.
+    The grid shows it where it is that of the last two axes, but not that of the middle two, or where it has the
+    proportions of the last two, and the middle two are more than twice as wide or as narrow; a number of channels,
+    where it is that of the second axis, but not that of the last.  Otherwise nothing is known: the answer is False.
 
     >>> has_channels_first((6, 16, 14, 14), grid=(14, 14)), has_channels_first((6, 14, 14, 16), grid=(14, 14))
     (True, False)
     >>> has_channels_first((6, 16, 7, 7), channels=16), has_channels_first((6, 16, 7, 7), grid=(100, 100))
-    (True, False)
+    (True, True)
+    >>> has_channels_first((6, 7, 8, 8), grid=(100, 100))
+    False
     """
-    by_grid = bool(grid) and shape[2:] == grid and shape[1:3] != grid
+    by_grid = bool(grid) and shape[1:3] != grid and (shape[2:] == grid or _has_proportions_last(shape, grid))
     return by_grid or (channels is not None and shape[1] == channels and shape[3] != channels)
+
+
+def _has_proportions_last(shape: tuple[int, ...], grid: tuple[int, ...]) -> bool:
+    height, width = grid
+    by_middle, by_last = shape[1] * width, shape[2] * height
+    return shape[2] * width == shape[3] * height and not by_middle <= 2 * by_last <= 4 * by_middle

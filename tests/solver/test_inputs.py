@@ -56,6 +56,16 @@ def test_channels_first_is_refused_where_the_channels_show_it(declared):
     check(activations, masks, **given)
 
 
+def test_channels_first_is_refused_where_masks_of_another_size_show_it():
+    activations, masks = np.zeros((2, 32, 7, 7), "float32"), np.zeros((2, 60, 60), "float32")
+    with pytest.raises(InputError, match="as the masks show. Say `channels_last=False`"):
+        check(activations, masks)
+    assert check(activations, masks, channels_last=False)[0].shape == (2, 7, 7, 32)
+    check(np.zeros((2, 7, 7, 32), "float32"), masks)
+    check(np.zeros((2, 25, 34, 34), "float32"), masks)
+    assert not has_channels_first((2, 14, 14, 14), grid=(60, 60))
+
+
 def test_what_nothing_shows_is_taken_as_it_is():
     activations, masks = make_batch(target=(9, 8))
     assert check(first(activations), masks)[0].shape == (2, 5, 4, 3)
