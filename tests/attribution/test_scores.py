@@ -61,6 +61,7 @@ def test_gradients_of_images_with_context_are_those_of_the_whole_network():
     assert not cam.closed_form
 
 
+@pytest.mark.slow  # compiles the network once more, with an edit
 def test_ablation_is_an_edit_of_the_network():
     score, vector = class_score(NETWORK, "patches", 0), RNG.normal(size=5).astype("f4")
     unit = vector / np.linalg.norm(vector)

@@ -108,6 +108,7 @@ def test_filters_are_the_largest_of_all():
         net2vec_f(activations, masks, filters=9)
 
 
+@pytest.mark.slow  # fits of every form, each compiled for its shapes
 @pytest.mark.parametrize("options", [RAW, PAPER])
 def test_blocks_that_come_one_after_the_other_give_what_arrays_give(options):
     activations, masks = planted()

@@ -53,6 +53,7 @@ def test_planted_directions_are_found_and_what_cannot_be_has_a_status():
     assert constant.status[0] == Status.DEGENERATE
 
 
+@pytest.mark.slow  # five fits, each compiled for its shapes
 def test_order_blocks_and_groups_of_concepts_do_not_matter(monkeypatch):
     activations, masks = planted()
     whole, order = fit_ridge(activations, masks).vectors[:2], RNG.permutation(len(masks))

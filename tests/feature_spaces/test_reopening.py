@@ -21,7 +21,7 @@ def run_of(network, **changes) -> Any:
     return SimpleNamespace(plan=json.loads(json.dumps({"model": model | changes})), storage="there")
 
 
-pytestmark = pytest.mark.wrong_types  # stand-ins for runs
+pytestmark = [pytest.mark.wrong_types, pytest.mark.slow]  # stand-ins for runs; loads the embedded network five times
 
 
 @pytest.fixture(scope="module")

@@ -94,6 +94,7 @@ def test_an_encoder_alone_has_the_same_layers_and_fingerprints_do_not_know_the_d
     assert repr(Config()) == repr(Config(decoder_layers=2, decoder_attention_heads=4, decoder_ffn_dim=8))
 
 
+@pytest.mark.usefixtures("torch")
 def test_the_norm_follows_every_block_where_all_were_trained(tmp_path):
     trained = case(TINY_DETR | {"auxiliary_loss": True})
     model = make_model(trained)

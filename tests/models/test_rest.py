@@ -24,7 +24,7 @@ def lite0():
     return load_network("efficientnet-lite0", size=(64, 96))
 
 
-@pytest.mark.parametrize("layer", ["_blocks.10", *further("_conv_stem", "_blocks.4", "_blocks.15", "_conv_head")])
+@pytest.mark.parametrize("layer", ["_conv_head", *further("_conv_stem", "_blocks.4", "_blocks.10", "_blocks.15")])
 def test_resumes_where_nothing_goes_around(layer, lite0):
     assert assert_resumes(lite0, layer) == [None]
 
