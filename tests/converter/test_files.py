@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -54,7 +55,7 @@ def test_outputs_are_read_again(tiny):
     network = load_converted(tiny)
     assert (network.outputs, network.dead_ends) == (GRAPH.outputs, ())
     images = np.random.default_rng(1).normal(size=(2, 16, 24, 3)).astype("float32")
-    found = network.forward(network.params, images, ("act", "logits", "size"))
+    found = network.forward(network.params, jnp.asarray(images), ("act", "logits", "size"))
     np.testing.assert_allclose(found["logits"], found["act"].mean((1, 2)), atol=1e-6)
     assert found["size"].shape == (2,)
     headless = replace(GRAPH, taps={"act": 6}, outputs=())
