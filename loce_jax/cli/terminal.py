@@ -1,7 +1,9 @@
 """Lines of text on standard output and standard error, which need neither UTF-8 nor a person's trust in names."""
 
 import io
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from loce_jax.foreign_text import for_json, for_terminal
@@ -23,7 +25,12 @@ def complain(text: object) -> None:
 
 
 def keep_printing() -> None:
-    """Let no character that an output stream cannot encode end the command: it is written as an escape."""
+    """Let no character that an output stream cannot encode end the command, nor a stream that is closed (``>&-``).
+
+    Such characters are written as escapes; what would go to a closed stream is not written.
+    """
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

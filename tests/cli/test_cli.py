@@ -1,6 +1,8 @@
 """The command line as a user meets it: what it prints, and one clear line with code 2 when it cannot."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -211,3 +213,10 @@ def test_an_unknown_command_is_one_line(name, capsys):
     printed = capsys.readouterr().err
     assert printed.startswith(f"loce: unknown command {name!r}. ") and printed.count("\n") == 1
     assert ("Did you mean 'show'?" in printed) == (name == "shwo")
+
+
+def test_closed_output_streams_end_no_command():
+    command = f'"{sys.executable}" -m loce_jax.cli'
+    for streams in (">&-", "2>&-", ">&- 2>&-"):
+        done = subprocess.run(["sh", "-c", f"{command} --version {streams}"], capture_output=True, check=False)
+        assert done.returncode == 0 and b"Traceback" not in done.stderr
