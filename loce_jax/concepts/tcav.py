@@ -23,7 +23,7 @@ DEFAULTS = TcavOptions()
 
 @dataclass(frozen=True)
 class LayerSamples:
-    """What TCAV looks at, at one layer; `loce_jax.concepts.tcav_samples.layer_samples` reads it from a network.
+    """What TCAV looks at, at one layer; `loce_jax.feature_spaces.class_dependence` reads it from a network and a run.
 
     Attributes:
         gradients: of the class score of m images of the class, summed over cells, as
