@@ -33,7 +33,7 @@ from loce_jax.data.samples import Dataset
 from loce_jax.data.selection import DataOptions, select
 from loce_jax.feature_spaces.comparing import study_spaces
 from loce_jax.feature_spaces.gathering import gather
-from loce_jax.feature_spaces.methods import METHODS, OF_LOCES, samples_of
+from loce_jax.feature_spaces.methods import METHODS, OF_LOCES, training_data
 from loce_jax.feature_spaces.options import HeldOut, resampled
 from loce_jax.feature_spaces.spaces import Side, make_spaces
 from loce_jax.models.base import Network
@@ -120,7 +120,7 @@ def compare_methods(
             }
         for method in methods:
             for kind in RECIPES if method in OF_LOCES else ("ridge",):
-                samples = samples_of(runs[kind], gathered, layer, parts.train)
+                samples = training_data(runs[kind], gathered, layer, parts.train)
                 start = time.perf_counter()
                 concepts = METHODS[method](samples)
                 seconds = time.perf_counter() - start

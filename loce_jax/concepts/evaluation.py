@@ -23,7 +23,7 @@ class Concepts(Protocol):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the k concepts."""
+        """Names of the k concepts."""
         ...
 
     def maps(self, activations: Any, size: tuple[int, int]) -> Any:

@@ -159,7 +159,7 @@ class Counts(NamedTuple):
 
     @property
     def status(self) -> Int[np.ndarray, " k"]:
-        """Of each concept."""
+        """A status per concept."""
         status = np.where(self.images > 0, Status.OK, np.where(self.lost > 0, Status.NONFINITE, Status.MASK_EMPTY))
         return np.where((self.images > 0) & ~(self.low < self.high).any(axis=1), Status.DEGENERATE, status)
 

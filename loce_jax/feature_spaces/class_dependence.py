@@ -106,7 +106,7 @@ def _rows(
 
 
 def _samples(gathered: Gathered, activations: Float[np.ndarray, "n gh gw c"], kind: str):
-    """Of each concept its name, the samples with it, and those without, each ``[samples c]``."""
+    """Yield each concept's name, the samples with it, and those without, each ``[samples c]``."""
     shown = np.any(gathered.masks, axis=(2, 3))
     if kind == "images":
         pooled = activations.mean(axis=(1, 2), dtype=np.float64)

@@ -16,7 +16,7 @@ from loce_jax.concepts.split import Split
 from loce_jax.concepts.vectors import ConceptVectors
 from loce_jax.feature_spaces.chosen_factors import ChosenFactors
 from loce_jax.feature_spaces.gathering import Gathered
-from loce_jax.feature_spaces.methods import METHODS, samples_of
+from loce_jax.feature_spaces.methods import METHODS, training_data
 from loce_jax.feature_spaces.options import resampled
 from loce_jax.foreign_text import for_picture
 from loce_jax.plots.figures import plot_estimates
@@ -61,7 +61,7 @@ def find_concepts(
     found = []
     units = resampled([gathered.groups[row] for row in parts.held_out]).units
     for layer in gathered.activations:
-        samples = samples_of(run, gathered, layer, parts.train)
+        samples = training_data(run, gathered, layer, parts.train)
         for method in methods:
             concepts = METHODS[method](samples)
             tested = gathered.blocks(layer, parts.held_out)

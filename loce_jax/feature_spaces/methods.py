@@ -24,7 +24,7 @@ from loce_jax.store import Run
 
 
 @dataclass(frozen=True, eq=False)
-class LayerSamples:
+class TrainingData:
     """What a method may learn from.
 
     Attributes:
@@ -41,11 +41,11 @@ class LayerSamples:
     labels: Shaped[np.ndarray, " m"]
 
 
-def samples_of(run: Run, gathered: Gathered, layer: str, rows: Int[np.ndarray, " n"]) -> LayerSamples:
+def training_data(run: Run, gathered: Gathered, layer: str, rows: Int[np.ndarray, " n"]) -> TrainingData:
     """What a layer says of the images `rows` of `gathered`, and the run's LoCEs of them."""
     filters, offsets = run.raw_filters(layer)
     mine = np.isin(run.table["image"], [gathered.images[row] for row in rows])
-    return LayerSamples(
+    return TrainingData(
         names=gathered.concepts,
         blocks=gathered.blocks(layer, rows),
         filters=filters[mine],
@@ -55,13 +55,13 @@ def samples_of(run: Run, gathered: Gathered, layer: str, rows: Int[np.ndarray, "
 
 
 OF_LOCES = ("mean", "medoid")  # need no activations
-Fit = Callable[[LayerSamples], ConceptVectors | ChosenFactors]
+Fit = Callable[[TrainingData], ConceptVectors | ChosenFactors]
 
 
 def _of_loces(summarize: Callable[..., Generalized]) -> Fit:
     """A method that needs the LoCEs alone."""
 
-    def fit(samples: LayerSamples) -> ConceptVectors:
+    def fit(samples: TrainingData) -> ConceptVectors:
         return _in_order(summarize(samples.filters, samples.offsets, samples.labels).vectors, samples.names)
 
     return fit

@@ -18,7 +18,7 @@ from loce_jax.concepts.vectors import ConceptVectors
 from loce_jax.feature_spaces.chosen_factors import ChosenFactors
 from loce_jax.feature_spaces.comparing import Space
 from loce_jax.feature_spaces.gathering import Gathered
-from loce_jax.feature_spaces.methods import METHODS, samples_of
+from loce_jax.feature_spaces.methods import METHODS, training_data
 from loce_jax.store import Run
 
 SIZE = (56, 56)  # of the maps that are compared
@@ -91,7 +91,7 @@ def _make_space(side: Side, layer: str, depth: float, rows, parts: Split, method
     gathered, tested = side.gathered, rows[parts.held_out]
 
     def fit(numbers: Int[np.ndarray, " m"]) -> ConceptVectors | ChosenFactors:
-        return METHODS[method](samples_of(side.run, gathered, layer, rows[numbers]))
+        return METHODS[method](training_data(side.run, gathered, layer, rows[numbers]))
 
     concepts, blocks = fit(parts.train), gathered.blocks(layer, tested)
     return Space(

@@ -7,7 +7,7 @@ from loce_jax import InputError, fit
 from loce_jax.feature_spaces.chosen_factors import choose_factors
 from loce_jax.feature_spaces.gathering import ImageBlocks, gather
 from loce_jax.feature_spaces.global_concepts import find_concepts, study_concepts
-from loce_jax.feature_spaces.methods import METHODS, check_methods, samples_of
+from loce_jax.feature_spaces.methods import METHODS, check_methods, training_data
 from loce_jax.feature_spaces.options import HeldOut
 from loce_jax.solver import Status
 from tests.support.bars import NETWORK, Bars
@@ -44,7 +44,7 @@ def test_the_color_of_each_concept_is_found(found):
 
 def test_nothing_of_the_held_out_images_is_used(run, gathered, found):
     parts, _ = found
-    samples = samples_of(run, gathered, "cells", parts.train)
+    samples = training_data(run, gathered, "cells", parts.train)
     shown = [set(Bars(24).items[row].image for row in rows) for rows in (parts.train, parts.held_out)]
     assert not shown[0] & shown[1]
     labels = [pair.concept for row in parts.train for pair in Bars(24).items[row].pairs]

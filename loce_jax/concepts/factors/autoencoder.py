@@ -58,7 +58,7 @@ class AutoencoderOptions(FactorOptions):
 
 
 class Weights(NamedTuple):
-    """Of the encoder and the decoder, for scaled cells."""
+    """Weights of the encoder and the decoder, for scaled cells."""
 
     encoder: Float[Array, "c k"]
     encoder_bias: Float[Array, " k"]

@@ -76,7 +76,7 @@ class Dictionary:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the components: they have none but their method and number."""
+        """Names of the components: their method and number."""
         return tuple(f"{self.coder.method} {number}" for number in range(len(self.scales)))
 
     @property
