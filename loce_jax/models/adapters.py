@@ -149,7 +149,7 @@ def from_linen(  # noqa: PLR0913
     prefix_tokens: int = 0,
     token_grid: tuple[int, int] | None = None,
 ) -> Network:
-    """The network that a Flax Linen module computes with its `variables`; see `from_nnx` for layers, outputs and arguments.
+    """The network that a Flax Linen module computes with its `variables`; layers and arguments are those of `from_nnx`.
 
     >>> module = linen.Sequential([linen.Conv(4, (3, 3), strides=2), jax.nn.relu, linen.Conv(5, (3, 3), strides=2)])
     >>> variables = module.init(jax.random.key(0), np.zeros((1, 32, 48, 3)))

@@ -19,6 +19,7 @@ import numpy as np
 from flax import nnx
 
 from loce_jax.checks import InputError
+from loce_jax.models.checkpoints.heads import Heads
 from loce_jax.models.edits import NO_EDITS, Edits, Layers
 
 Weights = dict[str, np.ndarray]
@@ -52,33 +53,6 @@ class Layered(Protocol):
         Returned are the outputs, ``{name: array [b ...]}``, an empty mapping where there are none.
         """
         ...
-
-
-@dataclass(frozen=True)
-class Heads:
-    """What a checkpoint has besides the layers.
-
-    Attributes:
-        sizes: of each head, what its keys begin with and how many numbers its last linear map returns.
-    """
-
-    sizes: tuple[tuple[str, int], ...] = ()
-
-    def __contains__(self, name: str) -> bool:
-        """Whether the checkpoint has a tensor of the head."""
-        return name in dict(self.sizes)
-
-    def linear(self, name: str, channels: int, *, rngs: nnx.Rngs, bias: bool = True) -> nnx.Linear | None:
-        """A head that is one linear map of `channels` numbers, or None where the checkpoint has it not."""
-        return nnx.Linear(channels, dict(self.sizes)[name], use_bias=bias, rngs=rngs) if name in self else None
-
-
-NO_HEADS = Heads()
-
-
-def linear_head(name: str, word: str = "") -> tuple[str, str]:
-    """What `KeyMap.heads` holds for a head of one linear map, whose tensors may have one more word in their keys."""
-    return name, re.escape(f"{name}.{word}.".replace("..", ".")) + "(weight|bias)"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from loce_jax.models.checkpoints.weights import Heads, KeyMap, linear_head
+from loce_jax.models.checkpoints.heads import Heads, linear_head
+from loce_jax.models.checkpoints.weights import KeyMap
 from loce_jax.models.edits import Layers, tap
 from loce_jax.models.networks.family import Family, Kind, pooled_and_logits
 from loce_jax.models.nn.convolution import Convolution, Depthwise

@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from loce_jax.models.checkpoints.weights import Heads, KeyMap, linear_head
+from loce_jax.models.checkpoints.heads import Heads, linear_head
+from loce_jax.models.checkpoints.weights import KeyMap
 from loce_jax.models.edits import Layers, Tap, tap
 from loce_jax.models.networks import resnet
 from loce_jax.models.networks.detection import BOX, DETECTORS, PredictionHead

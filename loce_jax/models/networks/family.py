@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 from loce_jax.checks import InputError, short_repr
 from loce_jax.models.base import Layer, Network, Output, Preprocess
 from loce_jax.models.checkpoints.cache import cached_weights
+from loce_jax.models.checkpoints.heads import NO_HEADS, Heads
 from loce_jax.models.checkpoints.hub_folder import (
     outline_tensors,
     read_json,
@@ -25,16 +26,7 @@ from loce_jax.models.checkpoints.hub_folder import (
     refuse_quantized,
     weight_files,
 )
-from loce_jax.models.checkpoints.weights import (
-    NO_HEADS,
-    AbstractModule,
-    Heads,
-    KeyMap,
-    Layered,
-    Weights,
-    fingerprint,
-    possible_heads,
-)
+from loce_jax.models.checkpoints.weights import AbstractModule, KeyMap, Layered, Weights, fingerprint, possible_heads
 from loce_jax.models.preprocess.hub_folder import read_preprocess
 from loce_jax.models.preprocess.options import NOTHING, PreprocessOptions
 

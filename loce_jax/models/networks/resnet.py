@@ -15,7 +15,8 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from loce_jax.models.checkpoints.weights import NO_HEADS, Heads, KeyMap, Rules, linear_head
+from loce_jax.models.checkpoints.heads import NO_HEADS, Heads, linear_head
+from loce_jax.models.checkpoints.weights import KeyMap, Rules
 from loce_jax.models.edits import Layers, tap
 from loce_jax.models.networks.family import Family, Kind, pooled_and_logits
 from loce_jax.models.nn.convolution import BatchNorm, Convolution, Pointwise, max_pool

@@ -8,7 +8,8 @@ Loss for Language Image Pre-Training", 2023.
 from dataclasses import dataclass
 from typing import Any
 
-from loce_jax.models.checkpoints.weights import KeyMap, linear_head
+from loce_jax.models.checkpoints.heads import linear_head
+from loce_jax.models.checkpoints.weights import KeyMap
 from loce_jax.models.networks.vit.architecture import Architecture, Names
 from loce_jax.models.networks.vit.heads import AttentionPooling, Projection
 from loce_jax.models.networks.vit.transformer import vit_family

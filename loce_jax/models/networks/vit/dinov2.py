@@ -7,7 +7,8 @@ Need Registers", 2023.
 
 from dataclasses import dataclass
 
-from loce_jax.models.checkpoints.weights import KeyMap, linear_head
+from loce_jax.models.checkpoints.heads import linear_head
+from loce_jax.models.checkpoints.weights import KeyMap
 from loce_jax.models.networks.vit.architecture import OLD_ATTENTION, Architecture, Names
 from loce_jax.models.networks.vit.heads import ClassToken
 from loce_jax.models.networks.vit.transformer import vit_family

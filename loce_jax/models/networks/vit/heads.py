@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from loce_jax.models.checkpoints.weights import Heads, linear_head
+from loce_jax.models.checkpoints.heads import Heads, linear_head
 from loce_jax.models.networks.detection import BOX, DETECTORS, PredictionHead
 from loce_jax.models.networks.vit.architecture import Architecture
 from loce_jax.models.networks.vit.transformer import ACTIVATIONS, MLP, Attention, layer_norm

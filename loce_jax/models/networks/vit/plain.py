@@ -6,7 +6,8 @@ distillation through attention", 2021; Fang et al., "You Only Look at One Sequen
 
 from dataclasses import dataclass, field
 
-from loce_jax.models.checkpoints.weights import KeyMap, linear_head
+from loce_jax.models.checkpoints.heads import linear_head
+from loce_jax.models.checkpoints.weights import KeyMap
 from loce_jax.models.networks.detection import DETECTORS
 from loce_jax.models.networks.vit.architecture import OLD_ATTENTION, Architecture, Names
 from loce_jax.models.networks.vit.heads import POOLER, POOLERS, TEACHERS, Classifiers, Detectors

@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from loce_jax.models.checkpoints.weights import Heads, KeyMap
+from loce_jax.models.checkpoints.heads import Heads
+from loce_jax.models.checkpoints.weights import KeyMap
 from loce_jax.models.edits import Layers, tap
 from loce_jax.models.networks.family import Family, Kind
 from loce_jax.models.networks.vit.architecture import Architecture, Names
