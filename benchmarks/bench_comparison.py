@@ -27,7 +27,7 @@ from machine import machine
 
 from loce_jax import fit, load_network
 from loce_jax.analysis.bootstrap import BootstrapOptions, Estimate
-from loce_jax.concepts.evaluation import evaluate
+from loce_jax.concepts.evaluation.evaluate import evaluate
 from loce_jax.data import open_camvid, open_coco
 from loce_jax.data.samples import Dataset
 from loce_jax.data.selection import DataOptions, select

@@ -26,16 +26,14 @@ import numpy as np
 from machine import machine
 
 import loce_jax
-from loce_jax.activations import make_extractor
-from loce_jax.concepts.minibatches import minibatches
-from loce_jax.concepts.net2vec import fit_net2vec
-from loce_jax.concepts.net2vec_options import Net2VecOptions
-from loce_jax.concepts.published_net2vec import initial_weights
-from loce_jax.concepts.quantiles import channel_thresholds
+from loce_jax.concepts.segmentation.minibatches import minibatches
+from loce_jax.concepts.segmentation.net2vec import fit_net2vec
+from loce_jax.concepts.segmentation.net2vec_options import Net2VecOptions
+from loce_jax.concepts.segmentation.published_net2vec import initial_weights
+from loce_jax.concepts.segmentation.quantiles import channel_thresholds
 from loce_jax.concepts.vectors import ConceptVectors
 from loce_jax.data import open_coco
-from loce_jax.data.samples import Fault
-from loce_jax.resampling import resize_mask
+from loce_jax.feature_spaces.gathering import gather
 
 SIZE = (100, 100)
 NETWORK, LAYER = "efficientnet-lite0", "_blocks.10"
@@ -52,16 +50,9 @@ def made_up():
 
 def photos(folder: Path):
     """Activations and masks of a folder of photos."""
-    dataset, network = open_coco(folder / "instances.json", folder / "images"), loce_jax.load_network(NETWORK)
-    number = {name: row for row, name in enumerate(dataset.concepts)}
-    masks, resized = np.zeros((len(dataset.items), len(number), *SIZE), bool), []
-    for row, item in enumerate(dataset.items):
-        reading = dataset.read(item)
-        resized.append(network.preprocess.resize(reading.photo))
-        for pair, mask in zip(item.pairs, reading.masks, strict=True):
-            if not isinstance(mask, Fault):
-                masks[row, number[pair.concept]] |= resize_mask(mask, SIZE) > 0.5
-    return np.asarray(make_extractor(network, [LAYER])(np.stack(resized))[LAYER]), masks
+    dataset = open_coco(folder / "instances.json", folder / "images")
+    found = gather(loce_jax.load_network(NETWORK), [LAYER], dataset, size=SIZE)
+    return found.activations[LAYER], found.masks
 
 
 def in_torch(activations, masks, epochs: int) -> ConceptVectors:

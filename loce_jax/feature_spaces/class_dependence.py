@@ -15,8 +15,8 @@ from loce_jax.attribution.gradients import channel_gradients
 from loce_jax.attribution.scores import ClassScore, class_score
 from loce_jax.batch_sizes import IMAGES_PER_BATCH
 from loce_jax.checks import InputError
-from loce_jax.concepts.tcav import LayerSamples, TcavRow, tcav
-from loce_jax.concepts.tcav_compare import TcavOptions
+from loce_jax.concepts.activation_vectors.tcav import LayerSamples, TcavRow, tcav
+from loce_jax.concepts.activation_vectors.tcav_compare import TcavOptions
 from loce_jax.feature_spaces.gathering import Gathered
 from loce_jax.feature_spaces.options import ClassOptions
 from loce_jax.models.base import Network

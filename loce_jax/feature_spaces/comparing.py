@@ -14,10 +14,10 @@ from loce_jax.analysis.bootstrap import BootstrapOptions
 from loce_jax.analysis.short_names import short_names
 from loce_jax.analysis.tables import Table
 from loce_jax.checks import InputError
-from loce_jax.concepts.depth_profiles import Readout, ReadoutOptions, same_concepts, similar_depth
-from loce_jax.concepts.feature_similarity import feature_similarity
-from loce_jax.concepts.references import random_concepts, shuffled_similarity
-from loce_jax.concepts.similarity import ConceptSimilarity, Measure, concept_similarity, mean_of_pairs
+from loce_jax.concepts.comparison.depth_profiles import Readout, ReadoutOptions, same_concepts, similar_depth
+from loce_jax.concepts.comparison.feature_similarity import feature_similarity
+from loce_jax.concepts.comparison.references import random_concepts, shuffled_similarity
+from loce_jax.concepts.comparison.similarity import ConceptSimilarity, Measure, concept_similarity, mean_of_pairs
 from loce_jax.feature_spaces.options import resampled
 from loce_jax.plots.figures import NamedMatrix, plot_matrices
 from loce_jax.study.results.figures import Figures

@@ -6,7 +6,7 @@ Shapes: n images, k concepts, gh x gw grid cells of a layer, c channels, H x W p
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
@@ -17,7 +17,7 @@ from loce_jax.checks import InputError
 from loce_jax.concepts.blocks import IMAGES_PER_BLOCK, Block
 from loce_jax.data.samples import Dataset, Item
 from loce_jax.data.selection import group_of
-from loce_jax.models.base import Network
+from loce_jax.models.base import Layer, Network
 from loce_jax.pipeline.progress import Progress
 from loce_jax.pipeline.reading import PASSING, ReadImage, SampleReader, read_in_threads
 
@@ -99,27 +99,17 @@ def gather(
     Raises:
         InputError: no image could be read.
     """
-    found = network.resolve(layers)
-    items, names = dataset.items, tuple(dataset.concepts)
-    shapes = {layer.name: (len(items), *layer.grid, layer.channels) for layer in found}
-    pixels = (len(items) if photos else 0, *network.preprocess.size, 3)
-    cells = sum(4 * np.prod(shape) for shape in shapes.values())
-    make = _arrays_for(float(cells + len(items) * len(names) * np.prod(size) + np.prod(pixels)))
-    activations = {name: make(shape, np.float32) for name, shape in shapes.items()}
-    masks, seen = make((len(items), len(names), *size), bool), make(pixels, np.uint8) if photos else None
-    extract, reader = make_extractor(network, list(shapes)), SampleReader(dataset, network.preprocess, size)
+    items, names, chunks = dataset.items, tuple(dataset.concepts), _chunks(dataset.items)
+    found, reader = network.resolve(layers), SampleReader(dataset, network.preprocess, size)
+    arrays = _Arrays.of(network, found, len(items), (len(names), *size), photos=photos)
+    extract = make_extractor(network, list(arrays.activations))
     kept, unread, done = [], [], 0
-    for chunk, read in read_in_threads(reader, _chunks(items)):
-        fine, why = _usable(_chunks(items)[chunk], read)
+    for chunk, read in read_in_threads(reader, chunks):
+        fine, why = _usable(chunks[chunk], read)
         unread += why
         if fine:
-            rows = slice(len(kept), len(kept) + len(fine))
-            for name, maps in extract(np.stack([image.pixels for _, image in fine])).items():
-                activations[name][rows] = np.asarray(maps, np.float32)
-            for row, (_, image) in enumerate(fine, start=len(kept)):
-                _draw(masks[row], image, names)
-                if seen is not None:
-                    seen[row] = image.pixels
+            images = [image for _, image in fine]
+            arrays.write(len(kept), images, extract(np.stack([image.pixels for image in images])), names)
             kept += [item for item, _ in fine]
         done += len(read)
         if progress is not None:
@@ -131,11 +121,40 @@ def gather(
         images=tuple(item.image for item in kept),
         groups=tuple(group_of(item) or item.image for item in kept),
         concepts=names,
-        activations={name: array[:n] for name, array in activations.items()},
-        masks=masks[:n],
+        activations={name: array[:n] for name, array in arrays.activations.items()},
+        masks=arrays.masks[:n],
         unread=tuple(unread),
-        photos=None if seen is None else seen[:n],
+        photos=None if arrays.photos is None else arrays.photos[:n],
     )
+
+
+class _Arrays(NamedTuple):
+    """What is filled image by image, with room for all."""
+
+    activations: dict[str, np.ndarray]
+    masks: np.ndarray
+    photos: np.ndarray | None
+
+    @classmethod
+    def of(
+        cls, network: Network, layers: Sequence[Layer], n: int, masks: tuple[int, ...], *, photos: bool
+    ) -> "_Arrays":
+        """Zeros for `n` images."""
+        shapes = {layer.name: (n, *layer.grid, layer.channels) for layer in layers}
+        pixels = (n if photos else 0, *network.preprocess.size, 3)
+        cells = sum(4 * np.prod(shape) for shape in shapes.values())
+        make = _arrays_for(float(cells + n * np.prod(masks) + np.prod(pixels)))
+        activations = {name: make(shape, np.float32) for name, shape in shapes.items()}
+        return cls(activations, make((n, *masks), bool), make(pixels, np.uint8) if photos else None)
+
+    def write(self, start: int, images: Sequence[ReadImage], maps: Mapping[str, Any], concepts: Sequence[str]) -> None:
+        """Put images, and what a network makes of them, into the rows from `start` on."""
+        for name, found in maps.items():
+            self.activations[name][start : start + len(images)] = np.asarray(found, np.float32)
+        for row, image in enumerate(images, start):
+            _draw(self.masks[row], image, concepts)
+            if self.photos is not None:
+                self.photos[row] = image.pixels
 
 
 def _chunks(items: Sequence[Item]) -> dict[str, Sequence[Item]]:

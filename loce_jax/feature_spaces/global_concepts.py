@@ -10,9 +10,9 @@ import numpy as np
 
 from loce_jax.analysis.bootstrap import BootstrapOptions, Estimate
 from loce_jax.analysis.tables import Table
-from loce_jax.concepts.evaluation import Evaluation, evaluate
-from loce_jax.concepts.similarity import mean_of_pairs
-from loce_jax.concepts.split import Split
+from loce_jax.concepts.comparison.similarity import mean_of_pairs
+from loce_jax.concepts.evaluation.evaluate import Evaluation, evaluate
+from loce_jax.concepts.evaluation.split import Split
 from loce_jax.concepts.vectors import ConceptVectors
 from loce_jax.feature_spaces.chosen_factors import ChosenFactors
 from loce_jax.feature_spaces.gathering import Gathered

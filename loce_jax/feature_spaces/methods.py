@@ -10,12 +10,12 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from loce_jax.checks import check_known
-from loce_jax.concepts.cavs import cell_cav
+from loce_jax.concepts.activation_vectors.cavs import cell_cav
 from loce_jax.concepts.means import Generalized, mean, medoid
-from loce_jax.concepts.net2vec import fit_net2vec, net2vec_f
-from loce_jax.concepts.net2vec_options import PAPER
-from loce_jax.concepts.netdissect import netdissect
-from loce_jax.concepts.ridge import fit_ridge
+from loce_jax.concepts.segmentation.net2vec import fit_net2vec, net2vec_f
+from loce_jax.concepts.segmentation.net2vec_options import PAPER
+from loce_jax.concepts.segmentation.netdissect import netdissect
+from loce_jax.concepts.segmentation.ridge import fit_ridge
 from loce_jax.concepts.vectors import ConceptVectors
 from loce_jax.feature_spaces.chosen_factors import ChosenFactors, choose_factors
 from loce_jax.feature_spaces.gathering import Gathered, ImageBlocks

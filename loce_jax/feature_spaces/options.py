@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from loce_jax.checks import CheckedOptions, InputError, check_known
-from loce_jax.concepts.split import Split, split
+from loce_jax.concepts.evaluation.split import Split, split
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from loce_jax.checks import InputError
-from loce_jax.concepts.evaluation import evaluate
-from loce_jax.concepts.similarity import mean_of_pairs
-from loce_jax.concepts.split import Split, fit_on_halves
+from loce_jax.concepts.comparison.similarity import mean_of_pairs
+from loce_jax.concepts.evaluation.evaluate import evaluate
+from loce_jax.concepts.evaluation.split import Split, fit_on_halves
 from loce_jax.concepts.vectors import ConceptVectors
 from loce_jax.feature_spaces.chosen_factors import ChosenFactors
 from loce_jax.feature_spaces.comparing import Space

@@ -5,7 +5,7 @@ import pytest
 
 from loce_jax.checks import InputError
 from loce_jax.concepts.blocks import ArrayBlocks
-from loce_jax.concepts.evaluation import evaluate
+from loce_jax.concepts.evaluation.evaluate import evaluate
 from loce_jax.concepts.factors.cells import FactorOptions, gather_cells
 from loce_jax.concepts.factors.fit import fit
 from loce_jax.concepts.factors.kmeans import KMeansOptions

@@ -1,0 +1,1 @@
+"""Comparing the concepts of layers, networks and runs."""

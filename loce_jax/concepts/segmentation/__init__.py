@@ -1,0 +1,1 @@
+"""Concept vectors that segment: found from masks, one a concept and layer."""
