@@ -15,6 +15,7 @@ from loce_jax.cli.data_flags import DataFlags, DataLocation, DataOptionFlags
 from loce_jax.cli.terminal import say
 from loce_jax.data.checking import DataReport, check_data
 from loce_jax.data.opening import parameters
+from loce_jax.data.samples import EmptyDataError
 from loce_jax.data.selection import DataOptions
 
 SHOWN = 20  # problems on the terminal
@@ -46,9 +47,15 @@ class DataCheck:
         source = location.source(self.data)
         if "faulty" in parameters(source.kind):  # to list all such entries, where `loce fit` refuses the first
             source = replace(source, given={**source.given, "faulty": "leave out"})
-        dataset = source.open()
-        with progress("images") as report_progress:
-            report = check_data(dataset, report_progress)
+        try:
+            dataset = source.open()
+            with progress("images") as report_progress:
+                report = check_data(dataset, report_progress)
+        except EmptyDataError as error:
+            if not error.problems:
+                raise
+            say(error)
+            report = DataReport((), (), (), error.problems)
         tables = tabulate(report)
         for name, table in tables.items():
             if name == "problems" and len(table.rows) > SHOWN:

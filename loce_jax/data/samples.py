@@ -56,6 +56,21 @@ class Problem:
     reason: str
 
 
+class EmptyDataError(InputError):
+    """A data set was opened, but nothing of it can be used.
+
+    Attributes:
+        problems: why, as far as it is known; empty where nothing is wrong with the data but what was asked for.
+    """
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()):
+        super().__init__(message, tuple(problems))  # what a copy in another process is made of
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 @dataclass(frozen=True)
 class Pair:
     """One concept in one image.

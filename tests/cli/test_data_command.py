@@ -13,7 +13,7 @@ from loce_jax.cli import main
 from loce_jax.cli.data_flags import DataLocation
 from loce_jax.cli.flags import find_flags
 from loce_jax.data.selection import DataOptions
-from tests.support.trees import made_up_frames, save, write_camvid, write_labels
+from tests.support.trees import made_up_frames, save, write_camvid, write_labels, write_yolo
 
 
 def check(*arguments):
@@ -62,6 +62,47 @@ def test_all_faulty_entries_of_a_coco_file_are_problems(options, tmp_path, capsy
     assert "2 problems." in capsys.readouterr().out
     with (tmp_path / "out" / "problems.csv").open(newline="") as file:
         assert [row["annotation"] for row in csv.DictReader(file)] == ["annotation 1", "annotation 3"]
+
+
+NOTHING_LEFT = ["yolo", "labels", "folder", "cvat", "labelstudio", "npz"]
+
+
+def without_a_usable_mask(kind, root):
+    """Flags of a data set of which two masks, and with them all, cannot be used."""
+    frames = made_up_frames(2)
+    if kind == "yolo":
+        write_yolo(root, frames)
+        for file in root.rglob("labels/train/*.txt"):
+            file.write_text("7 0 0 1 0 1 1\n")
+        return [kind, root]
+    if kind == "cvat":
+        shape = '<polygon label="car" points="1,2;3"/>'
+        (root / "annotations.xml").write_text(
+            f'<annotations><image id="0" name="a.png" width="64" height="48">{shape}{shape}</image></annotations>'
+        )
+        return [kind, root, "--images", root]
+    if kind == "labelstudio":
+        brush = {"type": "brushlabels", "value": {"brushlabels": ["car"]}, "original_width": 64, "original_height": 48}
+        task = {"id": 1, "data": {"image": "a.png"}, "annotations": [{"result": [brush, brush]}]}
+        (root / "export.json").write_text(json.dumps([task]))
+        return [kind, root / "export.json", "--images", root]
+    if kind == "npz":
+        masks = np.full((2, 48, 64), 3, np.uint8)
+        masks[:, 0, :2] = 1, 2
+        np.savez(root / "a.npz", images=np.zeros((2, 48, 64, 3), np.uint8), masks=masks)
+        return [kind, root / "a.npz"]
+    write_labels(root, frames)
+    for file in root.rglob("labels/*.png"):
+        file.write_bytes(b"none")
+    return [kind, root]
+
+
+@pytest.mark.parametrize("kind", NOTHING_LEFT)
+def test_where_nothing_can_be_used_all_problems_are_listed(kind, tmp_path, capsys):
+    assert check(*without_a_usable_mask(kind, tmp_path), "--out", tmp_path / "out") == 3
+    shown = capsys.readouterr().out
+    assert "2 problems." in shown and "must hold" in shown
+    assert len((tmp_path / "out" / "problems.csv").read_text().splitlines()) == 3
 
 
 def test_values_without_a_class_are_noted_and_the_exit_code_stays_0(tmp_path, capsys):

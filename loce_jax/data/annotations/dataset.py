@@ -6,7 +6,7 @@ Shapes: H x W pixels of an image.
 
 from array import array
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from loce_jax.checks import InputError, check_known, counted
 from loce_jax.data.annotations.coco_file import CocoFile, unusable
 from loce_jax.data.annotations.masks import name_of_annotation, parts_without_area, union_mask
 from loce_jax.data.images import read_photo
-from loce_jax.data.samples import Fault, Item, Pair, Problem, Reading, check_mask, digest
+from loce_jax.data.samples import EmptyDataError, Fault, Item, Pair, Problem, Reading, check_mask, digest
 from loce_jax.foreign_text import logger
 
 log = logger(__name__)
@@ -142,14 +142,7 @@ def assemble(
         for image_id in sorted(groups, key=lambda image_id: file.images[image_id][0])
     )
     if not items and not file.faulty:
-        missing = f"no image has an annotation of {', '.join(wanted.values()) or 'any category'}"
-        if not problems:
-            raise unusable(file.path, missing)
-        first = problems[0]
-        raise InputError(
-            f"the data must hold an annotation that can be used, but in {str(file.path)!r} {missing}. "
-            f"{counted(len(problems), 'problem')} met, first {first.annotation or first.file}: {first.reason}"
-        )
+        raise _nothing_left(file.path, wanted.values(), [*problems, *met])
     present = {pair.concept for item in items for pair in item.pairs}
     if missing := [name for name in wanted.values() if concepts and name not in present]:
         log.warning("%s: no image has an annotation of %s.", file.path, ", ".join(missing))
@@ -165,6 +158,18 @@ def assemble(
         source=source,
         problems=(*problems, *file.faulty, *met),
         _annotations=used,
+    )
+
+
+def _nothing_left(path: Path, wanted: Iterable[str], problems: Sequence[Problem]) -> InputError:
+    missing = f"no image has an annotation of {', '.join(wanted) or 'any category'}"
+    if not problems:
+        return unusable(path, missing)
+    first = problems[0]
+    return EmptyDataError(
+        f"the data must hold an annotation that can be used, but in {str(path)!r} {missing}. "
+        f"{counted(len(problems), 'problem')} met, first {first.annotation or first.file}: {first.reason}",
+        problems,
     )
 
 

@@ -1,13 +1,14 @@
 """YOLO's segmentation format: a text file of outlines beside each image, and a data.yaml with the names."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from loce_jax.checks import InputError, check_arguments, check_exists, one_line
+from loce_jax.checks import InputError, check_arguments, check_exists, one_line, short_repr
 from loce_jax.data.annotations.coco_file import check_content
 from loce_jax.data.annotations.dataset import AnnotationDataset, assemble
 from loce_jax.data.annotations.masks import whole_number
@@ -19,7 +20,7 @@ from loce_jax.data.samples import Fault, Problem, source_record
 
 SPLITS = "train", "valid", "val", "test"
 MAX_BYTES = 2**24  # of one text file
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's stops at 1000 levels, at once
+SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's stops at 1000 levels, at once
 BOX, SHORTEST_OUTLINE = 4, 6  # numbers after the class
 
 
@@ -73,6 +74,21 @@ def open_yolo(
     source = source_record("yolo", path=path, classes=classes, split=split, concepts=tuple(concepts))
     file = check_content(content, root, root)
     return assemble(file, root, source, concepts=concepts, problems=reader.problems)
+
+
+class _Loader(SAFE_LOADER):  # pyright: ignore[reportGeneralTypeIssues] - one of two classes
+    """Refuses a key that stands twice in a mapping, of which the last would count."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        """The mapping; `ValueError` for a key that stands twice."""
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"):
+            if key.value in seen:
+                raise ValueError(
+                    f"the key {short_repr(key.value)} stands twice, in line {key.start_mark.line + 1} again"
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
 
 
 class _Reader:
@@ -136,7 +152,7 @@ def _yaml_names(path: Path) -> dict[int, str]:
         raise InputError(f"`path` must hold a data.yaml of at most {MAX_BYTES} bytes, but {str(path)!r} is larger.")
     text = read_bytes(path)
     try:
-        content = yaml.load(text.decode(), Loader=LOADER)
+        content = yaml.load(text.decode(), Loader=_Loader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         problem = one_line(error)
         raise InputError(f"`path` must hold a data.yaml, but {str(path)!r} is none: {problem}. {fix}") from error
@@ -149,6 +165,10 @@ def _yaml_names(path: Path) -> dict[int, str]:
     numbers = {whole_number(number): name for number, name in entries.items()}
     if None in numbers or not all(isinstance(name, str | int) and str(name) for name in numbers.values()):
         raise InputError(f"`path` must hold a data.yaml with names, but those of {str(path)!r} are none. {fix}")
+    if len(numbers) < len(entries):
+        given = Counter(whole_number(number) for number in entries)
+        twice = next(number for number, count in given.items() if count > 1)
+        raise InputError(f"`path` must hold a data.yaml with names, but {str(path)!r} gives number {twice} two. {fix}")
     return {number: str(name) for number, name in numbers.items() if number is not None}
 
 

@@ -24,7 +24,7 @@ from loce_jax.data.images import MAX_PIXELS
 from loce_jax.data.label_maps.class_table import ClassTable, read_class_table
 from loce_jax.data.label_maps.dataset import Entry, LabelMapDataset, read_label_maps
 from loce_jax.data.label_maps.masks import FOREGROUND, MaskDataset, MaskEntry, as_mask, read_masks
-from loce_jax.data.samples import Fault, source_record
+from loce_jax.data.samples import EmptyDataError, Fault, source_record
 
 MAX_COMPRESSED = 2**31  # bytes of an array that has to be unpacked into memory
 FIX = "Save it with `np.savez(path, images=..., masks=..., concepts=...)`."
@@ -172,7 +172,10 @@ def open_npz(
         return _assemble(load, found, (texts[0], texts[1]), table, (file.stem, source, concepts))
     except InputError as error:  # its arrays are no options of the command line
         text = re.sub("`(images|masks|labels|concepts|names)`", r"array \1", str(error))
-        raise InputError(f"in {str(file)!r}, {text}") from error
+        text = f"in {str(file)!r}, {text}"
+        raise (
+            EmptyDataError(text, error.problems) if isinstance(error, EmptyDataError) else InputError(text)
+        ) from error
 
 
 def _assemble(load, found, texts, table, about) -> MaskDataset | LabelMapDataset:

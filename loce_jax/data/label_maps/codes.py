@@ -14,6 +14,7 @@ from loce_jax.checks import InputError
 from loce_jax.data.images import MAX_PIXELS, open_image
 from loce_jax.data.samples import Fault
 
+COLORED = "the class table has numbers. Give a table with colors."  # why colors are no numbers, and what to do then
 LOSSLESS = ("BMP", "GIF", "PNG", "PPM", "TIFF")  # a JPEG changes labels
 
 
@@ -24,18 +25,20 @@ class LabelFile:
     Attributes:
         path: of the file.
         by_color: whether classes are told by colors, not by numbers.
+        colored: as in `read_codes`.
     """
 
     path: Path
     by_color: bool = False
+    colored: str = COLORED
 
     def __call__(self) -> Integer[np.ndarray, "H W"]:
         """Read it; raises `Fault` ``mask_unreadable``."""
-        return read_codes(self.path, by_color=self.by_color)
+        return read_codes(self.path, by_color=self.by_color, colored=self.colored)
 
 
 def read_codes(
-    file: Path | bytes, *, by_color: bool, name: str = "", alpha: bool = False
+    file: Path | bytes, *, by_color: bool, name: str = "", alpha: bool = False, colored: str = COLORED
 ) -> Integer[np.ndarray, "H W"]:
     """The codes of a label map.
 
@@ -44,6 +47,7 @@ def read_codes(
         by_color: whether classes are told by colors; of a palette image the palette's, of a gray one gray.
         name: what messages call it; the name of the file if left out.
         alpha: whether the alpha channel is read in place of the colors where it is the only one that varies.
+        colored: the end of the message for a map in colors where numbers are wanted: why not, and what to do.
 
     Raises:
         Fault: ``mask_unreadable``.
@@ -55,7 +59,7 @@ def read_codes(
                 raise Fault("mask_unreadable", f"{called} has {image.width} x {image.height} pixels: too many.")
             if alpha and image.mode in ("LA", "RGBA") and _varies_in_alpha_only(image):
                 return np.asarray(image.getchannel("A"))
-            return _colors(image) if by_color else _numbers(image, called)
+            return _colors(image) if by_color else _numbers(image, called, colored)
     except (Fault, MemoryError):  # want of memory is no fault of the map
         raise
     except FileNotFoundError:
@@ -94,7 +98,7 @@ def _colors(image):
     return channels[..., 0] + 256 * channels[..., 1] + 65536 * channels[..., 2]
 
 
-def _numbers(image, name):
+def _numbers(image, name, colored):
     if image.mode == "1":
         return np.asarray(image).astype(np.uint8)
     pixels = np.asarray(image)
@@ -104,7 +108,6 @@ def _numbers(image, name):
         return pixels.astype(np.int32)
     if image.mode == "LA" or (image.mode in ("RGB", "RGBA") and (pixels[..., :3] == pixels[..., :1]).all()):
         return np.ascontiguousarray(pixels[..., 0])
-    raise Fault(
-        "mask_unreadable",
-        f"{name} is in colors ({image.mode}), but the class table has numbers. Give a table with colors.",
-    )
+    if image.mode == "F":
+        raise Fault("mask_unreadable", f"{name} holds floating-point numbers. Save it with whole numbers, as PNG.")
+    raise Fault("mask_unreadable", f"{name} is in colors ({image.mode}), but {colored}")

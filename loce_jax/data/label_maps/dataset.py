@@ -22,7 +22,7 @@ from loce_jax.checks import InputError, check_known, counted
 from loce_jax.data.images import read_photo
 from loce_jax.data.label_maps.class_table import ClassTable
 from loce_jax.data.label_maps.codes import color_of
-from loce_jax.data.samples import Fault, Item, Pair, Problem, Reading, check_mask, digest
+from loce_jax.data.samples import EmptyDataError, Fault, Item, Pair, Problem, Reading, check_mask, digest
 from loce_jax.foreign_text import logger
 
 log = logger(__name__)
@@ -196,10 +196,11 @@ def read_label_maps(
         log.warning("%s: left out %s that cannot be read.", name, counted(unread, "label map"))
     if not items:
         why = f": {met[-1].file}: {met[-1].reason.removesuffix('.')}" if met else ""
-        raise InputError(
+        raise EmptyDataError(
             f"the data must hold an image with one of {', '.join(values)}, but {name!r} has none in "
             f"{counted(len(entries), 'label map')}{why}. Are the numbers or colors of the class table those of the "
-            "maps?"
+            "maps?",
+            met,
         )
     if len({item.image for item in items}) < len(items):
         raise InputError(f"the data must name each image once, but {name!r} names one twice.")

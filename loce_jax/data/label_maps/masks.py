@@ -20,12 +20,16 @@ from loce_jax.data.label_maps.codes import read_codes
 from loce_jax.data.label_maps.dataset import PairedDataset, PhotoFile
 from loce_jax.data.label_maps.pairing import MAPS, PHOTOS, pair_files
 from loce_jax.data.label_maps.streets import IMAGES, LABELS, find_folder
-from loce_jax.data.samples import Fault, Item, Pair, Problem, check_mask, digest, source_record
+from loce_jax.data.samples import EmptyDataError, Fault, Item, Pair, Problem, check_mask, digest, source_record
 from loce_jax.foreign_text import logger
 
 log = logger(__name__)
 
 FOREGROUND = "foreground"  # name of the concept where masks are of one and it has no other name
+COLORED = (
+    "a mask is black and white, or gray. If its colors are classes, open the folders as `labels` with a class table "
+    "that has colors."
+)
 HALF = 128  # the gray level from which a pixel belongs to a mask
 
 
@@ -37,7 +41,7 @@ class MaskFile:
 
     def __call__(self) -> Bool[np.ndarray, "H W"]:
         """Read it; raises `Fault` ``mask_unreadable``."""
-        return as_mask(read_codes(self.path, by_color=False, alpha=True), self.path.name)
+        return as_mask(read_codes(self.path, by_color=False, alpha=True, colored=COLORED), self.path.name)
 
 
 @dataclass(frozen=True)
@@ -189,7 +193,7 @@ def read_masks(
     if not items:
         why = f": {met[-1].file}: {met[-1].reason}" if met else ", since all are empty"
         number = counted(len(entries), "image")
-        raise InputError(f"the data must hold a mask with a pixel, but {name!r} has none in {number}{why}")
+        raise EmptyDataError(f"the data must hold a mask with a pixel, but {name!r} has none in {number}{why}", met)
     if len(met) > len(problems):
         log.warning("%s: left out %s that cannot be read.", name, counted(len(met) - len(problems), "mask"))
     occurring = dict.fromkeys(pair.concept for item in items for pair in item.pairs)

@@ -42,6 +42,7 @@ def pair_files(
             f"({next(iter(photos.values()), 'there are none')}) is called as one of {len(maps)} label files in "
             f"{str(labels)!r} ({next(iter(maps.values()), 'there are none')})."
             + (f" {len(others)} more, such as {next(iter(others.values()))}, {WRONG_FORMAT}" if others else "")
+            + (f" Expected are *{suffixes[0]}.* and *{suffixes[1]}.*; others do not count." if any(suffixes) else "")
             + " Are these the folders?"
         )
     alone = [

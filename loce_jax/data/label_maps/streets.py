@@ -18,6 +18,7 @@ TABLES = (
     *("classes.csv", "classes.json", "classes.txt", "class_dict.csv", "label_colors.txt", "config.json"),
     *("config_v1.2.json", "config_v2.0.json"),
 )
+COLORED_IDS = "Cityscapes' labelIds hold numbers. Take the original PNGs."
 SEQUENCE = re.compile(r"^([^_]+)_")  # of a CamVid frame
 
 
@@ -113,14 +114,14 @@ def open_camvid(
             f"{str(root)!r} holds none of them. For other folders, open it as `labels` with its class table."
         )
     check_known("split", [split] if split else [], splits)
+    table = read_class_table(classes or "camvid")
     entries, problems = [], []
     for one in [split] if split else splits:
         pairs, alone = pair_files(root / one, root / f"{one}annot")
         problems += alone
         for image, label in pairs:
-            codes = LabelFile(root / f"{one}annot" / label)
+            codes = LabelFile(root / f"{one}annot" / label, table.by_color)
             entries.append(Entry(f"{one}/{image}", PhotoFile(root / one / image), codes, _sequence(image)))
-    table = read_class_table(classes or "camvid")
     source = source_record("camvid", path=path, classes=classes, split=split, concepts=tuple(concepts))
     return read_label_maps(entries, table, concepts, name="camvid", source=source, problems=problems)
 
@@ -170,7 +171,7 @@ def open_cityscapes(
         Entry(
             image=f"{split}/{image}" if split else image,
             photo=PhotoFile(photos / image),
-            codes=LabelFile(maps / label),
+            codes=LabelFile(maps / label, colored=COLORED_IDS),
             group=Path(image).parent.name,
         )
         for image, label in pairs

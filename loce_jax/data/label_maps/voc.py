@@ -17,6 +17,10 @@ from loce_jax.data.label_maps.pairing import pair_files
 from loce_jax.data.samples import Fault, Problem, source_record
 
 VOID = 255
+COLORED = (
+    "VOC's maps hold numbers, in a palette or gray. Take the original PNGs, or open the folders as `labels` with a "
+    "class table that has colors."
+)
 CLASSES, OBJECTS = "SegmentationClass", "SegmentationObject"
 
 
@@ -83,10 +87,10 @@ def open_voc(
             for stem in sorted(chosen - have)
         ]
     photos = [PhotoFile(root / "JPEGImages" / image) for image, _ in pairs]
-    maps = [LabelFile(root / CLASSES / label) for _, label in pairs]
+    maps = [LabelFile(root / CLASSES / label, colored=COLORED) for _, label in pairs]
     entries = [Entry(image, photo, codes) for (image, _), photo, codes in zip(pairs, photos, maps, strict=True)]
     if labels == OBJECTS:
-        objects = [LabelFile(root / OBJECTS / label) for _, label in pairs]
+        objects = [LabelFile(root / OBJECTS / label, colored=COLORED) for _, label in pairs]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             split_up = list(pool.map(_split_objects, entries, maps, objects))
         entries, alone = (

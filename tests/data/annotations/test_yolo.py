@@ -110,3 +110,19 @@ def test_a_photo_with_an_orientation_has_the_size_that_is_seen(tmp_path):
     file.unlink()
     data = open_yolo(tmp_path)
     assert data.items[0].size == (64, 48) and data.read(data.items[0]).photo.shape == (64, 48, 3)
+
+
+@pytest.mark.parametrize(
+    ("names", "named"),
+    [
+        ("{0: sky, 1: road, 1: car}", "'1' stands twice, in line 2"),
+        ("{0: sky, 1: road, '1': car}", "'1' stands twice"),
+        ("{0: sky, 1: road, '01': car}", "gives number 1 two"),
+        ("[sky, road]\nnames: [car]", "'names' stands twice, in line 3"),
+    ],
+)
+def test_a_number_with_two_names_is_refused(names, named, tmp_path):
+    write_yolo(tmp_path, made_up_frames(1))
+    (tmp_path / "data.yaml").write_text(f"path: here\nnames: {names}\n")
+    with pytest.raises(InputError, match=f"data.yaml.*{named}"):
+        open_yolo(tmp_path)

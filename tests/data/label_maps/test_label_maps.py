@@ -381,3 +381,31 @@ def test_a_missing_map_is_a_fault_of_each_mask(tmp_path):
     (tmp_path / "panoptic_val" / "seq0_000.png").unlink()
     data = open_panoptic(file, tmp_path / "images")
     assert [mask.status for mask in data.masks(data.items[0])] == ["mask_unreadable"] * 3
+
+
+@pytest.mark.parametrize(("kind", "cure"), [("voc", "open the folders as `labels`"), ("cityscapes", "original PNGs")])
+def test_kinds_without_a_class_table_do_not_advise_one_for_maps_in_colors(kind, cure, tmp_path):
+    (write_voc if kind == "voc" else write_cityscapes)(tmp_path, made_up_frames(1), {0: 7})
+    folder, end = ("SegmentationClass", "") if kind == "voc" else ("gtFine", "_labelIds")
+    for file in (tmp_path / folder).rglob(f"*{end}.png"):
+        save(file, np.arange(48 * 64 * 3).reshape(48, 64, 3).astype(np.uint8))
+    with pytest.raises(InputError, match=f"is in colors .*{cure}") as error:
+        (open_voc if kind == "voc" else open_cityscapes)(tmp_path)
+    assert "Give a table" not in str(error.value)
+
+
+def test_cityscapes_without_its_ids_says_what_the_maps_are_called(tmp_path):
+    write_cityscapes(tmp_path, made_up_frames(1), {0: 7})
+    for file in (tmp_path / "gtFine").rglob("*_labelIds.png"):
+        file.rename(file.with_name(file.name.replace("labelIds", "labelTrainIds")))
+    with pytest.raises(InputError, match=r"Expected are \*_leftImg8bit.\* and \*_gtFine_labelIds.\*"):
+        open_cityscapes(tmp_path)
+
+
+def test_camvid_with_a_table_of_colors_is_read_by_color(tmp_path):
+    write_camvid(tmp_path, frames := made_up_frames(1))
+    ((name, (_, labels)),) = frames.items()
+    save(tmp_path / "trainannot" / f"{name}.png", np.take(np.array([*COLORS.values()], np.uint8), labels, axis=0))
+    (tmp_path / "colors.txt").write_text("0 0 142 car\n")
+    data = open_camvid(tmp_path, classes=tmp_path / "colors.txt")
+    np.testing.assert_array_equal(data.masks(data.items[0])[0], labels == 2)

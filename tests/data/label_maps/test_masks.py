@@ -208,3 +208,10 @@ def test_a_size_that_differs_is_a_fault(tmp_path):
     entry = data._entries[data.items[0].image]
     with pytest.raises(Fault, match="size_mismatch"):
         entry.photo((4, 4))
+
+
+def test_colored_masks_are_told_what_opens_them(tmp_path):
+    save(tmp_path / "images" / "a.png", np.zeros((6, 8, 3), np.uint8))
+    save(tmp_path / "masks" / "a.png", np.arange(6 * 8 * 3).reshape(6, 8, 3).astype(np.uint8))
+    with pytest.raises(InputError, match="black and white, or gray.*open the folders as `labels`"):
+        open_folder(tmp_path)
