@@ -271,4 +271,6 @@ class Statistics:
         shrunk = variances + SHRINKAGE * mean if mean > 0 else np.ones_like(variances)
         scale = shrunk.mean()
         leveled = (shrunk / scale) ** (-power / 2) / np.sqrt(scale)
+        if leveled.max() > np.finfo(np.float32).max:  # deviations that float32 hardly tells from 0, as of a dead layer
+            leveled = np.ones_like(variances)
         return (directions * leveled) @ directions.T

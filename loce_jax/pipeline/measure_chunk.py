@@ -20,7 +20,7 @@ STATUS_TEXTS = {
     Status.NONFINITE: ("nonfinite:{}", "activations or vector are not finite at layer {}"),
     Status.DEGENERATE: (
         "degenerate:{}",
-        "the vector or its responses vanish or overflow at layer {}",
+        "the vector or its responses vanish, overflow, or are equal at all cells, at layer {}",
     ),
     Status.MASK_EMPTY: ("mask_empty", "the mask vanishes on the target grid"),
     Status.MASK_FULL: ("mask_full", "the mask fills the target grid"),

@@ -16,6 +16,8 @@ from jaxtyping import Array, Float
 from loce_jax.solver.solution import Solution, Status
 
 OVERFLOWING = 1e14  # activations beyond which squares of a gradient, a sum over pixels, may leave float32
+VANISHING = 2.0**-24  # responses below which a sigmoid in float32 is exactly one half, and float16 holds only 0
+ROUNDING = 1e-6  # by how much, relatively, equal responses may differ
 
 
 @contextmanager
@@ -55,11 +57,16 @@ def _mark_on_device(solution, activations):
 
 
 def _is_degenerate(solution, xp):
-    """Whether a solved row's vector is zero, or its responses vanish or overflow."""
-    zero = ~xp.any(solution.vectors != 0, axis=-1)
+    """Whether a solved row's vector is zero, or its responses vanish, overflow, or are equal at all cells.
+
+    The ridge recipe's responses have a bias, and its vector is zero where all cells are equal.
+    """
+    nothing = ~xp.any(solution.vectors != 0, axis=-1)
     if solution.bias is None:
-        zero |= ~xp.any(solution.responses != 0, axis=(-2, -1))
-    return (solution.status == Status.OK) & (zero | ~xp.all(xp.isfinite(solution.responses), axis=(-2, -1)))
+        low, high = (reduced(solution.responses, axis=(-2, -1)) for reduced in (xp.min, xp.max))
+        size = xp.maximum(-low, high)
+        nothing |= (size < VANISHING) | (high - low <= ROUNDING * size)
+    return (solution.status == Status.OK) & (nothing | ~xp.all(xp.isfinite(solution.responses), axis=(-2, -1)))
 
 
 def _overlooked(solution):

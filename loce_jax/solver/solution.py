@@ -16,8 +16,10 @@ from loce_jax.statistics import Whitening
 class Status(IntEnum):
     """What became of a row; every status but `OK` comes with NaN in place of numbers.
 
-    `DEGENERATE` is an unusable vector: it is zero, or its responses vanish or overflow, as where activations
-    are constant, below about 1e-30 or above about 1e19.
+    `DEGENERATE` is an unusable vector: it is zero, or its responses vanish (below 6e-8, so that their sigmoid is one
+    half in float32), overflow, or are equal at all cells up to rounding.  So it is where all cells of an image have
+    equal activations, also where there is one cell only, and under the paper's recipe where activations are below
+    about 1e-9 or above about 1e19.
     """
 
     OK = 0
@@ -60,7 +62,9 @@ class Solution:
         responses: ``activations @ vector`` of the final vector, at the layer's own resolution; under the ridge recipe
             of whitened activations, plus the bias.
         iou: intersection over union of projection and target, both thresholded at one half, on the target's grid; in
-            [0, 1], 1 is best.  The IoU at the photo's own size, as published, is `loce_jax.mask_iou`'s.
+            [0, 1], 1 is best.  The IoU at the photo's own size, as published, is `loce_jax.mask_iou`'s.  The paper's
+            recipe, as published, truncates the projection to 8 bits first, so that its IoU is 0 where no response
+            exceeds 0.0078; responses above 0 say what such a small vector segments.
         status: a `Status` a row.
         bias: added to the responses by the ridge recipe; None if the recipe has none.
         convergence: None for a recipe without a stopping rule.

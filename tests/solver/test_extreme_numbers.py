@@ -99,7 +99,7 @@ def test_sums_that_overflow_are_named():
         statistics.whitening(0.5)
 
 
-@pytest.mark.parametrize("scale", [1e25, 0, *further(1e20, 1e-30, 1e-37)])
+@pytest.mark.parametrize("scale", [1e25, 0, 1e-20, *further(1e20, 1e-10, 1e-30, 1e-37, 1e-40)])
 def test_a_vector_of_the_papers_recipe_that_says_nothing_is_degenerate(scale):
     activations, masks = make_batch(FEW)
     expected = solve(activations, masks)
@@ -112,6 +112,46 @@ def test_a_vector_of_the_papers_recipe_that_says_nothing_is_degenerate(scale):
     np.testing.assert_array_equal(np.asarray(found.vectors)[others], np.asarray(expected.vectors)[others])
 
 
+SOLVERS = pytest.mark.parametrize(
+    "solver", [solve, jax.jit(lambda activations, masks: solve(activations, masks))], ids=["on the host", "inside jit"]
+)
+
+
+@SOLVERS
+@pytest.mark.parametrize("grid", [(4, 3), (1, 1)])
+def test_equal_cells_say_nothing_whatever_noise_makes_of_them(solver, grid):
+    _, masks = make_batch(FEW)
+    cells = np.random.default_rng(0).normal(size=(len(masks), 1, 1, 5))
+    found = solver(np.broadcast_to(cells, (len(masks), *grid, 5)).astype("float32"), masks)
+    assert (np.asarray(found.status) == Status.DEGENERATE).all() and np.isnan(np.asarray(found.iou)).all()
+
+
+@SOLVERS
+def test_a_small_scale_that_a_vector_still_answers_is_ok(solver):
+    activations, masks = make_batch(FEW)
+    found = solver(activations * np.float32(1e-6), masks)
+    expected = solver(activations * np.float32(1e-3), masks)
+    assert (np.asarray(found.status) == Status.OK).all()
+    np.testing.assert_array_equal(np.asarray(found.responses) > 0, np.asarray(expected.responses) > 0)
+
+
+@pytest.mark.parametrize("scale", [1e-20, *further(1e-30)])
+def test_the_ridge_recipe_solves_at_any_scale_of_float32(scale):
+    activations, masks = make_batch(FEW)
+    expected = solve(activations, masks, RidgeRecipe(), statistics=Statistics.of(activations))
+    activations *= np.float32(scale)
+    found = solve(activations, masks, RidgeRecipe(), statistics=Statistics.of(activations))
+    assert found.ok.all()
+    np.testing.assert_allclose(found.responses, expected.responses, atol=1e-4)
+
+
+def test_the_ridge_recipe_on_less_than_float32_holds_is_degenerate():
+    activations, masks = make_batch(FEW)
+    activations = (activations * 1e-40).astype("float32")  # denormal
+    found = solve(activations, masks, RidgeRecipe(), statistics=Statistics.of(activations))
+    assert (np.asarray(found.status) == Status.DEGENERATE).all()
+
+
 def test_statistics_of_other_images_do_not_make_zeros_silent():
     activations, masks = make_batch(FEW)
     found = solve(activations * 1e-20, masks, RidgeRecipe(), statistics=Statistics.of(activations))
@@ -122,7 +162,7 @@ def test_statistics_of_other_images_do_not_make_zeros_silent():
 def solution(**changes):
     """Five images with a row each: usual, a vector of zeros, no response, an infinite one, and an empty mask."""
     vectors = np.ones((5, 3), "float32")
-    responses = np.ones((5, 2, 2), "float32")
+    responses = np.broadcast_to(np.eye(2, dtype="float32"), (5, 2, 2)).copy()
     vectors[1], responses[2], responses[3, 0, 0], vectors[4] = 0, 0, np.inf, np.nan
     status = np.array([0, 0, 0, 0, Status.MASK_EMPTY], np.int8)
     numbers = vectors, np.ones((5, 1), "float32"), responses, np.ones(5, "float32"), status
@@ -140,6 +180,24 @@ def test_what_says_nothing(mark):
     assert np.asarray(found.status)[:, 0].tolist() == [0, *[Status.DEGENERATE] * 3, Status.MASK_EMPTY]
     assert np.isfinite(np.asarray(found.iou))[:, 0].tolist() == [True, False, False, False, True]
     assert found.status.dtype == np.int8 and found.vectors.dtype == np.float32
+
+
+@MARKS
+@pytest.mark.parametrize(
+    ("responses", "status"),
+    [
+        ([[1.0, 1.0], [1.0, 1.0]], Status.DEGENERATE),
+        ([[1.0, 1.0000001], [1.0, 1.0]], Status.DEGENERATE),  # the next float32
+        ([[1.0, 1.00001], [1.0, 1.0]], Status.OK),
+        ([[-5e-8, 5e-8], [0.0, 0.0]], Status.DEGENERATE),  # a sigmoid of one half everywhere
+        ([[-1e-6, 1e-6], [0.0, 0.0]], Status.OK),
+    ],
+)
+def test_responses_that_say_the_same_of_all_cells(mark, responses, status):
+    usual = solution()
+    changed = np.array(usual.responses)
+    changed[0, 0] = np.array(responses, "float32")
+    assert mark(replace(usual, responses=jax.device_put(changed)), CELLS).status[0, 0] == status
 
 
 @MARKS
