@@ -76,6 +76,17 @@ def survey(storage: Storage, plan: Mapping[str, Any], *, thorough: bool, chunks:
     return found
 
 
+def is_manifest_whole(storage: Storage) -> bool:
+    """Whether the manifest, if there is one, has the content of its SHA-256; a run not yet complete has none."""
+    try:
+        unseal(storage.read(MANIFEST))
+    except FileNotFoundError:
+        return True
+    except UNREADABLE:
+        return False
+    return True
+
+
 def _whole_record(
     storage: Storage, name: str, found: Survey, check: Callable[[bytes], dict[str, Any]], thorough: bool
 ) -> dict[str, Any] | None:
@@ -125,6 +136,24 @@ def damaged_files(storage: Storage, plan: Mapping[str, Any]) -> list[str]:
         except UNREADABLE:
             damaged.append(SOURCE)
     return damaged + list(damaged_derived(storage))
+
+
+def manifest_fault(storage: Storage, records: Mapping[str, Entry]) -> str:
+    """What is wrong with the manifest of a complete run, in words; empty if nothing is.
+
+    Args:
+        storage: where the run is.
+        records: entries of the records of its chunks.
+    """
+    try:
+        listed = unseal(storage.read(MANIFEST))["files"]
+        agrees = all(listed.get(name) == entry for name, entry in records.items())
+        agrees = agrees and listed.get(PLAN) == entry_of(storage.read(PLAN))
+    except FileNotFoundError:
+        return "missing"
+    except UNREADABLE:
+        return "damaged"
+    return "" if agrees else "one of other files"
 
 
 def refuse_damaged(storage: Storage, names: Sequence[str]) -> None:

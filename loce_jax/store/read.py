@@ -12,22 +12,23 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from loce_jax.checks import InputError, check_arguments, check_exists, check_known
-from loce_jax.foreign_text import text_array
+from loce_jax.foreign_text import logger, text_array
 from loce_jax.layer_names import LayerRecord, match_layers, resolve_layers
 from loce_jax.recipes import PaperRecipe, Recipe, recipe_from
 from loce_jax.statistics import Statistics
-from loce_jax.store.files import CHUNKS, PLAN, layer_file, rows_file
+from loce_jax.store.files import CHUNKS, MANIFEST, PLAN, layer_file, rows_file
 from loce_jax.store.local_storage import LocalStorage
-from loce_jax.store.manifest import UNREADABLE, damaged_files, has_whole, refuse_damaged
+from loce_jax.store.manifest import UNREADABLE, damaged_files, has_whole, manifest_fault, refuse_damaged
 from loce_jax.store.mapped import view_tensors
 from loce_jax.store.records import REPAIR, check_chunk, plan_digest, read_plan
-from loce_jax.store.sealed import check_content
+from loce_jax.store.sealed import check_content, entry_of
 from loce_jax.store.statistics import read_whole, whole_digest
 from loce_jax.store.storage import Storage, is_url, open_storage
 
 if TYPE_CHECKING:
     import pandas
 
+log = logger(__name__)
 Table = dict[str, Shaped[np.ndarray, " n"]]
 
 
@@ -253,12 +254,19 @@ class Run:
         return np.flatnonzero(keep)
 
     def damaged(self) -> list[str]:
-        """Files of what is there that are missing or do not hold what was written, all of them read whole."""
+        """Files of what is there that are missing or do not hold what was written, all of them read whole.
+
+        A manifest that is missing is not among them: a run may be stopped just before it is written.
+        """
         return damaged_files(self.storage, self.plan)
 
     def verify(self) -> None:
-        """Raise `InputError`, which names the files, unless all of what is there holds what was written."""
-        refuse_damaged(self.storage, self.damaged())
+        """Raise `InputError`, which names the files, unless all of what is there holds what was written.
+
+        A complete run must have its manifest, too.
+        """
+        lacks = self.complete and MANIFEST not in self.storage.names()
+        refuse_damaged(self.storage, self.damaged() + [MANIFEST] * lacks)
 
     def photo_digests(self) -> dict[str, str]:
         """By image, the digest of the photo that the finished chunks were made from; without those not read."""
@@ -270,12 +278,20 @@ class Run:
             raise InputError(
                 f"`run` must have a finished chunk, but {str(self.storage)!r} has none. Run `loce fit` again."
             )
-        digest, records = plan_digest(self.plan), []
+        digest, records, entries = plan_digest(self.plan), [], {}
         for chunk in self.finished:
             try:
-                records.append(check_chunk(self.storage.read(rows_file(chunk)), chunk, self.plan, digest))
+                content = self.storage.read(rows_file(chunk))
+                records.append(check_chunk(content, chunk, self.plan, digest))
             except UNREADABLE as error:
                 raise self._damaged(rows_file(chunk), error) from error
+            entries[rows_file(chunk)] = entry_of(content)
+        if self.complete and (fault := manifest_fault(self.storage, entries)):
+            log.warning(
+                "The manifest of the complete run %s is %s, so nothing says which files the run consists of; each file "
+                "is still compared with its record. %s.",
+                *(self.storage, fault, REPAIR),
+            )
         names = {tuple(record["columns"]) for record in records}
         if len(names) > 1 or len({_kinds(record["columns"]) for record in records if record["rows"]}) > 1:
             raise self._damaged(CHUNKS, "its chunks have different columns")

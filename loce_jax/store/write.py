@@ -14,7 +14,15 @@ from safetensors.numpy import save
 
 from loce_jax.checks import InputError
 from loce_jax.store.files import CHUNKS, MANIFEST, PLAN, SOURCE, layer_file, rows_file
-from loce_jax.store.manifest import Survey, damaged_derived, damaged_files, refuse_damaged, survey, write_manifest
+from loce_jax.store.manifest import (
+    Survey,
+    damaged_derived,
+    damaged_files,
+    is_manifest_whole,
+    refuse_damaged,
+    survey,
+    write_manifest,
+)
 from loce_jax.store.records import plan_digest, read_plan, work_of
 from loce_jax.store.sealed import differs, entry_of, seal, write_completed
 from loce_jax.store.storage import Storage
@@ -107,11 +115,11 @@ class RunWriter:
             repair: leave out what is damaged, after all content has been compared, instead of refusing it.
 
         Raises:
-            InputError: a record, or the length of a file, is not what was written.
+            InputError: a record, the manifest, or the length of a file, is not what was written.
         """
         found = survey(self.storage, self.plan, thorough=repair, chunks=chunks)
         if not repair:
-            refuse_damaged(self.storage, found.damaged)
+            refuse_damaged(self.storage, found.damaged + ([] if is_manifest_whole(self.storage) else [MANIFEST]))
         if repair:
             for name in list(damaged_derived(self.storage)):
                 self.storage.delete(name)

@@ -58,6 +58,13 @@ def test_fit_show_and_report(coco, capsys):
     capsys.readouterr()
     assert fit(folder, "--concepts", "window") == 0, "a finished run may be asked for again, page and all"
     assert "Nothing was left to do. Records and lengths" in capsys.readouterr().out
+    (folder / "run" / "manifest.json").unlink()
+    assert main(["show", str(folder / "run")]) == 0
+    assert main(["show", str(folder / "run"), "--verify"]) == 2
+    assert "missing or damaged: manifest.json. The same `loce fit` with `--repair`" in one_line(capsys)
+    assert fit(folder, "--concepts", "window", "--repair") == 0
+    assert main(["show", str(folder / "run"), "--verify"]) == 0
+    capsys.readouterr()
     (damaged,) = (folder / "run" / "layers").rglob("*.safetensors")
     content = damaged.read_bytes()
     damaged.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))

@@ -275,6 +275,45 @@ def test_a_run_that_is_not_complete_has_no_manifest(tmp_path):
     assert "manifest.json" not in contents(tmp_path / "run") and open_run(tmp_path / "run").damaged() == []
 
 
+def lose(path):
+    path.unlink()
+
+
+def garble(path):
+    flip(path, 20)
+
+
+def list_others(path):
+    alter(path.parent, path.name, lambda tree: tree["files"].update({"chunks/00000.json": [1, "0" * 64]}))
+
+
+@pytest.mark.parametrize(
+    ("harm", "word"), [(lose, "missing"), (garble, "damaged"), (list_others, "one of other files")]
+)
+def test_a_manifest_that_is_lost_or_damaged_is_told_by_every_reader_and_made_anew(tmp_path, harm, word, caplog):
+    write(tmp_path / "run")
+    with RunWriter(open_storage(tmp_path / "run"), PLAN) as writer:
+        writer.finish()
+    whole = contents(tmp_path / "run")
+    assert len(open_run(tmp_path / "run").table["concept"]) == 5 and not caplog.messages
+    harm(tmp_path / "run" / "manifest.json")
+    run = open_run(tmp_path / "run")
+    assert len(run.table["concept"]) == 5 and len(run.vectors("early")) == 5
+    (message,) = caplog.messages
+    assert f"is {word}" in message and "`--repair`" in message
+    with pytest.raises(InputError, match=r"missing or damaged: manifest.json. The same `loce fit` with `--repair`"):
+        run.verify()
+    with RunWriter(open_storage(tmp_path / "run"), PLAN) as writer:
+        if harm is garble:
+            with pytest.raises(InputError, match="damaged: manifest.json"):
+                writer.survey()
+        if harm is lose:
+            writer.verify()  # as after a run that was killed before it could write one
+        writer.survey(repair=True)
+        writer.finish()
+    assert contents(tmp_path / "run") == whole and open_run(tmp_path / "run").damaged() == []
+
+
 def test_a_chunk_that_is_written_anew_takes_the_manifest_with_it(tmp_path):
     write(tmp_path / "run")
     with RunWriter(open_storage(tmp_path / "run"), PLAN) as writer:
