@@ -73,11 +73,12 @@ def check_data(dataset: Dataset, progress: Callable[[int, int], None] = lambda d
     is_known = getattr(whole, "is_without_area", lambda pair: False)  # whether the problems say so already
     place_of = getattr(whole, "place_of", _numbers)
     has_annotations = any(pair.annotation_ids for item in dataset.items for pair in item.pairs)
+    problems_of = getattr(whole, "problems_of", lambda item: ())  # those that only reading an item shows
     problems = _problems_of(dataset)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = pool.map(lambda item: _look_at(dataset, item, is_known, place_of), dataset.items)
         for done, (item, (seen, met)) in enumerate(zip(dataset.items, found, strict=True), start=1):
-            problems += met
+            problems += [*met, *problems_of(item)]
             for pair in item.pairs:
                 if pair.concept in seen:
                     areas[pair.concept].append((seen[pair.concept], seen[pair.concept] / (item.size[0] * item.size[1])))

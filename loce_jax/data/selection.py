@@ -139,8 +139,9 @@ class SelectedDataset:
 
     @property
     def problems(self) -> tuple:
-        """The other data set's, for the images that are used."""
-        return tuple(one for one in getattr(self.base, "problems", ()) if one.file in self._originals)
+        """The other data set's but those of images that could be used and are not."""
+        others = {item.image for item in self.base.items}.difference(self._originals)
+        return tuple(one for one in getattr(self.base, "problems", ()) if one.file not in others)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import pytest
 from loce_jax.checks import InputError
 from loce_jax.data import DataOptions, open_arrays, open_camvid, open_folder, open_voc, select
 from loce_jax.data.noise import add_gaussian_noise, add_salt_and_pepper
-from loce_jax.data.samples import Fault, check_dataset, check_reading
+from loce_jax.data.samples import Fault, Problem, check_dataset, check_reading
 from loce_jax.data.selection import group_of, options_from
 from tests.support.tiny import Boxes
 from tests.support.trees import made_up_frames, write_camvid, write_masks, write_voc
@@ -137,6 +137,15 @@ def test_the_fingerprint_follows_the_options_and_the_source_names_them(tmp_path)
 def test_problems_are_those_of_the_images_that_are_left():
     data = squares([3, 5])
     assert select(data, DataOptions(max_images=1)).problems == ()
+
+
+def test_problems_of_files_that_could_not_be_used_stay_and_those_of_images_left_out_go():
+    problems = [
+        Problem(file, "label map", "", "mask_unreadable", "it is torn.") for file in ("torn.png", "000000", "000001")
+    ]
+    data = dataclasses.replace(squares([3, 5]), problems=tuple(problems))
+    (kept,) = select(data, DataOptions(max_images=1)).items
+    assert [one.file for one in select(data, DataOptions(max_images=1)).problems] == ["torn.png", kept.image]
 
 
 BAD = {

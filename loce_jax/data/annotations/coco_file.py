@@ -75,7 +75,7 @@ def check_content(content: dict[str, Any], path: Path, root: Path, *, faulty: Fa
     Raises:
         InputError: it contradicts itself, or would make us read outside `root`.
     """
-    faults = _Faults(path, leave_out=faulty == "leave out")
+    faults = Faults(path, leave_out=faulty == "leave out")
     images = _by_id(content, "images", faults)
     located = _locate(images, root, faults)
     annotations, lost = _spell(_by_id(content, "annotations", faults), images, faults)
@@ -88,7 +88,7 @@ def check_content(content: dict[str, Any], path: Path, root: Path, *, faulty: Fa
     return CocoFile(path, listed, names, annotations, lost, tuple(faults.problems))
 
 
-class _Faults:
+class Faults:
     """Takes the entries that cannot be used: the first is refused, or each becomes a problem."""
 
     def __init__(self, path: Path, *, leave_out: bool):
@@ -140,7 +140,7 @@ def load_json(path: Path, lists: Sequence[str]) -> dict[str, Any]:
     return content
 
 
-def _by_id(content: dict[str, Any], part: str, faults: _Faults) -> dict[int, dict]:
+def _by_id(content: dict[str, Any], part: str, faults: Faults) -> dict[int, dict]:
     """The entries of one list by their ids; exact repetitions are dropped."""
     entries: dict[int, dict] = {}
     repeated = 0
@@ -160,7 +160,7 @@ def _by_id(content: dict[str, Any], part: str, faults: _Faults) -> dict[int, dic
     return entries
 
 
-def _spell(entries: dict[int, dict], images: dict[int, dict], faults: _Faults) -> tuple[dict[int, dict], tuple]:
+def _spell(entries: dict[int, dict], images: dict[int, dict], faults: Faults) -> tuple[dict[int, dict], tuple]:
     """The annotations of listed images with their numbers as whole numbers, and the ids of the others."""
     annotations, lost, strange = {}, [], []
     for number, entry in entries.items():
@@ -182,7 +182,7 @@ def _spell(entries: dict[int, dict], images: dict[int, dict], faults: _Faults) -
     return annotations, tuple(lost)
 
 
-def _category_names(categories: dict[int, dict], annotations: dict[int, dict], faults: _Faults) -> dict[int, str]:
+def _category_names(categories: dict[int, dict], annotations: dict[int, dict], faults: Faults) -> dict[int, str]:
     """Names by id; of two categories of one name, one that no annotation uses is left out, as exports have it."""
     used = {annotation["category_id"] for annotation in annotations.values()}
     numbers: dict[str, int] = {}
@@ -200,7 +200,7 @@ def _category_names(categories: dict[int, dict], annotations: dict[int, dict], f
     return {number: name for name, number in numbers.items()}
 
 
-def _locate(images: dict[int, dict], root: Path, faults: _Faults) -> dict[int, str]:
+def _locate(images: dict[int, dict], root: Path, faults: Faults) -> dict[int, str]:
     """Path of every image below `root`; refuses every name that could lead out of it."""
     inside = os.path.realpath(root)
     owners: dict[str, int] = {}

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import shutil
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from loce_jax.checks import InputError
 from loce_jax.data import open_camvid, open_cityscapes, open_labels, open_panoptic, open_voc
+from loce_jax.data.checking import check_data
 from loce_jax.data.samples import Fault, check_dataset, check_reading
 from loce_jax.data.selection import DataOptions, SelectedDataset, select
 from tests.support.trees import (
@@ -361,6 +363,8 @@ BAD_PANOPTIC = {
     "an image id in words": (lambda one: one.update(image_id="first"), "lacks image_id"),
     "a segment without id": (lambda one: one["segments_info"][0].pop("id"), "a segment without a whole number"),
     "a huge segment id": (lambda one: one["segments_info"][0].update(id=2**24), "a segment without a whole number"),
+    "an id that is void": (lambda one: one["segments_info"][0].update(id=0), "a segment without a whole number from 1"),
+    "an id twice": (lambda one: one["segments_info"][1].update(id=1), "two segments of the id 1"),
     "no category": (lambda one: one["segments_info"][0].pop("category_id"), "category_id that is not in categories"),
 }
 
@@ -374,6 +378,33 @@ def test_bad_panoptic_files_are_refused(case, tmp_path):
     file.write_text(json.dumps(content))
     with pytest.raises(InputError, match=message):
         open_panoptic(file, tmp_path / "images")
+
+
+@pytest.mark.parametrize("case", BAD_PANOPTIC)
+def test_bad_panoptic_entries_are_problems_where_they_are_left_out(case, tmp_path):
+    spoil, message = BAD_PANOPTIC[case]
+    file = write_panoptic(tmp_path, made_up_frames(2))
+    content = json.loads(file.read_text())
+    spoil(content["annotations"][0])
+    file.write_text(json.dumps(content))
+    data = open_panoptic(file, tmp_path / "images", faulty="leave out")
+    (problem,) = data.problems
+    assert problem.annotation == "entry 0 of annotations" and re.search(message, problem.reason)
+    assert data.items[-1].image == "seq0_001.jpg" and len(data.items[-1].pairs) == 3
+
+
+def test_segments_that_are_not_listed_and_annotations_of_no_image_are_problems(tmp_path):
+    file = write_panoptic(tmp_path, made_up_frames(3))
+    content = json.loads(file.read_text())
+    content["annotations"][0]["segments_info"].pop()
+    content["annotations"][1]["image_id"] = 77
+    file.write_text(json.dumps(content))
+    found = check_data(open_panoptic(file, tmp_path / "images")).problems
+    assert [(one.file, one.annotation, one.status) for one in found] == [
+        (str(file), "entry 1 of annotations", "image_not_listed"),
+        ("seq0_000.jpg", "label map", "entry_unusable"),
+    ]
+    assert "1 segment of its map" in found[1].reason and "140001" in found[1].reason
 
 
 def test_a_missing_map_is_a_fault_of_each_mask(tmp_path):
