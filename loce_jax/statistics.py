@@ -64,6 +64,17 @@ class Whitening:
         offsets = np.asarray(biases, np.float64) - filters @ self.mean
         return filters.astype(np.float32), np.asarray(offsets, np.float32)
 
+    def vectors_of(self, filters: Float[Any, "*rows c"]) -> Float[np.ndarray, "*rows c"]:
+        """Vectors on whitened activations that are equivalent to filters on raw ones: the inverse of `raw_filters`.
+
+        Computed in float64, returned in float32; NaN stays NaN.
+
+        >>> Whitening(np.array([3.0]), np.array([[0.5]])).vectors_of(np.array([[2.0]]))
+        array([[4.]], dtype=float32)
+        """
+        rows = np.asarray(filters, np.float64)
+        return np.linalg.solve(self.matrix, rows.reshape(-1, rows.shape[-1]).T).T.reshape(rows.shape).astype(np.float32)
+
 
 @dataclass(frozen=True)
 class ImageEnergies:

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 import tyro
 
+from loce_jax.checks import InputError
 from loce_jax.cli.data_flags import DataOptionFlags, RunData, RunDataFlags
 from loce_jax.cli.output import announce_selection, emit, open_analyses, report_progress, row_of
 from loce_jax.cli.runs import RunFlag
@@ -122,12 +123,51 @@ class Clusters(Step):
 
 
 @dataclass(frozen=True)
-class Map(Step):
-    """Embed the LoCEs in two dimensions (UMAP), with Gaussian mixtures of each concept and of all."""
+class Map:
+    """Embed the LoCEs in two dimensions (UMAP), with Gaussian mixtures of each concept and of all.
 
-    step = "map"
+    Several runs of one network and recipe, such as of two data sets, are pooled: one map of all their LoCEs, at each
+    layer that all of them have. Colors are concepts, markers are runs.
+    """
 
+    step: ClassVar[str] = "map"
+
+    runs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...]")]
+    """Folders or URLs of the runs; of several, all of one network and recipe."""
+    apart: bool = False
+    """A concept that several runs have is one concept in each, NAME (RUN), instead of one in all."""
+    out: Path | None = None
+    """Folder for tables and pictures; the tables are only printed if left out."""
+    run_data: RunDataFlags = field(default_factory=RunData)
+    data: DataOptionFlags = field(default_factory=DataOptions)
+    """Which images and masks the run used, if it does not say so."""
+    selection: SelectionFlags = field(default_factory=Selection)
     map: Unprefixed[MapOptions] = field(default_factory=MapOptions)
+    clusters: Clustering = field(default_factory=Clustering)
+
+    def __call__(self) -> None:
+        """Run it."""
+        from loce_jax.study.results.provenance import describe_origin  # noqa: PLC0415 - fast --help
+        from loce_jax.study.selection.layer_analysis import analyze_pool  # noqa: PLC0415 - fast --help
+        from loce_jax.study.selection.pool import label_by_end  # noqa: PLC0415 - fast --help
+        from loce_jax.study.steps.map import study_map  # noqa: PLC0415 - fast --help
+
+        if len(self.runs) == 1:
+            run_step(self, study_map)
+            return
+        if self.run_data != RunData() or self.data != DataOptions():
+            raise InputError("`data` and `images` say where one run's data are, and a map of several needs none.")
+        labels = label_by_end(self.runs)
+        if len(labels) < len(self.runs):
+            raise InputError(f"`runs` must be different runs, but got {' '.join(self.runs)}. Name each once.")
+        runs = {label: open_run(path) for path, label in labels.items()}
+        options, chosen = _options_of(self)
+        analyses = analyze_pool(runs, self.selection, options, apart=self.apart)
+        say(f"{sum(len(run.table['concept']) for run in runs.values())} rows of {len(runs)} runs")
+        origin = describe_origin([*runs.values()], self.selection, chosen)
+        for analysis in analyses:
+            announce_selection(analysis.embeddings.name, analysis.embeddings, self.selection)
+            emit(study_map(analysis), self.step, self.out, analysis.embeddings.name, {**origin, "apart": self.apart})
 
 
 @dataclass(frozen=True)
@@ -256,11 +296,18 @@ def run_step(command, step, *, file=None):
     """Do `step` with the options of `command`, its own and those of the steps it depends on, and emit its result."""
     from loce_jax.study.results.provenance import describe_origin  # noqa: PLC0415 - fast --help
 
+    options, chosen = _options_of(command)
+    photos = ft.partial(command.run_data.open, options=command.data)
+    run = command.runs[0] if hasattr(command, "runs") else command.run
+    for analysis in open_analyses(run, photos, command.selection, options):
+        origin = describe_origin([analysis.run], command.selection, chosen)
+        emit(step(analysis), file or command.step, command.out, analysis.embeddings.name, origin)
+
+
+def _options_of(command):
+    """Options of all steps, with those that `command` has in their places; and the latter by name."""
     options = StudyOptions()
     chosen = {key: getattr(command, key) for key in vars(options) if hasattr(command, key)}
     for key, values in chosen.items():
         options = replace(options, **{key: replace(getattr(options, key), **vars(values))})
-    photos = ft.partial(command.run_data.open, options=command.data)
-    for analysis in open_analyses(command.run, photos, command.selection, options):
-        origin = describe_origin([analysis.run], command.selection, chosen)
-        emit(step(analysis), file or command.step, command.out, analysis.embeddings.name, origin)
+    return options, chosen

@@ -10,13 +10,9 @@ import numpy as np
 from jaxtyping import Float, Int, Num, Shaped
 from matplotlib.figure import Figure
 
-from loce_jax.analysis.mixtures.fit import Mixture
 from loce_jax.foreign_text import for_picture
 from loce_jax.plots.curves import draw_bars, draw_curves, draw_points
-from loce_jax.plots.legends import list_names
-from loce_jax.plots.maps import draw_map
 from loce_jax.plots.matrices import MAX_NAMED, draw_matrix, lay_out
-from loce_jax.plots.mixtures import draw_component_regions, draw_concept_regions
 from loce_jax.plots.palette import Style
 from loce_jax.plots.strips import Tile, draw_strip
 from loce_jax.plots.trees import draw_tree
@@ -167,42 +163,6 @@ def plot_retrieval(
     for axes in every[:-1]:
         axes.get_legend().remove()
     every[0].set_ylim(bottom=0)
-    return figure
-
-
-def plot_map(
-    points: Float[np.ndarray, "n 2"],
-    labels: Shaped[np.ndarray, " n"],
-    mixtures: Mapping[str, Mixture],
-    unlabeled_mixture: Mixture,
-    *,
-    styles: Mapping[str, Style],
-    method: str,
-) -> Figure:
-    """A map three times: with its points alone, with a mixture of each concept, and with a mixture without labels.
-
-    Args:
-        points: two coordinates for each embedding.
-        labels: the concept of each.
-        mixtures: mixtures of the concepts whose regions are drawn.
-        unlabeled_mixture: the mixture of all points.
-        styles: color and marker of each concept to name.
-        method: how the map was computed.
-    """
-    wide, high = np.ptp(points, axis=0)
-    figure = Figure(figsize=(13, 13 * float(np.clip(high / wide if wide else 1, 0.5, 1)) + 1), layout="constrained")
-    (alone, regions), (components, names) = figure.subplots(2, 2)
-    for axes, named in ((alone, styles), (regions, styles), (components, {})):
-        draw_map(axes, points, labels, styles=named)
-        axes.get_legend().remove()
-    draw_concept_regions(regions, points, mixtures, styles=styles)
-    draw_component_regions(components, points, unlabeled_mixture)
-    alone.set(xlim=components.get_xlim(), ylim=components.get_ylim(), adjustable="box")
-    list_names(alone, names)
-    names.set_axis_off()
-    alone.set_title(f"LoCEs ({method})")
-    regions.set_title("mixture of each concept: the most likely concept")
-    components.set_title("mixture without labels: its components")
     return figure
 
 

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Ellipse
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Annotation
 
 from loce_jax.analysis.mixtures.decision import decision_map, make_grid
 from loce_jax.analysis.mixtures.density import Gaussians, likeliest_component
@@ -22,6 +23,7 @@ _WHITE_OUTLINE = withStroke(linewidth=3, foreground="white")
 _FADED = 0.3
 _STEPS = 200
 _MAX_ELLIPSES = 12  # concepts
+_ROOM = 0.035  # of the longer side, for a number
 _MARGIN = 0.05  # of the longer side
 
 
@@ -70,6 +72,16 @@ def _draw_ellipses(axes: Axes, gaussians: Gaussians, numbers: Int[np.ndarray, " 
     ):
         shape = Ellipse(tuple(center), width, height, angle=angle, fill=False, edgecolor=color, linewidth=2, zorder=3)
         style = {"ha": "center", "va": "center", "fontsize": 10, "weight": "bold", "color": color, "zorder": 4}
-        word = axes.annotate(str(number + 1), center, **style)
+        word = axes.annotate(str(number + 1), _free_place(axes, center, width, angle), **style)
         for drawn in (axes.add_patch(shape), word):
             drawn.set_path_effects([_WHITE_OUTLINE])
+
+
+def _free_place(axes, center, length, angle):
+    """The center of an ellipse or, where another's number is there, an end of its first axis, or what is between."""
+    taken = np.array([word.xy for word in axes.texts if isinstance(word, Annotation)]).reshape(-1, 2)
+    room = _ROOM * max(np.ptp(axes.get_xlim()), np.ptp(axes.get_ylim()))
+    along = length / 2 * np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))])
+    places = center + np.outer([0, 1, -1, 0.5, -0.5], along)
+    free = [place for place in places if (np.linalg.norm(taken - place, axis=1) > room).all()]
+    return tuple(free[0] if free else center)

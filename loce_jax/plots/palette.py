@@ -22,9 +22,13 @@ kinds of color vision."""
 OTHERS = "#d4d4d4"
 """Concepts that are not named in a picture."""
 
+NEUTRAL = "#656364"
+"""What is of no concept, such as the marker of a run in a legend."""
+
 _SAME_MARKER = 8
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 """Matplotlib's letters; the page draws the same shapes."""
+_RUN_MARKERS = ("o", "^", "s", "D", "v", "P", "X")  # circle and triangle are told apart best at a point's size
 
 SEQUENTIAL = ("#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725")
 """Low to high at equal steps: viridis (Smith & van der Walt, 2015), even in lightness, safe for color-blind eyes."""
@@ -60,6 +64,15 @@ def category_style(index: int) -> Style:
     (('#1845fb', 'o'), ('#690096', 's'), ('#1845fb', 'D'))
     """
     return CONCEPT_COLORS[index % len(CONCEPT_COLORS)], MARKERS[index // _SAME_MARKER % len(MARKERS)]
+
+
+def run_markers(runs: Iterable[str]) -> dict[str, str]:
+    """A marker for each run, in the order in which they occur; after seven they repeat.
+
+    >>> run_markers(["coco", "capybara", "coco"])
+    {'coco': 'o', 'capybara': '^'}
+    """
+    return {run: _RUN_MARKERS[place % len(_RUN_MARKERS)] for place, run in enumerate(dict.fromkeys(runs))}
 
 
 def rgb(color: str) -> tuple[int, int, int]:

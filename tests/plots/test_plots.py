@@ -339,3 +339,25 @@ def test_pictures_of_many_concepts_stay_of_a_size():
     above, below = plot_iou(names, values, values, values).axes
     shown = [label.get_text() for label in below.get_xticklabels()]
     assert shown == [*names[:60], *names[-60:]] and "280 concepts in the middle are left out" in above.get_title()
+
+
+def test_a_map_of_several_runs_has_a_marker_for_each(axes):
+    points, labels, runs = np.arange(10.0).reshape(5, 2), ["dog", "cat", "dog", "emu", "dog"], ["a", "a", "b", "b", "a"]
+    draw_map(axes, points, labels, styles=concept_styles(["cat", "dog"]), runs=runs)
+    cat, dog, other_dog, first, second, others = axes.collections
+    assert dog.get_offsets().tolist() == [[0, 1], [8, 9]] and other_dog.get_offsets().tolist() == [[4, 5]]
+    shapes = [len(one.get_paths()[0].vertices) for one in (cat, dog, first, other_dog, second)]
+    assert shapes[0] == shapes[1] == shapes[2] != shapes[3] == shapes[4]
+    assert to_hex(dog.get_facecolor()[0]) == to_hex(other_dog.get_facecolor()[0])
+    assert not len(first.get_offsets()) and others.get_offsets().tolist() == [[6, 7]]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["cat", "dog", "a", "b", "1 other concept"]
+
+
+def test_numbers_of_components_do_not_lie_on_one_another(axes):
+    points = np.random.default_rng(0).normal(size=(50, 2))
+    gaussians = Gaussians(np.full(3, 1 / 3), np.zeros((3, 2)), np.stack([np.diag([1.0, 4.0])] * 3))
+    mixture = Mixture(gaussians, gaussians, np.arange(3), np.zeros(3), np.zeros(50, int), np.full(3, 1 / 3))
+    draw_component_regions(axes, points, mixture)
+    places = np.array([word.xy for word in axes.texts])
+    assert len(places) == 3 and min(np.linalg.norm(a - b) for a, b in itertools.combinations(places, 2)) > 1
+    assert places[0].tolist() == [0, 0]

@@ -81,6 +81,11 @@ class Clusters:
     tree: Float[np.ndarray, "m 4"]
     leaves: Int[np.ndarray, " n"]
 
+    @property
+    def first_of_leaves(self) -> Int[np.ndarray, " leaves"]:
+        """The first embedding of each leaf, which stands for it in pictures."""
+        return np.unique(self.leaves, return_index=True)[1]
+
 
 def max_cluster_size(share: float, n_total: int) -> int:
     """The largest node that is a cluster whatever its purity: ``max(2, int(share * n_total))``.

@@ -34,6 +34,7 @@ class Embeddings:
         iou: at that layer; of several layers the mean.
         concepts: those that occur, in the data set's order.
         below_min_iou: number of good LoCEs that were left out for their IoU.
+        runs: of pooled runs, the label of the run of each; else None.
     """
 
     layers: tuple[str, ...]
@@ -45,6 +46,7 @@ class Embeddings:
     iou: Float[np.ndarray, " n"]
     concepts: tuple[str, ...]
     below_min_iou: int = 0
+    runs: Shaped[np.ndarray, " n"] | None = None
 
     @property
     def name(self) -> str:
@@ -72,6 +74,7 @@ class Embeddings:
             labels=labels,
             images=self.images[positions],
             iou=self.iou[positions],
+            runs=None if self.runs is None else self.runs[positions],
             concepts=tuple(concept for concept in self.concepts if concept in set(labels.tolist())),
         )
 

@@ -1,7 +1,8 @@
 """The input of every step: LoCEs of a layer, with what several steps share: map, mixtures, separation, clusters."""
 
 import functools as ft
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Int
@@ -19,6 +20,7 @@ from loce_jax.study.options import Clustering, Selection, StudyOptions
 from loce_jax.study.selection.embeddings import Embeddings, load_views
 from loce_jax.study.selection.map import compute_map
 from loce_jax.study.selection.photos import Photos
+from loce_jax.study.selection.pool import PooledRun
 from loce_jax.study.selection.rows import rows_of_all
 from loce_jax.study.selection.sources import RunLike
 
@@ -119,6 +121,31 @@ def analyze_layers(run: Run, selection: Selection, photos: Photos, options: Stud
     views = load_views(run, run.resolve(selection.layers), selection)
     common = rows_of_all([embeddings.rows for embeddings in views])
     return [LayerAnalysis(run, embeddings, photos, selection, options, common) for embeddings in views]
+
+
+def analyze_pool(
+    runs: Mapping[str, Run],
+    selection: Selection = Selection(),  # noqa: B008 - frozen
+    options: StudyOptions = StudyOptions(),  # noqa: B008 - frozen
+    *,
+    apart: bool = False,
+) -> list[LayerAnalysis]:
+    """One `LayerAnalysis` per layer that all of several runs have, or one of these joined, of all their LoCEs together.
+
+    Args:
+        runs: of one network and recipe, by label; see `PooledRun`.
+        selection: which of their LoCEs.
+        options: of the steps.
+        apart: concepts of the same name in two runs are two concepts.
+
+    Raises:
+        InputError: runs whose vectors cannot be compared; a layer that one of them lacks.
+    """
+    pool = PooledRun(runs, apart)
+    layers = pool.resolve(selection.layers)
+    views = [replace(view, runs=pool.table["run"][view.rows]) for view in load_views(pool, layers, selection)]
+    common = rows_of_all([view.rows for view in views])
+    return [LayerAnalysis(pool, view, Photos(pool, None), selection, options, common) for view in views]
 
 
 def clustering_options(options: Clustering) -> ClusteringOptions:

@@ -151,7 +151,7 @@ def _centroids(table: ClusterTable):
 
 
 def _tree(analysis, positions, found, metrics):
-    _, first = np.unique(found.leaves, return_index=True)  # a leaf is drawn as its first LoCE
+    first = found.first_of_leaves
     labels = analysis.embeddings.labels[positions[first]]
     title = f"purity {metrics['purity']:.3f} with {metrics['clusters']} clusters"
     return plot_tree(found.tree, found.labels[first], labels, styles=analysis.styles, title=title)

@@ -2,27 +2,35 @@
 
 import numpy as np
 
+from loce_jax.analysis.metrics.purity import cluster_purity
 from loce_jax.analysis.mixtures.density import likeliest_component
 from loce_jax.analysis.mixtures.fit import Mixture, min_points
 from loce_jax.analysis.tables import Table
-from loce_jax.plots.figures import plot_map
+from loce_jax.checks import InputError
+from loce_jax.plots.composites import MapPanels, plot_composite, plot_map
 from loce_jax.study.results.figures import Figures
 from loce_jax.study.results.step_result import StepResult
 from loce_jax.study.selection.layer_analysis import LayerAnalysis
 
 
 def study_map(analysis: LayerAnalysis) -> StepResult:
-    """Coordinates, components of each concept with their shares, outlier components, and the picture."""
+    """Coordinates, components of each concept with their shares, outliers among them, and two pictures."""
     flat, mixtures, unlabeled = analysis.map, analysis.mixtures, analysis.unlabeled_mixture
     metrics = {
         "method": flat.method,
         "concepts": {concept: _describe(mixture) for concept, mixture in mixtures.items()},
         "without_labels": _describe(unlabeled),
     }
+    figures = {"map": lambda: plot_map(_panels(analysis)), "composite": lambda: _composite(analysis)}
+    try:
+        analysis.clusters  # noqa: B018 - before a picture of them is promised
+    except InputError as error:
+        del figures["composite"]
+        metrics["composite"] = f"not drawn: {error}"
     return StepResult(
         metrics,
         {"components": _components(analysis)},
-        Figures({"map": lambda: _plot(analysis)}),
+        Figures(figures),
         data={"map": _points(analysis)},
         headline={"method": flat.method, "without_labels": metrics["without_labels"]},
     )
@@ -69,9 +77,13 @@ def _points(analysis):
     for concept, mixture in analysis.mixtures.items():
         mine = embeddings.positions_of(concept)
         own[mine], kept[mine] = _likeliest(analysis, mixture, concept), mixture.assignments >= 0
+    where = [embeddings.rows.tolist(), embeddings.images.tolist()]
+    if embeddings.runs is not None:
+        runs, rows = embeddings.runs.tolist(), analysis.run.table["row"][embeddings.rows].tolist()
+        images = [image.removeprefix(f"{run}: ") for run, image in zip(runs, where[1], strict=True)]
+        where = [runs, rows, images]
     rows = zip(
-        embeddings.rows.tolist(),
-        embeddings.images.tolist(),
+        *where,
         embeddings.labels.tolist(),
         *analysis.map.points.T.tolist(),
         (own + 1).tolist(),
@@ -79,7 +91,8 @@ def _points(analysis):
         (analysis.unlabeled_mixture.assignments + 1).tolist(),
         strict=True,
     )
-    columns = ("row", "image", "concept", "x", "y", "component", "kept", "component without labels")
+    named = ("row", "image") if embeddings.runs is None else ("run", "row", "image")
+    columns = (*named, "concept", "x", "y", "component", "kept", "component without labels")
     return Table("The map", columns, tuple(rows))
 
 
@@ -90,18 +103,21 @@ def _nearest(embeddings, flat, members):
     return str(embeddings.images[members[away.argmin()]])
 
 
-def _plot(analysis):
+def _panels(analysis):
     embeddings = analysis.embeddings
     drawn = {
         concept: mixture
         for concept, mixture in analysis.mixtures.items()
         if len(embeddings.positions_of(concept)) >= min_points(2)
     }
-    return plot_map(
-        analysis.map.points,
-        embeddings.labels,
-        drawn,
-        analysis.unlabeled_mixture,
-        styles=analysis.styles,
-        method=analysis.map.method,
-    )
+    flat = analysis.map
+    shown = drawn, analysis.unlabeled_mixture, analysis.styles, flat.method
+    return MapPanels(flat.points, embeddings.labels, *shown, embeddings.runs)
+
+
+def _composite(analysis):
+    positions, found = analysis.clusters
+    first, leaves = found.first_of_leaves, analysis.embeddings.labels[positions]
+    purity = cluster_purity(found.labels, leaves)
+    title = f"tree of {len(positions)} LoCEs: purity {purity:.3f} with {len(found.nodes)} clusters"
+    return plot_composite(_panels(analysis), found.tree, found.labels[first], leaves[first], title=title)
