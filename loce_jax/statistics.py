@@ -6,8 +6,7 @@ Shapes: n images, h x w grid cells, c channels.
 """
 
 import functools as ft
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,11 @@ from jaxtyping import Float
 
 from loce_jax.arrays import as_array, with_channels_last
 from loce_jax.checks import InputError
+from loce_jax.image_energies import ImageEnergies
 
 ROUNDING = 1e-14  # standard deviation relative to the mean up to which a channel is constant, its variance rounding
 NEGLIGIBLE = 1e-12  # share of the mean variance below which rounding changes nothing
 MAX_RATIO = 1e10  # of standard deviations of channels
-MAX_IMAGE_RATIO = 1e6  # of an image's root mean square to the geometric mean of the others'
 SHRINKAGE = 0.01  # of the mean variance, added to every direction: c may exceed the number of pixels
 BLOCK_NUMBERS = 2**23  # activations that are held in float64 together, 64 MiB
 
@@ -76,63 +75,6 @@ class Whitening:
         return np.linalg.solve(self.matrix, rows.reshape(-1, rows.shape[-1]).T).T.reshape(rows.shape).astype(np.float32)
 
 
-@dataclass(frozen=True)
-class ImageEnergies:
-    """Sums of squares of images' activations: the largest of all, and the geometric mean of the other images'.
-
-    Attributes:
-        largest: of one image, over all its pixels and channels.
-        image: name of that image.
-        channel: where most of it is.
-        others: the sum of the natural logarithms of all other images'.
-        count: number of other images whose activations are not all 0.
-    """
-
-    largest: float = 0.0
-    image: str = ""
-    channel: int = 0
-    others: float = 0.0
-    count: int = 0
-
-    @classmethod
-    def of(cls, activations: Float[np.ndarray, "n h w c"], names: Sequence[str]) -> "ImageEnergies":
-        """Those of images with these names; an image with a number that is not finite is left out.
-
-        >>> energies = ImageEnergies.of(np.array([1.0, 3.0, 2.0]).reshape(3, 1, 1, 1), ["a.jpg", "b.jpg", "c.jpg"])
-        >>> energies.image, energies.largest, energies.others, energies.count
-        ('b.jpg', 9.0, 1.3862943611198906, 2)
-        """
-        found = cls()
-        for image, name in zip(activations, names, strict=True):
-            pixels = image.reshape(-1, image.shape[-1]).astype(np.float64)
-            by_channel = np.einsum("pc,pc->c", pixels, pixels)
-            if by_channel.any() and np.isfinite(pixels).all():
-                found = found.merge(cls(float(by_channel.sum()), name, int(by_channel.argmax())))
-        return found
-
-    def merge(self, more: "ImageEnergies") -> "ImageEnergies":
-        """Those of both groups of images."""
-        if not self.largest or not more.largest:
-            return self if self.largest else more
-        high, low = (self, more) if self.largest >= more.largest else (more, self)
-        others, count = self.others + more.others + float(np.log(low.largest)), self.count + more.count + 1
-        return replace(high, others=others, count=count)
-
-    def check(self, where: str = "") -> None:
-        """Raise `InputError` where one image is so large beside the others that nothing of them would be left.
-
-        Args:
-            where: words for the message, such as " at layer 'late'".
-        """
-        ratio = np.exp((np.log(self.largest) - self.others / self.count) / 2) if self.count else 1
-        if ratio > MAX_IMAGE_RATIO:
-            raise InputError(
-                f"`activations` must be of one scale, but those of {self.image!r}{where} are about {ratio:.0e} times "
-                f"the other images', most of all in channel {self.channel}, and nothing of these would be left in the "
-                "statistics. Leave it out, or look for what the network makes of it."
-            )
-
-
 @dataclass(frozen=True, eq=False)
 class Statistics:
     """Count, mean and scatter of a layer's pixels; statistics of parts of a data set `merge` to those of the whole.
@@ -159,7 +101,8 @@ class Statistics:
             channels_last: False if they are ``[n c h w]``, as PyTorch has them.
 
         Raises:
-            InputError: `activations` is no array, does not have four axes, or is dominated by one image.
+            InputError: `activations` is no array, does not have four axes, or is dominated by few images
+                (`ImageEnergies.check`).
 
         >>> statistics = Statistics.of(np.array([1.0, 3.0, np.nan, 5.0], "float32").reshape(4, 1, 1, 1))
         >>> statistics.count, statistics.mean.tolist(), statistics.scatter.tolist()
@@ -172,8 +115,17 @@ class Statistics:
                 f"{tuple(activations.shape)}. One sample needs `activations[None]`."
             )
         images = np.asarray(activations)
+        ImageEnergies.of(images, [f"sample {index}" for index in range(len(images))]).check()
+        return cls.of_part(images)
+
+    @classmethod
+    def of_part(cls, images: Float[np.ndarray, "n h w c"]) -> "Statistics":
+        """As `of`, of images that are only a part of the data set: whether they dominate it can be seen in the whole.
+
+        >>> Statistics.of_part(np.array([1.0, 300.0]).reshape(2, 1, 1, 1)).count
+        2
+        """
         n, h, w, c = images.shape
-        ImageEnergies.of(images, [f"sample {index}" for index in range(n)]).check()
         found, size = cls(0, np.zeros(c), np.zeros((c, c))), max(1, BLOCK_NUMBERS // (h * w * c))
         for start in range(0, n, size):
             pixels = images[start : start + size].astype(np.float64)

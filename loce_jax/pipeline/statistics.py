@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from loce_jax.activations import Extract
 from loce_jax.batch_sizes import IMAGES_PER_FORWARD, MAX_PARTS
 from loce_jax.data.samples import Fault
+from loce_jax.image_energies import ImageEnergies
 from loce_jax.pipeline.distributed.shards import Shard
 from loce_jax.pipeline.measure_chunk import refuse_unread
 from loce_jax.pipeline.memory import is_out_of_memory, out_of_memory
@@ -22,7 +23,7 @@ from loce_jax.pipeline.plan import Plan
 from loce_jax.pipeline.progress import Progress, report_chunks
 from loce_jax.pipeline.reading import PASSING, Read, ReadImage, Sample, SampleReader, read_in_threads, readable
 from loce_jax.pipeline.resuming.photo_digests import refuse_changed
-from loce_jax.statistics import ImageEnergies, Statistics
+from loce_jax.statistics import Statistics
 from loce_jax.store import statistics as files
 from loce_jax.store.manifest import has_whole
 from loce_jax.store.storage import Storage
@@ -95,7 +96,7 @@ def compute_parts(
     A part that is being computed when the caller stops asking for more is stored.
 
     Raises:
-        InputError: `strict` found a fault; an image whose activations are of another scale than the others'.
+        InputError: `strict` found a fault.
     """
     parts = {name: parts_of(plan)[name] for name in names}
     chunks = plan.chunks
@@ -116,8 +117,9 @@ def compute_parts(
             found = _add(found, _count(plan, extract, usable, energies))
             if chunk in ends:
                 sums = [found[layer] for layer in plan.layers]
-                files.write_part(storage, record, ends[chunk], sums, photos=photos, failed=failed)
-                found, photos, failed = {}, {}, {}
+                noted = files.PartImages(tuple(energies[layer] for layer in plan.layers), photos, failed)
+                files.write_part(storage, record, ends[chunk], sums, noted)
+                found, photos, failed, energies = {}, {}, {}, dict.fromkeys(plan.layers, ImageEnergies())
             if asked:
                 try:
                     yield chunk
@@ -152,8 +154,7 @@ def _count(
         names = [image.samples[0].item.image for image in some]
         for layer in plan.layers:
             energies[layer] = energies[layer].merge(ImageEnergies.of(maps[layer], names))
-            energies[layer].check(f" at layer {layer!r}")
-        found = _add(found, {name: Statistics.of(maps[name]) for name in plan.layers})
+        found = _add(found, {name: Statistics.of_part(maps[name]) for name in plan.layers})
     return found
 
 
@@ -163,13 +164,22 @@ def _add(found: Mapping[str, Statistics], more: Mapping[str, Statistics]) -> dic
 
 
 def merge_parts(plan: Plan, storage: Storage) -> None:
-    """Add all parts in their order and store the whole."""
+    """Add all parts in their order and store the whole.
+
+    Raises:
+        InputError: an image or a channel that leaves nothing of the others in a layer's statistics.
+    """
     found: dict[str, Statistics] = {}
+    energies = dict.fromkeys(plan.layers, ImageEnergies())
     record = plan.record()
     for part in parts_of(plan):
         sums = files.read_part(storage, record, part)
         found = _add(found, dict(zip(plan.layers, sums, strict=True)))
+        noted = files.read_part_images(storage, record, part)
+        for layer, more in zip(plan.layers, noted.energies, strict=True):
+            energies[layer] = energies[layer].merge(more)
     for layer, one in found.items():
+        energies[layer].check(f" at layer {layer!r}")
         if one.count:
             one.check(f" at layer {layer!r}")
     files.write_whole(storage, record, {layer: found[layer] for layer in plan.layers})
@@ -185,7 +195,7 @@ def read_first_pass(plan: Plan, storage: Storage) -> FirstPass:
     stored = [files.read_whole(storage, record, layer, index) for index, layer in enumerate(plan.layers)]
     photos: dict[str, str] = {}
     for part in parts_of(plan):
-        photos |= files.read_part_record(storage, record, part)["photos"]
+        photos |= files.read_part_images(storage, record, part).photos
     return FirstPass(
         {layer: replace(one, count=max(one.count, 1)) for layer, one in zip(plan.layers, stored, strict=True)},
         files.whole_digest(storage, record),

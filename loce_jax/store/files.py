@@ -19,7 +19,7 @@ Every JSON file holds its own SHA-256, and length and SHA-256 of the other files
 
 from loce_jax.foreign_text import percent_encoded
 
-FORMAT = 4  # of a plan and the files beside it; raise it whenever their form changes
+FORMAT = 5  # of a plan and the files beside it; raise it whenever their form changes
 PLAN, SOURCE, MANIFEST, CHUNKS, LAYERS, DERIVED = (
     "plan.json",
     "source.json",

@@ -134,6 +134,8 @@ def check_part(content: bytes, part: str, digest: str) -> dict[str, Any]:
     for name in ("photos", "failed"):
         images = record.get(name)
         _expect(isinstance(images, dict) and _are_texts(list(images.values())), f"has no list of {name}")
+    energies = record.get("energies")
+    _expect(isinstance(energies, list) and all(map(_is_energies, energies)), "has no energies of images")
     return record
 
 
@@ -149,6 +151,17 @@ def _check_files(record, names):
     files = record.get("files")
     _expect(isinstance(files, dict) and set(files) == set(names), "lists other files than it has")
     _expect(all(is_entry(entry) for entry in files.values()), "has no length and SHA-256 of its files")
+
+
+def _is_energies(one):
+    return (
+        isinstance(one, dict)
+        and set(one) == {"energies", "image", "channel"}
+        and isinstance(one["energies"], list)
+        and all(type(value) is float and 0 < value < MAX_NUMBER for value in one["energies"])
+        and isinstance(one["image"], str)
+        and type(one["channel"]) is int
+    )
 
 
 def _is_photo(photo):

@@ -4,12 +4,14 @@ Like a chunk, a part is complete when its record is there, and so is the whole; 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import save
 
 from loce_jax.checks import InputError
+from loce_jax.image_energies import ImageEnergies
 from loce_jax.statistics import Statistics
 from loce_jax.store.files import PARTS, WHOLE, part_file, part_record_file, statistics_file
 from loce_jax.store.manifest import UNREADABLE
@@ -21,14 +23,27 @@ from loce_jax.store.storage import Storage
 FIELDS = "count", "mean", "scatter"
 
 
+@dataclass(frozen=True)
+class PartImages:
+    """What is noted of the images of a part.
+
+    Attributes:
+        energies: how large their activations are at each layer, in the plan's order.
+        photos: by image, the digest of each photo that was counted.
+        failed: by image, the status of each photo that could not be read.
+    """
+
+    energies: tuple[ImageEnergies, ...] = ()
+    photos: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
 def write_part(
     storage: Storage,
     plan: Mapping[str, Any],
     part: str,
     layers: Sequence[Statistics],
-    *,
-    photos: Mapping[str, str] | None = None,
-    failed: Mapping[str, str] | None = None,
+    images: PartImages,
 ) -> None:
     """Store the statistics of one part of the images, every layer's.
 
@@ -37,16 +52,16 @@ def write_part(
         plan: the run's plan.
         part: name of the part.
         layers: the statistics, in the plan's order.
-        photos: by image, the digest of each photo that was counted.
-        failed: by image, the status of each photo that could not be read.
+        images: what is noted of them.
     """
     tensors = {f"{index} {name}": array for index, sums in enumerate(layers) for name, array in _arrays(sums).items()}
     content = save(tensors)
     record = {
         "plan": plan_digest(plan),
         "part": part,
-        "photos": dict(photos or {}),
-        "failed": dict(failed or {}),
+        "energies": [asdict(one) for one in images.energies],
+        "photos": dict(images.photos),
+        "failed": dict(images.failed),
         "files": {part_file(part): entry_of(content)},
     }
     write_completed(storage, part_record_file(part), record, {part_file(part): content})
@@ -64,22 +79,21 @@ def read_part(storage: Storage, plan: Mapping[str, Any], part: str) -> list[Stat
     Raises:
         InputError: they are damaged.
     """
-    count, record = len(plan["layers"]), read_part_record(storage, plan, part)
+    count, record = len(plan["layers"]), _part_record(storage, plan, part)
     wanted = [f"{index} {name}" for index in range(count) for name in FIELDS]
     tensors = _open(storage, part_file(part), record["files"], wanted)
     return [_sums([tensors[f"{index} {name}"] for name in FIELDS]) for index in range(count)]
 
 
-def read_part_record(storage: Storage, plan: Mapping[str, Any], part: str) -> dict[str, Any]:
-    """What `write_part` noted of the photos.
+def read_part_images(storage: Storage, plan: Mapping[str, Any], part: str) -> PartImages:
+    """What `write_part` noted of the images.
 
     Raises:
         InputError: the record is damaged.
     """
-    try:
-        return check_part(storage.read(part_record_file(part)), part, plan_digest(plan))
-    except UNREADABLE as error:
-        raise _damaged(storage, part_record_file(part), error) from error
+    record = _part_record(storage, plan, part)
+    energies = (ImageEnergies(tuple(one["energies"]), one["image"], one["channel"]) for one in record["energies"])
+    return PartImages(tuple(energies), record["photos"], record["failed"])
 
 
 def write_whole(storage: Storage, plan: Mapping[str, Any], layers: Mapping[str, Statistics]) -> None:
@@ -116,6 +130,13 @@ def _whole_record(storage, plan):
         return check_whole(storage.read(WHOLE), names, plan_digest(plan))
     except UNREADABLE as error:
         raise _damaged(storage, WHOLE, error) from error
+
+
+def _part_record(storage, plan, part):
+    try:
+        return check_part(storage.read(part_record_file(part)), part, plan_digest(plan))
+    except UNREADABLE as error:
+        raise _damaged(storage, part_record_file(part), error) from error
 
 
 def _arrays(sums):

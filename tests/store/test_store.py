@@ -13,7 +13,7 @@ from loce_jax.store import LayerRows, RidgeRows, RunWriter, open_storage
 from loce_jax.store.files import FORMAT
 from loce_jax.store.manifest import has_whole
 from loce_jax.store.sealed import seal, unseal
-from loce_jax.store.statistics import missing_parts, read_part, whole_digest, write_part, write_whole
+from loce_jax.store.statistics import PartImages, missing_parts, read_part, whole_digest, write_part, write_whole
 from tests.support.deadly import Killed, counted_calls, killed_at
 
 LAYERS = ("early", "../late")
@@ -490,7 +490,7 @@ def test_the_papers_recipe_has_no_biases_and_says_who_has(tmp_path):
 
 def test_statistics_that_are_not_there_yet_are_one_clear_error(tmp_path):
     with RunWriter(open_storage(tmp_path), RIDGE) as writer:
-        write_part(writer.storage, RIDGE, "00", [sums_of(0), sums_of(1)])
+        write_part(writer.storage, RIDGE, "00", [sums_of(0), sums_of(1)], PartImages())
         for expected, found in zip((sums_of(0), sums_of(1)), read_part(writer.storage, RIDGE, "00"), strict=True):
             np.testing.assert_array_equal(found.scatter, expected.scatter)
         assert missing_parts(writer.storage, ["00", "01"]) == ["01"] and not has_whole(writer.storage)
@@ -520,7 +520,7 @@ def test_garbled_checksums_of_statistics_are_damage(tmp_path, text):
 
 def test_flipped_parts_are_never_added(tmp_path):
     with RunWriter(open_storage(tmp_path), RIDGE) as writer:
-        write_part(writer.storage, RIDGE, "00", [sums_of(0), sums_of(1)])
+        write_part(writer.storage, RIDGE, "00", [sums_of(0), sums_of(1)], PartImages())
         flip(tmp_path / "statistics" / "parts" / "00.safetensors")
         with pytest.raises(InputError, match="parts/00.safetensors' is damaged"):
             read_part(writer.storage, RIDGE, "00")
@@ -528,12 +528,12 @@ def test_flipped_parts_are_never_added(tmp_path):
 
 def test_a_part_that_two_write_is_there_all_the_time(tmp_path, monkeypatch):
     with RunWriter(open_storage(tmp_path), RIDGE) as writer:
-        write_part(writer.storage, RIDGE, "00", [sums_of(0), sums_of(1)])
+        write_part(writer.storage, RIDGE, "00", [sums_of(0), sums_of(1)], PartImages())
         deleted = []
         monkeypatch.setattr(type(writer.storage), "delete", lambda _, name: deleted.append(name))
-        write_part(writer.storage, RIDGE, "00", [sums_of(0), sums_of(1)])
+        write_part(writer.storage, RIDGE, "00", [sums_of(0), sums_of(1)], PartImages())
         assert deleted == []
-        write_part(writer.storage, RIDGE, "00", [sums_of(0), sums_of(2)])
+        write_part(writer.storage, RIDGE, "00", [sums_of(0), sums_of(2)], PartImages())
         assert deleted == ["statistics/parts/00.json"], "first, so that nobody takes the files for what it says"
 
 

@@ -23,6 +23,7 @@ from jaxtyping import Array, Bool, Float, Int
 from loce_jax.concepts.blocks import Block, as_blocks
 from loce_jax.concepts.segmentation.occurrences import Occurrences, Shown, find_occurrences, shown
 from loce_jax.concepts.vectors import ConceptVectors
+from loce_jax.image_energies import ImageEnergies
 from loce_jax.recipes import RidgeRecipe
 from loce_jax.solver.paper.sample import Resize, upsample
 from loce_jax.solver.precision import matmul
@@ -80,9 +81,7 @@ def fit_ridge(
     blocks = as_blocks(activations, masks)
     occurrences = find_occurrences(blocks, names)
     if statistics is None:
-        statistics = Statistics(0, np.zeros(occurrences.channels), np.zeros((occurrences.channels,) * 2))
-        for block in blocks:
-            statistics = statistics.merge(Statistics.of(block.activations))
+        statistics = _statistics(blocks, occurrences.channels)
     k, d = len(occurrences.names), occurrences.channels + 1
     status = np.where(
         (occurrences.status == Status.OK) & (occurrences.shares == 1), Status.MASK_FULL, occurrences.status
@@ -102,6 +101,18 @@ def fit_ridge(
         )
     vectors, offsets = statistics.whitening(recipe.whitening).raw_filters(unknowns[:, :-1], unknowns[:, -1])
     return occurrences.result(vectors, offsets, "ridge", status=status)
+
+
+def _statistics(blocks, channels):
+    """Those of all blocks together; raises `InputError` where few images dominate them."""
+    found, energies, n = Statistics(0, np.zeros(channels), np.zeros((channels,) * 2)), ImageEnergies(), 0
+    for block in blocks:
+        images = np.asarray(block.activations)
+        found = found.merge(Statistics.of_part(images))
+        energies = energies.merge(ImageEnergies.of(images, [f"sample {n + index}" for index in range(len(images))]))
+        n += len(images)
+    energies.check()
+    return found
 
 
 class Problem(NamedTuple):

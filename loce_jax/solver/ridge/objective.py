@@ -23,6 +23,7 @@ from loce_jax.solver.whitening import DeviceWhitening, on_device
 from loce_jax.statistics import Statistics
 
 ROUNDING = 1e-6  # by how much, relatively, equal cells may differ
+MIN_VARIANCE = 0.1  # of an image's whitened cells, all channels together; photographs have at least a tenth a channel
 
 
 class Config(NamedTuple):
@@ -49,12 +50,15 @@ class Features(NamedTuple):
 def image_features(cells: Float[Array, "h w c"]) -> Features:
     """What the concepts of an image share, from its whitened activations.
 
-    Where all cells of an image are equal up to rounding, they are replaced by zeros: rounding is no signal.
+    Where all cells of an image are equal up to rounding, they are replaced by zeros: rounding is no signal.  So are
+    cells that vary so little beside the data set's that the penalty would leave nothing of their vector.
     """
     h, w, c = cells.shape
     flat = cells.reshape(h * w, c)
-    equal = jnp.all(jnp.abs(flat - flat.mean(axis=0)) <= ROUNDING * jnp.max(jnp.abs(flat)))  # False if one is NaN
-    flat = jnp.where(equal, 0, flat)
+    deviations = flat - flat.mean(axis=0)
+    equal = jnp.all(jnp.abs(deviations) <= ROUNDING * jnp.max(jnp.abs(flat)))  # False if one is NaN
+    negligible = jnp.sum(deviations**2) < MIN_VARIANCE * h * w
+    flat = jnp.where(equal | negligible, 0, flat)
     return Features(flat.reshape(h, w, c), flat @ flat.T if h * w < c else None)
 
 

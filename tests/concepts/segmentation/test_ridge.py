@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from loce_jax import RidgeRecipe, Statistics
+from loce_jax import InputError, RidgeRecipe, Statistics
 from loce_jax.concepts.blocks import Block
 from loce_jax.concepts.segmentation import ridge
 from loce_jax.concepts.segmentation.ridge import BALANCED, fit_ridge
@@ -68,3 +68,12 @@ def test_what_is_not_exact_is_said(monkeypatch):
     monkeypatch.setattr(ridge, "MAX_PASSES", 1)
     with pytest.warns(UserWarning, match="after 1 passes the vectors of one, two are less exact"):
         fit_ridge(*planted(), names=["one", "two", "three"])
+
+
+def test_images_that_dominate_are_named_over_all_blocks():
+    activations = np.random.default_rng(0).normal(size=(6, 4, 4, 3)).astype("f4")
+    masks = activations[..., 1:2].transpose(0, 3, 1, 2) > 1
+    activations[4] *= 100
+    blocks = [Block(activations[i : i + 1], masks[i : i + 1]) for i in range(6)]
+    with pytest.raises(InputError, match="those of 'sample 4' are"):
+        fit_ridge(blocks)
