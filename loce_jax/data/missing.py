@@ -2,12 +2,14 @@
 
 import os
 from pathlib import Path
+from unicodedata import normalize
 
 
 def why_missing(path: Path) -> str:
     """What is probably wrong with a path under which there is no file, as the end of a sentence; empty if unknown.
 
-    Looked for are URLs, backslashes, letters of another case, and folders that are one too many or one too few.
+    Looked for are URLs, backslashes, letters of another case, accents encoded otherwise, and
+    folders that are one too many or one too few.
 
     >>> why_missing(Path("photos/https:/example.org/1.jpg"))
     ': its name is a URL, and nothing is downloaded'
@@ -24,7 +26,7 @@ def why_missing(path: Path) -> str:
 
 
 def _elsewhere(path):
-    folder = path.parent
+    folder, name = path.parent, path.name.casefold()
     if not folder.is_dir():
         there = next((parent for parent in folder.parents if parent.is_dir()), None)
         if there is None:
@@ -34,8 +36,11 @@ def _elsewhere(path):
         return f": the folder {str(folder)!r} is not there; is the disk mounted?"
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name != path.name and entry.name.casefold() == path.name.casefold():
-                return f": there is {entry.name!r}, in another case"
+            if entry.name != path.name and normalize("NFC", entry.name.casefold()) == normalize("NFC", name):
+                how = (
+                    "in another case" if entry.name.casefold() == name else "with accents encoded otherwise (NFC, NFD)"
+                )
+                return f": there is {entry.name!r}, {how}"
             if entry.is_dir() and (Path(entry.path) / path.name).is_file():
                 return f": it lies in {entry.path!r}, so that its name lacks a folder"
     return ""

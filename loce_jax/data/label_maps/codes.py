@@ -15,6 +15,10 @@ from loce_jax.data.images import MAX_PIXELS, open_image
 from loce_jax.data.samples import Fault
 
 COLORED = "the class table has numbers. Give a table with colors."  # why colors are no numbers, and what to do then
+STRETCHED = (
+    "is gray with 2 or 4 bits per pixel, and such numbers are stretched to 0..255 by most programs. Save it with 8 "
+    "bits, or with a palette."
+)
 LOSSLESS = ("BMP", "GIF", "PNG", "PPM", "TIFF")  # a JPEG changes labels
 
 
@@ -38,7 +42,7 @@ class LabelFile:
 
 
 def read_codes(
-    file: Path | bytes, *, by_color: bool, name: str = "", alpha: bool = False, colored: str = COLORED
+    file: Path | bytes, *, by_color: bool, name: str = "", mask: bool = False, colored: str = COLORED
 ) -> Integer[np.ndarray, "H W"]:
     """The codes of a label map.
 
@@ -46,7 +50,8 @@ def read_codes(
         file: a PNG, or another format that keeps every pixel as it is; or the bytes of one.
         by_color: whether classes are told by colors; of a palette image the palette's, of a gray one gray.
         name: what messages call it; the name of the file if left out.
-        alpha: whether the alpha channel is read in place of the colors where it is the only one that varies.
+        mask: whether the map is a mask: the alpha channel is read in place of the colors where it is the only one that
+            varies, and of a palette of grays the grays.
         colored: the end of the message for a map in colors where numbers are wanted: why not, and what to do.
 
     Raises:
@@ -57,9 +62,13 @@ def read_codes(
         with open_image(file, LOSSLESS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Fault("mask_unreadable", f"{called} has {image.width} x {image.height} pixels: too many.")
-            if alpha and image.mode in ("LA", "RGBA") and _varies_in_alpha_only(image):
+            if mask and image.mode in ("LA", "RGBA") and _varies_in_alpha_only(image):
                 return np.asarray(image.getchannel("A"))
-            return _colors(image) if by_color else _numbers(image, called, colored)
+            if mask and image.mode == "P" and (levels := _gray_levels(image)) is not None:
+                return levels
+            if not mask and _is_stretched(image):
+                raise Fault("mask_unreadable", f"{called} {STRETCHED}")
+            return _colors(image, called) if by_color else _numbers(image, called, colored)
     except (Fault, MemoryError):  # want of memory is no fault of the map
         raise
     except FileNotFoundError:
@@ -93,7 +102,26 @@ def _varies_in_alpha_only(image):
     return alpha[0] < alpha[1] and all(least == largest for least, largest in colors)
 
 
-def _colors(image):
+def _gray_levels(image):
+    """The levels of a palette image all of whose colors are gray; None where there are others, or no difference."""
+    pixels = np.asarray(image.convert("RGB"))
+    levels = np.ascontiguousarray(pixels[..., 0])
+    same_colors = (levels == levels.flat[0]).all() and len(np.unique(np.asarray(image))) > 1
+    return levels if (pixels == levels[..., None]).all() and not same_colors else None
+
+
+def _is_stretched(image):
+    """Whether Pillow scales the numbers, as it does with gray of 2 or 4 bits: 1 would become 85 or 17."""
+    layouts = [one.args if isinstance(one.args, str) else (one.args or [""])[0] for one in image.tile]
+    return any(str(layout).startswith(("L;2", "L;4")) for layout in layouts)
+
+
+def _colors(image, name):
+    if image.mode.startswith("I") or image.mode == "F":  # Pillow would cut them at 255
+        raise Fault(
+            "mask_unreadable",
+            f"{name} has numbers of more than 8 bits, not colors, as maps of instances do. Give the maps of classes.",
+        )
     channels = np.asarray(image.convert("RGB")).astype(np.int32)
     return channels[..., 0] + 256 * channels[..., 1] + 65536 * channels[..., 2]
 

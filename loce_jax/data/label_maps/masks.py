@@ -41,7 +41,7 @@ class MaskFile:
 
     def __call__(self) -> Bool[np.ndarray, "H W"]:
         """Read it; raises `Fault` ``mask_unreadable``."""
-        return as_mask(read_codes(self.path, by_color=False, alpha=True, colored=COLORED), self.path.name)
+        return as_mask(read_codes(self.path, by_color=False, mask=True, colored=COLORED), self.path.name)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Images and their label files, paired by name: ``images/a/x.jpg`` with ``labels/a/x.png`` or ``labels/a/x_L.png``."""
 
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -94,7 +95,7 @@ def _find(folder: Path, endings: Sequence[str], suffix: str) -> Iterator[tuple[s
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for file in sorted(files):
             path = PurePosixPath(Path(where, file).relative_to(inside).as_posix())
-            key = path.with_suffix("").as_posix()
+            key = unicodedata.normalize("NFC", path.with_suffix("").as_posix())  # é is one letter, or two on macOS
             if path.suffix.lower() not in endings or file.startswith(".") or not key.endswith(suffix):
                 continue
             if is_below(path.as_posix(), inside):

@@ -4,6 +4,9 @@ import json
 import pickle
 import re
 import shutil
+import struct
+import unicodedata
+import zlib
 
 import numpy as np
 import pytest
@@ -440,3 +443,45 @@ def test_camvid_with_a_table_of_colors_is_read_by_color(tmp_path):
     (tmp_path / "colors.txt").write_text("0 0 142 car\n")
     data = open_camvid(tmp_path, classes=tmp_path / "colors.txt")
     np.testing.assert_array_equal(data.masks(data.items[0])[0], labels == 2)
+
+
+def png_of_gray(pixels, bits):
+    """The bytes of a PNG of gray with 2 or 4 bits per pixel, which Pillow does not write."""
+    height, width = pixels.shape
+    shifts = np.arange(8 - bits, -1, -bits)
+    rows = (pixels.reshape(height, -1, 8 // bits) << shifts).sum(axis=2).astype(np.uint8)
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))),
+        (b"IEND", b""),
+    ]
+    chunks = [struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in parts]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_numbers_that_pillow_stretches_are_refused(bits, tmp_path):
+    write_labels(tmp_path, frames := made_up_frames(1))
+    ((name, (_, labels)),) = frames.items()
+    file = tmp_path / "labels" / f"{name}.png"
+    file.write_bytes(png_of_gray(labels, bits))
+    assert np.asarray(Image.open(file)).max() == 3 * (85 if bits == 2 else 17), "what makes class 1 another one"
+    with pytest.raises(InputError, match="2 or 4 bits per pixel"):
+        open_labels(tmp_path)
+
+
+def test_numbers_of_16_bits_are_no_colors(tmp_path):
+    write_labels(tmp_path, made_up_frames(1), "color")
+    for file in (tmp_path / "labels").iterdir():  # 300 would be cut to 255, and 255 255 255 is a class
+        save(file, np.full((48, 64), 300, np.uint16))
+    (tmp_path / "classes.txt").write_text("255 255 255 marking\n")
+    with pytest.raises(InputError, match="more than 8 bits, not colors"):
+        open_labels(tmp_path)
+
+
+def test_names_with_accents_are_paired_however_they_are_encoded(tmp_path):
+    (photo, labels) = made_up_frames(1).popitem()[1]
+    save(tmp_path / "images" / f"{unicodedata.normalize('NFC', 'é')}.png", photo)
+    save(tmp_path / "labels" / f"{unicodedata.normalize('NFD', 'é')}.png", labels)
+    (tmp_path / "classes.txt").write_text("2 car\n")
+    assert open_labels(tmp_path).problems == ()

@@ -215,3 +215,23 @@ def test_colored_masks_are_told_what_opens_them(tmp_path):
     save(tmp_path / "masks" / "a.png", np.arange(6 * 8 * 3).reshape(6, 8, 3).astype(np.uint8))
     with pytest.raises(InputError, match="black and white, or gray.*open the folders as `labels`"):
         open_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("palette", "inside"),
+    [
+        ([255, 255, 255, 0, 0, 0], 0),  # white is stored first
+        ([0, 0, 0, 255, 255, 255], 1),
+        ([0, 0, 0, 0, 0, 0], 1),  # no difference but that of the numbers
+        ([255, 255, 255, 128, 0, 0], 1),  # colors, where 0 is the background
+    ],
+)
+def test_the_levels_of_a_palette_of_grays_count_not_their_numbers(palette, inside, tmp_path):
+    numbers = np.eye(6, 8, dtype=np.uint8)
+    image = Image.fromarray(numbers)
+    image.putpalette(palette)
+    save(tmp_path / "images" / "a.png", np.zeros((6, 8, 3), np.uint8))
+    (tmp_path / "masks").mkdir()
+    image.save(tmp_path / "masks" / "a.png")
+    data = open_folder(tmp_path)
+    np.testing.assert_array_equal(data.masks(data.items[0])[0], numbers == inside)

@@ -99,6 +99,7 @@ def test_want_of_memory_is_no_rows_fault(folder, monkeypatch):
         ("sub\\1.png", "backslashes, and with slashes there is one"),
         ("http://example.org/1.png", "a URL, and nothing is downloaded"),
         ("sub/1.PNG", "there is '1.png', in another case"),
+        ("cafe\u0301.png", "with accents encoded otherwise"),
         ("1.png", "its name lacks a folder"),
         ("nowhere/2.png", "it lies in .*a folder too many"),
         ("nowhere/1.png", "is not there; is the disk mounted?"),
@@ -109,5 +110,6 @@ def test_a_missing_photo_says_the_commonest_reasons(tmp_path, name, reason):
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "1.png").touch()
     (tmp_path / "2.png").touch()
+    (tmp_path / "caf\u00e9.png").touch()
     found = why_missing(tmp_path / name)
     assert re.search(reason, found), found
