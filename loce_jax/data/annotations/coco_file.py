@@ -112,7 +112,9 @@ class Faults:
 
 def unusable(path: Path, problem: str) -> InputError:
     """The error for a file that cannot be used as a whole."""
-    return InputError(f"`annotations` must be a usable COCO file, but in {str(path)!r} {problem}. Repair the file.")
+    return InputError(
+        f"`path` must hold annotations that can be used, but in {str(path)!r} {problem}. Repair the file."
+    )
 
 
 def load_json(path: Path, lists: Sequence[str]) -> dict[str, Any]:

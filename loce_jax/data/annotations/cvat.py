@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from loce_jax.checks import InputError, check_arguments, check_exists
-from loce_jax.data.annotations.coco_file import check_content
+from loce_jax.data.annotations.coco_file import Faulty, check_content
 from loce_jax.data.annotations.dataset import AnnotationDataset, assemble
 from loce_jax.data.annotations.masks import whole_number
 from loce_jax.data.files import open_file
@@ -51,7 +51,13 @@ class BoxRuns:
 
 
 @check_arguments
-def open_cvat(path: str | Path, *, images: str | Path | None = None, concepts: Sequence[str] = ()) -> AnnotationDataset:
+def open_cvat(
+    path: str | Path,
+    *,
+    images: str | Path | None = None,
+    concepts: Sequence[str] = (),
+    faulty: Faulty = "refuse",
+) -> AnnotationDataset:
     """Open an export "CVAT for images": ``annotations.xml`` and a folder of images.
 
     Polygons and masks are read; boxes have no outline, see the masks "rectangle" of
@@ -61,6 +67,7 @@ def open_cvat(path: str | Path, *, images: str | Path | None = None, concepts: S
         path: the XML file, or the folder that holds ``annotations.xml``.
         images: folder of the images; ``images`` beside the file if left out.
         concepts: names of the labels wanted; all if left out.
+        faulty: as in `open_coco`; such as two images of one name, or one without a size.
 
     Raises:
         InputError: the file cannot be used, or would make us read outside `images`; an unknown concept.
@@ -81,7 +88,8 @@ def open_cvat(path: str | Path, *, images: str | Path | None = None, concepts: S
     root = check_exists("images", root, kind="folder", fix="Give the folder that holds the images.")
     content, problems = _parse(file)
     source = source_record("cvat", path=path, images=images, concepts=tuple(concepts))
-    return assemble(check_content(content, file, root), root, source, concepts=concepts, problems=problems)
+    checked = check_content(content, file, root, faulty=faulty)
+    return assemble(checked, root, source, concepts=concepts, problems=problems)
 
 
 def _parse(file: Path) -> tuple[dict[str, list], list[Problem]]:
@@ -127,11 +135,13 @@ class _Reader:
 
     def _add(self, shape: str, attributes: dict[str, str]) -> None:
         number, label = len(self.annotations) + len(self.problems) + 1, attributes.get("label", "")
-        where = f"shape {number} of the file, a {shape}"
+        where = f"shape {number} of the file, {'an' if shape == 'ellipse' else 'a'} {shape}"
         outside = attributes.get("outside") == "1"
         try:
             if shape in OTHERS or outside:
-                raise ValueError("it is marked as outside." if outside else f"a {shape} has no area that is read.")
+                raise ValueError("it is marked as outside." if outside else f"its kind {shape!r} is not read.")
+            if not label:
+                raise ValueError("it has no label.")
             found = _SHAPES[shape](attributes)
         except (KeyError, ValueError) as error:
             reason = f"it lacks {error}." if isinstance(error, KeyError) else str(error)

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from loce_jax.checks import InputError, check_arguments, check_exists
-from loce_jax.data.annotations.coco_file import check_content, is_below
+from loce_jax.data.annotations.coco_file import Faulty, check_content, is_below
 from loce_jax.data.annotations.dataset import AnnotationDataset, assemble
 from loce_jax.data.annotations.masks import whole_number
 from loce_jax.data.files import read_bytes
@@ -25,6 +25,7 @@ from loce_jax.data.samples import Problem, source_record
 
 UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before the names of uploaded files
 CHANNELS = 4  # of a brush stroke's image; the last is the mask
+SHAPES = {"rle": "brushlabels", "points": "polygonlabels", "radiusX": "ellipselabels", "width": "rectanglelabels"}
 FIX = "Export the project as JSON, not as JSON-MIN."
 
 
@@ -74,7 +75,9 @@ class _Bits:
 
 
 @check_arguments
-def open_labelstudio(path: str | Path, images: str | Path, *, concepts: Sequence[str] = ()) -> AnnotationDataset:
+def open_labelstudio(
+    path: str | Path, images: str | Path, *, concepts: Sequence[str] = (), faulty: Faulty = "refuse"
+) -> AnnotationDataset:
     """Open a project of Label Studio, exported as JSON.
 
     Polygons and brush strokes are read; rectangles have no outline, see the masks "rectangle" of
@@ -86,6 +89,7 @@ def open_labelstudio(path: str | Path, images: str | Path, *, concepts: Sequence
         path: the JSON file.
         images: folder of the images.
         concepts: names of the labels wanted; all if left out.
+        faulty: as in `open_coco`; such as two tasks of one image, or an image without a size.
 
     Raises:
         InputError: the file cannot be used; an unknown concept.
@@ -116,7 +120,8 @@ def open_labelstudio(path: str | Path, images: str | Path, *, concepts: Sequence
     categories = [{"id": number, "name": name} for name, number in reader.labels.items()]
     content = {"images": reader.images, "annotations": reader.annotations, "categories": categories}
     source = source_record("labelstudio", path=path, images=images, concepts=tuple(concepts))
-    return assemble(check_content(content, file, root), root, source, concepts=concepts, problems=reader.problems)
+    checked = check_content(content, file, root, faulty=faulty)
+    return assemble(checked, root, source, concepts=concepts, problems=reader.problems)
 
 
 class _Reader:
@@ -147,6 +152,8 @@ class _Reader:
             try:
                 if sizes[place] != sizes[0] or result.get("image_rotation"):
                     raise ValueError("it is of an image of another size, or rotated.")
+                if not _labels(result):
+                    raise ValueError("it has no label.")
                 found = _shape(result, height or 0, width or 0)
             except (KeyError, TypeError, ValueError) as error:
                 reason = f"it lacks {error}." if isinstance(error, KeyError) else str(error)
@@ -164,7 +171,14 @@ def _results(task: dict) -> list[dict]:
     kept = [one for one in annotations if isinstance(one, dict) and not one.get("was_cancelled")]
     results = kept[0].get("result") if kept else None
     marked = [one for one in results if isinstance(one, dict)] if isinstance(results, list) else []
-    return [one for one in marked if _labels(one)]
+    labeled = {one.get("id") for one in marked if _labels(one)}
+    return [one for one in marked if _labels(one) or (_is_region(one) and one.get("id") not in labeled - {None})]
+
+
+def _is_region(result: dict) -> bool:
+    """Whether a result marks a part of the image: choices, texts and relations do not."""
+    value = result.get("value")
+    return isinstance(value, dict) and any(key in value for key in ("points", "rle", "x"))
 
 
 def _labels(result: dict) -> list[str]:
@@ -178,6 +192,8 @@ def _labels(result: dict) -> list[str]:
 def _shape(result: dict, height: int, width: int) -> dict[str, Any]:
     """An outline, a brush stroke or a box; coordinates are percents of the image's sides."""
     value, kind = result["value"], result["type"]
+    if kind == "labels":  # labels and shapes by two tags of the project: the value shows which shape it is
+        kind = next((kind for key, kind in SHAPES.items() if key in value), kind)
     if kind == "polygonlabels":
         points = [(float(x) * width / 100, float(y) * height / 100) for x, y in value["points"]]
         return {"segmentation": [[number for point in points for number in point]]}

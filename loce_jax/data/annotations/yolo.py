@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from loce_jax.checks import InputError, check_arguments, check_exists, one_line, short_repr
-from loce_jax.data.annotations.coco_file import check_content
+from loce_jax.data.annotations.coco_file import Faulty, check_content
 from loce_jax.data.annotations.dataset import AnnotationDataset, assemble
 from loce_jax.data.annotations.masks import whole_number
 from loce_jax.data.files import read_bytes
@@ -21,6 +21,7 @@ from loce_jax.data.samples import Fault, Problem, source_record
 SPLITS = "train", "valid", "val", "test"
 MAX_BYTES = 2**24  # of one text file
 SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's stops at 1000 levels, at once
+FARTHEST = 0.5  # that an outline may leave the image by, in its sides; what is farther is pixels, or keypoints
 BOX, SHORTEST_OUTLINE = 4, 6  # numbers after the class
 
 
@@ -31,6 +32,7 @@ def open_yolo(
     classes: str | Path | None = None,
     split: str | None = None,
     concepts: Sequence[str] = (),
+    faulty: Faulty = "refuse",
 ) -> AnnotationDataset:
     """Open a YOLO data set: ``images/SPLIT`` and ``labels/SPLIT``, or ``SPLIT/images`` and ``SPLIT/labels``.
 
@@ -43,6 +45,7 @@ def open_yolo(
         classes: a class table instead of the names in ``data.yaml``.
         split: such as ``train`` or ``val``; all if left out.
         concepts: names of the classes wanted; all if left out.
+        faulty: as in `open_coco`; such as two classes of one name.
 
     Raises:
         InputError: folders or names are missing or cannot be used; an unknown concept.
@@ -72,7 +75,7 @@ def open_yolo(
         "categories": [{"id": number, "name": name} for number, name in names.items()],
     }
     source = source_record("yolo", path=path, classes=classes, split=split, concepts=tuple(concepts))
-    file = check_content(content, root, root)
+    file = check_content(content, root, root, faulty=faulty)
     return assemble(file, root, source, concepts=concepts, problems=reader.problems)
 
 
@@ -157,6 +160,10 @@ def _yaml_names(path: Path) -> dict[int, str]:
         problem = one_line(error)
         raise InputError(f"`path` must hold a data.yaml, but {str(path)!r} is none: {problem}. {fix}") from error
     names = content.get("names") if isinstance(content, dict) else None
+    if isinstance(content, dict) and content.get("kpt_shape") is not None:
+        raise InputError(
+            f"`path` must hold outlines, but {str(path)!r} has `kpt_shape`: its lines are boxes and keypoints."
+        )
     if names is None:
         return {}
     entries = dict(enumerate(names)) if isinstance(names, list) else names
@@ -209,6 +216,10 @@ def _read_line(words: list[str], size: tuple[int, int], names: dict[int, str]) -
         return {"category_id": category, "segmentation": [], "bbox": box}
     if len(numbers) % 2 or len(numbers) < SHORTEST_OUTLINE:
         raise ValueError(f"it has {len(numbers)} numbers after the class, not 4 of a box or x, y of 3 or more points.")
+    if strange := [number for number in numbers if not -FARTHEST <= number <= 1 + FARTHEST]:
+        raise ValueError(
+            f"its outline holds {strange[0]:g}, not a share of the image's side. Is it in pixels, or a pose?"
+        )
     outline = [number * (height if place % 2 else width) for place, number in enumerate(numbers)]
     return {"category_id": category, "segmentation": [outline]}
 

@@ -275,7 +275,7 @@ def test_contents_that_contradict_themselves(tmp_path, case):
     content = small_coco()
     spoil(content)
     tail = r"\. Repair the file\.( `loce data check` lists all such entries\.)?$"
-    refused(tmp_path, content, rf"`annotations` must be a usable COCO file, .*{message}.*{tail}")
+    refused(tmp_path, content, rf"`path` must hold annotations that can be used, .*{message}.*{tail}")
 
 
 LISTED = {  # cases of BAD_CONTENTS: the entry, and words of the reason

@@ -44,7 +44,7 @@ BAD_SHAPES = {
     "no points": ('<polygon label="car"/>', "it lacks 'points'"),
     "half a point": ('<polygon label="car" points="1,2;3"/>', "its points are not"),
     "words": ('<polygon label="car" points="a,b;c,d;e,f"/>', "could not convert"),
-    "a point": ('<points label="car" points="1,2"/>', "a points has no area"),
+    "a point": ('<points label="car" points="1,2"/>', "its kind 'points' is not read"),
     "outside": ('<polygon label="car" outside="1" points="2,3;10,3;10,9"/>', "marked as outside"),
     "rotated": ('<box label="car" rotation="30" xtl="4" ytl="5" xbr="14" ybr="9"/>', "is rotated"),
     "runs in words": ('<mask label="car" rle="x" left="2" top="4" width="4" height="3"/>', "not whole numbers"),
@@ -98,3 +98,20 @@ def test_what_is_no_export_is_refused(text, tmp_path):
     (tmp_path / "annotations.xml").write_text(text)
     with pytest.raises(InputError, match="`path` must be an export of CVAT"):
         open_cvat(tmp_path)
+
+
+def test_a_shape_without_a_label_is_a_problem_of_its_own(tmp_path):
+    bare = POLYGON.replace(' label="car"', "")
+    (problem,) = open_cvat(write(tmp_path, bare + MASK)).problems
+    assert (problem.annotation, problem.reason) == ("shape 1 of the file, a polygon", "it has no label.")
+
+
+def test_two_images_of_one_name_are_a_problem_where_such_are_left_out(tmp_path):
+    image = '<image id="1" name="a.png" width="30" height="20"/>'
+    write(tmp_path, POLYGON + f"</image>{image}<image>")
+    file = tmp_path / "annotations.xml"
+    file.write_text(file.read_text().replace("<image></image>", ""))
+    with pytest.raises(InputError, match="both the file 'a.png'"):
+        open_cvat(tmp_path)
+    (problem,) = open_cvat(tmp_path, faulty="leave out").problems
+    assert problem.status == "entry_unusable"

@@ -144,3 +144,36 @@ def test_what_is_no_export_is_refused(text, tmp_path):
     file.write_text(text[:200_000])
     with pytest.raises(InputError, match="`path` must be .*Export the project as JSON, not as JSON-MIN"):
         open_labelstudio(file, images)
+
+
+def open_results(folder, results, **options):
+    Image.new("RGB", (30, 20)).save(folder / "a.jpg")
+    tasks = [{"id": 3, "data": {"image": "a.jpg"}, "annotations": [{"result": one}]} for one in results]
+    (folder / "export.json").write_text(json.dumps(tasks))
+    return open_labelstudio(folder / "export.json", folder, **options)
+
+
+@pytest.mark.parametrize("value", [{"polygonlabels": []}, {}])
+def test_a_region_without_a_label_is_a_problem_and_what_is_no_region_is_none(value, tmp_path):
+    bare = polygon() | {"id": "q", "value": {"points": [[1, 1], [9, 1], [9, 9]], **value}}
+    choice = {"id": "c", "type": "choices", "value": {"choices": ["day"]}}
+    (problem,) = open_results(tmp_path, [[polygon(), bare, choice]]).problems
+    assert (problem.annotation, problem.reason) == ("task 3, result q", "it has no label.")
+
+
+def test_labels_and_shapes_of_two_tags_are_read(tmp_path):
+    shape = polygon()
+    points = shape["value"].pop("points")
+    both = [shape | {"type": "polygon", "value": {"points": points}}]
+    both.append(shape | {"type": "labels", "value": {"points": points, "labels": ["car"]}})
+    data = open_results(tmp_path, [both])
+    assert data.problems == () and data.concepts == ("car",)
+    expected = open_results(tmp_path, [[polygon()]])
+    np.testing.assert_array_equal(data.masks(data.items[0])[0], expected.masks(expected.items[0])[0])
+
+
+def test_two_tasks_of_one_image_are_a_problem_where_such_are_left_out(tmp_path):
+    with pytest.raises(InputError, match="both the file 'a.jpg'"):
+        open_results(tmp_path, [[polygon()], [polygon()]])
+    (problem,) = open_results(tmp_path, [[polygon()], [polygon()]], faulty="leave out").problems
+    assert problem.status == "entry_unusable"

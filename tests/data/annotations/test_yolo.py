@@ -126,3 +126,29 @@ def test_a_number_with_two_names_is_refused(names, named, tmp_path):
     (tmp_path / "data.yaml").write_text(f"path: here\nnames: {names}\n")
     with pytest.raises(InputError, match=f"data.yaml.*{named}"):
         open_yolo(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line", ["2 10 10 200 10 200 200", "2 0.5 0.5 0.2 0.2 0.1 0.1 2 0.3 0.3 2"], ids=["pixels", "pose"]
+)
+def test_numbers_that_are_no_shares_are_problems(line, tmp_path):
+    write_yolo(tmp_path, made_up_frames(2))
+    sorted((tmp_path / "labels" / "train").glob("*.txt"))[0].write_text(line)
+    (problem,) = open_yolo(tmp_path).problems
+    assert "not a share of the image's side" in problem.reason and problem.annotation.endswith("line 1")
+
+
+def test_a_data_set_of_poses_is_refused(tmp_path):
+    write_yolo(tmp_path, made_up_frames(1))
+    (tmp_path / "data.yaml").write_text("names: [sky, road, car]\nkpt_shape: [17, 3]\n")
+    with pytest.raises(InputError, match="`kpt_shape`: its lines are boxes and keypoints"):
+        open_yolo(tmp_path)
+
+
+def test_two_classes_of_one_name_are_a_problem_where_such_are_left_out(tmp_path):
+    write_yolo(tmp_path, made_up_frames(1))
+    (tmp_path / "data.yaml").write_text("names: [sky, car, car]")
+    with pytest.raises(InputError, match="`path` must hold annotations that can be used.*both called 'car'"):
+        open_yolo(tmp_path)
+    (problem,) = open_yolo(tmp_path, faulty="leave out").problems
+    assert "is called 'car', as is category 1" in problem.reason
