@@ -68,7 +68,7 @@ def as_markdown(table: Table) -> str:
     | a\|b | **0.50** |
     | c | – |
     """
-    rules = [":--" if text else "--:" for text in _texts(table)]
+    rules = [":--" if text else "--:" for text in text_columns(table)]
     lines = [_cells(table.columns, table, for_markdown), rules, *_body(table, for_markdown, "**{}**")]
     return f"**{for_markdown(table.title)}**\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
@@ -88,7 +88,7 @@ def as_latex(table: Table) -> str:
     \midrule
     a\_b & \textbf{0.50} \\
     """
-    alignment = "".join("l" if text else "r" for text in _texts(table))
+    alignment = "".join("l" if text else "r" for text in text_columns(table))
     head, *body = (
         f"    {' & '.join(line)} \\\\"
         for line in (_cells(table.columns, table, for_latex), *_body(table, for_latex, r"\textbf{{{}}}"))
@@ -140,11 +140,6 @@ def iou_table(layers: Mapping[str, Sequence[Summary]], *, digits: int = 3) -> Ta
     return Table("IoU by concept and layer", ("concept", "pairs", *columns), tuple(rows), digits, frozenset(best))
 
 
-def _texts(table):
-    """Which columns hold texts alone?"""
-    return [all(isinstance(row[place], str) for row in table.rows) for place in range(len(table.columns))]
-
-
 def _body(table, escape, bold):
     for place, row in enumerate(table.rows):
         cells = _cells(row, table, escape)
@@ -153,6 +148,15 @@ def _body(table, escape, bold):
 
 def _cells(row, table, escape):
     return [escape(cell if isinstance(cell, str) else show_number(cell, table.digits)) for cell in row]
+
+
+def text_columns(table: Table) -> list[bool]:
+    """Whether each column holds texts alone.
+
+    >>> text_columns(Table("IoU", ("concept", "IoU"), (("cat", 0.5),)))
+    [True, False]
+    """
+    return [all(isinstance(row[place], str) for row in table.rows) for place in range(len(table.columns))]
 
 
 def show_number(number: int | float, digits: int) -> str:

@@ -89,6 +89,6 @@ def emit(result, name: str, out: Path | None, layer: str, origin: Mapping[str, A
         say(line)
     if out:
         folder = out / for_file_name(layer) if layer else out
-        metrics = {**result.metrics, "made_with": origin}
+        metrics = {**result.metrics, "made_with": origin, "written": result.listing()}
         for path in [*write_result(result, folder), write_metrics(metrics, folder / f"{name}.json")]:
             say(path)

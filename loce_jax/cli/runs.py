@@ -238,6 +238,8 @@ class Report:
     """Folder or URL of the run."""
     out: Path | None = None
     """HTML file that is written; `report.html` in the run folder if left out; required for a URL."""
+    studies: tuple[Path, ...] = ()
+    """Folders that `loce concepts`, `spaces`, `tcav`, ... wrote about this run: each becomes a section of the page."""
     run_data: RunDataFlags = field(default_factory=RunData)
     data: DataOptionFlags = field(default_factory=DataOptions)
     """Which images and masks the run used, if it does not say so."""
@@ -252,7 +254,8 @@ class Report:
         run = open_run(self.run)
         dataset = self.run_data.open(run, self.data)
         with progress("photographs") as report_progress:
-            page = write_report(run, dataset, self.out or run.path / "report.html", report_progress=report_progress)
+            out = self.out or run.path / "report.html"
+            page = write_report(run, dataset, out, studies=self.studies, report_progress=report_progress)
         say(f"The page: {page}")
 
 

@@ -7,6 +7,7 @@ other run.
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -19,6 +20,7 @@ from loce_jax.foreign_text import for_html, for_script
 from loce_jax.recipes import PaperRecipe, recipe_from
 from loce_jax.report import content, tables
 from loce_jax.report.images import Progress, ignore, illustrate
+from loce_jax.report.studies import Study, links, read_studies, sections
 from loce_jax.study.selection.photos import check_same_data
 from loce_jax.study.selection.sources import PhotoSource, RunLike
 
@@ -26,7 +28,14 @@ _SCRIPTS = ("core.js", "map.js", "examples.js", "matrix.js")
 
 
 @check_arguments
-def write_report(run: RunLike, dataset: PhotoSource, out: Path, *, report_progress: Progress = ignore) -> Path:
+def write_report(
+    run: RunLike,
+    dataset: PhotoSource,
+    out: Path,
+    *,
+    studies: Sequence[Path] = (),
+    report_progress: Progress = ignore,
+) -> Path:
     """Write the page of `run` to the file `out` and return it.
 
     The page appears under its name only when complete.
@@ -35,17 +44,23 @@ def write_report(run: RunLike, dataset: PhotoSource, out: Path, *, report_progre
         run: the run.
         dataset: where its photos came from; a photo that cannot be read any more becomes a placeholder.
         out: the file.
+        studies: folders that `loce concepts`, `spaces`, `tcav` and other commands wrote about the run; each becomes a
+            section.
         report_progress: called with the number of photos read and of all that the page shows.
 
     Raises:
-        InputError: `out` cannot be written, or `dataset` is another one than the run's, by its fingerprint.
+        InputError: `out` cannot be written; `dataset` is another one than the run's, by its fingerprint; a folder of
+            `studies` holds no results, damaged ones, or those of other runs.
     """
     check_writable(out)
-    html = compose(run, dataset, report_progress=report_progress).encode()
+    found = read_studies(studies, run)
+    html = compose(run, dataset, found, report_progress=report_progress).encode()
     return write_file(out, html)
 
 
-def compose(run: RunLike, dataset: PhotoSource, *, report_progress: Progress = ignore) -> str:
+def compose(
+    run: RunLike, dataset: PhotoSource, studies: Sequence[Study] = (), *, report_progress: Progress = ignore
+) -> str:
     """The page as text."""
     check_same_data(run, dataset)
     chosen = content.choose_rows(run)
@@ -70,6 +85,8 @@ def compose(run: RunLike, dataset: PhotoSource, *, report_progress: Progress = i
         quality=tables.quality(by_layer, together),
         separated=_shown(data["layers"], "separated", len(data["concepts"])),
         examples=_shown([{"examples": data["examples"]}], "examples", len(data["concepts"])),
+        study_links=links(studies),
+        studies=sections(studies),
         skipped=tables.skipped(run),
         settings=tables.settings(run.plan),
         data=for_script(data),

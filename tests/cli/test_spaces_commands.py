@@ -30,6 +30,10 @@ def test_concepts_are_found_tested_and_written(run, tmp_path, capsys):
     arrays = np.load(tmp_path / "_blocks.10 ridge.npz", allow_pickle=False)
     assert arrays["vectors"].shape == (len(arrays["names"]), 112)
     assert (tmp_path / "set_iou__blocks.10.png").stat().st_size > 10_000
+    page = tmp_path / "page.html"
+    assert main(["report", str(run.path), "--studies", str(tmp_path), "--out", str(page)]) == 0
+    shown = page.read_text()
+    assert "Global concepts</h2>" in shown and "Means over concepts, on held-out images</h3>" in shown
 
 
 def test_spaces_are_compared_and_written(run, tmp_path, capsys):

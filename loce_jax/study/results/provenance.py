@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from loce_jax.recipes import Recipe, recipe_from
+from loce_jax.store.records import plan_digest
 from loce_jax.study.options import Selection
 from loce_jax.study.selection.sources import RunLike
 
@@ -24,6 +25,7 @@ def describe_origin(runs: Sequence[RunLike], selection: Selection, options: Mapp
         "runs": [
             {
                 "run": str(run.storage),
+                "plan": plan_digest(run.plan),
                 "model": run.plan["model"]["name"],
                 "recipe": recipe_from(run.plan.get("recipe", {})).describe(),
             }

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from loce_jax.analysis.tables import Table, as_csv, as_latex, as_markdown, show_number
+from loce_jax.analysis.tables import Table, as_csv, as_latex, as_markdown, show_number, text_columns
 from loce_jax.atomic import replaced_file, write_file
 from loce_jax.foreign_text import for_file_name, for_json
 from loce_jax.study.results.figures import Figures
@@ -46,6 +46,15 @@ class StepResult:
         ['purity: 0.500', 'centroids: error 0.250']
         """
         return [f"{name}: {_in_words(plain_values(value))}" for name, value in self.headline.items()]
+
+    def listing(self) -> dict[str, Any]:
+        """Tables, with titles and whether each column holds texts, and pictures that `write_result` writes.
+
+        >>> StepResult(tables={"means": Table("Means", ("layer", "IoU"), (("late", 0.5),))}).listing()
+        {'tables': {'means': {'title': 'Means', 'texts': [True, False]}}, 'pictures': []}
+        """
+        tables = {name: {"title": one.title, "texts": text_columns(one)} for name, one in self.tables.items()}
+        return {"tables": tables, "pictures": list(self.figures)}
 
 
 def _in_words(value):
