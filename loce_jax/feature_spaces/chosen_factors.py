@@ -16,6 +16,8 @@ from loce_jax.concepts.factors.nmf import NMFOptions
 from loce_jax.feature_spaces.gathering import ImageBlocks
 from loce_jax.solver.solution import Status
 
+MOST_CELLS = 10_000  # that factors are found on
+
 
 @dataclass(frozen=True, eq=False)
 class ChosenFactors:
@@ -54,9 +56,10 @@ class ChosenFactors:
 def choose_factors(names: tuple[str, ...], blocks: ImageBlocks) -> ChosenFactors:
     """ICE's factors (NMF; negative activations count as 0), and for each concept that of the highest set IoU.
 
-    The set IoU is that of the images that show the concept; of equal factors the first is taken.
+    Of more than 10,000 cells, so many are drawn: ten factors need no more.  The set IoU is that of the images that show
+    the concept; of equal factors the first is taken.
     """
-    dictionary = fit(blocks, NMFOptions(negative="clip"))
+    dictionary = fit(blocks, NMFOptions(negative="clip", max_cells=MOST_CELLS))
     counts = [_count(dictionary, block) for block in blocks]
     both, either = (sum(parts) for parts in zip(*counts, strict=True))
     iou = both / np.maximum(either, 1)

@@ -11,11 +11,12 @@ import numpy as np
 from jaxtyping import Float
 
 from loce_jax.analysis.bootstrap import BootstrapOptions
+from loce_jax.analysis.comparison.cka import linear_cka
 from loce_jax.analysis.short_names import short_names
 from loce_jax.analysis.tables import Table
 from loce_jax.checks import InputError
 from loce_jax.concepts.comparison.depth_profiles import Readout, ReadoutOptions, same_concepts, similar_depth
-from loce_jax.concepts.comparison.feature_similarity import feature_similarity
+from loce_jax.concepts.comparison.feature_similarity import draw_cells
 from loce_jax.concepts.comparison.references import random_concepts, shuffled_similarity
 from loce_jax.concepts.comparison.similarity import ConceptSimilarity, Measure, concept_similarity, mean_of_pairs
 from loce_jax.feature_spaces.options import resampled
@@ -129,8 +130,8 @@ def _matrix(
 def _cka(spaces: Sequence[Space], seed: int) -> Float[np.ndarray, "l l"]:
     matrix = np.ones((len(spaces), len(spaces)))
     for i, j in itertools.combinations(range(len(spaces)), 2):
-        found = feature_similarity(spaces[i].activations, spaces[j].activations, seed=seed)
-        matrix[i, j] = matrix[j, i] = found.cka
+        rows = draw_cells(spaces[i].activations, spaces[j].activations, seed=seed)
+        matrix[i, j] = matrix[j, i] = linear_cka(*rows, unbiased=True)
     return matrix
 
 

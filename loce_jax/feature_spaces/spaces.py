@@ -5,7 +5,7 @@ Shapes: n images, k concepts, H x W pixels of masks.
 
 import functools as ft
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -33,12 +33,14 @@ class Side:
         run: its run.
         depths: of each of its layers that are compared, 0 for the network's first layer to 1 for its last.
         gathered: activations and masks of the run's images.
+        known: concepts that have been found before on the same images, by layer and method; found anew elsewhere.
     """
 
     name: str
     run: Run
     depths: Mapping[str, float]
     gathered: Gathered
+    known: Mapping[tuple[str, str], ConceptVectors | ChosenFactors] = field(default_factory=dict)
 
 
 def shared_images(sides: Sequence[Side]) -> list[tuple[str, Int[np.ndarray, " n"]]]:
@@ -93,7 +95,8 @@ def _make_space(side: Side, layer: str, depth: float, rows, parts: Split, method
     def fit(numbers: Int[np.ndarray, " m"]) -> ConceptVectors | ChosenFactors:
         return METHODS[method](training_data(side.run, gathered, layer, rows[numbers]))
 
-    concepts, blocks = fit(parts.train), gathered.blocks(layer, tested)
+    known, blocks = side.known.get((layer, method)), gathered.blocks(layer, tested)
+    concepts = fit(parts.train) if known is None else known
     return Space(
         network=side.name,
         layer=layer,

@@ -1,11 +1,13 @@
 """Layers and networks compared: the same are the same, unrelated ones are as alike as chance, claims have verdicts."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from loce_jax import InputError, fit
+from loce_jax.concepts.vectors import ConceptVectors
 from loce_jax.feature_spaces.comparing import Space, study_spaces
 from loce_jax.feature_spaces.gathering import gather
 from loce_jax.feature_spaces.options import HeldOut
@@ -81,6 +83,11 @@ def test_runs_are_compared_on_the_images_that_all_have(tmp_path):
     ]
     np.testing.assert_allclose(spaces[0].maps, spaces[2].maps, atol=1e-6)  # the same images, the same network
     assert (spaces[0].maps[:, :, 0, 0] >= 0).all() and spaces[0].maps.shape[:2] == (len(parts.held_out), 2)
+    everywhere = ConceptVectors(sides[0].gathered.concepts, np.zeros((2, 3), "f4"), np.ones(2), np.zeros(2, int), "cav")
+    one = replace(sides[0], known={("cells", "cav"): everywhere})
+    again = make_spaces([one], rows[:1], parts, "cav", lines.append)
+    assert (again[0].maps > 0.7).all(), "what is known is not found again"
+    np.testing.assert_array_equal(again[1].maps, spaces[1].maps)
 
 
 @pytest.mark.wrong_types

@@ -52,6 +52,26 @@ def feature_similarity(
     >>> round(found.cka, 6), round(found.rsa, 6), found.cells
     (1.0, 1.0, 36)
     """
+    rows = draw_cells(first, second, cells=cells, seed=seed)
+    return FeatureSimilarity(
+        linear_cka(*rows, unbiased=True), distance_agreement(*rows, metric="euclidean").spearman, len(rows[0])
+    )
+
+
+def draw_cells(
+    first: Float[np.ndarray, "n gh gw c"], second: Float[np.ndarray, "n dh dw d"], *, cells: int = 1000, seed: int = 0
+) -> tuple[Float[np.ndarray, "m c"], Float[np.ndarray, "m d"]]:
+    """The cells that `feature_similarity` compares.
+
+    Args:
+        first: see `feature_similarity`, and so the others.
+        second: see above.
+        cells: see above.
+        seed: see above.
+
+    >>> draw_cells(np.ones((4, 3, 3, 5)), np.ones((4, 6, 6, 2)), cells=7)[1].shape
+    (7, 2)
+    """
     if first.ndim != 4 or second.ndim != 4 or len(first) != len(second):
         raise InputError(
             "`first` and `second` must be activations [n gh gw c] of the same images, but have shapes "
@@ -60,10 +80,7 @@ def feature_similarity(
     height, width = (min(sizes) for sizes in zip(first.shape[1:3], second.shape[1:3], strict=True))
     rng = np.random.default_rng(seed)
     drawn = np.sort(rng.permutation(len(first) * height * width)[:cells])
-    rows = [_cells(layer, (height, width), drawn) for layer in (first, second)]
-    return FeatureSimilarity(
-        linear_cka(*rows, unbiased=True), distance_agreement(*rows, metric="euclidean").spearman, len(drawn)
-    )
+    return _cells(first, (height, width), drawn), _cells(second, (height, width), drawn)
 
 
 def _cells(layer, size, drawn):

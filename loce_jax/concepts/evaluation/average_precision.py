@@ -30,14 +30,12 @@ def average_precision(scores: Float[np.ndarray, " m"], truth: Bool[np.ndarray, "
     >>> average_precision(np.array([0.9, 0.8, 0.1, 0.1]), np.array([True, False, True, False]))
     0.75
     """
-    order = np.argsort(-scores, kind="stable")
-    scores, truth = scores[order], truth[order]
-    last = np.append(scores[1:] != scores[:-1], True) if len(scores) else np.zeros(0, bool)
-    positives = truth.cumsum()[last]
-    if not len(positives) or not positives[-1]:
+    positives, negatives = np.sort(scores[truth]), np.sort(scores[~truth])  # far faster than to sort them together
+    if not len(positives):
         return np.nan
-    ranks = np.flatnonzero(last) + 1
-    return float((np.diff(positives, prepend=0) * positives / ranks).sum() / positives[-1])
+    own, counts = np.unique(positives, return_counts=True)
+    found = counts[::-1].cumsum()[::-1]
+    return float((counts * found / (found + len(negatives) - np.searchsorted(negatives, own))).sum() / len(positives))
 
 
 def score_bins(scores: Float[np.ndarray, "*shape"]) -> Int[np.ndarray, "*shape"]:

@@ -25,6 +25,7 @@ from loce_jax.concepts.blocks import Block, as_blocks
 from loce_jax.concepts.segmentation.net2vec_options import RAW, Net2VecOptions
 from loce_jax.concepts.segmentation.occurrences import Occurrences, Shown, find_occurrences, shown
 from loce_jax.concepts.segmentation.pair_loss import foreground_weights, pair_derivatives
+from loce_jax.concepts.segmentation.passes import Passes
 from loce_jax.concepts.segmentation.published_net2vec import fit_published
 from loce_jax.concepts.vectors import ConceptVectors
 from loce_jax.solver.solution import Status
@@ -119,10 +120,11 @@ def _fit_raw(
     weights = (1 / np.maximum(occurrences.images, 1)).astype(np.float32)
     vectors = jnp.zeros(free.shape, jnp.float32)
     state = _optimizer(options).init(vectors)
+    parts = Passes(lambda: (part.padded() for part in shown(blocks, occurrences)))
     for _ in range(options.passes if (occurrences.status == Status.OK).any() else 0):
         gradient = jnp.zeros_like(vectors)
-        for part in shown(blocks, occurrences):
-            gradient += _gradient(vectors, part.padded(), weights, alphas)
+        for part in parts:
+            gradient += _gradient(vectors, part, weights, alphas)
         vectors, state = _step(vectors, state, jnp.where(free, gradient, 0), options)
     return vectors
 

@@ -5,7 +5,7 @@ With the objective of `loce_jax.solver.ridge.objective` of each of the concept's
     L(v, b) = 1/n * sum over images of sum w (softplus(z) - t z) + l2 / 2 |v|^2,    z = U(x @ v) + b
 
 As a mean over images it needs no other `l2` than one image does.  L is strictly convex in v, so the optimum is unique.
-Newton's method finds it; each of its steps reads the data once and sums the Hessians of all concepts, which are kept
+Newton's method finds it; each of its steps looks at all data once and sums the Hessians of all concepts, which are kept
 together: about ``32 k (c + 1)^2`` bytes with copies, in groups of concepts where that exceeds `BYTES`.
 Shapes: n images, k concepts, gh x gw grid cells of the layer, q = gh * gw, c channels, d = c + 1 unknowns, the bias
 last, H x W pixels of the masks, p pairs of an image and a concept that it shows.
@@ -22,6 +22,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from loce_jax.concepts.blocks import Block, as_blocks
 from loce_jax.concepts.segmentation.occurrences import Occurrences, Shown, find_occurrences, shown
+from loce_jax.concepts.segmentation.passes import Passes
 from loce_jax.concepts.vectors import ConceptVectors
 from loce_jax.image_energies import ImageEnergies
 from loce_jax.recipes import RidgeRecipe
@@ -123,19 +124,30 @@ class Problem(NamedTuple):
     whitening: DeviceWhitening
     recipe: RidgeRecipe
 
+    def parts(self, group: Int[np.ndarray, " k"]) -> Passes:
+        """What the images of a group of concepts show, with features as activations, and places in the group."""
+        rows, wanted = np.full(len(self.occurrences.names), -1, np.int32), np.zeros(len(self.occurrences.names), bool)
+        rows[group], wanted[group] = np.arange(len(group)), True
+
+        def read():
+            for part in shown(self.blocks, self.occurrences, wanted):
+                local = part._replace(concepts=rows[part.concepts]).padded()
+                yield local._replace(activations=_features(local.activations, self.whitening))
+
+        return Passes(read)
+
     def evaluate(
-        self, unknowns: Float[np.ndarray, "k d"], group: Int[np.ndarray, " k"], due: Bool[np.ndarray, " k"]
+        self,
+        unknowns: Float[np.ndarray, "k d"],
+        group: Int[np.ndarray, " k"],
+        due: Bool[np.ndarray, " k"],
+        parts: Passes,
     ) -> Sums:
         """The objective and its derivatives, float64, of those of a group of concepts that are `due`, in one pass."""
         k, d = unknowns.shape
         total = Sums(np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d)))
-        rows, wanted = np.full(len(self.occurrences.names), -1, np.int32), np.zeros(len(self.occurrences.names), bool)
-        rows[group], wanted[group] = np.arange(k), True
-        for part in shown(self.blocks, self.occurrences, wanted):
-            local = rows[part.concepts]
-            local = part._replace(concepts=local, real=due[local]).padded()
-            found = _sum_block(local, unknowns.astype(np.float32), self.whitening, self.recipe.class_weight_power)
-            for whole, more in zip(total, found, strict=True):
+        for part in parts:
+            for whole, more in zip(total, _sum_block(part, unknowns.astype(np.float32), due, self.power), strict=True):
                 whole += np.asarray(more)
         images, penalty = self.occurrences.images[group], np.append(np.full(d - 1, self.recipe.l2), 0)
         losses = total.losses / images + unknowns**2 @ penalty / 2
@@ -143,6 +155,11 @@ class Problem(NamedTuple):
         hessians = total.hessians / images[:, None, None] + np.diag(penalty)
         hessians[:, -1, -1] = np.maximum(hessians[:, -1, -1], MIN_CURVATURE)
         return Sums(losses, gradients, hessians)
+
+    @property
+    def power(self) -> np.float32:
+        """Of the class weights."""
+        return np.float32(self.recipe.class_weight_power)
 
 
 def _minimize(
@@ -155,16 +172,16 @@ def _minimize(
     l2, tolerance = problem.recipe.l2, problem.recipe.tolerance
     found = np.zeros((len(group), problem.occurrences.channels + 1))
     steps, lowest, done = np.zeros_like(found), np.full(len(group), np.inf), np.zeros(len(group), bool)
+    parts = problem.parts(group)
     for _ in range(MAX_PASSES):
-        sums = problem.evaluate(found + steps, group, ~done)
-        newton = np.asarray(_newton_steps(*(np.asarray(part, np.float32) for part in (sums.hessians, sums.gradients))))
+        sums = problem.evaluate(found + steps, group, ~done, parts)
         for row in np.flatnonzero(~done):
             loss, gradient = sums.losses[row], np.asarray(sums.gradients[row])
             if not loss <= lowest[row] + ROUNDING * abs(lowest[row]):
                 steps[row] /= 2
                 continue
             found[row] += steps[row]
-            lowest[row], steps[row] = loss, newton[row]
+            lowest[row], steps[row] = loss, -np.linalg.solve(sums.hessians[row], gradient)
             near = np.linalg.norm(gradient[:-1]) <= tolerance * l2 * np.linalg.norm(found[row, :-1])
             done[row] = near and abs(gradient[-1]) <= tolerance
         steps[done] = 0
@@ -175,29 +192,28 @@ def _minimize(
 
 
 @jax.jit
-@jax.vmap
-def _newton_steps(hessian: Float[Array, "d d"], gradient: Float[Array, " d"]) -> Float[Array, " d"]:
-    """Newton's step in float32: its error only costs another one, which the exact gradient then shows."""
-    return -jax.scipy.linalg.solve(hessian, gradient, assume_a="pos")
+def _features(activations: Float[Array, "n gh gw c"], whitening: DeviceWhitening) -> Float[Array, "n gh gw d"]:
+    """Whitened activations, and a 1 for the bias."""
+    features = whitening(activations)
+    return jnp.concatenate([features, jnp.ones_like(features[..., :1])], axis=-1)
 
 
 @jax.jit
-def _sum_block(part: Shown, unknowns: Float[Array, "k d"], whitening: DeviceWhitening, power: Float[Array, ""]) -> Sums:
-    """What the pairs of a block add to the sums over images, the penalty left out."""
-    resize = resize_matrices(part.activations.shape[1:3], part.masks.shape[1:])
-    features = whitening(part.activations)
-    features = jnp.concatenate([features, jnp.ones_like(features[..., :1])], axis=-1)
+def _sum_block(part: Shown, unknowns: Float[Array, "k d"], due: Bool[Array, " k"], power: Float[Array, ""]) -> Sums:
+    """What the pairs of a block add to the sums over images of the concepts that are `due`, the penalty left out."""
+    features = jnp.asarray(part.activations)
+    resize = resize_matrices(features.shape[1:3], part.masks.shape[1:])
 
     def add(sums, pair):
         image, concept, mask, _ = pair
         numbers = _pair_sums(features[image], unknowns[concept], mask.astype(jnp.float32), resize, power)
         return Sums(*(total.at[concept].add(more) for total, more in zip(sums, numbers, strict=True)))
 
-    def add_if_real(sums, pair):
-        return jax.lax.cond(pair[-1], add, lambda sums, _: sums, sums, pair), None
+    def add_if_due(sums, pair):
+        return jax.lax.cond(pair[-1] & due[pair[1]], add, lambda sums, _: sums, sums, pair), None
 
     k, d = unknowns.shape
-    return jax.lax.scan(add_if_real, Sums(jnp.zeros(k), jnp.zeros((k, d)), jnp.zeros((k, d, d))), tuple(part[1:]))[0]
+    return jax.lax.scan(add_if_due, Sums(jnp.zeros(k), jnp.zeros((k, d)), jnp.zeros((k, d, d))), tuple(part[1:]))[0]
 
 
 def _pair_sums(
