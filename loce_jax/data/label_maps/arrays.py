@@ -201,6 +201,8 @@ def _assemble(load, found, texts, table, about) -> MaskDataset | LabelMapDataset
             raise InputError(f"`labels` must be whole numbers, the class of each pixel, but got {labels.dtype}.")
         if table is None:
             raise InputError("`classes` must be given with `labels`: which number means which class.")
+        if table.by_color:
+            raise InputError("`classes` must have numbers, since `labels` are numbers, but the class table has colors.")
         entries = [Entry(name, ArrayPhoto(load, i), ArrayCodes(load, i)) for i, name in enumerate(images)]
         return read_label_maps(entries, table, wanted, name=title, source=source)
     masks = load("masks")

@@ -52,6 +52,8 @@ class RowCodes:
         """Read it; raises `Fault`."""
         value = self.rows[self.index][self.column]
         if isinstance(value, list):
+            if self.by_color:
+                raise Fault("mask_unreadable", "it holds numbers, but the class table has colors.")
             return _codes_of_list(value)
         try:
             return read_codes(_bytes(value, self.root), by_color=self.by_color, name=f"row {self.index}")
@@ -131,13 +133,20 @@ def _column(rows: Any, what: str, given: str | None, usual: Sequence[str]) -> st
         given = given if given in rows.column_names else Path(given).name  # a name that is a path too is noted as one
         check_known("column", [given], list(rows.column_names))
         return given
-    found = next((name for name in usual if name in rows.column_names), None)
+    found = next((name for name in usual if name in rows.column_names and not _is_scalar(rows.features[name])), None)
     if found is None:
         raise InputError(
-            f"`{what}` must name a column, since none is called {', '.join(usual)}. There are "
+            f"`{what}` must name a column, since no column of images is called {', '.join(usual)}. There are "
             f"{', '.join(rows.column_names)}."
         )
     return found
+
+
+def _is_scalar(feature: Any) -> bool:
+    """Whether a column holds a number or a text, such as the class of the whole image, not pixels."""
+    import datasets  # noqa: PLC0415 - an extra
+
+    return isinstance(feature, datasets.ClassLabel | datasets.Value)
 
 
 def _entries(rows: Any, image: str, label: str, root: str, table: ClassTable) -> list[Entry]:

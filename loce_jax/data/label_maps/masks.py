@@ -6,6 +6,7 @@ Shapes: H x W pixels of an image.
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -210,16 +211,17 @@ def read_masks(
 
 def _scan(entry: MaskEntry) -> tuple[tuple[int, int], dict[str, str], dict[str, Fault]]:
     """Size of an image's masks, the digests of those with a pixel, and the faults of those that cannot be read."""
-    size, checksums, faults = (0, 0), {}, {}
+    read, checksums, faults = {}, {}, {}
     for concept in sorted(entry.masks):
         try:
-            mask = entry.masks[concept]()
-            if size not in ((0, 0), mask.shape):
-                raise Fault("mask_unreadable", f"it has {mask.shape} pixels, another mask of the image {size}.")
+            read[concept] = entry.masks[concept]()
         except Fault as fault:
             faults[concept] = fault.with_traceback(None)
-            continue
-        size = mask.shape
-        if mask.any():
+    size = next((size for size, _ in Counter(mask.shape for mask in read.values()).most_common(1)), (0, 0))
+    for concept, mask in read.items():
+        if mask.shape != size:
+            reason = f"it has {mask.shape} pixels (H x W), the other masks of the image {size}."
+            faults[concept] = Fault("mask_unreadable", reason)
+        elif mask.any():
             checksums[concept] = hashlib.sha256(np.packbits(mask).tobytes()).hexdigest()
     return size, checksums, faults

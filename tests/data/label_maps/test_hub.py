@@ -80,3 +80,13 @@ def test_without_the_library_one_line_says_what_to_install(tmp_path, monkeypatch
     monkeypatch.setitem(__import__("sys").modules, "datasets", None)
     with pytest.raises(InputError, match=r"pip install \"loce_jax\[datasets\]\""):
         open_datasets(tmp_path, classes="voc")
+
+
+def test_a_column_of_the_classes_of_whole_images_is_no_column_of_maps(saved):
+    table, frames, folder, classes = saved
+    table = table.rename_column("annotation", "seg").add_column("label", [0, 1, 0])
+    table.save_to_disk(str(folder))
+    check(open_datasets(folder, classes=classes), frames)
+    with pytest.raises(InputError, match="no column of images is called"):
+        table.remove_columns("seg").save_to_disk(str(folder / "none"))
+        open_datasets(folder / "none", classes=classes)

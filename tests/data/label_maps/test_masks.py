@@ -235,3 +235,19 @@ def test_the_levels_of_a_palette_of_grays_count_not_their_numbers(palette, insid
     image.save(tmp_path / "masks" / "a.png")
     data = open_folder(tmp_path)
     np.testing.assert_array_equal(data.masks(data.items[0])[0], numbers == inside)
+
+
+def test_one_mask_of_another_size_costs_only_itself(tmp_path):
+    save(tmp_path / "images" / "a.png", np.zeros((6, 8, 3), np.uint8))
+    for concept, size in {"bus": (3, 4), "car": (6, 8), "tree": (6, 8)}.items():
+        save(tmp_path / "masks" / concept / "a.png", np.eye(*size, dtype=np.uint8))
+    data = open_folder(tmp_path)
+    assert data.concepts == ("car", "tree")
+    assert [(one.concept, one.status) for one in data.problems] == [("bus", "mask_unreadable")]
+
+
+def test_numbers_with_a_class_table_of_colors_are_refused(tmp_path):
+    (tmp_path / "colors.txt").write_text("1 0 0 car\n")
+    np.savez(tmp_path / "a.npz", images=np.zeros((1, 6, 8, 3), np.uint8), labels=np.eye(6, 8, dtype=np.uint8)[None])
+    with pytest.raises(InputError, match="must have numbers"):
+        open_npz(tmp_path / "a.npz", classes=tmp_path / "colors.txt")
