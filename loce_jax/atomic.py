@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from loce_jax.checks import InputError
+from loce_jax.checks import InputError, check_regular, kind_of_file
 
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 NO_LINKS = (errno.ENOSYS, errno.ENOTSUP, errno.EPERM, errno.EMLINK)
@@ -32,6 +32,7 @@ def replaced_file(path: Path) -> Iterator[Path]:
     ...     (Path(folder) / "new" / "a.txt").read_text()
     'whole'
     """
+    _check_replaceable(path)
     draft = _beside(path)
     with _refusing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,16 +77,31 @@ def new_folder(path: Path, *, unless_there: bool = False) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def check_writable(path: Path) -> None:
-    """Raise `InputError` if no file called `path` can be written, before the work whose result it is to hold."""
-    folder = next((folder for folder in path.absolute().parents if folder.exists()), None)
+def check_writable(path: Path, *, is_folder: bool = False) -> None:
+    """Raise `InputError` if no file called `path` can be written, before the work whose result it is to hold.
+
+    Where `path` `is_folder`, no file in it.
+    """
+    _check_replaceable(path)
     with _refusing(path):
-        if path.is_dir():
+        folders = [*([path.absolute()] if is_folder else []), *path.absolute().parents]
+        folder = next((folder for folder in folders if folder.exists()), None)
+        if path.is_dir() and not is_folder:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if folder is not None and not folder.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         if folder is not None and not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def _check_replaceable(path):
+    """Refuse a device, a named pipe or a socket, which a file that is moved there would take the place of."""
+    try:
+        check_regular(path)
+    except InputError as error:
+        raise InputError(
+            f"`out` must be where files can be written, but {str(path)!r} is {kind_of_file(path)}. Name another."
+        ) from error
 
 
 @contextmanager

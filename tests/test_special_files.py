@@ -118,7 +118,40 @@ def test_homes_are_expanded_in_flags_and_concepts_are_not(monkeypatch):
     given = ["fit", "--out=~/run", "~/a b", "~", "--images=~", "--concepts", "~cat", "a~/b", "--concepts=~cat", "x=~/y"]
     expected = ["--out=/home/me/run", "/home/me/a b", "/home/me", "--images=/home/me", "--concepts", "~cat"]
     assert expand_homes(given) == ["fit", *expected, "a~/b", "--concepts=~cat", "x=~/y"]
-    assert expand_homes(["--out=~nobody-of-that-name/run"]) == ["--out=~nobody-of-that-name/run"]
+
+
+@pytest.mark.parametrize("given", [["--out=~nobody-at-all/run"], ["--out", "~nobody-at-all"], ["~nobody-at-all/run"]])
+def test_the_home_of_an_unknown_user_is_one_line(given, capsys):
+    with pytest.raises(InputError, match="of the user 'nobody-at-all', who is unknown. Give the whole path"):
+        expand_homes(["fit", *given])
+    assert main(["stats", *given]) == 2
+    assert "who is unknown" in capsys.readouterr().err
+
+
+def test_a_named_pipe_is_never_replaced_by_what_is_written(tmp_path):
+    pipe = tmp_path / "page.html"
+    os.mkfifo(pipe)
+    for write in (
+        lambda: write_file(pipe, b""),
+        lambda: check_writable(pipe),
+        lambda: check_writable(pipe, is_folder=True),
+    ):
+        with pytest.raises(InputError, match=r"`out` must be .* is a named pipe \(FIFO\). Name another."):
+            write()
+    assert pipe.is_fifo() and [*tmp_path.iterdir()] == [pipe]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["data", "check", "scenes"], *(["stats", "run"], ["clusters", "run"], ["analyze", "run"], ["compare", "run"])]
+    + [["concepts", "run"], ["spaces", "run"]],
+    ids=lambda command: command[0],
+)
+def test_a_folder_for_results_that_is_a_file_is_told_before_the_work(command, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main([*command, "--out", str(tmp_path / "file")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("loce: `--out` must be where files can be written") and error.count("\n") == 1
 
 
 def test_a_home_in_a_flag_is_the_folder_that_is_read(monkeypatch, tmp_path, capsys):

@@ -9,7 +9,7 @@ import tyro
 
 from loce_jax.checks import InputError
 from loce_jax.cli.data_flags import DataOptionFlags, RunData, RunDataFlags
-from loce_jax.cli.output import announce_selection, emit, open_analyses, report_progress, row_of
+from loce_jax.cli.output import announce_selection, check_out, emit, open_analyses, report_progress, row_of
 from loce_jax.cli.runs import RunFlag
 from loce_jax.cli.terminal import say
 from loce_jax.data.selection import DataOptions
@@ -61,6 +61,7 @@ class Analyze:
         from loce_jax.study.analyze import analyze, check_steps  # noqa: PLC0415 - fast --help
 
         steps = check_steps(self.steps)
+        check_out(self.out)
         photos = ft.partial(self.run_data.open, options=self.data)
         analyses = open_analyses(self.run, photos, self.selection, self.options)
         path = analyze(analyses, self.out, steps=steps, report_progress=report_progress)
@@ -107,6 +108,7 @@ class Stats:
         from loce_jax.study.results.provenance import describe_origin  # noqa: PLC0415 - fast --help
         from loce_jax.study.steps.stats import study_stats  # noqa: PLC0415 - fast --help
 
+        check_out(self.out)
         run = open_run(self.run)
         selection = Selection(layers=self.layers, concepts=self.concepts)
         found = study_stats(run, run.resolve(self.layers), self.concepts)
@@ -278,6 +280,7 @@ class Compare:
         from loce_jax.study.selection.embeddings import find_layers_of_all, load_views  # noqa: PLC0415 - fast --help
         from loce_jax.study.steps.compare import study_compare  # noqa: PLC0415 - fast --help
 
+        check_out(self.out)
         runs = {name: open_run(name) for name in self.runs}
         named = label_runs({name: run.recipe for name, run in runs.items()})
         views = {
@@ -296,6 +299,7 @@ def run_step(command, step, *, file=None):
     """Do `step` with the options of `command`, its own and those of the steps it depends on, and emit its result."""
     from loce_jax.study.results.provenance import describe_origin  # noqa: PLC0415 - fast --help
 
+    check_out(command.out)
     options, chosen = _options_of(command)
     photos = ft.partial(command.run_data.open, options=command.data)
     run = command.runs[0] if hasattr(command, "runs") else command.run

@@ -1,5 +1,6 @@
 """What the command line shows: tables and progress; plain lines where there is no terminal."""
 
+import io
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -15,7 +16,7 @@ from loce_jax.analysis.metrics.iou_summary import summarize_iou
 from loce_jax.analysis.tables import Table as Values
 from loce_jax.analysis.tables import show_number
 from loce_jax.checks import counted
-from loce_jax.cli.terminal import say
+from loce_jax.cli.terminal import note, put, say
 from loce_jax.foreign_text import for_terminal, label
 from loce_jax.store import Run
 
@@ -43,7 +44,7 @@ def _plain_lines(unit):
         nonlocal last
         if time.monotonic() - last >= SECONDS_BETWEEN_LINES or done == total:
             last = time.monotonic()
-            print(f"{done}/{total} {unit}", file=sys.stderr, flush=True)
+            note(f"{done}/{total} {unit}")
 
     return update
 
@@ -95,8 +96,9 @@ class _Table:
     """A table of texts that are shown as they are: never as markup, never obeyed by the terminal."""
 
     def __init__(self, columns: Sequence[str], *, numbers: Iterable[int] = (), title: str = ""):
-        is_terminal = sys.stdout.isatty()
-        self._console = Console() if is_terminal else Console(width=PLAIN_WIDTH, markup=False, highlight=False)
+        self._shown = io.StringIO()  # one place writes to standard output, and says where that fails
+        plain = {} if sys.stdout.isatty() else {"width": PLAIN_WIDTH, "markup": False, "highlight": False}
+        self._console = Console(file=self._shown, force_terminal=not plain, **plain)
         self._title, self._table, numbers = title, Table(box=None, pad_edge=False), set(numbers)
         for index, name in enumerate(columns):
             justify = "right" if index in numbers else "left"
@@ -115,6 +117,7 @@ class _Table:
         if self._title:  # as a title of the table it would be broken at its width
             self._console.print(self._text(self._title, "italic"), soft_wrap=True)
         self._console.print(self._table)
+        put(self._shown.getvalue())
 
     def _text(self, text, style=""):
-        return Text(for_terminal(text, self._console.encoding), style)
+        return Text(for_terminal(text, sys.stdout.encoding), style)

@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 import tyro
 
 from loce_jax.analysis.tables import Table, as_csv
-from loce_jax.atomic import write_file
+from loce_jax.atomic import replaced_file, write_file
 from loce_jax.checks import counted
 from loce_jax.cli.data_flags import DataFlags, DataLocation, DataOptionFlags
+from loce_jax.cli.output import check_out
 from loce_jax.cli.terminal import say
 from loce_jax.data.checking import DataReport, check_data
 from loce_jax.data.opening import parameters
@@ -43,6 +44,7 @@ class DataCheck:
         """Run it; the exit code."""
         from loce_jax.cli.console import print_table, progress  # noqa: PLC0415 - fast --help
 
+        check_out(self.out)
         location = replace(self.dataset, data=self.named) if self.named else self.dataset
         source = location.source(self.data)
         if "faulty" in parameters(source.kind):  # to list all such entries, where `loce fit` refuses the first
@@ -113,5 +115,6 @@ def write_tables(tables: dict[str, Table], folder: Path) -> None:
 
     for name, table in tables.items():
         columns = {column: [row[place] for row in table.rows] for place, column in enumerate(table.columns)}
-        parquet.write_table(pyarrow.table(columns), folder / f"{name}.parquet")
+        with replaced_file(folder / f"{name}.parquet") as draft:
+            parquet.write_table(pyarrow.table(columns), draft)
         say(folder / f"{name}.parquet")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from loce_jax.atomic import check_writable
 from loce_jax.checks import InputError
 from loce_jax.cli.terminal import complain, say
 from loce_jax.data.samples import Dataset
@@ -23,6 +24,12 @@ def open_analyses(name: str, open_data: Opener, selection: Selection, options: S
     for analysis in analyses:
         announce_selection(analysis.embeddings.name, analysis.embeddings, selection)
     return analyses
+
+
+def check_out(folder: Path | None) -> None:
+    """Raise `InputError`, before the work, if tables and pictures cannot be written to `folder`."""
+    if folder is not None:
+        check_writable(folder, is_folder=True)
 
 
 def announce_selection(name, embeddings, selection):

@@ -4,7 +4,7 @@ import functools as ft
 import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import tyro
 
@@ -72,6 +72,8 @@ class Fit:
     The same command continues a run that was interrupted.  The data set is `--data KIND PATH`, `--coco` with
     `--images`, or `--scenes`.
     """
+
+    continues: ClassVar[bool] = True  # what is finished is kept
 
     out: str
     """Folder of the run, new or begun by the same command, or a URL such as s3://bucket/run."""
@@ -201,6 +203,8 @@ class Fit:
 @dataclass(frozen=True)
 class Demo:
     """Run an example: the built-in scenes, an ImageNet network, three layers, and the page."""
+
+    continues: ClassVar[bool] = True
 
     out: Path = Path("loce_demo")
     """Folder of the run."""

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from loce_jax.cli.data_flags import DataOptionFlags, RunData, RunDataFlags
-from loce_jax.cli.output import emit
+from loce_jax.cli.output import check_out, emit
 from loce_jax.cli.runs import RunFlag
 from loce_jax.cli.terminal import complain, say
 from loce_jax.data.selection import DataOptions
@@ -70,6 +70,7 @@ class Concepts:
         from loce_jax.feature_spaces.methods import check_methods  # noqa: PLC0415 - fast --help
         from loce_jax.study.results.provenance import describe_origin  # noqa: PLC0415 - fast --help
 
+        check_out(self.out)
         run, methods = open_run(self.run), check_methods(self.method)
         gathered = _gather(self.network.open(run), run, run.resolve(self.layers), self.run_data.open(run, self.data))
         parts = self.held_out.split(gathered.groups)
@@ -108,6 +109,7 @@ class Spaces:
         from loce_jax.study.results.provenance import describe_origin  # noqa: PLC0415 - fast --help
         from loce_jax.study.selection.embeddings import find_layers_of_all  # noqa: PLC0415 - fast --help
 
+        check_out(self.out)
         (method,) = check_methods([self.method])
         runs = {name: open_run(name) for name in self.runs}
         layers = find_layers_of_all(runs, self.layers)
@@ -170,6 +172,7 @@ class Tcav:
         from loce_jax.feature_spaces.class_dependence import score_of, study_tcav  # noqa: PLC0415 - fast --help
         from loce_jax.study.results.provenance import describe_origin  # noqa: PLC0415 - fast --help
 
+        check_out(self.out)
         run = open_run(self.run)
         network, layers = self.network.open(run), list(run.resolve(self.layers))
         score_of(network, layers[0], self.options)  # an unknown class is told before the work

@@ -1,6 +1,7 @@
 """The command line as a user meets it: what it prints, and one clear line with code 2 when it cannot."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -227,3 +228,17 @@ def test_closed_output_streams_end_no_command():
     for streams in (">&-", "2>&-", ">&- 2>&-"):
         done = subprocess.run(["sh", "-c", f"{command} --version {streams}"], capture_output=True, check=False)
         assert done.returncode == 0 and b"Traceback" not in done.stderr
+
+
+def test_an_output_that_nobody_can_write_is_told_and_one_that_nobody_reads_is_not():
+    command = f'"{sys.executable}" -m loce_jax.cli --version'
+    full = subprocess.run(["sh", "-c", f"{command} > /dev/full"], capture_output=True, text=True, check=False)
+    assert full.returncode == 1
+    assert full.stderr == "loce: standard output cannot be written: No space left on device.\n"
+    lost = subprocess.run(["sh", "-c", f"{command} 2> /dev/full"], capture_output=True, text=True, check=False)
+    assert lost.returncode == 0 and lost.stdout.startswith("loce ")
+    read, write = os.pipe()
+    os.close(read)
+    unread = subprocess.run(["sh", "-c", command], stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (unread.returncode, unread.stderr) == (141, "")

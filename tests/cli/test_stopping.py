@@ -5,6 +5,7 @@ import signal
 import pytest
 
 from loce_jax.cli import _explain
+from loce_jax.cli.runs import Fit, Show
 from loce_jax.cli.stopping import SIGNALS, Stopped, stopping
 from loce_jax.pipeline.run import run_plan
 from loce_jax.store import open_run, open_storage
@@ -28,7 +29,7 @@ def test_row_20_a_signal_ends_a_run_after_the_chunk_in_hand(tmp_path, monkeypatc
         run_plan(make(tmp_path, recipe), tmp_path / "run", progress=watched(progress))
     assert signal.getsignal(number) == before
     assert "a second signal stops at once" in capsys.readouterr().err
-    assert _explain(stopped.value, None) == (
+    assert _explain(stopped.value, Fit("run", ("-1",))) == (
         128 + number,
         "stopped after the work in hand; what is finished is kept, and the same command continues.",
     )
@@ -52,7 +53,7 @@ def test_a_signal_in_the_first_pass_ends_it_after_the_part_in_hand(tmp_path, mon
 
     with stopping() as watched, pytest.raises(Stopped) as stopped:
         run_plan(make(tmp_path, "ridge"), tmp_path / "run", progress=watched(progress))
-    assert _explain(stopped.value, None)[0] == 143 and seen == [0, 2]
+    assert _explain(stopped.value, Fit("run", ("-1",)))[0] == 143 and seen == [0, 2]
     storage = open_storage(tmp_path / "run")
     assert missing_parts(storage, ["00", "01"]) == ["01"] and not storage.names("chunks")
     fit(tmp_path, tmp_path / "run", "ridge")
@@ -74,3 +75,11 @@ def test_an_ignored_signal_stays_ignored():
             assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError(), OSError(28, "No space left on device")])
+def test_only_a_command_that_continues_says_so(error):
+    for command, continues in ((Fit("run", ("-1",)), True), (Show("run"), False), (None, False)):
+        assert ("the same command continues" in _explain(error, command)[1]) == continues
+    assert ("`--out run`: " in _explain(error, Fit("run", ("-1",)))[1]) == isinstance(error, OSError)
+    assert "`--memory`" not in _explain(error, Show("run"))[1]
