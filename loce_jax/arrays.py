@@ -15,13 +15,18 @@ def as_array(name: str, value: Any) -> Any:
     bfloat16 tensors, which NumPy does not have, become float32, with the same numbers.
 
     Raises:
-        InputError: anything else, such as a list.
+        InputError: anything else, such as a list; a masked array, whose mask nothing here would heed.
 
     >>> as_array("masks", [[0, 1]])
     Traceback (most recent call last):
     ...
     loce_jax.checks.InputError: `masks` must be an array, but got a list. Make it one: `np.asarray(masks)`.
     """
+    if isinstance(value, np.ma.MaskedArray):
+        raise InputError(
+            f"`{name}` must be a plain array, but got a masked one, whose mask would be ignored. Say what stands for "
+            f"masked entries: `{name}.filled(0)`, or `{name}.filled(np.nan)` to have their rows marked."
+        )
     if isinstance(value, np.ndarray) or all(hasattr(value, attribute) for attribute in ("ndim", "dtype", "astype")):
         return value
     if all(hasattr(value, attribute) for attribute in ("detach", "cpu", "numpy")):

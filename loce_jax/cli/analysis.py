@@ -159,6 +159,7 @@ class Map:
             return
         if self.run_data != RunData() or self.data != DataOptions():
             raise InputError("`data` and `images` say where one run's data are, and a map of several needs none.")
+        check_out(self.out)
         labels = label_by_end(self.runs)
         if len(labels) < len(self.runs):
             raise InputError(f"`runs` must be different runs, but got {' '.join(self.runs)}. Name each once.")

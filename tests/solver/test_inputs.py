@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from loce_jax import InputError, PaperRecipe, RidgeRecipe, Statistics, Status, solve
+from loce_jax import InputError, PaperRecipe, RidgeRecipe, Statistics, Status, mask_iou, solve
 from loce_jax.arrays import as_array, has_channels_first
 from loce_jax.solver.inputs import check_inputs
 from loce_jax.solver.solve import is_traced
@@ -206,3 +206,24 @@ def test_rows_that_are_nan_by_design_pass_the_search_for_nan(recipe):
 def test_values_are_not_looked_at_inside_a_users_jit():
     activations, masks = make_batch()
     assert jax.jit(lambda a, m: jnp.float32(is_traced([a]) and check(a, m)[0].shape[3]))(activations, masks) == 5
+
+
+@pytest.mark.parametrize("name", ["activations", "masks", "valid", "initial"])
+@pytest.mark.wrong_types
+def test_masked_arrays_are_refused_since_nothing_heeds_their_masks(name):
+    arrays = {
+        "activations": np.ones((2, 3, 3, 4), "float32"),
+        "masks": np.eye(3, dtype="float32")[None, None].repeat(2, 0),
+        "valid": np.ones((2, 1), bool),
+        "initial": np.zeros((2, 1, 4), "float32"),
+    }
+    arrays[name] = np.ma.masked_array(arrays[name], mask=False)
+    with pytest.raises(InputError, match=rf"`{name}` must be a plain array, .*`{name}.filled\(0\)`"):
+        solve(**arrays)
+
+
+@pytest.mark.parametrize("function", [Statistics.of, lambda array: mask_iou(array, np.ones((2, 2)))])
+@pytest.mark.wrong_types
+def test_other_functions_refuse_masked_arrays_too(function):
+    with pytest.raises(InputError, match="masked one"):
+        function(np.ma.masked_array(np.ones((1, 2, 2, 1))))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from loce_jax.checks import InputError
+from loce_jax.checks import InputError, short_repr
 from loce_jax.foreign_text import logger
 from loce_jax.framing import Size
 from loce_jax.models.checkpoints.hub_folder import read_json
@@ -48,6 +48,8 @@ def read_preprocess(
         InputError: the file cannot be followed, or nobody gives a size.
     """
     path, config = _find(folder)
+    if config is not None and not options.complete:
+        _check_switches(config, path)
     what = f"the network in {str(folder)!r} (without a `{PREPROCESSOR}`)" if config is None else repr(str(path))
     size = size or options.given.get("size") or (_input_size(config, path) if config else None) or model_size
     if options.complete:
@@ -70,6 +72,18 @@ def _find(folder: Path) -> tuple[Path, dict[str, Any] | None]:
             if isinstance(nested, dict) or name == PREPROCESSOR:
                 return folder / name, nested if isinstance(nested, dict) else content
     return folder / PREPROCESSOR, None
+
+
+def _check_switches(config: Mapping[str, Any], path: Path) -> None:
+    """Refuse switches that are neither true nor false, such as the text "false"; null is as if left out."""
+    switches = [name for name in config if name.startswith("do_")] + ["include_top", "rescale_offset"]
+    faults = [
+        f"`{name}` must be true or false, not {short_repr(config[name])}"
+        for name in switches
+        if not isinstance(config.get(name), bool | None)
+    ]
+    if faults:
+        raise _refusal(path, faults)
 
 
 def _input_size(config: Mapping[str, Any], path: Path) -> Size | None:
