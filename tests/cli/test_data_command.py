@@ -64,6 +64,18 @@ def test_all_faulty_entries_of_a_coco_file_are_problems(options, tmp_path, capsy
         assert [row["annotation"] for row in csv.DictReader(file)] == ["annotation 1", "annotation 3"]
 
 
+@pytest.mark.parametrize("kind", ["coco", "panoptic", "labelstudio"])
+def test_a_file_that_is_no_json_is_a_problem_with_its_line(kind, tmp_path, capsys):
+    (tmp_path / "ann.json").write_text('{"images": [],\n "annotations": [}')
+    flags = [kind, tmp_path / "ann.json", "--images", tmp_path, *(["--labels", tmp_path] if kind == "panoptic" else [])]
+    assert check(*flags, "--out", tmp_path / "out") == 3
+    assert "1 problem." in capsys.readouterr().out
+    with (tmp_path / "out" / "problems.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["file"] == str(tmp_path / "ann.json")
+    assert (row["status"], row["annotation"]) == ("file_unreadable", "line 2, column 18")
+
+
 NOTHING_LEFT = ["yolo", "labels", "folder", "cvat", "labelstudio", "npz"]
 
 

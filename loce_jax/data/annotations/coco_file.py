@@ -16,7 +16,7 @@ from typing import Any, Literal
 from loce_jax.checks import InputError, counted
 from loce_jax.data.annotations.masks import whole_number
 from loce_jax.data.files import read_bytes
-from loce_jax.data.samples import Problem
+from loce_jax.data.samples import EmptyDataError, Problem
 from loce_jax.foreign_text import logger
 
 log = logger(__name__)
@@ -117,6 +117,16 @@ def unusable(path: Path, problem: str) -> InputError:
     )
 
 
+def unreadable(path: Path, problem: str, place: str = "") -> EmptyDataError:
+    """The same, for a file of which nothing can be read; `place` says where in it, if that is known."""
+    return EmptyDataError(str(unusable(path, problem)), [Problem(str(path), place, "", "file_unreadable", problem)])
+
+
+def place_of(error: ValueError) -> str:
+    """Where in a text an error of JSON is."""
+    return f"line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+
+
 def load_json(path: Path, lists: Sequence[str]) -> dict[str, Any]:
     """The object of a JSON file, which must have these `lists`; a key that stands twice is refused."""
 
@@ -124,7 +134,7 @@ def load_json(path: Path, lists: Sequence[str]) -> dict[str, Any]:
         table = dict(pairs)
         if len(table) < len(pairs):
             keys = [key for key, _ in pairs]
-            raise unusable(
+            raise unreadable(
                 path, f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice in an object"
             )
         return table
@@ -134,11 +144,11 @@ def load_json(path: Path, lists: Sequence[str]) -> dict[str, Any]:
     except InputError:
         raise
     except RecursionError:
-        raise unusable(path, "lists or objects are nested too deeply") from None
+        raise unreadable(path, "lists or objects are nested too deeply") from None
     except ValueError as error:
-        raise unusable(path, f"the text is no JSON ({error})") from error
+        raise unreadable(path, f"the text is no JSON ({error})", place_of(error)) from error
     if not isinstance(content, dict) or not all(isinstance(content.get(part), list) for part in lists):
-        raise unusable(path, f"there is no object with the lists {', '.join(lists)}")
+        raise unreadable(path, f"there is no object with the lists {', '.join(lists)}")
     return content
 
 

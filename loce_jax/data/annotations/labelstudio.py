@@ -16,12 +16,12 @@ import numpy as np
 from jaxtyping import Bool
 
 from loce_jax.checks import InputError, check_arguments, check_exists
-from loce_jax.data.annotations.coco_file import Faulty, check_content, is_below
+from loce_jax.data.annotations.coco_file import Faulty, check_content, is_below, place_of
 from loce_jax.data.annotations.dataset import AnnotationDataset, assemble
 from loce_jax.data.annotations.masks import whole_number
 from loce_jax.data.files import read_bytes
 from loce_jax.data.label_maps.pairing import PHOTOS
-from loce_jax.data.samples import Problem, source_record
+from loce_jax.data.samples import EmptyDataError, Problem, source_record
 
 UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before the names of uploaded files
 CHANNELS = 4  # of a brush stroke's image; the last is the mask
@@ -110,8 +110,10 @@ def open_labelstudio(
     try:
         tasks = json.loads(read_bytes(file))
     except (ValueError, RecursionError) as error:
-        problem = f"{str(file)!r} is none: {error}"
-        raise InputError(f"`path` must be an export of Label Studio, but {problem}. {FIX}") from error
+        place = place_of(error) if isinstance(error, ValueError) else ""
+        met = Problem(str(file), place, "", "file_unreadable", f"the text is no JSON ({error})")
+        message = f"`path` must be an export of Label Studio, but {str(file)!r} is none: {error}. {FIX}"
+        raise EmptyDataError(message, [met]) from error
     if not isinstance(tasks, list) or not all(isinstance(one, dict) and "annotations" in one for one in tasks):
         raise InputError(f"`path` must be a list of tasks with annotations, but {str(file)!r} is none. {FIX}")
     reader = _Reader(os.path.realpath(root))
