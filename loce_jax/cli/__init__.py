@@ -11,6 +11,7 @@ import tyro
 from loce_jax.checks import InputError, check_known, short_repr
 from loce_jax.cli import analysis
 from loce_jax.cli.data import DataCheck
+from loce_jax.cli.depth import Depth
 from loce_jax.cli.flags import say_flags
 from loce_jax.cli.networks import Convert, Layers
 from loce_jax.cli.runs import Demo, Fit, Report, Show
@@ -44,6 +45,7 @@ COMMANDS = {
     "label-errors": analysis.LabelErrors,
     "quality": analysis.Quality,
     "compare": analysis.Compare,
+    "depth": Depth,
     "concepts": Concepts,
     "spaces": Spaces,
     "tcav": Tcav,

@@ -9,6 +9,7 @@ import tyro
 
 from loce_jax.checks import InputError
 from loce_jax.cli.data_flags import DataOptionFlags, RunData, RunDataFlags
+from loce_jax.cli.depth import open_runs
 from loce_jax.cli.output import announce_selection, check_out, emit, open_analyses, report_progress, row_of
 from loce_jax.cli.runs import RunFlag
 from loce_jax.cli.terminal import say
@@ -151,7 +152,6 @@ class Map:
         """Run it."""
         from loce_jax.study.results.provenance import describe_origin  # noqa: PLC0415 - fast --help
         from loce_jax.study.selection.layer_analysis import analyze_pool  # noqa: PLC0415 - fast --help
-        from loce_jax.study.selection.pool import label_by_end  # noqa: PLC0415 - fast --help
         from loce_jax.study.steps.map import study_map  # noqa: PLC0415 - fast --help
 
         if len(self.runs) == 1:
@@ -160,10 +160,7 @@ class Map:
         if self.run_data != RunData() or self.data != DataOptions():
             raise InputError("`data` and `images` say where one run's data are, and a map of several needs none.")
         check_out(self.out)
-        labels = label_by_end(self.runs)
-        if len(labels) < len(self.runs):
-            raise InputError(f"`runs` must be different runs, but got {' '.join(self.runs)}. Name each once.")
-        runs = {label: open_run(path) for path, label in labels.items()}
+        runs = open_runs(self.runs)
         options, chosen = _options_of(self)
         analyses = analyze_pool(runs, self.selection, options, apart=self.apart)
         say(f"{sum(len(run.table['concept']) for run in runs.values())} rows of {len(runs)} runs")

@@ -127,12 +127,11 @@ class Spaces:
 
 def _side(name: str, run: Run, layers):
     """The network of a run, and what its layers say of the run's images."""
+    from loce_jax.feature_spaces.reopening import relative_depths  # noqa: PLC0415 - fast --help
     from loce_jax.feature_spaces.spaces import Side  # noqa: PLC0415 - fast --help
 
     network = RunNetwork().open(run)
-    every = [layer.name for layer in network.layers()]
-    depths = {layer: every.index(layer) / max(len(every) - 1, 1) for layer in layers}
-    return Side(name, run, depths, _gather(network, run, list(layers), RunData().open(run)))
+    return Side(name, run, relative_depths(network, layers), _gather(network, run, list(layers), RunData().open(run)))
 
 
 def _gather(network, run, layers, dataset, *, photos=False):

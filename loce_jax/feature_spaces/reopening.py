@@ -1,6 +1,6 @@
 """The network of a run, loaded again, with the preprocessing that the run had."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +41,12 @@ def reopen_network(run: Run, model: str | None = None, loading: LoadOptions = Lo
             f"but {name!r} has {network.fingerprint!r}: architecture or weights differ. Give the run's own."
         )
     return replace(network, preprocess=preprocess)
+
+
+def relative_depths(network: Network, layers: Sequence[str]) -> dict[str, float]:
+    """For each of `layers` its depth, from 0 for the network's first layer to 1 for its last, in equal steps."""
+    every = [layer.name for layer in network.layers()]
+    return {layer: every.index(layer) / max(len(every) - 1, 1) for layer in layers}
 
 
 def _preprocess_from(record: Mapping[str, Any]) -> Preprocess:

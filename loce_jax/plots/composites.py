@@ -5,6 +5,7 @@ Shapes: n embeddings, t drawn embeddings of the tree, m = t - 1 merges.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
@@ -73,16 +74,22 @@ def plot_composite(
     """
     high = 6 * _ratio(panels.points) + 0.5
     figure = Figure(figsize=(18, high + 4), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=(high, 4))
+    parts: Any = figure.subfigures(2, 1, height_ratios=(high, 4))
+    above, below = parts
     alone, regions, components = above.subplots(1, 3)
     _draw_panels(panels, alone, regions, components)
     tree, names = below.subplots(1, 2, width_ratios=(8, 1))
     names.set_axis_off()
     draw_tree(tree, links, clusters, labels, styles=panels.styles)
     tree.set(title=title, ylabel="height of the merge")
-    tree.get_legend().remove()
+    _without_legend(tree)
     list_names(alone, names)
     return figure
+
+
+def _without_legend(axes):
+    if legend := axes.get_legend():
+        legend.remove()
 
 
 def _ratio(points):
@@ -95,7 +102,7 @@ def _draw_panels(panels: MapPanels, alone: Axes, regions: Axes, components: Axes
     """Draw the map on each of three Axes, without their legends."""
     for axes, named in ((alone, panels.styles), (regions, panels.styles), (components, {})):
         draw_map(axes, panels.points, panels.labels, styles=named, runs=panels.runs)
-        axes.get_legend().remove()
+        _without_legend(axes)
     draw_concept_regions(regions, panels.points, panels.mixtures, styles=panels.styles)
     draw_component_regions(components, panels.points, panels.unlabeled_mixture)
     alone.set(xlim=components.get_xlim(), ylim=components.get_ylim(), adjustable="box")

@@ -65,13 +65,15 @@ def plot_strips(strips: Sequence[Strip], columns: int, *, title: str = "") -> Fi
     return figure
 
 
-def plot_matrices(matrices: Sequence[NamedMatrix]) -> Figure:
-    """Matrices side by side, each under its title."""
+def plot_matrices(matrices: Sequence[NamedMatrix], *, numbered: bool = True) -> Figure:
+    """Matrices side by side, each under its title, with or without numbers in the cells."""
     names = [for_picture(name) for matrix in matrices for name in matrix.names]
     size = max((len(matrix.names) for matrix in matrices), default=0)
-    figure, every = lay_out(len(matrices), size, letters=max([12, *map(len, names)]))
+    figure, every = lay_out(len(matrices), size, letters=max([12, *map(len, names)]), numbered=numbered)
     for axes, matrix in zip(every, matrices, strict=True):
-        draw_matrix(axes, matrix.values, matrix.names, matrix.names, low=matrix.low, high=matrix.high)
+        draw_matrix(
+            axes, matrix.values, matrix.names, matrix.names, low=matrix.low, high=matrix.high, numbered=numbered
+        )
         axes.set_title(matrix.title, fontsize=10)
     return figure
 

@@ -21,7 +21,7 @@ _MAX_WIDTH = 17.0  # inches
 MAX_NAMED = 120  # rows and columns whose names are drawn
 
 
-def draw_matrix(
+def draw_matrix(  # noqa: PLR0913 - how a matrix is drawn
     axes: Axes,
     matrix: Float[np.ndarray, "r k"],
     rows: Sequence[str],
@@ -29,10 +29,12 @@ def draw_matrix(
     *,
     low: float = 0.0,
     high: float = 1.0,
+    numbered: bool = True,
 ) -> Axes:
     """Draw values from `low` (dark) to `high` (bright), with the scale beside them; NaN stays empty.
 
-    Where `low` is below 0 the scale has two colors, and white is midway.  More than 120 rows or columns have no names.
+    Where `low` is below 0 the scale has two colors, and white is midway.  More than 120 rows or columns have no names,
+    and more than 24 no numbers in the cells; nor have any if not `numbered`.
     """
     scale = LinearSegmentedColormap.from_list("matrix", SEQUENTIAL) if low >= 0 else colormaps["PuOr"]
     image = axes.imshow(matrix, cmap=scale, vmin=low, vmax=high)
@@ -46,7 +48,7 @@ def draw_matrix(
         return axes
     axes.set_xticks(range(len(columns)), [for_picture(name) for name in columns], rotation=90, fontsize=size)
     axes.set_yticks(range(len(rows)), [for_picture(name) for name in rows], fontsize=size)
-    if few:
+    if few and numbered:
         for (i, j), value in np.ndenumerate(matrix):
             if np.isfinite(value):
                 color = "black" if _lightness(image.to_rgba(value)) > 0.5 else "white"
@@ -59,13 +61,14 @@ def _lightness(color):
     return np.dot([0.299, 0.587, 0.114], color[:3])
 
 
-def lay_out(count: int, names: int, *, letters: int = 12) -> tuple[Figure, list[Axes]]:
+def lay_out(count: int, names: int, *, letters: int = 12, numbered: bool = True) -> tuple[Figure, list[Axes]]:
     """A figure with Axes for `count` matrices, in as few rows as fit, with at least two Axes per row.
 
-    Its size grows with the number of names, up to 120, and with the letters of the longest.
+    Its size grows with the number of names, up to 120, and with the letters of the longest; numbers in cells need room.
     """
     names = min(names, MAX_NAMED)
-    side = max(3.2, (0.31 if names <= _MAX_NUMBERED else 0.085) * names) + 1.2 + 0.05 * letters
+    cell = (0.31 if numbered else 0.17) if names <= _MAX_NUMBERED else 0.085
+    side = max(3.2, cell * names) + 1.2 + 0.05 * letters
     rows = -(-count // max(2, int(_MAX_WIDTH / side)))
     columns = -(-count // rows)
     figure = Figure(figsize=(columns * side, rows * side), layout="constrained")

@@ -10,7 +10,9 @@ NAMES = ("cat", "dog", "emu")
 N = 90
 
 
-def write_run(folder, layers=("early", "late"), *, failed=(), labels=None, vectors=None, iou=None, seed=0):
+def write_run(
+    folder, layers=("early", "late"), *, failed=(), labels=None, vectors=None, iou=None, seed=0, model="planted"
+):
     """A run of `N` rows; `failed` names rows without a LoCE at the last layer."""
     rng = np.random.default_rng(seed)
     labels = np.array(NAMES)[np.arange(N) % 3] if labels is None else np.array(labels)
@@ -20,7 +22,7 @@ def write_run(folder, layers=("early", "late"), *, failed=(), labels=None, vecto
         "data": {"concepts": sorted(set(labels.tolist())), "source": {"kind": "coco"}},
         "format": FORMAT,
         "chunks": ["00000"],
-        "model": {"name": "planted"},
+        "model": {"name": model},
     }
     codes = np.unique(labels, return_inverse=True)[1]
     if vectors is None:

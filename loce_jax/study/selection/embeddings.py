@@ -14,6 +14,7 @@ from loce_jax.checks import InputError, suggest
 from loce_jax.foreign_text import text_array
 from loce_jax.store import Run
 from loce_jax.study.options import Selection
+from loce_jax.study.selection.pool import PooledRun
 from loce_jax.study.selection.rows import select_rows
 from loce_jax.study.selection.sources import RunLike
 
@@ -79,7 +80,9 @@ class Embeddings:
         )
 
 
-def find_layers_of_all(runs: Mapping[str, Run], names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def find_layers_of_all(
+    runs: Mapping[str, Run] | Mapping[str, PooledRun], names: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
     """`Run.resolve` for each of several runs, where a name need not mean a layer of every run, but of one at least."""
     for name in names:
         if not any(run.match(name) for run in runs.values()):

@@ -78,6 +78,11 @@ class PooledRun:
             )
         return layers
 
+    def match(self, name: str) -> tuple[str, ...]:
+        """The layers that one name means and all runs have; none, instead of an error, if there is none."""
+        found = [run.match(name) for run in self.runs.values()]
+        return tuple(layer for layer in found[0] if all(layer in others for others in found))
+
     @property
     def concepts(self) -> tuple[str, ...]:
         """Concepts of all runs, each once, in their order."""
