@@ -21,7 +21,12 @@ from loce_jax.foreign_text import for_file_name, for_html
 from loce_jax.store.records import plan_digest
 from loce_jax.study.selection.sources import RunLike
 
-TITLES = {"concepts": "Global concepts", "spaces": "Feature spaces", "tcav": "Class dependence (TCAV)"}
+TITLES = {
+    "concepts": "Global concepts",
+    "spaces": "Feature spaces",
+    "tcav": "Class dependence (TCAV)",
+    "depth": "Networks over depth",
+}
 _MAX_ROWS = 200  # of a table that are shown
 _MAX_BYTES = 2**24  # of one file
 _WIDTH = 1600  # pixels of a picture

@@ -114,12 +114,13 @@ def test_what_lies_in_two_spaces_is_refused_in_one_line(runs, ridge, tmp_path):
     run_plan(make_plan(network, ("deep",), Boxes(), PaperRecipe(num_steps=4)), tmp_path / "longer")
     run_plan(make_plan(network, ("shallow",), Boxes(), PaperRecipe(num_steps=3)), tmp_path / "shallow")
     paper, longer, shallow = (open_run(tmp_path / name) for name in ("paper", "longer", "shallow"))
+    (tmp_path / "link").symlink_to(tmp_path / "paper")
     for others, said in (
         ({"a": paper, "b": ridge["dark"]}, "same recipe to be pooled.*'a' has name 'paper', and 'b' name 'ridge'"),
         ({"a": paper, "b": longer}, "num_steps 3, and 'b' num_steps 4"),
         ({"a": paper, "b": runs["one"]}, "network and weights.*'tiny' with the fingerprint 0000.*'planted'"),
         ({"a": paper, "b": shallow}, "a layer in common.*a: deep; b: shallow"),
-        ({"a": paper, "b": open_run(tmp_path / "paper")}, "different runs"),
+        ({"a": paper, "b": open_run(tmp_path / "." / "link")}, "different runs"),
         ({}, "at least one run"),
     ):
         with pytest.raises(InputError, match=said) as error:

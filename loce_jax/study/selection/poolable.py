@@ -1,10 +1,12 @@
 """Which runs may be pooled: those whose vectors are of the same network and weigh the same channels."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from loce_jax.checks import InputError, short_repr
 from loce_jax.store import Run
+from loce_jax.store.storage import is_url
 
 
 def check_poolable(runs: Mapping[str, Run]) -> None:
@@ -15,7 +17,7 @@ def check_poolable(runs: Mapping[str, Run]) -> None:
     """
     if not runs:
         raise InputError("`runs` must be at least one run, but got none. Name its folder.")
-    places = [str(run.storage) for run in runs.values()]
+    places = [_place(str(run.storage)) for run in runs.values()]
     if twice := [place for place in places if places.count(place) > 1]:
         raise InputError(f"`runs` must be different runs, but {twice[0]!r} is there twice. Name it once.")
     (first, one), *others = runs.items()
@@ -33,6 +35,10 @@ def check_poolable(runs: Mapping[str, Run]) -> None:
         raise InputError(
             f"`runs` must have a layer in common to be pooled, but got {theirs}. Fit them at the same one."
         )
+
+
+def _place(path):
+    return path if is_url(path) else str(Path(path).resolve())
 
 
 def space_of(run: Run) -> dict[str, Any]:
