@@ -53,6 +53,10 @@ class Depth:
         layers = load_networks(pools, depths, self.selection)
         for one in layers:
             announce_selection(f"{one.network}: {one.layer}", one.embeddings, self.selection)
+        kept = layers[0].embeddings.concepts
+        chosen = {concept for pool in pools.values() for concept in self.selection.concepts or pool.concepts}
+        if left_out := sorted(chosen - set(kept)):
+            say(f"{len(kept)} concepts; left out, since not every layer has LoCEs of them: {', '.join(left_out)}")
         found = study_depth(layers, self.retrieval, bootstrap, published)
         origin = describe_origin(
             [*runs.values()], self.selection, {"retrieval": self.retrieval, "bootstrap": bootstrap}

@@ -133,6 +133,7 @@ def test_the_command_says_what_is_pooled_and_where_depth_is_unknown(runs, tmp_pa
         main(["depth", *paths, "--published", str(published), "--resamples", "9", "--out", str(tmp_path / "out")]) == 0
     )
     shown = capsys.readouterr()
+    assert "3 concepts; left out, since not every layer has LoCEs of them: fox\n" in shown.out
     assert "first: coco, foxes" in shown.out and "published values: second: late" in shown.out
     assert "the layers of first are set at equal steps from 0 to 1" in shown.err
     found = json.loads((tmp_path / "out" / "depth.json").read_text())
