@@ -3,6 +3,7 @@
 Shapes: n images, k concepts per image, c channels, h x w grid cells of the layer.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +17,7 @@ from jaxtyping import Array, Float
 from loce_jax.solver.solution import Solution, Status
 
 OVERFLOWING = 1e14  # activations beyond which squares of a gradient, a sum over pixels, may leave float32
-VANISHING = 2.0**-24  # responses below which a sigmoid in float32 is exactly one half, and float16 holds only 0
+VANISHING = math.log(128 / 127)  # responses of less are 127 of 255 everywhere in the paper's projection: no mask, IoU 0
 ROUNDING = 1e-6  # by how much, relatively, equal responses may differ
 
 

@@ -63,8 +63,8 @@ class Solution:
             of whitened activations, plus the bias.
         iou: intersection over union of projection and target, both thresholded at one half, on the target's grid; in
             [0, 1], 1 is best.  The IoU at the photo's own size, as published, is `loce_jax.mask_iou`'s.  The paper's
-            recipe, as published, truncates the projection to 8 bits first, so that its IoU is 0 where no response
-            exceeds 0.0078; responses above 0 say what such a small vector segments.
+            recipe, as published, truncates the projection to 8 bits first, so that no pixel is segmented where no
+            response exceeds 0.0078; where all are smaller in magnitude, the row is degenerate.
         status: a `Status` a row.
         bias: added to the responses by the ridge recipe; None if the recipe has none.
         convergence: None for a recipe without a stopping rule.

@@ -16,6 +16,7 @@ from loce_jax.analysis.mixtures.density import likeliest_component
 from loce_jax.analysis.sampling import subsample
 from loce_jax.checks import InputError
 from loce_jax.cli import main
+from loce_jax.store.records import plan_digest
 from loce_jax.study.analyze import analyze
 from loce_jax.study.options import (
     Clustering,
@@ -339,7 +340,8 @@ def test_numbers_say_what_they_were_made_with(run, tmp_path):
     flags = ["--layers", "late", "--min-iou", "0.2", "--seed", "3", "--clusters.preset", "strict"]
     assert main(["confusion", str(run.path), *flags, "--k", "4", "--out", str(tmp_path)]) == 0
     made_with = json.loads((tmp_path / "late" / "confusion.json").read_text())["made_with"]
-    assert made_with["runs"] == [{"run": str(run.storage), "model": "planted", "recipe": "paper"}]
+    described = {"run": str(run.storage), "plan": plan_digest(run.plan), "model": "planted", "recipe": "paper"}
+    assert made_with["runs"] == [described]
     assert made_with["selection"] == {"layers": ["late"], "joined": None, "concepts": [], "min_iou": 0.2, "seed": 3}
     assert made_with["options"]["clusters"]["preset"] == "strict" and made_with["options"]["confusion"]["k"] == 4
     assert set(made_with["versions"]) == {"loce_jax", "numpy", "scipy", "scikit-learn", "umap-learn"}

@@ -139,7 +139,7 @@ def test_subconcepts_of_one_concept(folder, tmp_path, capsys):
     assert main(["subconcepts", str(folder), *flags]) == 0
     found = numbers_of(tmp_path / "deep", "subconcepts")
     assert (
-        set(found) == {"cup", "made_with"}
+        set(found) == {"cup", "made_with", "written"}
         and found["cup"]["subconcepts"] == 2
         and sum(found["cup"]["shares"]) == pytest.approx(1)
     )
