@@ -76,15 +76,13 @@ def open_runs(paths: tuple[str, ...]) -> dict:
 
 def _depths(name, pool, models):
     """Relative depths of the layers in their network, or among the run's alone, where it cannot be loaded."""
-    from loce_jax.feature_spaces.reopening import relative_depths, reopen_network  # noqa: PLC0415 - fast --help
+    from loce_jax.feature_spaces.reopening import relative_depths, reopen_one_of  # noqa: PLC0415 - fast --help
     from loce_jax.study.selection.networks import order_as_depth  # noqa: PLC0415 - fast --help
 
-    first = next(iter(pool.runs.values()))
-    for model in (*models, None):
-        try:
-            return relative_depths(reopen_network(first, model), pool.layers)
-        except (InputError, OSError, KeyError):  # another run's network, or a plan that names none
-            continue
+    try:
+        return relative_depths(reopen_one_of(next(iter(pool.runs.values())), models), pool.layers)
+    except (InputError, OSError, KeyError):  # elsewhere, or a plan that names none
+        pass
     complain(
         f"the layers of {name} are set at equal steps from 0 to 1, since the network cannot be loaded to look them up. "
         "Say where it is: `--models NAME_OR_FOLDER`."

@@ -99,7 +99,12 @@ class Spaces:
     """Folder for tables and pictures; the tables are only printed if left out."""
     draws: int = 100
     """Number of shuffles of the images for the level of chance."""
+    models: tuple[str, ...] = ()
+    """Names or folders of the runs' networks, in any order, of those that are not where the runs say."""
     held_out: HeldOutFlags = field(default_factory=HeldOut)
+    run_data: RunDataFlags = field(default_factory=RunData)
+    data: DataOptionFlags = field(default_factory=DataOptions)
+    """Which images and masks the runs used, if they do not say so."""
 
     def __call__(self) -> None:
         """Run it."""
@@ -113,7 +118,8 @@ class Spaces:
         (method,) = check_methods([self.method])
         runs = {name: open_run(name) for name in self.runs}
         layers = find_layers_of_all(runs, self.layers)
-        sides = [_side(name, run, layers[name]) for name, run in runs.items() if layers.get(name)]
+        used = {name: run for name, run in runs.items() if layers.get(name)}
+        sides = [self._side(name, run, layers[name]) for name, run in used.items()]
         rows = [rows for _, rows in shared_images(sides)]
         groups = [sides[0].gathered.groups[row] for row in rows[0]]
         parts = self.held_out.split(groups)
@@ -124,14 +130,14 @@ class Spaces:
         origin = describe_origin([*runs.values()], Selection(layers=self.layers), {"held_out": self.held_out})
         emit(found, "spaces", self.out, "", {**origin, "method": method})
 
+    def _side(self, name, run, layers):
+        """The network of a run, and what its layers say of the run's images."""
+        from loce_jax.feature_spaces.reopening import relative_depths, reopen_one_of  # noqa: PLC0415 - fast --help
+        from loce_jax.feature_spaces.spaces import Side  # noqa: PLC0415 - fast --help
 
-def _side(name: str, run: Run, layers):
-    """The network of a run, and what its layers say of the run's images."""
-    from loce_jax.feature_spaces.reopening import relative_depths  # noqa: PLC0415 - fast --help
-    from loce_jax.feature_spaces.spaces import Side  # noqa: PLC0415 - fast --help
-
-    network = RunNetwork().open(run)
-    return Side(name, run, relative_depths(network, layers), _gather(network, run, list(layers), RunData().open(run)))
+        network = reopen_one_of(run, self.models)
+        gathered = _gather(network, run, list(layers), self.run_data.open(run, self.data))
+        return Side(name, run, relative_depths(network, layers), gathered)
 
 
 def _gather(network, run, layers, dataset, *, photos=False):

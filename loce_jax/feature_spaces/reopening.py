@@ -32,8 +32,8 @@ def reopen_network(run: Run, model: str | None = None, loading: LoadOptions = Lo
         if model is not None:
             raise
         raise InputError(
-            f"the network {name!r} of the run {str(run.storage)!r} cannot be loaded: {error} Say where it is now: "
-            "`--model NAME_OR_FOLDER`."
+            f"the network {name!r} of the run {str(run.storage)!r} cannot be loaded: {error} `model` says where "
+            "it is now, by name or folder."
         ) from error
     if network.fingerprint != record["fingerprint"]:
         raise InputError(
@@ -41,6 +41,20 @@ def reopen_network(run: Run, model: str | None = None, loading: LoadOptions = Lo
             f"but {name!r} has {network.fingerprint!r}: architecture or weights differ. Give the run's own."
         )
     return replace(network, preprocess=preprocess)
+
+
+def reopen_one_of(run: Run, models: Sequence[str]) -> Network:
+    """The run's network among those of several runs; where none of `models` is it, from where the run says it is.
+
+    Raises:
+        InputError: none of `models` is the network, and it is not where the run says.
+    """
+    for model in models:
+        try:
+            return reopen_network(run, model)
+        except InputError:  # another run's
+            continue
+    return reopen_network(run)
 
 
 def relative_depths(network: Network, layers: Sequence[str]) -> dict[str, float]:

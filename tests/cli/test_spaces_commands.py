@@ -37,7 +37,8 @@ def test_concepts_are_found_tested_and_written(run, tmp_path, capsys):
 
 
 def test_spaces_are_compared_and_written(run, tmp_path, capsys):
-    assert main(["spaces", str(run.path), "--method", "cav", "--draws", "20", "--out", str(tmp_path)]) == 0
+    where = ["--models", "nothing", "efficientnet-lite0", "--scenes"]
+    assert main(["spaces", str(run.path), "--method", "cav", "--draws", "20", "--out", str(tmp_path), *where]) == 0
     shown = capsys.readouterr().out
     assert "Claims, intervals over images" in shown and "the same vectors on other images" in shown
     matrices = json.loads((tmp_path / "spaces.json").read_text())["matrices"]
