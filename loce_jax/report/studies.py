@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image
 
-from loce_jax.analysis.tables import Table, show_number
+from loce_jax.analysis.tables import Table, show_number, text_columns
 from loce_jax.checks import InputError
 from loce_jax.foreign_text import for_file_name, for_html
 from loce_jax.store.records import plan_digest
@@ -148,12 +148,14 @@ def _section(study, name):
 
 
 def _as_html(table):
-    head = "".join(f'<th scope="col">{for_html(name)}</th>' for name in table.columns)
+    kinds = ("" if text else ' class="number"' for text in text_columns(table))
+    pairs = zip(table.columns, kinds, strict=True)
+    head = "".join(f'<th scope="col"{kind}>{for_html(name)}</th>' for name, kind in pairs)
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in table.rows[:_MAX_ROWS])
     left = len(table.rows) - _MAX_ROWS
     more = f"<p>And {left} more rows in the command's folder.</p>" if left > 0 else ""
     return (
-        f'<h3>{for_html(table.title)}</h3><div class="scroll tall" tabindex="0"><table class="words">'
+        f'<h3>{for_html(table.title)}</h3><div class="scroll tall" tabindex="0"><table class="found">'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{more}"
     )
 
