@@ -16,9 +16,11 @@ from tests.support.small_coco import contents, draw
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: signal.Signals(number).name)
 @pytest.mark.parametrize("recipe", ["paper", "ridge"])
-def test_row_20_a_signal_ends_a_run_after_the_chunk_in_hand(tmp_path, monkeypatch, capsys, number, recipe):
+def test_row_20_a_signal_ends_a_run_after_the_chunk_in_hand(request, tmp_path, monkeypatch, capsys, number, recipe):
     patch(monkeypatch)
     draw(tmp_path, images=6)
+    usual = signal.signal(number, signal.SIG_DFL)  # `nohup` has tests ignore one, and what ignores it is let run
+    request.addfinalizer(lambda: signal.signal(number, usual))
     before = signal.getsignal(number)
 
     def progress(done, total):
