@@ -40,10 +40,10 @@ class Space:
         network: what the network is called.
         layer: what the layer is called.
         depth: relative, from 0 for the network's first layer to 1 for its last.
-        maps: soft masks of the concepts.
+        maps: soft masks of the concepts, which cover the photos, without padding.
         halves: makes the same of vectors that are found on either half of the images.
         truth: each concept's set IoU with the masks.
-        activations: of the held-out images.
+        activations: of the held-out images, on the photos, too.
         shares: of the pixels that each concept covers.
     """
 

@@ -17,6 +17,7 @@ from loce_jax.checks import InputError
 from loce_jax.concepts.blocks import IMAGES_PER_BLOCK, Block
 from loce_jax.data.samples import Dataset, Item
 from loce_jax.data.selection import group_of
+from loce_jax.framing import Canvas
 from loce_jax.models.base import Layer, Network
 from loce_jax.pipeline.progress import Progress
 from loce_jax.pipeline.reading import PASSING, ReadImage, SampleReader, read_in_threads
@@ -55,6 +56,7 @@ class Gathered:
         concepts: names of the k concepts.
         activations: by layer ``[n gh gw c]``.
         masks: of every concept in every image, on the grid that covers what the network sees.
+        canvases: of each image, where its photo lies in what the network sees.
         unread: images that could not be used, and why.
         photos: of every image at the network's input size, where they were asked for.
     """
@@ -64,6 +66,7 @@ class Gathered:
     concepts: tuple[str, ...]
     activations: Mapping[str, Float[np.ndarray, "n gh gw c"]]
     masks: Bool[np.ndarray, "n k H W"]
+    canvases: tuple[Canvas, ...]
     unread: tuple[tuple[str, str], ...]
     photos: UInt8[np.ndarray, "n h w 3"] | None = None
 
@@ -123,6 +126,7 @@ def gather(
         concepts=names,
         activations={name: array[:n] for name, array in arrays.activations.items()},
         masks=arrays.masks[:n],
+        canvases=tuple(network.preprocess.canvas(item.size) for item in kept),
         unread=tuple(unread),
         photos=None if arrays.photos is None else arrays.photos[:n],
     )

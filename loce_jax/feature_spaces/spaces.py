@@ -19,6 +19,7 @@ from loce_jax.feature_spaces.chosen_factors import ChosenFactors
 from loce_jax.feature_spaces.comparing import Space
 from loce_jax.feature_spaces.gathering import Gathered
 from loce_jax.feature_spaces.methods import METHODS, training_data
+from loce_jax.feature_spaces.photo_frame import on_photos
 from loce_jax.store import Run
 
 SIZE = (56, 56)  # of the maps that are compared
@@ -96,23 +97,26 @@ def _make_space(side: Side, layer: str, depth: float, rows, parts: Split, method
         return METHODS[method](training_data(side.run, gathered, layer, rows[numbers]))
 
     known, blocks = side.known.get((layer, method)), gathered.blocks(layer, tested)
-    concepts = fit(parts.train) if known is None else known
+    concepts, canvases = fit(parts.train) if known is None else known, [gathered.canvases[row] for row in tested]
+    cells = np.moveaxis(gathered.activations[layer][tested], -1, 1)
     return Space(
         network=side.name,
         layer=layer,
         depth=depth,
-        maps=_maps(concepts, blocks),
-        halves=ft.partial(_halves, fit, parts.train, np.asarray(gathered.groups)[rows], blocks),
+        maps=_maps(concepts, blocks, canvases),
+        halves=ft.partial(_halves, fit, parts.train, np.asarray(gathered.groups)[rows], blocks, canvases),
         truth=evaluate(concepts, blocks).set_iou.value,
-        activations=np.asarray(gathered.activations[layer][tested]),
-        shares=gathered.masks[tested].mean(axis=(0, 2, 3)),
+        activations=np.moveaxis(on_photos(cells, canvases), 1, -1),
+        shares=on_photos(gathered.masks[tested].astype(np.float32), canvases).mean(axis=(0, 2, 3)),
     )
 
 
-def _halves(fit, train, groups, blocks):
+def _halves(fit, train, groups, blocks, canvases):
     first, second = fit_on_halves(lambda part: fit(train[part]), groups[train])
-    return _maps(first, blocks), _maps(second, blocks)
+    return _maps(first, blocks, canvases), _maps(second, blocks, canvases)
 
 
-def _maps(concepts: ConceptVectors | ChosenFactors, blocks) -> Float[np.ndarray, "n k h w"]:
-    return np.concatenate([np.asarray(concepts.maps(block.activations, SIZE)) for block in blocks])
+def _maps(concepts: ConceptVectors | ChosenFactors, blocks, canvases) -> Float[np.ndarray, "n k h w"]:
+    """Maps that cover the photos, whatever else the network sees."""
+    parts = [np.asarray(concepts.maps(block.activations, SIZE)) for block in blocks]
+    return on_photos(np.concatenate(parts), canvases)
