@@ -158,6 +158,29 @@ def test_a_network_that_fixes_the_batch_runs_for_any():
     np.testing.assert_allclose(network.forward(network.params, images, ("act",))["act"], expected, atol=1e-5)
 
 
+class Overwrites(nn.Module):
+    """It doubles a tensor in place, and reads it through a view from before."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.act = nn.Conv2d(3, 4, 4, 4), nn.ReLU()
+
+    def forward(self, images):
+        x = self.stem(images)
+        view = x[:, :2]
+        x.mul_(2)
+        return self.act(view)
+
+
+def test_what_is_written_in_place_is_seen_through_views():
+    module = Overwrites().eval()
+    network = convert(module, Preprocess(SIZE))
+    images = random_images(2)
+    with torch.no_grad():
+        expected = module(torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    np.testing.assert_allclose(network.forward(network.params, images, ("act",))["act"], expected, atol=1e-5)
+
+
 def test_nothing_is_left_changed():
     module = small()
     module.train()

@@ -203,6 +203,7 @@ CASES = [
     ("linspace.default", (0, 2, 5), {"dtype": "float32"}),
     ("_to_copy.default", (4 * X,), {"dtype": "int64"}),
     ("_to_copy.default", (X > 0,), {"dtype": "float32"}),
+    ("to.dtype_layout", (4 * X,), {"dtype": "int64"}),
     ("copy.default", (X, numbers(4, 1)), {}),
 ]
 

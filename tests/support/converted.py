@@ -1,5 +1,6 @@
 """How far a converted network is from PyTorch's, at every layer: forward hooks on the same images."""
 
+import contextlib
 import functools as ft
 
 import numpy as np
@@ -58,6 +59,49 @@ def as_map(output, layer, in_front):
     height, width = layer.grid
     start = 0 if output.shape[1] == height * width else in_front
     return output[:, start : start + height * width].reshape(len(output), height, width, -1)
+
+
+@contextlib.contextmanager
+def changed_by_hook(module, layer, change, in_front):
+    """The module whose submodule `layer` hands on a changed map; other tokens, and its other outputs, as they are."""
+
+    def changed(tensor):
+        tensor = tensor.clone()
+        count = layer.grid[0] * layer.grid[1]
+        start = 0 if tensor.ndim == 4 or tensor.shape[1] == count else in_front
+        cells = tensor if tensor.ndim == 4 else tensor[:, start : start + count]
+        cells.copy_(change(cells))
+        return tensor
+
+    def hand_on(_, __, output):
+        if isinstance(output, torch.Tensor):
+            return changed(output)
+        if isinstance(output, tuple):
+            return (changed(output[0]), *output[1:])
+        output[next(iter(output))] = changed(output[0])  # one of transformers' dictionaries
+        return output
+
+    handle = module.get_submodule(layer.name).register_forward_hook(hand_on)
+    try:
+        yield module
+    finally:
+        handle.remove()
+
+
+def graph_of(network):
+    """The nodes of a converted network."""
+    return network.forward.args[0]
+
+
+def behind(network, name):
+    """The layers and outputs that depend on what the layer `name` hands on."""
+    graph = graph_of(network)
+    start = graph.arrangement(name)[0]
+    reached = {start}
+    for index, node in enumerate(graph.nodes):
+        if not reached.isdisjoint(node.sources()):
+            reached.add(index)
+    return [other for other, index in graph.taps.items() if index in reached and other != name]
 
 
 @ft.cache

@@ -67,6 +67,7 @@ OPS = {
     "aten.eye.default": lambda n, *, dtype=None: jnp.eye(n, dtype=dtype),
     "aten.eye.m": lambda n, m, *, dtype=None: jnp.eye(n, m, dtype=dtype),
     "aten._to_copy.default": convert,
+    "aten.to.dtype_layout": convert,
     "aten.to.dtype": lambda x, dtype, *_: convert(x, dtype=dtype),
     "aten.type_as.default": lambda x, other: x.astype(other.dtype),
     "aten.copy.default": copy,

@@ -11,6 +11,7 @@ from loce_jax.checks import InputError
 from loce_jax.models.converter.grids import Size
 from loce_jax.models.converter.ops import OPS
 from loce_jax.models.converter.torch.probing import like_its_weights, returned_tensors, watched
+from loce_jax.models.converter.torch.translating import is_translatable
 
 
 def export(
@@ -28,9 +29,11 @@ def export(
 
     def record(images: Any, dynamic_shapes: Any) -> Any:
         program = torch.export.export(wrapper, (images,), dynamic_shapes=dynamic_shapes, strict=False)
+        if is_translatable(program):
+            return program
+        simpler = torch.export.default_decompositions()  # for what we do not know, PyTorch knows simpler operations
         return program.run_decompositions({op: how for op, how in simpler.items() if str(op) not in OPS})
 
-    simpler = torch.export.default_decompositions()  # for what we do not know, PyTorch knows simpler operations
     with contextlib.suppress(Exception):  # PyTorch has many words for "this dimension cannot be free"
         batch = ({0: torch.export.Dim("batch", min=1)},)
         return record(images, batch), True

@@ -46,6 +46,17 @@ def translate(program: Any) -> tuple[tuple[Node, ...], tuple[int, ...], Tensors]
     return tuple(nodes), tuple(values[node].index for node in _results(program.graph)), tensors.kept
 
 
+def is_translatable(program: Any) -> bool:
+    """Whether `translate` takes the program as it was recorded: every operation is known, and none writes in place.
+
+    Else PyTorch must first express it by simpler operations without writing, which takes as long as recording it.
+    """
+    calls = [node for node in program.graph.nodes if node.op == "call_function"]
+    writes = any(getattr(getattr(node.target, "_schema", None), "is_mutable", False) for node in calls)
+    needed = _needed(program.graph)
+    return not writes and all(_name(node.target) in (*OPS, *COPIES, *ITEMS) for node in calls if node in needed)
+
+
 class _Inputs:
     """The program's inputs: the images, and tensors, each of which it keeps once."""
 
