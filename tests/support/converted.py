@@ -2,6 +2,7 @@
 
 import contextlib
 import functools as ft
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -59,6 +60,21 @@ def as_map(output, layer, in_front):
     height, width = layer.grid
     start = 0 if output.shape[1] == height * width else in_front
     return output[:, start : start + height * width].reshape(len(output), height, width, -1)
+
+
+def numbers_of_calls(module, images):
+    """How often each module inside is called."""
+    found = Counter()
+
+    def count(name):
+        return lambda *_: found.update([name])
+
+    handles = [part.register_forward_hook(count(name)) for name, part in module.named_modules() if name]
+    with torch.no_grad():
+        module(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
+    for handle in handles:
+        handle.remove()
+    return found
 
 
 @contextlib.contextmanager
