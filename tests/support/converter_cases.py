@@ -32,7 +32,7 @@ def randomized(module: nn.Module, seed: int = 0) -> nn.Module:
                 fill(tensor, 0.5, 2.0)
             elif name.endswith("running_mean") or (tensor.ndim == 1 and name.endswith("bias")):
                 fill(tensor, -0.3, 0.3)
-            elif tensor.ndim == 1 and name.endswith("weight"):
+            elif tensor.ndim == 1 and name.endswith(("weight", "layer_scale_parameter")):
                 fill(tensor, 0.6, 1.4)
             elif tensor.ndim > 1 and name.endswith("weight"):
                 fill(tensor, -(width := (3 / tensor[0].numel()) ** 0.5), width)  # variance 1 / inputs
