@@ -1,5 +1,6 @@
 """The command line: flags become frozen options of the packages that do the work; no computation here."""
 
+import logging
 import os
 import re
 import sys
@@ -60,6 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     where a signal ended a run, or where whoever reads standard output has ended (141, in silence).
     """
     keep_printing()
+    logging.basicConfig(format="%(message)s")  # before libraries, some of which set prefixes when they are imported
     command = None
     try:
         arguments = expand_homes(sys.argv[1:] if arguments is None else arguments)

@@ -1,6 +1,7 @@
 """The command line as a user meets it: what it prints, and one clear line with code 2 when it cannot."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -242,3 +243,11 @@ def test_an_output_that_nobody_can_write_is_told_and_one_that_nobody_reads_is_no
     unread = subprocess.run(["sh", "-c", command], stdout=write, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write)
     assert (unread.returncode, unread.stderr) == (141, "")
+
+
+def test_warnings_have_no_prefix_whatever_a_library_does_to_logging(monkeypatch, capsys):
+    monkeypatch.setattr(logging.root, "handlers", [])
+    assert main(["--version"]) == 0
+    logging.basicConfig()  # as absl does, when Orbax is imported
+    logging.getLogger("loce_jax.store.read").warning("the manifest is missing")
+    assert capsys.readouterr().err == "the manifest is missing\n"
