@@ -134,10 +134,13 @@ def kind_of_file(path: str | Path) -> str:
 
 
 class CheckedOptions:
-    """A base of frozen dataclasses of options: values of other types than the fields' raise `InputError`."""
+    """A base of frozen dataclasses of options: `InputError` for values of other types, and for negative seeds."""
 
     def __post_init__(self):
         check_types(self)
+        seed = getattr(self, "seed", 0)
+        if isinstance(seed, int) and seed < 0:
+            raise InputError(f"`seed` must be 0 or more, but got {seed}. Any such number will do.")
 
 
 def check_types(options: Any) -> None:

@@ -185,6 +185,8 @@ def test_what_fits_is_kept_and_numbers_of_numpy_become_plain():
     with pytest.raises(InputError, match=r"^`whole` must be int, but got 'a{70,80}\.\.\.\. Give it as that type\.$"):
         plain(Odd, whole="a" * 10_000)
     check_types(Odd())
+    with pytest.raises(InputError, match="`seed` must be 0 or more, but got -1"):
+        Selection(seed=-1)
     lists = plain(Odd, pair=[np.int64(1), 2.5])
     assert lists.pair == (1, 2.5) and type(lists.pair[0]) is int
     assert hash(plain(Preprocess, size=[4, 4], mean=[0, 0, 0])) == hash(Preprocess((4, 4), mean=(0, 0, 0)))

@@ -70,6 +70,11 @@ def class_score(network: Network, layer: str, target: int | str, *, output: str 
             "Write a score of your own with `network.rest`."
         )
     if isinstance(target, str):
+        if not found.classes:
+            raise InputError(
+                f"`target` must be a number, because the {found.shape[0]} values of {output!r} have no names, but got "
+                f"{target!r}. Give one from 0 to {found.shape[0] - 1}."
+            )
         check_known("class", [target], found.classes)
         target = found.classes.index(target)
     if not 0 <= target < found.shape[0]:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from loce_jax.checks import CheckedOptions, InputError, check_known
-from loce_jax.concepts.evaluation.split import Split, split
+from loce_jax.concepts.evaluation.split import Split, check_share, split
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,15 @@ class ClassOptions(CheckedOptions):
     seed: int = 0
     """Random seed of the draws."""
 
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("examples", "draws"):
+            if getattr(self, name) < 1:
+                raise InputError(
+                    f"`{name}` must be at least 1, because a score is a share of images, ranked among those of random "
+                    f"directions, but got {getattr(self, name)}. Leave it out."
+                )
+
 
 FEWEST_GROUPS = 5  # that are resampled
 
@@ -44,6 +53,10 @@ class HeldOut(CheckedOptions):
     """Share of the images to hold out, at random, whole groups at a time."""
     seed: int = 0
     """Random seed of the split and of the intervals."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_share(self.share)
 
     def split(self, groups: Sequence[str]) -> Split:
         """The rows of images on either side.

@@ -28,7 +28,7 @@ def network_of_tokens():
         return {name: found[name] for name in names}
 
     params = {"in": jnp.asarray(RNG.normal(size=(3, 5)), "f4"), "out": jnp.asarray(RNG.normal(size=(5, 4)), "f4")}
-    outputs = Output("logits", (4,), ("cat", "dog", "cow", "emu")), Output("boxes", (13, 5))
+    outputs = Output("logits", (4,), ("cat", "dog", "cow", "emu")), Output("boxes", (13, 5)), Output("unnamed", (4,))
     layers = (Layer("patches", 5, (3, 4), 8.0, "tokens"),)
     return Network("tokens", "0" * 64, Preprocess((24, 32)), params, forward, layers, outputs)
 
@@ -110,6 +110,8 @@ def test_errors_name_the_argument(arguments, words):
 def test_outputs_that_are_not_a_value_a_class():
     with pytest.raises(InputError, match="'boxes' has shape"):
         class_score(NETWORK, "patches", 0, output="boxes")
+    with pytest.raises(InputError, match="`target` must be a number, because the .* have no names, but got 'cow'"):
+        class_score(NETWORK, "patches", "cow", output="unnamed")
     with pytest.raises(InputError, match="unknown output 'boxen'"):
         class_score(NETWORK, "patches", 0, output="boxen")
     score = class_score(replace(NETWORK), "patches", 0)

@@ -8,7 +8,7 @@ from loce_jax.feature_spaces.chosen_factors import choose_factors
 from loce_jax.feature_spaces.gathering import ImageBlocks, gather
 from loce_jax.feature_spaces.global_concepts import find_concepts, study_concepts
 from loce_jax.feature_spaces.methods import METHODS, check_methods, training_data
-from loce_jax.feature_spaces.options import HeldOut
+from loce_jax.feature_spaces.options import ClassOptions, HeldOut
 from loce_jax.solver import Status
 from tests.support.bars import NETWORK, Bars
 
@@ -79,6 +79,20 @@ def test_test_groups_are_held_out():
         HeldOut(test_groups=("d",)).split(["a", "b"])
     with pytest.raises(InputError, match="names all 2"):
         HeldOut(test_groups=("a", "b")).split(["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (lambda: HeldOut(share=1.0), "`share` must be between 0 and 1"),
+        (lambda: HeldOut(seed=-1), "`seed` must be 0 or more, but got -1"),
+        (lambda: ClassOptions("cat", examples=0), "`examples` must be at least 1"),
+        (lambda: ClassOptions("cat", draws=0), "`draws` must be at least 1"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_before_the_work(options, words):
+    with pytest.raises(InputError, match=words):
+        options()
 
 
 def test_a_concept_that_no_training_image_shows_has_a_status_and_no_number(run, gathered):

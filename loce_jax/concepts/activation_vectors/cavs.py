@@ -40,6 +40,11 @@ class CavOptions(CheckedOptions):
     method: Literal["mean_difference", "pattern", "linear_svm", "logistic"] = "mean_difference"
     C: float = 1.0
 
+    def __post_init__(self):
+        super().__post_init__()
+        if not 0 < self.C < np.inf:
+            raise InputError(f"`C` must be a finite number above 0, to regularize, but got {self.C}. Try 1.0.")
+
     @property
     def streams(self) -> bool:
         """Whether samples are seen once and not kept."""

@@ -65,8 +65,9 @@ def evaluate(
     """Compare the concepts' maps with masks, pixel by pixel at the masks' size, block by block.
 
     A pixel belongs to a concept where its map exceeds 0.5.  Intervals are over images or, where given, over groups:
-    images of one sequence are no independent examples.  Those of the average precision resample histograms of 737
-    bins, of groups or, of more than 512 groups, of every 512th together; they are moved to the finer value.
+    images of one sequence are no independent examples.  A concept that a single image or group shows has none (NaN).
+    Those of the average precision resample histograms of 737 bins, of groups or, of more than 512 groups, of every
+    512th together; they are moved to the finer value.
 
     Args:
         concepts: k of them.
@@ -93,19 +94,20 @@ def evaluate(
     if not counts:
         raise InputError("`blocks` must hold an image, but is empty. Give the held-out images.")
     both, either, truth = np.concatenate(counts, axis=1)
-    weights, shown = resample(as_groups(groups, seen), options), truth > 0
-    images = shown.sum(axis=0)
+    units, shown = as_groups(groups, seen), truth > 0
+    weights, images = resample(units, options), shown.sum(axis=0)
     precision, error, draws = scores.precisions(options)
     undefined = np.where(np.isnan(both).any(axis=0) | (images == 0), np.nan, 0)
+    unsure = np.array([np.nan if len(np.unique(units[row])) < 2 else 0.0 for row in shown.T])
     with np.errstate(invalid="ignore", divide="ignore"):
         iou = np.where(shown, both / either, 0)
         return Evaluation(
             tuple(concepts.names),
             images,
-            _ratio(both * shown, either * shown, weights, undefined, options),
-            _ratio(both, either, weights, undefined, options),
-            _ratio(iou, shown, weights, undefined, options),
-            estimate(precision + undefined, draws + undefined, options),
+            _ratio(both * shown, either * shown, weights, undefined, unsure, options),
+            _ratio(both, either, weights, undefined, unsure, options),
+            _ratio(iou, shown, weights, undefined, unsure, options),
+            estimate(precision + undefined, draws + undefined + unsure, options),
             error + undefined,
         )
 
@@ -125,7 +127,7 @@ def _count(maps, masks):
     return np.stack([both + undefined, either + undefined, masks.sum(axis=(2, 3))])
 
 
-def _ratio(above, below, weights, undefined, options):
+def _ratio(above, below, weights, undefined, unsure, options):
     """The ratio of two sums over images [n k], with its interval."""
     value = above.sum(axis=0) / below.sum(axis=0) + undefined
-    return estimate(value, (weights @ above) / (weights @ below) + undefined, options)
+    return estimate(value, (weights @ above) / (weights @ below) + undefined + unsure, options)

@@ -50,12 +50,17 @@ def split(groups: int | Sequence | np.ndarray, share: float = 1 / 3, seed: int =
             f"`groups` must name at least two groups, one to fit on and one to hold out, but got {len(names)} of shape "
             f"{groups.shape}. Give one value per image, or the number of images to split image by image."
         )
-    if not 0 < share < 1:
-        raise InputError(f"`share` must be between 0 and 1, so that both sides have images, but got {share}. Try 0.33.")
+    check_share(share)
     order = np.random.default_rng(seed).permutation(len(names))
     reached = sizes[order].cumsum()[:-1] / len(groups)
     held_out = np.isin(rows, order[: np.abs(reached - share).argmin() + 1])
     return Split(np.flatnonzero(~held_out), np.flatnonzero(held_out))
+
+
+def check_share(share: float) -> None:
+    """Raise `InputError` unless `share` is between 0 and 1."""
+    if not 0 < share < 1:
+        raise InputError(f"`share` must be between 0 and 1, so that both sides have images, but got {share}. Try 0.33.")
 
 
 def fit_on_halves(

@@ -179,6 +179,7 @@ def test_a_held_out_item_is_not_fitted_to():
         (lambda: cell_cav(MAPS, MASKS, names="ab"), "`names` must be a name for each"),
         (lambda: cell_cav([], names=["a"]), "must hold a finite sample"),
         (lambda: CavOptions(cast(Any, "median")), "`method` must be one of"),
+        (lambda: CavOptions("logistic", C=-1.0), "`C` must be a finite number above 0, to regularize, but got -1.0"),
         (lambda: cav_accuracy(POSITIVES, NEGATIVES, held_out=1.0), "`held_out` must be between 0 and 1"),
         (lambda: cav_accuracy(iter(POSITIVES), NEGATIVES), "at least two items"),
         (lambda: cav_accuracy(POSITIVES[:1], NEGATIVES), "at least two items"),

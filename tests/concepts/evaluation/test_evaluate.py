@@ -102,6 +102,17 @@ def test_what_has_no_vector_or_no_image_is_undefined():
     assert found.images.tolist() == [8, 0, 7]
 
 
+@pytest.mark.parametrize("groups", [None, list("aabbccdde")])
+def test_what_one_image_or_group_shows_has_a_value_without_an_interval(groups):
+    masks = MASKS.copy()
+    masks[1 if groups is None else 2 :, 1] = False
+    found = evaluate(Given(), blocks(masks=masks), groups, options=OPTIONS)
+    for part in (found.set_iou, found.set_iou_all, found.image_iou, found.average_precision):
+        assert np.isfinite(part.value).all()
+        for end in (part.low, part.high):
+            assert np.isnan(end).tolist() == [False, True, False]
+
+
 def test_perfect_maps_score_1():
     found = evaluate(Given(), blocks(MASKS.astype("f4")), options=OPTIONS)
     for part in (found.set_iou, found.set_iou_all, found.image_iou, found.average_precision):
