@@ -76,6 +76,12 @@ def class_score(network: Network, layer: str, target: int | str, *, output: str 
                 f"{target!r}. Give one from 0 to {found.shape[0] - 1}."
             )
         check_known("class", [target], found.classes)
+        numbers = [number for number, name in enumerate(found.classes) if name == target]
+        if len(numbers) > 1:
+            raise InputError(
+                f"`target` must name one class, but {', '.join(map(str, numbers))} are all named {target!r}. Give the "
+                "number."
+            )
         target = found.classes.index(target)
     if not 0 <= target < found.shape[0]:
         raise InputError(f"`target` must be 0 to {found.shape[0] - 1}, a class of {output!r}, but got {target}.")

@@ -160,12 +160,14 @@ class Network:
             to: names of `outputs`, or of layers.
 
         Raises:
-            InputError: a name is not known, or two of `edits` mean one layer.
+            InputError: a name is not known, or two of `edits` mean one layer; when called: one changes the shape.
         """
         names = self.resolve(list(edits)) if edits else ()
         if len(names) < len(edits):
             raise InputError(f"`edits` must name each layer once, but {', '.join(map(repr, edits))} mean fewer layers.")
-        changes, ends = dict(zip((layer.name for layer in names), edits.values(), strict=True)), self._ends(to)
+        changed = zip((layer.name for layer in names), edits.values(), strict=True)
+        changes = {name: _kept_in_shape(name, change) for name, change in changed}
+        ends = self._ends(to)
 
         def edited(params: Any, images: UInt8[Array, "b h w 3"]) -> dict[str, Array]:
             found = self.forward(params, self.normalize(images), ends, changes)
@@ -179,3 +181,18 @@ class Network:
         if not names:
             raise InputError("`to` must name at least one output or layer, but got none. `Network.outputs` lists them.")
         return tuple(name if name in outputs else self.resolve([name])[0].name for name in names)
+
+
+def _kept_in_shape(layer: str, change: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    """An edit that is refused when it returns another shape: broadcasting would make of it what nobody meant."""
+
+    def changed(maps: Array) -> Array:
+        found = change(maps)
+        if getattr(found, "shape", None) != maps.shape:
+            raise InputError(
+                f"`edits` must return what has the shape of the map of {layer!r}, {maps.shape}, but returned "
+                f"{getattr(found, 'shape', type(found).__name__)}. For a constant, return `jnp.full_like(maps, value)`."
+            )
+        return found
+
+    return changed

@@ -49,10 +49,15 @@ class Rest:
             context: from `context`, for the same images.
 
         Raises:
-            InputError: there is no context, or one too many.
+            InputError: activations are not of the layer's shape, there is no context, or one too many.
         """
+        if jnp.shape(activations)[1:] != self.shape or not len(activations):
+            raise InputError(
+                f"`activations` must have shape [b gh gw c] with {self.shape} an image, as layer {self.layer!r} has, "
+                f"but got {jnp.shape(activations)}. One image needs `activations[None]`."
+            )
         cut = self._cut(params, len(activations))
-        given = context or ()
+        given = () if context is None else context
         if len(given) != cut.context:
             raise InputError(
                 f"`context` must hold the {cut.context} arrays that go around layer {self.layer!r}, but holds "

@@ -28,7 +28,7 @@ def network_of_tokens():
         return {name: found[name] for name in names}
 
     params = {"in": jnp.asarray(RNG.normal(size=(3, 5)), "f4"), "out": jnp.asarray(RNG.normal(size=(5, 4)), "f4")}
-    outputs = Output("logits", (4,), ("cat", "dog", "cow", "emu")), Output("boxes", (13, 5)), Output("unnamed", (4,))
+    outputs = Output("logits", (4,), ("cat", "dog", "cow", "dog")), Output("boxes", (13, 5)), Output("unnamed", (4,))
     layers = (Layer("patches", 5, (3, 4), 8.0, "tokens"),)
     return Network("tokens", "0" * 64, Preprocess((24, 32)), params, forward, layers, outputs)
 
@@ -97,6 +97,7 @@ def test_any_number_of_images_and_no_context():
     ("arguments", "words"),
     [
         (("patches", "kow"), "unknown class 'kow'. Did you mean 'cow'"),
+        (("patches", "dog"), "`target` must name one class, but 1, 3 are all named 'dog'"),
         (("patches", 4), "`target` must be 0 to 3"),
         (("patches", -1), "`target` must be 0 to 3"),
         (("nonsense", 0), "layer 'nonsense'"),
