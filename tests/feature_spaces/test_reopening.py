@@ -37,7 +37,9 @@ def test_it_is_the_same_network(network):
 
 def test_another_place_may_be_named_but_not_another_network(network):
     assert reopen_network(run_of(network, name="gone"), "efficientnet-lite0").name == "efficientnet-lite0"
-    with pytest.raises(InputError, match=r"'gone' of the run 'there' cannot be loaded: .* `model` says where it is now"):
+    with pytest.raises(
+        InputError, match=r"'gone' of the run 'there' cannot be loaded: .* `model` says where it is now"
+    ):
         reopen_network(run_of(network, name="gone"))
     with pytest.raises(InputError, match="architecture or weights differ"):
         reopen_network(run_of(network, fingerprint="0" * 64))
