@@ -75,6 +75,11 @@ def resolve_layers(
     """
     found: dict[str, L] = {}
     for name in names:
+        if not isinstance(name, str):
+            raise InputError(
+                f"a layer must be given by its name, but got {name!r}, a {type(name).__name__}. Give text: '-1' is the "
+                "last layer."
+            )
         meant = match_layers(name, layers, owner=owner, indices=indices)
         if not meant:
             known = suggest(name, [layer.name for layer in layers])

@@ -8,6 +8,7 @@ Shapes: n images, gh x gw grid cells, c channels.
 import functools as ft
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import jax
@@ -83,8 +84,11 @@ def class_score(network: Network, layer: str, target: int | str, *, output: str 
                 "number."
             )
         target = found.classes.index(target)
-    if not 0 <= target < found.shape[0]:
-        raise InputError(f"`target` must be 0 to {found.shape[0] - 1}, a class of {output!r}, but got {target}.")
+    if not isinstance(target, Integral) or not 0 <= target < found.shape[0]:
+        raise InputError(
+            f"`target` must be a whole number from 0 to {found.shape[0] - 1}, a class of {output!r}, but got "
+            f"{target!r}."
+        )
     return ClassScore(network.params, network.rest(layer, output), output, int(target))
 
 

@@ -162,6 +162,12 @@ class Network:
         Raises:
             InputError: a name is not known, or two of `edits` mean one layer; when called: one changes the shape.
         """
+        for name, change in edits.items():
+            if not callable(change):
+                raise InputError(
+                    f"`edits` must hold a function for each layer, but for {name!r} it holds a "
+                    f"{type(change).__name__}. To multiply the map by 0, give `lambda maps: 0 * maps`."
+                )
         names = self.resolve(list(edits)) if edits else ()
         if len(names) < len(edits):
             raise InputError(f"`edits` must name each layer once, but {', '.join(map(repr, edits))} mean fewer layers.")

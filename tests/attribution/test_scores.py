@@ -98,8 +98,10 @@ def test_any_number_of_images_and_no_context():
     [
         (("patches", "kow"), "unknown class 'kow'. Did you mean 'cow'"),
         (("patches", "dog"), "`target` must name one class, but 1, 3 are all named 'dog'"),
-        (("patches", 4), "`target` must be 0 to 3"),
-        (("patches", -1), "`target` must be 0 to 3"),
+        (("patches", 4), "`target` must be a whole number from 0 to 3"),
+        (("patches", -1), "`target` must be a whole number from 0 to 3"),
+        (("patches", 1.5), "`target` must be a whole number from 0 to 3"),
+        ((3, 0), "a layer must be given by its name, but got 3"),
         (("nonsense", 0), "layer 'nonsense'"),
     ],
 )

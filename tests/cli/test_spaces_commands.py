@@ -64,7 +64,7 @@ def test_a_class_is_tested_for_every_concept_and_layer(run, tmp_path, capsys):
         (["concepts", "--test-groups", "b"], "unknown group 'b'"),
         (["spaces", "--layers", "blocks.4"], "`--layers` must be at least two"),
         (["tcav", "--target", "taby"], "unknown class 'taby'. Did you mean 'tabby'"),
-        (["tcav", "--target", "1000"], "`--target` must be 0 to 999"),
+        (["tcav", "--target", "1000"], "`--target` must be a whole number from 0 to 999"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(words, said, run, capsys):

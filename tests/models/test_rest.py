@@ -89,5 +89,11 @@ def test_errors_name_the_argument(lite0):
             lite0.edit({"_blocks.10": change}, "logits")(lite0.params, photos(lite0, 1))
     with pytest.raises(InputError, match="`context` must hold the 0 arrays"):
         lite0.rest("_blocks.10", "logits")(lite0.params, maps, (maps,))
+    with pytest.raises(
+        InputError, match="`edits` must hold a function for each layer, but for '_blocks.10' it holds a i"
+    ):
+        lite0.edit({"_blocks.10": 0}, "logits")
+    with pytest.raises(InputError, match="a layer must be given by its name, but got 10"):
+        lite0.edit({10: jnp.tanh}, "logits")
     with pytest.raises(InputError, match="`edits` must name each layer once"):
         lite0.edit({"_blocks.10": jnp.tanh, "blocks.10": jnp.tanh}, "logits")

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from loce_jax.checks import CheckedOptions, InputError
 from loce_jax.concepts.activation_vectors.classifiers import LabeledSamples, fit_classifier
 from loce_jax.concepts.activation_vectors.label_moments import LabelMoments
-from loce_jax.concepts.activation_vectors.samples import Samples, iterate_samples, split_items
+from loce_jax.concepts.activation_vectors.samples import HOW, Samples, iterate_samples, split_items
 from loce_jax.concepts.blocks import as_blocks
 from loce_jax.concepts.vectors import ConceptVectors
 from loce_jax.resampling import resize_mask
@@ -100,7 +100,7 @@ def cell_cav(
         options: the method; the classifiers hold all cells in memory, the others a block.
 
     Returns:
-        As `cav`.  An image with a number that is not finite is left out.
+        As `cav`.  An image with a number that is not finite is left out; ``NONFINITE`` where no other image is.
 
     Raises:
         InputError: shapes do not fit, or there is no image.
@@ -115,8 +115,16 @@ def cell_cav(
         )
     kind, soft = LabelMoments if options.streams else LabeledSamples, options.method == "pattern"
     cells = (_cells_of(block, len(names), soft) for block in as_blocks(activations, masks))
-    parts = (kind.of(samples, labels) for samples, labels in cells if len(samples))
-    return _concepts(tuple(names), [_fit(_merged("activations", parts), options)], options)
+    found, channels = None, 0
+    for samples, labels in cells:
+        channels = samples.shape[1]
+        if len(samples):
+            part = kind.of(samples, labels)
+            found = _merged("activations", [found, part] if found else [part])
+    if not found and channels:
+        vectors = np.full((len(names), channels), np.nan)
+        return _concepts(tuple(names), [(vectors, vectors[:, 0], np.full(len(names), Status.NONFINITE))], options)
+    return _concepts(tuple(names), [_fit(found or _merged("activations", []), options)], options)
 
 
 def cav_accuracy(
@@ -162,6 +170,8 @@ def cav_accuracy(
 
 
 def _named(positives):
+    if isinstance(positives, str):
+        raise InputError(f"`positives` must be samples of a concept, but got the text {positives!r}. {HOW}")
     named = positives if isinstance(positives, Mapping) else {"concept": positives}
     if not named:
         raise InputError("`positives` must hold at least one concept, but got none. Give its samples by its name.")

@@ -30,7 +30,7 @@ def iterate_samples(name: str, samples: Samples) -> Iterator[Float[np.ndarray, "
     [[[1.0], [1.0]]]
     """
     if not _is_array(samples):
-        if not isinstance(samples, Iterable):
+        if not isinstance(samples, Iterable) or isinstance(samples, str):
             raise InputError(f"`{name}` must be an array or arrays, but got a {type(samples).__name__}. {HOW}")
         for number, item in enumerate(samples):
             rows = _checked(f"{name}[{number}]", item, (2,))

@@ -116,13 +116,18 @@ def mean_of_pairs(values: Float[np.ndarray, "... p"]) -> Float[np.ndarray, "..."
 
 
 def check_maps(first: Any, second: Any, *, by_place: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Two sets of maps as NumPy arrays; `InputError` unless they are of the same images at one size."""
+    """Two sets of maps as NumPy arrays; `InputError` unless they are in [0, 1], of the same images at one size."""
     first, second = np.asarray(first), np.asarray(second)
     for name, maps in (("first", first), ("second", second)):
         if maps.ndim != 4 or not maps.size:
             raise InputError(
                 f"`{name}` must be maps [n k h w] (images, concepts, height, width), but has shape {maps.shape}. Make "
                 "them with `concepts.maps(activations, size)`."
+            )
+        if (maps < 0).any() or (maps > 1).any():
+            raise InputError(
+                f"`{name}` must be soft maps in [0, 1], of which those above 0.5 show the concept, but holds numbers "
+                f"from {np.nanmin(maps):g} to {np.nanmax(maps):g}. Take the sigmoid of logits: `concepts.maps` does."
             )
     if (len(first), *first.shape[2:]) != (len(second), *second.shape[2:]):
         raise InputError(

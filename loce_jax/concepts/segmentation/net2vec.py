@@ -54,7 +54,8 @@ def fit_net2vec(
         options: `Net2VecOptions`.
 
     Returns:
-        Vectors; the status says where there is none: no image shows the concept, or the layer is constant there.
+        Vectors; the status says where there is none: no image shows the concept, the layer is constant there, or its
+        activations are so large that float32 overflows.
 
     Source: Fong & Vedaldi, "Net2Vec: Quantifying and Explaining how Concepts are Encoded by Filters in Deep Neural
     Networks", CVPR 2018, section 3.1.
@@ -120,13 +121,15 @@ def _fit_raw(
     weights = (1 / np.maximum(occurrences.images, 1)).astype(np.float32)
     vectors = jnp.zeros(free.shape, jnp.float32)
     state = _optimizer(options).init(vectors)
+    overflown = jnp.zeros(len(free), bool)
     parts = Passes(lambda: (part.padded() for part in shown(blocks, occurrences)))
     for _ in range(options.passes if (occurrences.status == Status.OK).any() else 0):
         gradient = jnp.zeros_like(vectors)
         for part in parts:
             gradient += _gradient(vectors, part, weights, alphas)
+        overflown |= ~jnp.isfinite(gradient**2).all(axis=1)  # AdamW would leave such a weight where it is
         vectors, state = _step(vectors, state, jnp.where(free, gradient, 0), options)
-    return vectors
+    return jnp.where(overflown[:, None], jnp.nan, vectors)
 
 
 def _optimizer(options):

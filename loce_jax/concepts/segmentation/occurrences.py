@@ -16,6 +16,8 @@ from loce_jax.concepts.blocks import Block
 from loce_jax.concepts.vectors import ConceptVectors
 from loce_jax.solver.solution import Status
 
+VANISHING = np.finfo(np.float32).eps  # of a response: the sigmoid of less is 0.5 in float32
+
 
 @dataclass(frozen=True)
 class Occurrences:
@@ -30,6 +32,7 @@ class Occurrences:
         grid: height and width of the layer.
         channels: of the layer.
         size: height and width of the masks.
+        largest: the largest absolute activation of each channel in the images that show a concept.
         status: ``MASK_EMPTY`` where no image shows a concept, ``NONFINITE`` where only left out ones do, ``DEGENERATE``
             where the activations of all of its images are one vector.
     """
@@ -42,16 +45,25 @@ class Occurrences:
     grid: tuple[int, int]
     channels: int
     size: tuple[int, int]
+    largest: Float[np.ndarray, "k c"]
     status: Int[np.ndarray, " k"]
 
     def result(
         self, vectors: Any, offsets: Any, method: str, *, thresholds: Any = None, status: Any = None
     ) -> ConceptVectors:
-        """The concept vectors of a method: NaN where a concept has none; overflown ones get a status."""
+        """The concept vectors of a method: NaN where a concept has none.
+
+        Overflown ones are ``NONFINITE``; those whose responses and offset the sigmoid cannot tell from 0 in float32
+        are ``DEGENERATE``.
+        """
         status = self.status if status is None else status
         vectors, offsets = np.array(vectors, np.float32), np.array(offsets, np.float32)
         finite = np.isfinite(vectors).all(axis=1) & np.isfinite(offsets)
         status = np.where((status == Status.OK) & ~finite, Status.NONFINITE, status).astype(np.int8)
+        largest = self.largest if thresholds is None else 1.0
+        responses = (np.abs(vectors, dtype=np.float64) * largest).sum(axis=1)
+        silent = np.maximum(responses, np.abs(offsets)) < VANISHING
+        status[(status == Status.OK) & silent] = Status.DEGENERATE
         vectors[status != Status.OK], offsets[status != Status.OK] = np.nan, np.nan
         return ConceptVectors(self.names, vectors, offsets, status, method, thresholds)
 
@@ -136,7 +148,16 @@ def find_occurrences(blocks: Iterable[Block], names: Sequence[str] | None = None
     check_shape("names", np.array(names, object), (k,), meaning="one per concept", fix="")
     shares, cells = total.areas / np.maximum(total.images, 1), total.finite * height * width
     return Occurrences(
-        names, tuple(pairs), total.images, shares, cells, (height, width), channels, (size[0], size[1]), total.status
+        names,
+        tuple(pairs),
+        total.images,
+        shares,
+        cells,
+        (height, width),
+        channels,
+        (size[0], size[1]),
+        total.largest,
+        total.status,
     )
 
 
@@ -156,6 +177,11 @@ class Counts(NamedTuple):
         return Counts(
             *sums, np.minimum(self.low, more.low), np.maximum(self.high, more.high), self.finite + more.finite
         )
+
+    @property
+    def largest(self) -> Float[np.ndarray, "k c"]:
+        """The largest absolute activations; 0 where no image shows the concept."""
+        return np.where(self.images[:, None] > 0, np.maximum(np.abs(self.low), np.abs(self.high)), 0)
 
     @property
     def status(self) -> Int[np.ndarray, " k"]:

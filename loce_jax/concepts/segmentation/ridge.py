@@ -81,6 +81,8 @@ def fit_ridge(
     """
     blocks = as_blocks(activations, masks)
     occurrences = find_occurrences(blocks, names)
+    if not (occurrences.status == Status.OK).any():
+        return occurrences.result(np.zeros((len(occurrences.names), occurrences.channels)), occurrences.shares, "ridge")
     if statistics is None:
         statistics = _statistics(blocks, occurrences.channels)
     k, d = len(occurrences.names), occurrences.channels + 1

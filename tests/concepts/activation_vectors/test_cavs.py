@@ -146,6 +146,7 @@ def test_concepts_without_cells_and_images_that_are_not_finite():
     assert found.status.tolist() == [Status.OK, Status.MASK_EMPTY, Status.MASK_FULL]
     expected = cell_cav(MAPS[kept], MASKS[kept, :1], names=["a"])
     np.testing.assert_allclose(found.vectors[0], expected.vectors[0], rtol=1e-5)
+    assert (cell_cav(maps * np.nan, masks, names=["a", "never", "always"]).status == Status.NONFINITE).all()
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -173,6 +174,8 @@ def test_a_held_out_item_is_not_fitted_to():
         (lambda: cav(POSITIVES[:, :5], NEGATIVES), "have 8 channels and 5|have 5 channels and 8"),
         (lambda: cav([POSITIVES, POSITIVES[:, :5]], NEGATIVES), "samples of one layer"),
         (lambda: cav(POSITIVES[0], NEGATIVES), r"got shape \(8,\). Give \[n c\]"),
+        (lambda: cav(POSITIVES, "abc"), "`negatives` must be an array or arrays, but got a str"),
+        (lambda: cav("abc", NEGATIVES), "`positives` must be samples of a concept, but got the text 'abc'"),
         (lambda: cav(5, NEGATIVES), "must be an array or arrays, but got a int"),
         (lambda: cav(POSITIVES * np.nan, NEGATIVES * np.nan), "must hold a finite sample"),
         (lambda: cell_cav(MAPS, MASKS, names=["a"]), "`names` must be a name for each of the 2"),

@@ -163,3 +163,9 @@ def test_a_shuffle_is_the_similarity_with_other_images():
         expected = concept_similarity(first, moved, match_by="image_iou", options=OPTIONS)
         for name in MEASURES:
             np.testing.assert_allclose(found[name][draw], expected.mean[name].value)
+
+
+def test_logits_are_refused():
+    maps = np.random.default_rng(0).normal(size=(5, 2, 4, 4))
+    with pytest.raises(InputError, match=r"`second` must be soft maps in \[0, 1\], .* Take the sigmoid of logits"):
+        concept_similarity(1 / (1 + np.exp(-maps)), maps)

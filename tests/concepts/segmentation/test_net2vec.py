@@ -144,6 +144,18 @@ def test_constant_activations_have_a_status(options):
     assert np.isnan(found.vectors).all()
 
 
+@pytest.mark.parametrize("options", [RAW, PAPER])
+@pytest.mark.parametrize("scale", [1e30, 1e-30])
+def test_a_vector_that_says_nothing_has_a_status(options, scale):
+    activations, masks = planted(12)
+    found = fit_net2vec(np.float32(scale) * activations, masks, options=replace(options, epochs=3))
+    if options.form == "paper":  # whether an activation exceeds its threshold has no scale
+        assert found.ok.tolist() == [True, True, False]
+    else:
+        assert (found.status[:2] == (Status.NONFINITE if scale > 1 else Status.DEGENERATE)).all()
+        assert np.isnan(found.vectors).all()
+
+
 def test_labels_of_whole_images_have_no_background():
     assert foreground_weights(np.array([0.0, 0.25, 1.0])).tolist() == [1, 0.75, 1]
     activations, masks = np.abs(planted()[0]), np.ones((24, 1, 3, 3), bool)

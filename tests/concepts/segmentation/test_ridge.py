@@ -51,6 +51,8 @@ def test_planted_directions_are_found_and_what_cannot_be_has_a_status():
     assert np.isnan(found.vectors[2:]).all()
     constant = fit_ridge(np.ones((24, 6, 7, C), "f4"), masks)
     assert constant.status[0] == Status.DEGENERATE
+    nowhere = fit_ridge(np.full((24, 6, 7, C), np.nan, "f4"), masks)
+    assert nowhere.status.tolist() == [Status.NONFINITE, Status.NONFINITE, Status.MASK_EMPTY, Status.NONFINITE]
 
 
 @pytest.mark.slow  # five fits, each compiled for its shapes
