@@ -105,6 +105,7 @@ def test_any_number_of_images_and_no_context():
         (("nonsense", 0), "layer 'nonsense'"),
     ],
 )
+@pytest.mark.wrong_types
 def test_errors_name_the_argument(arguments, words):
     with pytest.raises(InputError, match=words):
         class_score(NETWORK, *arguments)

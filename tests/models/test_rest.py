@@ -73,6 +73,7 @@ def test_nothing_before_the_layer_is_computed(lite0):
     assert text.count("convolution") < whole.count("convolution") / 2
 
 
+@pytest.mark.wrong_types
 def test_errors_name_the_argument(lite0):
     with pytest.raises(InputError, match="`to` must name at least one"):
         lite0.rest("_blocks.10", [])
