@@ -16,7 +16,7 @@ from loce_jax.cli.output import check_out
 from loce_jax.cli.terminal import say
 from loce_jax.data.checking import DataReport, check_data
 from loce_jax.data.opening import parameters
-from loce_jax.data.samples import EmptyDataError
+from loce_jax.data.samples import EmptyDataError, Problem
 from loce_jax.data.selection import DataOptions
 
 SHOWN = 20  # problems on the terminal
@@ -27,8 +27,8 @@ PROBLEMS = 3  # the exit code
 class DataCheck:
     """Check a data set: counts by concept, sizes, and every problem with its file and annotation.
 
-    The exit code is 0 for a clean data set, 3 for one with problems, 2 for one that cannot be used at all. Nothing is
-    downloaded but a data set named by its hub id.
+    The exit code is 0 for a clean data set, 3 for one with problems, 2 for a command that is wrong, such as a missing
+    path. Nothing is downloaded but a data set named by its hub id.
     """
 
     action: Annotated[Literal["check"], tyro.conf.Positional, tyro.conf.arg(metavar="check")]
@@ -54,10 +54,10 @@ class DataCheck:
             with progress("images") as report_progress:
                 report = check_data(dataset, report_progress)
         except EmptyDataError as error:
-            if not error.problems:
+            if not error.problems and self.dataset.concepts:  # nothing is wrong but what was asked for
                 raise
             say(error)
-            report = DataReport((), (), (), error.problems)
+            report = DataReport((), (), (), error.problems or (_nothing(source.given.get("path", source.kind), error),))
         tables = tabulate(report)
         for name, table in tables.items():
             if name == "problems" and len(table.rows) > SHOWN:
@@ -71,6 +71,11 @@ class DataCheck:
             write_tables(tables, self.out)
         say(f"{counted(len(report.problems), 'problem')}." if report.problems else "No problem.")
         return PROBLEMS if report.problems else 0
+
+
+def _nothing(path: str, error: EmptyDataError) -> Problem:
+    """The problem of data in which nothing is wrong, and nothing there."""
+    return Problem(str(path), "", "", "nothing_usable", str(error))
 
 
 def tabulate(report: DataReport) -> dict[str, Table]:

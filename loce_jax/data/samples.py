@@ -44,8 +44,8 @@ class Problem:
         file: the image or the file of annotations.
         annotation: which annotation, such as ``annotation 7``; empty where it is about the whole file.
         concept: name of the concept; empty where it is about all.
-        status: a word: that of a `Fault`, ``no_area``, ``no_class``, ``no_label``, ``image_not_listed`` or
-            ``entry_unusable``.
+        status: a word: that of a `Fault`, ``no_area``, ``no_class``, ``no_label``, ``image_not_listed``,
+            ``entry_unusable``, ``file_unreadable`` or ``nothing_usable``.
         reason: a sentence for people.
     """
 
@@ -57,7 +57,7 @@ class Problem:
 
 
 class EmptyDataError(InputError):
-    """A data set was opened, but nothing of it can be used.
+    """A data set is there, but nothing of it can be used: a file on which all depends is broken, or nothing is left.
 
     Attributes:
         problems: why, as far as it is known; empty where nothing is wrong with the data but what was asked for.
@@ -69,6 +69,18 @@ class EmptyDataError(InputError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+def unreadable_file(message: str, path: str | Path, reason: str, place: str = "") -> EmptyDataError:
+    """The error for a file of which nothing can be used, though a data set depends on it.
+
+    Args:
+        message: of the error.
+        path: of the file.
+        reason: what is wrong with it, as a sentence for the list of problems.
+        place: where in the file, such as ``line 3, column 7``, if that is known.
+    """
+    return EmptyDataError(message, [Problem(str(path), place, "", "file_unreadable", reason)])
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from loce_jax.cli import main
 from loce_jax.cli.data_flags import DataLocation
 from loce_jax.cli.flags import find_flags
 from loce_jax.data.selection import DataOptions
+from tests.support.every_kind import CASES, DATA
 from tests.support.trees import made_up_frames, save, write_camvid, write_labels, write_yolo
 
 
@@ -210,3 +212,77 @@ def test_names_that_no_terminal_should_obey_are_shown_as_text(tmp_path, capsys):
     assert check("coco", tmp_path / "ann.json", "--images", tmp_path) == 3
     shown = capsys.readouterr().out
     assert "\x1b" not in shown and "[/red]" in shown
+
+
+BROKEN = {
+    "cvat": ("annotations.xml", "<annotations>\n <image", "line 2, column 2"),
+    "labels": ("classes.txt", "0 sky\n\n1 road\ncar 2", "line 4"),
+    "labels, entry": ("classes.txt", "0 sky\n0 road", "entry 1"),
+    "yolo": ("data.yaml", "names:\n  - sky\n - road", "line 3, column 2"),
+    "labelstudio": ("export.json", '{"tasks": []}', ""),
+    "npz": ("a.npz", "none", ""),
+    "voc": ("ImageSets/Segmentation/val.txt", "\n", ""),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_file_of_each_kind_is_a_problem_with_its_place(case, tmp_path, capsys):
+    kind = case.partition(",")[0]
+    name, text, place = BROKEN[case]
+    given = DATA[kind](tmp_path, made_up_frames(2))
+    file = given["path"] if given["path"].is_file() else given["path"] / name
+    file.write_text(text)
+    assert check(*flags_of(kind, given), "--out", tmp_path / "out") == 3
+    assert capsys.readouterr().out.endswith("1 problem.\n")
+    with (tmp_path / "out" / "problems.csv").open(newline="") as table:
+        (row,) = csv.DictReader(table)
+    assert (row["file"], row["annotation"], row["status"]) == (str(file), place, "file_unreadable")
+    assert main(["fit", "--data", *map(str, flags_of(kind, given)), "--layers", "x", "--out", str(tmp_path / "r")]) == 2
+
+
+def flags_of(kind, given):
+    """The command line of what `open_data` takes."""
+    path, *others = given.items()
+    return [kind, path[1], *chain.from_iterable((f"--{name}", value) for name, value in others)]
+
+
+PICTURES = {".png", ".jpg"}
+NONE_READ = {"cityscapes", "camvid", "folder"}  # whose trees hold pictures alone, or files that nobody reads
+
+
+@pytest.mark.parametrize("kind", CASES)
+@pytest.mark.parametrize("content", [b"\xff{<", b"", b"{}", b"names: {", b"0"], ids=str)
+def test_no_content_of_a_file_is_a_wrong_use(kind, content, tmp_path):
+    """Whatever stands in a file: problems and exit code 3, or nothing to say, but not 2."""
+    given = DATA[kind](tmp_path, made_up_frames(2))
+    codes = []
+    for file in [file for file in tmp_path.rglob("*") if file.is_file() and file.suffix not in PICTURES]:
+        kept = file.read_bytes()
+        file.write_bytes(content)
+        codes.append(check(*flags_of(kind, given)))
+        file.write_bytes(kept)
+    assert set(codes) <= {0, 3}
+    assert 3 in codes or kind in NONE_READ or content != b"\xff{<"
+
+
+def test_a_data_set_in_which_nothing_is_marked_is_a_problem_unless_a_concept_was_asked_for(tmp_path, capsys):
+    Image.new("RGB", (30, 20)).save(tmp_path / "a.png")
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "height": 20, "width": 30}],
+        "annotations": [],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    (tmp_path / "ann.json").write_text(json.dumps(content))
+    flags = ["coco", tmp_path / "ann.json", "--images", tmp_path]
+    assert check(*flags) == 3
+    assert "nothing_usable" in capsys.readouterr().out
+    assert check(*flags, "--concepts", "cat") == 2
+
+
+def test_files_without_a_partner_are_listed_also_where_none_has_one(tmp_path, capsys):
+    write_labels(tmp_path, made_up_frames(2))
+    for number, file in enumerate(sorted((tmp_path / "labels").iterdir())):
+        file.rename(file.with_name(f"other{number}.png"))
+    assert check("labels", tmp_path) == 3
+    shown = capsys.readouterr().out
+    assert "4 problems." in shown and "Are these the folders?" in shown

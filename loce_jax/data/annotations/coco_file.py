@@ -14,9 +14,9 @@ from reprlib import repr as shortened
 from typing import Any, Literal
 
 from loce_jax.checks import InputError, counted
-from loce_jax.data.annotations.masks import whole_number
+from loce_jax.data.annotations.masks import WHERE, whole_number
 from loce_jax.data.files import read_bytes
-from loce_jax.data.samples import EmptyDataError, Problem
+from loce_jax.data.samples import EmptyDataError, Problem, unreadable_file
 from loce_jax.foreign_text import logger
 
 log = logger(__name__)
@@ -119,10 +119,10 @@ def unusable(path: Path, problem: str) -> InputError:
 
 def unreadable(path: Path, problem: str, place: str = "") -> EmptyDataError:
     """The same, for a file of which nothing can be read; `place` says where in it, if that is known."""
-    return EmptyDataError(str(unusable(path, problem)), [Problem(str(path), place, "", "file_unreadable", problem)])
+    return unreadable_file(str(unusable(path, problem)), path, problem, place)
 
 
-def place_of(error: ValueError) -> str:
+def place_of(error: Exception) -> str:
     """Where in a text an error of JSON is."""
     return f"line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
 
@@ -217,19 +217,25 @@ def _locate(images: dict[int, dict], root: Path, faults: Faults) -> dict[int, st
     inside = os.path.realpath(root)
     owners: dict[str, int] = {}
     for number, image in images.items():
-        entry, name = f"image {number}", _file_name(image, inside)
+        entry, name = _called(number, image), _file_name(image, inside)
         if min(_size(image)) < 1:
             faults.add(entry, "has no height and width in whole pixels")
         elif not isinstance(name, str) or not name:
             faults.add(entry, f"has no file_name in letters, but {shortened(name)}")
         elif not is_below(name, inside):
-            message = f"the file_name {name!r} of image {number} leads out of the folder of images"
+            message = f"the file_name {name!r} of {entry} leads out of the folder of images"
             faults.add(entry, f"has the file_name {name!r}, which leads out of the folder of images", message=message)
         elif (other := owners.setdefault(PurePosixPath(name).as_posix(), number)) != number:
             file = PurePosixPath(name).as_posix()
-            message = f"the images {other} and {number} are both the file {file!r}"
-            faults.add(entry, f"is the file {file!r}, as is image {other}", message=message)
+            first = _called(other, images[other])
+            message = f"{first} and {entry} are both the file {file!r}"
+            faults.add(entry, f"is the file {file!r}, as is {first}", message=message)
     return {number: file for file, number in owners.items()}
+
+
+def _called(number: int, image: dict) -> str:
+    """How messages call an image: by its id, or by where a reader found it."""
+    return image.get(WHERE) or f"image {number}"
 
 
 def _size(image: dict) -> tuple[int, int]:

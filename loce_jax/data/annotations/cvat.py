@@ -14,12 +14,12 @@ from xml.parsers import expat
 import numpy as np
 from jaxtyping import Bool
 
-from loce_jax.checks import InputError, check_arguments, check_exists
+from loce_jax.checks import check_arguments, check_exists
 from loce_jax.data.annotations.coco_file import Faulty, check_content
 from loce_jax.data.annotations.dataset import AnnotationDataset, assemble
-from loce_jax.data.annotations.masks import whole_number
+from loce_jax.data.annotations.masks import WHERE, whole_number
 from loce_jax.data.files import open_file
-from loce_jax.data.samples import Problem, source_record
+from loce_jax.data.samples import EmptyDataError, Problem, source_record, unreadable_file
 
 SHAPES = "polygon", "mask", "box"
 OTHERS = "polyline", "points", "ellipse", "cuboid", "skeleton"
@@ -102,12 +102,17 @@ def _parse(file: Path) -> tuple[dict[str, list], list[Problem]]:
         with open_file(file) as stream:
             parser.ParseFile(stream)
     except (expat.ExpatError, ValueError) as error:
-        raise InputError(f"`path` must be an export of CVAT, but {str(file)!r} is none: {error}. {FIX}") from error
+        place = f"line {error.lineno}, column {error.offset + 1}" if isinstance(error, expat.ExpatError) else ""
+        raise _no_export(file, f"is none: {error}", place) from error
     if not reader.images:
-        tracks = " but tracks of a video" if reader.tracks else ""
-        raise InputError(f"`path` must be an export of CVAT, but {str(file)!r} holds no image{tracks}. {FIX}")
+        raise _no_export(file, f"holds no image{' but tracks of a video' if reader.tracks else ''}")
     categories = [{"id": number, "name": name} for name, number in reader.labels.items()]
     return {"images": reader.images, "annotations": reader.annotations, "categories": categories}, reader.problems
+
+
+def _no_export(file: Path, problem: str, place: str = "") -> EmptyDataError:
+    message = f"`path` must be an export of CVAT, but {str(file)!r} {problem}. {FIX}"
+    return unreadable_file(message, file, f"as an export of CVAT, it {problem}.", place)
 
 
 def _refuse_document_type(*_: Any) -> None:
@@ -128,7 +133,8 @@ class _Reader:
         """An element begins."""
         self.tracks |= element == "track"
         if element == "image":
-            own = {"id": len(self.images), "file_name": attributes.get("name")}
+            own: dict[Any, Any] = {"id": len(self.images), "file_name": attributes.get("name")}
+            own[WHERE] = f"image {attributes.get('id', len(self.images))}"
             self.images.append(own | {side: attributes.get(side) for side in ("height", "width")})
         elif element in (*SHAPES, *OTHERS) and self.images:
             self._add(element, attributes)
@@ -149,7 +155,7 @@ class _Reader:
             self.problems.append(Problem(str(self.images[-1]["file_name"]), where, label, status, reason))
             return
         category = self.labels.setdefault(label, len(self.labels))
-        own = {"id": number, "image_id": len(self.images) - 1, "category_id": category, "where": where}
+        own = {"id": number, "image_id": len(self.images) - 1, "category_id": category, WHERE: where}
         self.annotations.append(own | found)
 
 

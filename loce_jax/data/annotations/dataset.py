@@ -16,7 +16,7 @@ from jaxtyping import Bool
 
 from loce_jax.checks import InputError, check_known, counted
 from loce_jax.data.annotations.coco_file import CocoFile, unusable
-from loce_jax.data.annotations.masks import name_of_annotation, parts_without_area, union_mask
+from loce_jax.data.annotations.masks import WHERE, name_of_annotation, parts_without_area, union_mask
 from loce_jax.data.images import read_photo
 from loce_jax.data.samples import EmptyDataError, Fault, Item, Pair, Problem, Reading, check_mask, digest
 from loce_jax.foreign_text import logger
@@ -74,7 +74,7 @@ class AnnotationDataset:
     def place_of(self, pair: Pair) -> str:
         """How messages call a pair's annotations: by their ids, or by where they were read."""
         annotations = self.annotations(pair)
-        if any("where" in one for one in annotations):
+        if any(WHERE in one for one in annotations):
             return ", ".join(map(name_of_annotation, annotations))
         return f"annotation {', '.join(str(one['id']) for one in annotations)}"
 
@@ -161,10 +161,10 @@ def assemble(
     )
 
 
-def _nothing_left(path: Path, wanted: Iterable[str], problems: Sequence[Problem]) -> InputError:
+def _nothing_left(path: Path, wanted: Iterable[str], problems: Sequence[Problem]) -> EmptyDataError:
     missing = f"no image has an annotation of {', '.join(wanted) or 'any category'}"
     if not problems:
-        return unusable(path, missing)
+        return EmptyDataError(str(unusable(path, missing)))
     first = problems[0]
     return EmptyDataError(
         f"the data must hold an annotation that can be used, but in {str(path)!r} {missing}. "

@@ -15,13 +15,13 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import numpy as np
 from jaxtyping import Bool
 
-from loce_jax.checks import InputError, check_arguments, check_exists
+from loce_jax.checks import check_arguments, check_exists
 from loce_jax.data.annotations.coco_file import Faulty, check_content, is_below, place_of
 from loce_jax.data.annotations.dataset import AnnotationDataset, assemble
-from loce_jax.data.annotations.masks import whole_number
+from loce_jax.data.annotations.masks import WHERE, whole_number
 from loce_jax.data.files import read_bytes
 from loce_jax.data.label_maps.pairing import PHOTOS
-from loce_jax.data.samples import EmptyDataError, Problem, source_record
+from loce_jax.data.samples import Problem, source_record, unreadable_file
 
 UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before the names of uploaded files
 CHANNELS = 4  # of a brush stroke's image; the last is the mask
@@ -110,12 +110,11 @@ def open_labelstudio(
     try:
         tasks = json.loads(read_bytes(file))
     except (ValueError, RecursionError) as error:
-        place = place_of(error) if isinstance(error, ValueError) else ""
-        met = Problem(str(file), place, "", "file_unreadable", f"the text is no JSON ({error})")
         message = f"`path` must be an export of Label Studio, but {str(file)!r} is none: {error}. {FIX}"
-        raise EmptyDataError(message, [met]) from error
+        raise unreadable_file(message, file, f"the text is no JSON ({error})", place_of(error)) from error
     if not isinstance(tasks, list) or not all(isinstance(one, dict) and "annotations" in one for one in tasks):
-        raise InputError(f"`path` must be a list of tasks with annotations, but {str(file)!r} is none. {FIX}")
+        message = f"`path` must be a list of tasks with annotations, but {str(file)!r} is none. {FIX}"
+        raise unreadable_file(message, file, "it is no list of tasks with annotations.")
     reader = _Reader(os.path.realpath(root))
     for task in tasks:
         reader.add(task)
@@ -147,7 +146,8 @@ class _Reader:
             return
         sizes = [[whole_number(one.get(f"original_{side}")) for side in ("height", "width")] for one in results]
         height, width = sizes[0]
-        own = {"id": len(self.images), "file_name": _find(address, self.root), "height": height, "width": width}
+        own: dict[Any, Any] = {WHERE: f"task {task.get('id')}", "id": len(self.images)}
+        own |= {"file_name": _find(address, self.root), "height": height, "width": width}
         self.images.append(own)
         for place, result in enumerate(results):
             where = f"task {task.get('id')}, result {result.get('id', place)}"
@@ -164,7 +164,7 @@ class _Reader:
             for label in _labels(result):
                 category = self.labels.setdefault(label, len(self.labels))
                 numbers = {"id": len(self.annotations), "image_id": own["id"], "category_id": category}
-                self.annotations.append({**numbers, "where": where, **found})
+                self.annotations.append({**numbers, WHERE: where, **found})
 
 
 def _results(task: dict) -> list[dict]:

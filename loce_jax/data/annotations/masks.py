@@ -18,6 +18,7 @@ from pycocotools import mask as coco_mask
 from loce_jax.data.images import MAX_PIXELS
 from loce_jax.data.samples import Fault
 
+WHERE = b"where"  # of an image or annotation: where a reader found it; no key of JSON is of bytes
 MAX_WHOLE = 2**63 - 1
 LONGEST_NUMBER = 40  # letters
 FEWEST_NUMBERS = 6  # of a polygon with an area: x and y of 3 points
@@ -97,10 +98,10 @@ def whole_number(value: Any) -> int | None:
 def name_of_annotation(annotation: dict) -> str:
     """How messages call an annotation: by its id, or by where it was read.
 
-    >>> name_of_annotation({"id": 7}), name_of_annotation({"id": 7, "where": "labels/a.txt, line 3"})
+    >>> name_of_annotation({"id": 7}), name_of_annotation({"id": 7, WHERE: "labels/a.txt, line 3"})
     ('annotation 7', 'labels/a.txt, line 3')
     """
-    return annotation.get("where") or f"annotation {annotation.get('id')}"
+    return annotation.get(WHERE) or f"annotation {annotation.get('id')}"
 
 
 def _is_list(value: Any) -> bool:

@@ -11,12 +11,12 @@ import yaml
 from loce_jax.checks import InputError, check_arguments, check_exists, one_line, short_repr
 from loce_jax.data.annotations.coco_file import Faulty, check_content
 from loce_jax.data.annotations.dataset import AnnotationDataset, assemble
-from loce_jax.data.annotations.masks import whole_number
+from loce_jax.data.annotations.masks import WHERE, whole_number
 from loce_jax.data.files import read_bytes
 from loce_jax.data.images import photo_size
 from loce_jax.data.label_maps.class_table import read_class_table
 from loce_jax.data.label_maps.pairing import pair_files
-from loce_jax.data.samples import Fault, Problem, source_record
+from loce_jax.data.samples import EmptyDataError, Fault, Problem, source_record, unreadable_file
 
 SPLITS = "train", "valid", "val", "test"
 MAX_BYTES = 2**24  # of one text file
@@ -127,7 +127,7 @@ class _Reader:
                 self.problems.append(Problem(name, where, "", "mask_unreadable", str(error)))
                 continue
             if found:
-                own = {"id": len(self.annotations), "image_id": number, "where": where}
+                own = {"id": len(self.annotations), "image_id": number, WHERE: where}
                 self.annotations.append(own | found)
 
 
@@ -142,41 +142,48 @@ def _names(root: Path, file: Path | None, classes: str | Path | None) -> dict[in
             return names
     if (root / "classes.txt").exists():
         return _names(root, None, root / "classes.txt")
-    raise InputError(
+    message = (
         f"`path` must hold a data.yaml with `names`, but {str(root)!r} has none. Add one, or give `classes`, a text "
         "file with a name per line."
     )
+    raise unreadable_file(message, found[0], "it holds no `names`.") if found else InputError(message)
 
 
 def _yaml_names(path: Path) -> dict[int, str]:
     """The names in a data.yaml; none where there are none."""
-    fix = "Its `names` are a list, or names by number."
     if path.stat().st_size > MAX_BYTES:
-        raise InputError(f"`path` must hold a data.yaml of at most {MAX_BYTES} bytes, but {str(path)!r} is larger.")
+        raise _no_names(path, f"has more than {MAX_BYTES} bytes")
     text = read_bytes(path)
     try:
         content = yaml.load(text.decode(), Loader=_Loader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        problem = one_line(error)
-        raise InputError(f"`path` must hold a data.yaml, but {str(path)!r} is none: {problem}. {fix}") from error
+        mark = getattr(error, "problem_mark", None)  # what libyaml says of the place is counted from 0
+        place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise _no_names(path, f"is none: {one_line(error)}", place) from error
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(content, dict) and content.get("kpt_shape") is not None:
-        raise InputError(
-            f"`path` must hold outlines, but {str(path)!r} has `kpt_shape`: its lines are boxes and keypoints."
-        )
+        raise _no_names(path, "has `kpt_shape`: its lines are boxes and keypoints, not outlines")
     if names is None:
         return {}
     entries = dict(enumerate(names)) if isinstance(names, list) else names
     if not isinstance(entries, dict):
-        raise InputError(f"`path` must hold a data.yaml with names, but those of {str(path)!r} are none. {fix}")
+        raise _no_names(path, "has others")
     numbers = {whole_number(number): name for number, name in entries.items()}
     if None in numbers or not all(isinstance(name, str | int) and str(name) for name in numbers.values()):
-        raise InputError(f"`path` must hold a data.yaml with names, but those of {str(path)!r} are none. {fix}")
+        raise _no_names(path, "has others")
     if len(numbers) < len(entries):
         given = Counter(whole_number(number) for number in entries)
         twice = next(number for number, count in given.items() if count > 1)
-        raise InputError(f"`path` must hold a data.yaml with names, but {str(path)!r} gives number {twice} two. {fix}")
+        raise _no_names(path, f"gives number {twice} two")
     return {number: str(name) for number, name in numbers.items() if number is not None}
+
+
+def _no_names(path: Path, problem: str, place: str = "") -> EmptyDataError:
+    message = (
+        f"`path` must hold a data.yaml whose `names` are a list, or names by number, but {str(path)!r} {problem}. "
+        "Repair the file."
+    )
+    return unreadable_file(message, path, f"as a data.yaml with names, it {problem}.", place)
 
 
 def _folders(root: Path, split: str | None) -> Iterator[tuple[str, str]]:

@@ -18,13 +18,13 @@ import numpy as np
 from jaxtyping import Bool, Integer, Shaped, UInt8
 
 from loce_jax.arrays import as_array
-from loce_jax.checks import InputError, check_arguments, check_exists, check_shape
+from loce_jax.checks import InputError, check_arguments, check_exists, check_known, check_shape
 from loce_jax.data.files import open_file
 from loce_jax.data.images import MAX_PIXELS
 from loce_jax.data.label_maps.class_table import ClassTable, read_class_table
 from loce_jax.data.label_maps.dataset import Entry, LabelMapDataset, read_label_maps
 from loce_jax.data.label_maps.masks import FOREGROUND, MaskDataset, MaskEntry, as_mask, read_masks
-from loce_jax.data.samples import EmptyDataError, Fault, source_record
+from loce_jax.data.samples import EmptyDataError, Fault, source_record, unreadable_file
 
 MAX_COMPRESSED = 2**31  # bytes of an array that has to be unpacked into memory
 FIX = "Save it with `np.savez(path, images=..., masks=..., concepts=...)`."
@@ -130,6 +130,11 @@ def open_arrays(
     arrays = {"images": images, "masks": masks, "labels": labels}
     load = InMemory({name: as_array(name, array) for name, array in arrays.items() if array is not None})
     numbers = {name: (number,) for name, number in concepts.items()} if isinstance(concepts, Mapping) else {}
+    _check_arrays(load, list(load.arrays), list(concepts), list(names))
+    if labels is not None and not numbers:
+        raise InputError(
+            "`concepts` must give the number of each class with `labels`, but has none. Give it as `{'car': 2}`."
+        )
     table = ClassTable(numbers) if numbers else None
     return _assemble(load, list(load.arrays), (list(concepts), list(names)), table, ("arrays", None, ()))
 
@@ -163,24 +168,28 @@ def open_npz(
         with open_file(file) as content, zipfile.ZipFile(content) as archive:
             found = [name.removesuffix(".npy") for name in archive.namelist()]
     except (zipfile.BadZipFile, OSError) as error:
-        raise InputError(f"`path` must be an .npz file, but {str(file)!r} is none: {error}. {FIX}") from error
+        message = f"`path` must be an .npz file, but {str(file)!r} is none: {error}. {FIX}"
+        raise unreadable_file(message, file, f"it is no .npz file: {error}.") from error
     load = InFile(file)
     texts = [[str(text) for text in load(name).ravel()] if name in found else [] for name in ("concepts", "names")]
     source = source_record("npz", path=path, classes=classes, concepts=tuple(concepts))
     table = read_class_table(classes) if classes is not None else None
     try:
-        return _assemble(load, found, (texts[0], texts[1]), table, (file.stem, source, concepts))
+        _check_arrays(load, found, *texts)
+    except EmptyDataError:
+        raise
     except InputError as error:  # its arrays are no options of the command line
         text = re.sub("`(images|masks|labels|concepts|names)`", r"array \1", str(error))
-        text = f"in {str(file)!r}, {text}"
-        raise (
-            EmptyDataError(text, error.problems) if isinstance(error, EmptyDataError) else InputError(text)
-        ) from error
+        raise unreadable_file(f"in {str(file)!r}, {text}", file, text) from error
+    if "labels" in found and table is None:
+        raise InputError(f"`classes` must be given, since {str(file)!r} holds numbers of classes: which means which?")
+    if "labels" in found and table is not None and table.by_color:
+        raise InputError(f"`classes` must have numbers, as {str(file)!r} holds, but the class table has colors.")
+    return _assemble(load, found, texts, table, (file.stem, source, concepts))
 
 
-def _assemble(load, found, texts, table, about) -> MaskDataset | LabelMapDataset:
-    """The data set; `texts` are the names of concepts and images, `about` is its name, source and wanted concepts."""
-    (names, images), (title, source, wanted) = texts, about
+def _check_arrays(load: Load, found: Sequence[str], names: Sequence[str], images: Sequence[str]) -> None:
+    """Raise `InputError` unless the arrays, the names of concepts and those of images fit each other."""
     if "images" not in found or ("masks" in found) == ("labels" in found):
         raise InputError(f"`images` and one of `masks` and `labels` must be given, but got {', '.join(found)}. {FIX}")
     photos = load("images")
@@ -191,29 +200,35 @@ def _assemble(load, found, texts, table, about) -> MaskDataset | LabelMapDataset
         )
     if math.prod(photos.shape[1:3]) > MAX_PIXELS:
         raise InputError(f"`images` must have at most {MAX_PIXELS} pixels each, but got {photos.shape[1:3]}.")
-    images = images or [f"{number:06d}" for number in range(len(photos))]
-    if len(images) != len(photos) or len(set(images)) < len(images):
+    if images and (len(images) != len(photos) or len(set(images)) < len(images)):
         raise InputError(f"`names` must be {len(photos)} different names, one per image, but got {len(set(images))}.")
     if "labels" in found:
         labels = load("labels")
         check_shape("labels", labels, photos.shape[:3], meaning="one per image, of its size", fix="")
         if labels.dtype.kind not in "iu":
             raise InputError(f"`labels` must be whole numbers, the class of each pixel, but got {labels.dtype}.")
-        if table is None:
-            raise InputError("`classes` must be given with `labels`: which number means which class.")
-        if table.by_color:
-            raise InputError("`classes` must have numbers, since `labels` are numbers, but the class table has colors.")
-        entries = [Entry(name, ArrayPhoto(load, i), ArrayCodes(load, i)) for i, name in enumerate(images)]
-        return read_label_maps(entries, table, wanted, name=title, source=source)
+        return
     masks = load("masks")
     several = masks.ndim == 4
     shape = (len(photos), *masks.shape[1:2], *photos.shape[1:3]) if several else photos.shape[:3]
     check_shape("masks", masks, shape, meaning="one per image, or per image and concept, of its size", fix="")
     if masks.dtype.kind not in "biu":
         raise InputError(f"`masks` must be bool, or 0 and 1, but got {masks.dtype}. Give `masks > 0.5`.")
-    names = names or ([FOREGROUND] if not several else [f"concept {i}" for i in range(masks.shape[1])])
-    if len(names) != (masks.shape[1] if several else 1) or len(set(names)) < len(names):
+    if names and (len(names) != (masks.shape[1] if several else 1) or len(set(names)) < len(names)):
         raise InputError(f"`concepts` must be a name for each of the masks {masks.shape}, but got {names}.")
+
+
+def _assemble(load, found, texts, table, about) -> MaskDataset | LabelMapDataset:
+    """The data set; `texts` are the names of concepts and images, `about` is its name, source and wanted concepts."""
+    (names, images), (title, source, wanted) = texts, about
+    images = images or [f"{number:06d}" for number in range(len(load("images")))]
+    if "labels" in found:
+        entries = [Entry(name, ArrayPhoto(load, i), ArrayCodes(load, i)) for i, name in enumerate(images)]
+        return read_label_maps(entries, table, wanted, name=title, source=source)
+    masks = load("masks")
+    several = masks.ndim == 4
+    names = names or ([FOREGROUND] if not several else [f"concept {i}" for i in range(masks.shape[1])])
+    check_known("concept", wanted, names)
     chosen = [(number, name) for number, name in enumerate(names) if not wanted or name in wanted]
     entries = [
         MaskEntry(image, ArrayPhoto(load, i), {name: ArrayMask(load, i, k if several else None) for k, name in chosen})
@@ -224,7 +239,7 @@ def _assemble(load, found, texts, table, about) -> MaskDataset | LabelMapDataset
 
 @ft.lru_cache(maxsize=16)
 def _open_member(path: Path, name: str) -> np.ndarray:
-    """An array of an ``.npz`` file; `InputError` where it is none, holds objects, or is too large to unpack."""
+    """An array of an ``.npz`` file; `EmptyDataError` where it is none, holds objects, or is too large to unpack."""
     try:
         with open_file(path) as file, zipfile.ZipFile(file) as archive, archive.open(f"{name}.npy") as stream:
             version = np.lib.format.read_magic(stream)
@@ -243,8 +258,8 @@ def _open_member(path: Path, name: str) -> np.ndarray:
             flat = np.frombuffer(stream.read(size), dtype)
             return flat.reshape(shape, order="F" if fortran else "C")
     except UNREADABLE as error:
-        problem = f"its array {name!r} cannot be read: {error}"
-        raise InputError(f"`path` must be an .npz file, but {problem}. {FIX}") from error
+        problem = f"its array {name!r} cannot be read: {error}."
+        raise unreadable_file(f"`path` must be an .npz file, but {problem} {FIX}", path, problem) from error
 
 
 def _start_of(file: BinaryIO, info: zipfile.ZipInfo) -> int:

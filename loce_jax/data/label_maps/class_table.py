@@ -22,11 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loce_jax.checks import InputError, check_arguments, check_exists, short_repr
+from loce_jax.checks import check_arguments, check_exists, short_repr
+from loce_jax.data.annotations.coco_file import place_of
 from loce_jax.data.annotations.masks import whole_number
 from loce_jax.data.files import read_bytes
 from loce_jax.data.label_maps.codes import color_code
 from loce_jax.data.label_maps.known_classes import KNOWN, UNLABELED_CODES
+from loce_jax.data.samples import unreadable_file
 
 UNLABELED = {"background", "ignore", "ignored", "other", "unknown", "unlabeled", "unlabelled", "void", "undefined"}
 MAX_BYTES = 2**20
@@ -81,18 +83,22 @@ def read_class_table(classes: str | Path) -> ClassTable:
         return ClassTable({name: (code,) for code, name in KNOWN[known].items()}, unlabeled=UNLABELED_CODES[known])
     fix = f"Give a file with a line such as `7 road` for each class, or one of {', '.join(KNOWN)}."
     path = check_exists("classes", classes, kind="file", fix=fix)
-    if path.stat().st_size > MAX_BYTES:
-        raise InputError(f"`classes` must be a table of at most {MAX_BYTES} bytes, but {str(path)!r} is larger. {fix}")
     try:
-        text = read_bytes(path).decode("utf-8-sig")
-        rows = _rows(text, path.suffix.lower())
-        return _table(rows, path, fix)
+        if path.stat().st_size > MAX_BYTES:
+            raise _Fault(f"it has more than {MAX_BYTES} bytes")
+        return _table(_rows(read_bytes(path).decode("utf-8-sig"), path.suffix.lower()))
     except (_Fault, UnicodeDecodeError, RecursionError, csv.Error, json.JSONDecodeError) as error:
-        raise InputError(f"`classes` must be a class table, but {str(path)!r} is none: {error}. {fix}") from error
+        message = f"`classes` must be a class table, but {str(path)!r} is none: {error}. {fix}"
+        place = error.place if isinstance(error, _Fault) else place_of(error)
+        raise unreadable_file(message, path, f"it is no class table: {error}.", place) from error
 
 
 class _Fault(ValueError):
-    """Why a file is no class table, as the end of a sentence."""
+    """Why a file is no class table, as the end of a sentence, and where in it, if that is known."""
+
+    def __init__(self, reason: str, place: str = ""):
+        super().__init__(reason)
+        self.place = place
 
 
 Row = tuple[Any, Any, Any]  # name, number, color; None for what is not given
@@ -101,27 +107,28 @@ Row = tuple[Any, Any, Any]  # name, number, color; None for what is not given
 def _rows(text: str, ending: str) -> list[Row]:
     if ending == ".json":
         return _rows_of_json(json.loads(text, object_pairs_hook=_unique_keys))
-    lines = [line.strip() for line in text.splitlines()]
-    lines = [line if '"' in line else COMMENT.sub("", line) for line in lines if line and not line.startswith("#")]
-    header = re.split(r"[,;\t]", lines[0].casefold()) if lines else []
+    lines = {number: line.strip() for number, line in enumerate(text.splitlines(), start=1)}
+    lines = {number: line for number, line in lines.items() if line and not line.startswith("#")}
+    lines = {number: line if '"' in line else COMMENT.sub("", line) for number, line in lines.items()}
+    header = re.split(r"[,;\t]", next(iter(lines.values())).casefold()) if lines else []
     if len(header) > 1 and any(cell.strip().strip('"') in NAME_KEYS for cell in header):
-        return _rows_of_csv(lines)
-    return [_row_of_line(line) for line in lines]
+        return _rows_of_csv([*lines.values()])
+    return [_row_of_line(line, f"line {number}") for number, line in lines.items()]
 
 
-def _row_of_line(line: str) -> Row:
+def _row_of_line(line: str, place: str) -> Row:
     if NAMELESS.match(line):
-        raise _Fault(f"the line {short_repr(line)} has a number, but no name")
+        raise _Fault(f"the line {short_repr(line)} has a number, but no name", place)
     if found := COLOR_FIRST.match(line):
         return found[4].strip(), None, list(found.groups()[:3])
     if found := COLOR_LAST.match(line):
         return found[1].strip(), None, list(found.groups()[1:])
     if found := LINE.match(line):
         if not found[1].isdecimal():
-            raise _Fault(f"the line {short_repr(line)} begins with a number that is not whole, or has a sign")
+            raise _Fault(f"the line {short_repr(line)} begins with a number that is not whole, or has a sign", place)
         return found[2].strip(), found[1], None
     if NUMBER_LAST.search(line):
-        raise _Fault(f"the line {short_repr(line)} ends in a number; write the number first, then the name")
+        raise _Fault(f"the line {short_repr(line)} ends in a number; write the number first, then the name", place)
     return line, None, None
 
 
@@ -162,7 +169,7 @@ def _row_of_object(entry: dict) -> Row:
     return name, own, color
 
 
-def _table(rows: list[Row], path: Path, fix: str) -> ClassTable:
+def _table(rows: list[Row]) -> ClassTable:
     by_number = [own is not None for _, own, _ in rows]
     by_color = not all(by_number) and all(color is not None for _, _, color in rows)
     if not by_color and not any(own is not None or color is not None for _, own, color in rows):
@@ -177,20 +184,15 @@ def _table(rows: list[Row], path: Path, fix: str) -> ClassTable:
     for place, (name, own, color) in enumerate(rows):
         code = _code_of_color(color) if by_color else whole_number(own)
         if not isinstance(name, str) or not name.strip() or code is None or not 0 <= code < MAX_CODE:
-            raise InputError(
-                f"`classes` must give each class a name and a number or a color, but entry {place} of {str(path)!r} "
-                f"does not. {fix}"
-            )
+            raise _Fault(f"its entry {place} lacks a name, or a number or a color that can be one", f"entry {place}")
         name = name.strip()
         if code in owners:
-            twice = f"{name!r} twice" if owners[code] == name else f"{owners[code]!r} to {name!r} too"
-            raise InputError(
-                f"`classes` must give a number or a color once, but {str(path)!r} gives that of {twice}. Repair it."
-            )
+            twice = "twice" if owners[code] == name else f"to {name!r} too"
+            raise _Fault(f"it gives the number or color of {owners[code]!r} {twice}", f"entry {place}")
         owners[code] = name
         codes[name] = (*codes.get(name, ()), code)
     if not codes:
-        raise InputError(f"`classes` must hold a class, but {str(path)!r} is empty. {fix}")
+        raise _Fault("it holds no class")
     return ClassTable(codes, by_color)
 
 

@@ -18,7 +18,7 @@ from loce_jax.data.images import read_photo
 from loce_jax.data.label_maps.class_table import ClassTable, read_class_table
 from loce_jax.data.label_maps.codes import read_codes
 from loce_jax.data.label_maps.dataset import Entry, LabelMapDataset, read_label_maps
-from loce_jax.data.samples import Fault, source_record
+from loce_jax.data.samples import Fault, source_record, unreadable_file
 
 IMAGES = "image", "pixel_values", "img", "photo"
 LABELS = "mask", "annotation", "label", "labels", "segmentation", "semantic_segmentation", "segmentation_mask", "seg"
@@ -116,7 +116,11 @@ def _load(path: str | Path, split: str | None) -> tuple[Any, str]:
             found = datasets.load_dataset(str(path))
     except Exception as error:  # the library lets through whatever it stumbles over
         text = one_line(error)
-        raise InputError(f"`path` must be a data set, but {str(path)!r} cannot be opened: {text}") from error
+        message = f"`path` must be a data set, but {str(path)!r} cannot be opened: {text}"
+        here = folder.exists()  # else it is a name on the hub
+        raise (
+            unreadable_file(message, path, f"it cannot be opened: {text}") if here else InputError(message)
+        ) from error
     if isinstance(found, dict):
         names = [str(name) for name in found]
         if split is None and len(names) > 1:

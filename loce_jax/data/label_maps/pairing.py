@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from loce_jax.checks import InputError
 from loce_jax.data.annotations.coco_file import is_below
-from loce_jax.data.samples import Problem
+from loce_jax.data.samples import EmptyDataError, Problem
 
 PHOTOS = (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 MAPS = (".bmp", ".gif", ".png", ".tif", ".tiff")
@@ -30,22 +29,13 @@ def pair_files(
         suffixes: what the names of images and labels have at their end, where it is known.
 
     Raises:
-        InputError: not a single pair; an image with several label files.
+        EmptyDataError: not a single pair; an image with several label files.
     """
     photos = list_files(images, PHOTOS, suffixes[0])
     maps = list_files(labels, endings, suffixes[1])
     if photos and maps and not photos.keys() & maps.keys():
         maps = _without_suffix(photos, maps)
     others = _in_other_formats(images, labels, suffixes[1], maps) if tuple(endings) == MAPS else {}
-    if not photos.keys() & maps.keys():
-        raise InputError(
-            f"images and label files must have the same names, but none of {len(photos)} images in {str(images)!r} "
-            f"({next(iter(photos.values()), 'there are none')}) is called as one of {len(maps)} label files in "
-            f"{str(labels)!r} ({next(iter(maps.values()), 'there are none')})."
-            + (f" {len(others)} more, such as {next(iter(others.values()))}, {WRONG_FORMAT}" if others else "")
-            + (f" Expected are *{suffixes[0]}.* and *{suffixes[1]}.*; others do not count." if any(suffixes) else "")
-            + " Are these the folders?"
-        )
     alone = [
         Problem(file, "", "", "no_label", f"no label file in {str(labels)!r} has its name.")
         for key, file in photos.items()
@@ -57,7 +47,21 @@ def pair_files(
         if key not in photos
     ]
     alone += [Problem(file, "label file", "", "mask_unreadable", f"it {WRONG_FORMAT}") for file in others.values()]
+    if not photos.keys() & maps.keys():
+        raise EmptyDataError(
+            f"images and label files must have the same names, but none of {len(photos)} images in {str(images)!r} "
+            f"({next(iter(photos.values()), 'there are none')}) is called as one of {len(maps)} label files in "
+            f"{str(labels)!r} ({next(iter(maps.values()), 'there are none')})."
+            + (f" {len(others)} more, such as {next(iter(others.values()))}, {WRONG_FORMAT}" if others else "")
+            + (f" Expected are *{suffixes[0]}.* and *{suffixes[1]}.*; others do not count." if any(suffixes) else "")
+            + " Are these the folders?",
+            alone,
+        )
     return [(photos[key], maps[key]) for key in sorted(photos.keys() & maps.keys())], alone
+
+
+def _unusable(file: str, reason: str) -> Problem:
+    return Problem(file, "", "", "entry_unusable", reason)
 
 
 def _in_other_formats(images: Path, labels: Path, suffix: str, maps: Files) -> Files:
@@ -75,15 +79,16 @@ def list_files(folder: Path, endings: Sequence[str], suffix: str = "") -> Files:
     """Files below `folder`; links that lead out of it, and hidden files, are left out.
 
     Raises:
-        InputError: two files differ only in their endings.
+        EmptyDataError: two files differ only in their endings.
     """
     found: Files = {}
     for key, file in _find(folder, endings, suffix):
         if key in found:
-            raise InputError(
+            message = (
                 f"images and label files must differ in more than their endings, but {str(folder)!r} has "
                 f"{found[key]!r} and {file!r}. Remove one of them."
             )
+            raise EmptyDataError(message, [_unusable(file, f"it differs from {found[key]} in its ending alone.")])
         found[key] = file
     return found
 
@@ -111,8 +116,10 @@ def _without_suffix(photos: Files, maps: Files) -> Files:
     suffix = min(ends, key=lambda end: (-ends[end], len(end), end))
     for key, parent in parents.items():
         if parent + suffix in maps and not key.endswith(suffix):
-            raise InputError(
+            message = (
                 f"each image must have one label file, but {photos[parent]!r} has {maps[key]!r} and "
                 f"{maps[parent + suffix]!r}. Move those that are no label maps into another folder."
             )
+            reason = f"{photos[parent]} has it and {maps[parent + suffix]} as label files."
+            raise EmptyDataError(message, [_unusable(maps[key], reason)])
     return {key.removesuffix(suffix): file for key, file in maps.items() if key.endswith(suffix)}

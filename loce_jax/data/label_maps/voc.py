@@ -1,20 +1,21 @@
 """PASCAL VOC's segmentation, straight from its folders: class and object maps, void left out."""
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from loce_jax.checks import InputError, check_arguments, check_exists, check_known
+from loce_jax.checks import check_arguments, check_exists, check_known
 from loce_jax.data.files import read_bytes
 from loce_jax.data.label_maps.class_table import read_class_table
 from loce_jax.data.label_maps.codes import LabelFile
 from loce_jax.data.label_maps.dataset import Codes, Entry, LabelMapDataset, PhotoFile, read_label_maps
 from loce_jax.data.label_maps.pairing import pair_files
-from loce_jax.data.samples import Fault, Problem, source_record
+from loce_jax.data.samples import Fault, Problem, source_record, unreadable_file
 
 VOID = 255
 COLORED = (
@@ -22,6 +23,9 @@ COLORED = (
     "class table that has colors."
 )
 CLASSES, OBJECTS = "SegmentationClass", "SegmentationObject"
+SPLITS = "Main", "Segmentation"  # folders of lists; of two lists of one name the last one's counts
+MARKED = re.compile(r"^(.*\S)\s+([-+]?[01])$")  # a line of a class's list
+ABSENT = "-1"
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,12 @@ def open_voc(
         path: the folder that holds ``JPEGImages``, ``SegmentationClass`` and ``ImageSets``.
         labels: ``SegmentationClass``: a mask is all of a class in an image; ``SegmentationObject``: each object is an
             item of its own, called ``IMAGE#NUMBER``.
-        split: ``train``, ``val`` or ``trainval``; all images with a class map if left out.
+        split: name of a list below ``ImageSets/Segmentation``, such as ``train``, ``val`` or ``trainval``, or below
+            ``ImageSets/Main``, such as ``cat_val``, of which images without a class map are left out; all images with a
+            class map if left out.  The first column of a list names images; where there is a second one, as in the
+            lists of a class, -1 means that the image does not show the class, and such are left out, 1 that it does,
+            and 0 that it shows only objects marked as difficult, which are kept.  The list chooses images, not masks:
+            `concepts` names the classes.
         concepts: names of the classes wanted; all 20 if left out.
 
     Raises:
@@ -79,12 +88,12 @@ def open_voc(
     pairs, alone = pair_files(root / "JPEGImages", root / CLASSES)
     alone = [problem for problem in alone if problem.status != "no_label"]  # most images have boxes only
     if split:
-        chosen = _read_split(root, split)
-        pairs = [(image, label) for image, label in pairs if Path(image).stem in chosen]
         have = {Path(image).stem for image, _ in pairs}
+        chosen, all_have_maps = _read_split(root, split, have)
+        pairs = [(image, label) for image, label in pairs if Path(image).stem in chosen]
         alone = [
             Problem(stem, "", "", "image_missing", f"it is in {split}.txt, but has no image or no class map.")
-            for stem in sorted(chosen - have)
+            for stem in sorted(chosen - have if all_have_maps else ())
         ]
     photos = [PhotoFile(root / "JPEGImages" / image) for image, _ in pairs]
     maps = [LabelFile(root / CLASSES / label, colored=COLORED) for _, label in pairs]
@@ -104,15 +113,22 @@ def open_voc(
     return read_label_maps(entries, table, concepts, name=name, source=source, problems=alone)
 
 
-def _read_split(root: Path, split: str) -> set[str]:
-    folder = root / "ImageSets" / "Segmentation"
-    known = sorted(file.stem for file in folder.glob("*.txt")) if folder.is_dir() else []
-    check_known("split", [split], known)
-    stems = {line.strip() for line in read_bytes(folder / f"{split}.txt").decode("utf-8-sig", "replace").splitlines()}
-    stems.discard("")
+def _read_split(root: Path, split: str, have: Set[str]) -> tuple[set[str], bool]:
+    """Names of a split's images without endings, and whether all of them should have a class map.
+
+    `have` are the names of images that have one: such a name may hold spaces.
+    """
+    files = {file.stem: file for part in SPLITS for file in sorted((root / "ImageSets" / part).glob("*.txt"))}
+    check_known("split", [split], sorted(files))
+    file = files[split]
+    lines = [line.strip() for line in read_bytes(file).decode("utf-8-sig", "replace").splitlines()]
+    marked = {line: None if line in have else MARKED.match(line) for line in lines if line}
+    stems = {found[1] if found else line for line, found in marked.items() if not found or found[2] != ABSENT}
     if not stems:
-        raise InputError(f"`split` must name some images, but {str(folder / split)!r}.txt is empty. Choose another.")
-    return stems
+        none = "has -1 in every line: no image shows the class" if marked else "is empty"
+        message = f"`split` must name some images, but {str(file)!r} {none}. Choose another."
+        raise unreadable_file(message, file, f"it {none}.")
+    return stems, file.parent.name == SPLITS[-1]
 
 
 def _split_objects(entry: Entry, classes: LabelFile, objects: LabelFile) -> tuple[list[Entry], list[Problem]]:

@@ -235,7 +235,7 @@ BAD_CONTENTS = {
     "annotation id repeated": (add("annotations", category_id=2), "different entries of annotations have the id 12"),
     "category id repeated": (add("categories", name="lion"), "different entries of categories have the id 5"),
     "category name repeated": (change("categories", 1, name="cat"), "5 and 2 are both called 'cat'"),
-    "same file twice": (add("images", id=2), "images 1 and 2 are both the file 'sub/b.png'"),
+    "same file twice": (add("images", id=2), "image 1 and image 2 are both the file 'sub/b.png'"),
     "same file, spelt otherwise": (add("images", id=2, file_name="./sub//b.png"), "are both the file"),
     "truth value as id": (change("images", 0, id=True), "entry 0 of images"),
     "text as id": (change("annotations", 1, id="11a"), "entry 1 of annotations"),

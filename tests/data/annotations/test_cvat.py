@@ -114,4 +114,4 @@ def test_two_images_of_one_name_are_a_problem_where_such_are_left_out(tmp_path):
     with pytest.raises(InputError, match="both the file 'a.png'"):
         open_cvat(tmp_path)
     (problem,) = open_cvat(tmp_path, faulty="leave out").problems
-    assert problem.status == "entry_unusable"
+    assert (problem.annotation, problem.status) == ("image 1", "entry_unusable"), "CVAT's own number"

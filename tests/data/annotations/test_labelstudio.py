@@ -148,7 +148,10 @@ def test_what_is_no_export_is_refused(text, tmp_path):
 
 def open_results(folder, results, **options):
     Image.new("RGB", (30, 20)).save(folder / "a.jpg")
-    tasks = [{"id": 3, "data": {"image": "a.jpg"}, "annotations": [{"result": one}]} for one in results]
+    tasks = [
+        {"id": number, "data": {"image": "a.jpg"}, "annotations": [{"result": one}]}
+        for number, one in enumerate(results, start=3)
+    ]
     (folder / "export.json").write_text(json.dumps(tasks))
     return open_labelstudio(folder / "export.json", folder, **options)
 
@@ -173,7 +176,8 @@ def test_labels_and_shapes_of_two_tags_are_read(tmp_path):
 
 
 def test_two_tasks_of_one_image_are_a_problem_where_such_are_left_out(tmp_path):
-    with pytest.raises(InputError, match="both the file 'a.jpg'"):
+    with pytest.raises(InputError, match="task 3 and task 4 are both the file 'a.jpg'"):
         open_results(tmp_path, [[polygon()], [polygon()]])
     (problem,) = open_results(tmp_path, [[polygon()], [polygon()]], faulty="leave out").problems
-    assert problem.status == "entry_unusable"
+    assert (problem.annotation, problem.status) == ("task 4", "entry_unusable")
+    assert problem.reason == "it is the file 'a.jpg', as is task 3."

@@ -105,16 +105,19 @@ def test_known_tables():
 
 
 BAD = {
-    "empty.txt": ("", "hold a class"),
-    "twice.txt": ("0 sky\n0 road", "gives that of 'sky' to 'road' too"),
+    "empty.txt": ("", "holds no class"),
+    "twice.txt": ("0 sky\n0 road", "gives the number or color of 'sky' to 'road' too"),
     "broken.json": ("{", "is none"),
-    "number.json": ("3", "hold a class"),
+    "number.json": ("3", "holds no class"),
     "deep.json": ("[" * 100_000, "is none"),
     "nameless.json": (json.dumps([{"id": 1}]), "entry 0"),
     "huge.txt": ("99999999999 sky", "entry 0"),
     "negative.json": (json.dumps([{"id": -1, "name": "plate"}]), "entry 0"),
-    "same.txt": ("0 sky\n0 sky", "gives that of 'sky' twice"),
-    "same.json": ('[{"id": 1, "name": "sky"}, {"id": "1.0", "name": "road"}]', "gives that of 'sky' to 'road' too"),
+    "same.txt": ("0 sky\n0 sky", "gives the number or color of 'sky' twice"),
+    "same.json": (
+        '[{"id": 1, "name": "sky"}, {"id": "1.0", "name": "road"}]',
+        "gives the number or color of 'sky' to 'road' too",
+    ),
     "keys.json": ('{"0": "sky", "0": "road"}', "the key '0' stands twice"),
     "name first.txt": ("Sky 0\nRoad 3", "the line 'Sky 0' ends in a number; write the number first"),
     "name first, commas.txt": ("Sky,0\nRoad,3", "the line 'Sky,0' ends in a number"),
@@ -145,7 +148,7 @@ def test_a_file_of_other_letters_or_another_size_is_refused(tmp_path):
     with pytest.raises(InputError, match="is none"):
         read_class_table(tmp_path / "a.txt")
     (tmp_path / "b.txt").write_text("#" * 2**21)
-    with pytest.raises(InputError, match="at most 1048576 bytes"):
+    with pytest.raises(InputError, match="more than 1048576 bytes"):
         read_class_table(tmp_path / "b.txt")
     with pytest.raises(InputError, match="one of camvid, cityscapes19"):
         read_class_table("cityscapes")

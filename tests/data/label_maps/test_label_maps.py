@@ -22,6 +22,7 @@ from tests.support.trees import (
     NAMES,
     camvid_frames,
     made_up_frames,
+    relabel,
     save,
     write_camvid,
     write_cityscapes,
@@ -325,6 +326,38 @@ def test_a_voc_split_written_on_windows_is_read_whole(tmp_path):
     (tmp_path / "ImageSets" / "Segmentation" / "val.txt").write_bytes(b"\xef\xbb\xbfseq0_000\r\nseq0_001  \r\n\r\n")
     data = open_voc(tmp_path, split="val")
     assert len(data.items) == 2 and data.problems == ()
+
+
+def test_a_voc_list_of_a_class_is_read_by_its_second_column(tmp_path):
+    frames = made_up_frames(4)
+    write_voc(tmp_path, frames, VOC_NUMBERS)
+    first, second, third, last = frames
+    text = f"{first}  1\n{second} -1\n{third}  0\r\ngone -1\nmissing\t1\n"
+    (tmp_path / "ImageSets" / "Segmentation" / "car_val.txt").write_text(text)
+    data = open_voc(tmp_path, split="car_val")
+    assert [item.image for item in data.items] == [f"{first}.jpg", f"{third}.jpg"]
+    assert [problem.file for problem in data.problems] == ["missing"], "not one that does not show the class"
+    photo, labels = frames[last]
+    save(tmp_path / "JPEGImages" / "car -1.jpg", photo)
+    save(tmp_path / "SegmentationClass" / "car -1.png", relabel(labels, VOC_NUMBERS, 0))
+    (tmp_path / "ImageSets" / "Segmentation" / "odd.txt").write_text("car -1\n")
+    assert [item.image for item in open_voc(tmp_path, split="odd").items] == ["car -1.jpg"], "a name with a space"
+
+
+def test_a_voc_list_of_images_with_boxes_is_cut_to_those_with_a_class_map(tmp_path):
+    frames = made_up_frames(2)
+    write_voc(tmp_path, frames, VOC_NUMBERS)
+    folder = tmp_path / "ImageSets" / "Main"
+    folder.mkdir()
+    first, second = frames
+    (folder / "car_train.txt").write_text(f"{first} 1\n{second} -1\nboxes_only 1\n")
+    (folder / "val.txt").write_text("boxes_only\n")
+    (folder / "bird_train.txt").write_text(f"{first} -1\n{second} -1\n")
+    data = open_voc(tmp_path, split="car_train")
+    assert [item.image for item in data.items] == [f"{first}.jpg"] and not data.problems
+    assert len(open_voc(tmp_path, split="val").items) == 2, "the list of the segmentation part, of two of one name"
+    with pytest.raises(InputError, match="`split` must name some images, but .*bird_train.txt' has -1 in every line"):
+        open_voc(tmp_path, split="bird_train")
 
 
 def test_voc_objects_are_items_of_their_own(tmp_path):

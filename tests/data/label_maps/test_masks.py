@@ -10,7 +10,7 @@ from PIL import Image
 
 from loce_jax.checks import InputError
 from loce_jax.data import open_arrays, open_folder, open_npz
-from loce_jax.data.samples import Fault, check_dataset, check_reading
+from loce_jax.data.samples import EmptyDataError, Fault, check_dataset, check_reading
 from tests.support.trees import NAMES, made_up_frames, save, write_masks
 
 
@@ -146,8 +146,6 @@ BAD_ARRAYS = {
     "soft masks": (dict(images=IMAGES, masks=MASKS / 2), "`masks` must be bool"),
     "names missing": (dict(images=IMAGES, masks=MASKS, concepts=["a"]), "a name for each of the masks"),
     "names repeated": (dict(images=IMAGES, masks=MASKS, names=["a", "a"]), "2 different names"),
-    "empty": (dict(images=IMAGES, masks=MASKS & False), "must hold a mask with a pixel"),
-    "no classes": (dict(images=IMAGES, labels=LABELS), "`classes` must be given with `labels`"),
 }
 
 
@@ -159,8 +157,33 @@ def test_arrays_that_do_not_fit_are_refused(case, tmp_path):
         open_arrays(**given)
     np.savez(tmp_path / "a.npz", **given)
     as_arrays = re.sub("`(images|masks|labels)`", r"array \1", message)  # which are no options of the command line
-    with pytest.raises(InputError, match=f"^in '.*a.npz', .*{as_arrays}"):
+    with pytest.raises(EmptyDataError, match=f"^in '.*a.npz', .*{as_arrays}") as caught:
         open_npz(tmp_path / "a.npz")
+    (problem,) = caught.value.problems
+    assert (problem.file, problem.status) == (str(tmp_path / "a.npz"), "file_unreadable")
+
+
+def test_arrays_without_a_pixel_or_without_classes_are_refused(tmp_path):
+    np.savez(tmp_path / "empty.npz", images=IMAGES, masks=MASKS & False)
+    np.savez(tmp_path / "labels.npz", images=IMAGES, labels=LABELS)
+    (tmp_path / "colors.txt").write_text("1 2 3 car")
+    with pytest.raises(InputError, match="must hold a mask with a pixel"):
+        open_arrays(IMAGES, masks=MASKS & False)
+    with pytest.raises(InputError, match="must hold a mask with a pixel, but 'empty' has none"):
+        open_npz(tmp_path / "empty.npz")
+    with pytest.raises(InputError, match="`concepts` must give the number of each class"):
+        open_arrays(IMAGES, labels=LABELS, concepts=["car"])
+    with pytest.raises(InputError, match="`classes` must be given, since .*labels.npz"):
+        open_npz(tmp_path / "labels.npz")
+    with pytest.raises(InputError, match="`classes` must have numbers"):
+        open_npz(tmp_path / "labels.npz", classes=tmp_path / "colors.txt")
+
+
+def test_an_unknown_concept_of_arrays_is_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", images=IMAGES, masks=MASKS, concepts=["sky", "road", "car"])
+    assert open_npz(tmp_path / "a.npz", concepts=["car"]).concepts == ("car",)
+    with pytest.raises(InputError, match="unknown concept 'kar'. Did you mean 'car'"):
+        open_npz(tmp_path / "a.npz", concepts=["kar"])
 
 
 def spoil(file, what):
