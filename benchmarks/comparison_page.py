@@ -174,7 +174,7 @@ def _spaces(folder: Path, data: str, rows: Sequence[dict]) -> Iterator[str]:
         yield from _table(
             ["level", "of", "set IoU"],
             [
-                [row["level"]["what"], row["level"]["of"], f"{row['level']['set IoU']:.2f}"]
+                [row["level"]["what"], row["level"]["of"], f"{row['level']['set IoU']:.2f}".replace("nan", "–")]
                 for row in mine
                 if "level" in row
             ],

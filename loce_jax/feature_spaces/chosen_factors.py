@@ -53,13 +53,13 @@ class ChosenFactors:
         return jnp.where((self.status == Status.OK)[:, None, None], maps, jnp.nan)
 
 
-def choose_factors(names: tuple[str, ...], blocks: ImageBlocks) -> ChosenFactors:
+def choose_factors(names: tuple[str, ...], blocks: ImageBlocks, seed: int = 0) -> ChosenFactors:
     """ICE's factors (NMF; negative activations count as 0), and for each concept that of the highest set IoU.
 
     Of more than 10,000 cells, so many are drawn: ten factors need no more.  The set IoU is that of the images that show
-    the concept; of equal factors the first is taken.
+    the concept; of equal factors the first is taken.  The seed is that of `NMFOptions`.
     """
-    dictionary = fit(blocks, NMFOptions(negative="clip", max_cells=MOST_CELLS))
+    dictionary = fit(blocks, NMFOptions(negative="clip", max_cells=MOST_CELLS, seed=seed))
     counts = [_count(dictionary, block) for block in blocks]
     both, either = (sum(parts) for parts in zip(*counts, strict=True))
     iou = both / np.maximum(either, 1)

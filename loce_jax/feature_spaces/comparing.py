@@ -4,68 +4,39 @@ Shapes: n held-out images, k concepts, h x w cells of maps, l layers, b resample
 """
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from loce_jax.analysis.bootstrap import BootstrapOptions
-from loce_jax.analysis.comparison.cka import linear_cka
 from loce_jax.analysis.short_names import short_names
 from loce_jax.analysis.tables import Table
 from loce_jax.checks import InputError
 from loce_jax.concepts.comparison.depth_profiles import Readout, ReadoutOptions, same_concepts, similar_depth
-from loce_jax.concepts.comparison.feature_similarity import draw_cells
-from loce_jax.concepts.comparison.references import random_concepts, shuffled_similarity
+from loce_jax.concepts.comparison.feature_similarity import feature_similarity
+from loce_jax.concepts.comparison.references import shuffled_similarity
 from loce_jax.concepts.comparison.similarity import ConceptSimilarity, Measure, concept_similarity, mean_of_pairs
+from loce_jax.feature_spaces.layer_space import Space, best_row, networks_of
 from loce_jax.feature_spaces.options import resampled
+from loce_jax.feature_spaces.reference_levels import MEASURE, reference_levels
 from loce_jax.plots.figures import NamedMatrix, plot_matrices
 from loce_jax.study.results.figures import Figures
 from loce_jax.study.results.step_result import StepResult
 
-MEASURE: Measure = "set_iou"
 BY_MEASURE: Mapping[str, Measure] = {
     "set IoU of the maps": "set_iou",
     "image IoU of the maps": "image_iou",
     "Pearson of the maps": "pearson",
 }
-
-
-@dataclass(frozen=True, eq=False)
-class Space:
-    """One layer of one network, and what its concept vectors say on the held-out images.
-
-    Attributes:
-        network: what the network is called.
-        layer: what the layer is called.
-        depth: relative, from 0 for the network's first layer to 1 for its last.
-        maps: soft masks of the concepts, which cover the photos, without padding.
-        halves: makes the same of vectors that are found on either half of the images.
-        truth: each concept's set IoU with the masks.
-        activations: of the held-out images, on the photos, too.
-        shares: of the pixels that each concept covers.
-    """
-
-    network: str
-    layer: str
-    depth: float
-    maps: Float[np.ndarray, "n k h w"]
-    halves: Callable[[], tuple[Float[np.ndarray, "n k h w"], Float[np.ndarray, "n k h w"]]]
-    truth: Float[np.ndarray, " k"]
-    activations: Float[np.ndarray, "n gh gw c"]
-    shares: Float[np.ndarray, " k"]
-
-    @property
-    def name(self) -> str:
-        """Network and layer."""
-        return f"{self.network}: {self.layer}"
+ARRAYS = (*BY_MEASURE.values(), "cka", "rsa")  # names of the matrices in the .npz file
+CLAIM_COLUMNS = ("claim", "of", "there", "elsewhere", "difference", "low", "high", "p", "verdict")
 
 
 def study_spaces(
     spaces: Sequence[Space], concepts: Sequence[str], groups: Sequence[str], *, seed: int = 0, draws: int = 100
 ) -> StepResult:
-    """Matrices of similarity, reference levels, and what becomes of two claims.
+    """Matrices of similarity, linear CKA and RSA beside it, reference levels, and what becomes of two claims.
 
     The claims are those of "Revealing Similar Semantics Inside CNNs" (arXiv 2305.07663, abstract): similar concepts are
     at similar relative depth, within a network and between two; and networks have similar concepts whatever their
@@ -90,9 +61,10 @@ def study_spaces(
         for i, j in itertools.combinations_with_replacement(range(len(spaces)), 2)
     }
     matrices = {title: _matrix(pairs, len(spaces), measure) for title, measure in BY_MEASURE.items()}
-    matrices["linear CKA of the layers"] = _cka(spaces, seed)
+    features = feature_similarity([space.activations for space in spaces], seed=seed)
+    matrices |= {"linear CKA of the layers": features.cka, "RSA of the layers": features.rsa}
     claims = list(_claims(spaces, pairs, units.units, seed, draws))
-    levels = list(_levels(spaces, units.units, seed, draws))
+    levels = reference_levels(spaces, units.units, seed=seed, draws=draws)
     names = [space.name for space in spaces]
     return StepResult(
         metrics={
@@ -102,20 +74,17 @@ def study_spaces(
             "intervals over": units.words,
             "matrices": matrices,
             "claims": [dict(zip(CLAIM_COLUMNS, row, strict=True)) for row in claims],
-            "levels": [dict(zip(LEVEL_COLUMNS, row, strict=True)) for row in levels],
+            "levels": [dict(zip(levels.columns, row, strict=True)) for row in levels.rows],
         },
         tables={
             "spaces": _truth_table(spaces, concepts),
-            "levels": Table("Set IoU of maps: chance, and what can be had", LEVEL_COLUMNS, tuple(levels)),
+            "levels": levels,
             "claims": Table(f"Claims, intervals over {units.words}", CLAIM_COLUMNS, tuple(claims)),
         },
         figures=Figures({"similarity": lambda: plot_matrices(_named(spaces, matrices))}),
-        data={"pairs": _pairs_table(names, concepts, pairs)},
+        data={"pairs": _pairs_table(names, concepts, pairs), "layers": _layers_table(names, matrices)},
+        arrays={"spaces": _arrays(spaces, concepts, matrices)},
     )
-
-
-CLAIM_COLUMNS = ("claim", "of", "there", "elsewhere", "difference", "low", "high", "p", "verdict")
-LEVEL_COLUMNS = ("what", "of", "set IoU")
 
 
 def _matrix(
@@ -127,20 +96,11 @@ def _matrix(
     return matrix
 
 
-def _cka(spaces: Sequence[Space], seed: int) -> Float[np.ndarray, "l l"]:
-    matrix = np.ones((len(spaces), len(spaces)))
-    for i, j in itertools.combinations(range(len(spaces)), 2):
-        rows = draw_cells(spaces[i].activations, spaces[j].activations, seed=seed)
-        matrix[i, j] = matrix[j, i] = linear_cka(*rows, unbiased=True)
-    return matrix
-
-
 def _claims(spaces, pairs, groups, seed, draws):
     """Rows of the table of claims."""
     options = ReadoutOptions(seed=seed)
-    networks = list(dict.fromkeys(space.network for space in spaces))
-    rows = {name: [i for i, space in enumerate(spaces) if space.network == name] for name in networks}
-    for first, second in itertools.combinations_with_replacement(networks, 2):
+    rows = networks_of(spaces)
+    for first, second in itertools.combinations_with_replacement(rows, 2):
         of = first if first == second else f"{first} and {second}"
         claim = "similar concepts are at similar relative depth"
         try:
@@ -148,8 +108,8 @@ def _claims(spaces, pairs, groups, seed, draws):
             yield _claim_row(claim, of, found)
         except InputError as error:
             yield (claim, of, *[np.nan] * 6, f"cannot be told: {error}")
-    for first, second in itertools.combinations(networks, 2):
-        a, b = (_best(spaces, rows[name]) for name in (first, second))
+    for first, second in itertools.combinations(rows, 2):
+        a, b = (best_row(spaces, rows[name]) for name in (first, second))
         shuffled = shuffled_similarity(spaces[a].maps, spaces[b].maps, groups=groups, draws=draws, seed=seed)
         found = same_concepts(pairs[min(a, b), max(a, b)].mean[MEASURE], shuffled[MEASURE], options)
         yield _claim_row("the networks have similar concepts", f"{spaces[a].name} and {spaces[b].name}", found)
@@ -170,31 +130,6 @@ def _claim_row(claim: str, of: str, found: Readout) -> tuple:
     return (claim, of, *map(float, numbers), found.verdict)
 
 
-def _levels(spaces, groups, seed, draws):
-    """Rows of the table of reference levels, of each network's best layer."""
-    for network in dict.fromkeys(space.network for space in spaces):
-        best = spaces[_best(spaces, [i for i, space in enumerate(spaces) if space.network == network])]
-        halves = concept_similarity(*best.halves(), groups=groups, options=BootstrapOptions(seed=seed))
-        yield "vectors found on two halves of the images", best.name, float(halves.mean[MEASURE].value)
-        shares = best.shares[(best.shares > 0) & (best.shares < 1)]
-        if len(shares):
-            drawn = [_random_maps(best, shares, seed + i) for i in range(2)]
-            alike = concept_similarity(*drawn, groups=groups, options=BootstrapOptions(seed=seed))
-            yield "random vectors of the same areas", best.name, float(alike.mean[MEASURE].value)
-        shuffled = shuffled_similarity(best.maps, best.maps, groups=groups, draws=draws, seed=seed)
-        yield "the same vectors on other images", best.name, float(mean_of_pairs(shuffled[MEASURE]))
-
-
-def _random_maps(space: Space, shares: Float[np.ndarray, " k"], seed: int) -> Float[np.ndarray, "n k h w"]:
-    found = random_concepts(space.activations, [""] * len(shares), shares, seed)
-    return np.asarray(found.maps(space.activations, space.maps.shape[2:]))
-
-
-def _best(spaces: Sequence[Space], rows: Sequence[int]) -> int:
-    """The row whose vectors have the highest set IoU with the truth."""
-    return max(rows, key=lambda i: np.nan_to_num(mean_of_pairs(spaces[i].truth), nan=-1.0))
-
-
 def _truth_table(spaces, concepts) -> Table:
     rows = tuple((s.network, s.layer, s.depth, float(mean_of_pairs(s.truth)), *map(float, s.truth)) for s in spaces)
     title = "Set IoU with the truth, on held-out images: bad maps can differ, or be alike, for no reason"
@@ -208,6 +143,25 @@ def _pairs_table(names, concepts, pairs) -> Table:
         for k, concept in enumerate(concepts)
     ]
     return Table("Similarity of each concept", ("space", "with", "concept", *BY_MEASURE), tuple(rows))
+
+
+def _layers_table(names, matrices) -> Table:
+    rows = (
+        (names[i], names[j], *(float(matrix[i, j]) for matrix in matrices.values()))
+        for i, j in itertools.combinations(range(len(names)), 2)
+    )
+    return Table("Similarity of every two layers", ("space", "with", *matrices), tuple(rows))
+
+
+def _arrays(spaces, concepts, matrices) -> dict[str, np.ndarray]:
+    """The matrices, and what their rows and columns are: texts of a fixed length, which need no pickle."""
+    return {
+        "networks": np.array([space.network for space in spaces]),
+        "layers": np.array([space.layer for space in spaces]),
+        "depths": np.array([space.depth for space in spaces]),
+        "concepts": np.array(concepts),
+        **dict(zip(ARRAYS, matrices.values(), strict=True)),
+    }
 
 
 def _named(spaces, matrices):

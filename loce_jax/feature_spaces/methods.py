@@ -4,7 +4,7 @@ Shapes: m LoCEs, k concepts, c channels, gh x gw grid cells of the layer, H x W 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
@@ -67,16 +67,24 @@ def _of_loces(summarize: Callable[..., Generalized]) -> Fit:
     return fit
 
 
+SeededFit = Callable[[TrainingData, int], ConceptVectors | ChosenFactors]
+
+SEEDED: Mapping[str, SeededFit] = {  # the methods that have a random seed; what they find without one is of seed 0
+    "net2vec-paper": lambda samples, seed: fit_net2vec(
+        samples.blocks, names=samples.names, options=replace(PAPER, seed=seed)
+    ),
+    "ice": lambda samples, seed: choose_factors(samples.names, samples.blocks, seed),
+}
 METHODS: Mapping[str, Fit] = {
     "net2vec": lambda samples: fit_net2vec(samples.blocks, names=samples.names),
     "net2vec-16": lambda samples: net2vec_f(samples.blocks, filters=16, names=samples.names),
-    "net2vec-paper": lambda samples: fit_net2vec(samples.blocks, names=samples.names, options=PAPER),
+    "net2vec-paper": lambda samples: SEEDED["net2vec-paper"](samples, 0),
     "netdissect": lambda samples: netdissect(samples.blocks, names=samples.names),
     "mean": _of_loces(mean),
     "medoid": _of_loces(medoid),
     "cav": lambda samples: cell_cav(samples.blocks, names=samples.names),
     "ridge": lambda samples: fit_ridge(samples.blocks, names=samples.names),
-    "ice": lambda samples: choose_factors(samples.names, samples.blocks),
+    "ice": lambda samples: SEEDED["ice"](samples, 0),
 }
 
 

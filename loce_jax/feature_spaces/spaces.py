@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from loce_jax.checks import InputError
 from loce_jax.concepts.comparison.similarity import mean_of_pairs
@@ -16,9 +16,9 @@ from loce_jax.concepts.evaluation.evaluate import evaluate
 from loce_jax.concepts.evaluation.split import Split, fit_on_halves
 from loce_jax.concepts.vectors import ConceptVectors
 from loce_jax.feature_spaces.chosen_factors import ChosenFactors
-from loce_jax.feature_spaces.comparing import Space
 from loce_jax.feature_spaces.gathering import Gathered
-from loce_jax.feature_spaces.methods import METHODS, training_data
+from loce_jax.feature_spaces.layer_space import Maps, Space
+from loce_jax.feature_spaces.methods import METHODS, SEEDED, TrainingData, training_data
 from loce_jax.feature_spaces.photo_frame import on_photos
 from loce_jax.store import Run
 
@@ -93,8 +93,14 @@ def make_spaces(
 def _make_space(side: Side, layer: str, depth: float, rows, parts: Split, method: str) -> Space:
     gathered, tested = side.gathered, rows[parts.held_out]
 
+    def data(numbers: Int[np.ndarray, " m"]) -> TrainingData:
+        return training_data(side.run, gathered, layer, rows[numbers])
+
     def fit(numbers: Int[np.ndarray, " m"]) -> ConceptVectors | ChosenFactors:
-        return METHODS[method](training_data(side.run, gathered, layer, rows[numbers]))
+        return METHODS[method](data(numbers))
+
+    def reseeded() -> Maps:
+        return _maps(SEEDED[method](data(parts.train), 1), blocks, canvases)
 
     known, blocks = side.known.get((layer, method)), gathered.blocks(layer, tested)
     concepts, canvases = fit(parts.train) if known is None else known, [gathered.canvases[row] for row in tested]
@@ -105,6 +111,7 @@ def _make_space(side: Side, layer: str, depth: float, rows, parts: Split, method
         depth=depth,
         maps=_maps(concepts, blocks, canvases),
         halves=ft.partial(_halves, fit, parts.train, np.asarray(gathered.groups)[rows], blocks, canvases),
+        reseeded=reseeded if method in SEEDED else None,
         truth=evaluate(concepts, blocks).set_iou.value,
         activations=np.moveaxis(on_photos(cells, canvases), 1, -1),
         shares=on_photos(gathered.masks[tested].astype(np.float32), canvases).mean(axis=(0, 2, 3)),
@@ -116,7 +123,7 @@ def _halves(fit, train, groups, blocks, canvases):
     return _maps(first, blocks, canvases), _maps(second, blocks, canvases)
 
 
-def _maps(concepts: ConceptVectors | ChosenFactors, blocks, canvases) -> Float[np.ndarray, "n k h w"]:
+def _maps(concepts: ConceptVectors | ChosenFactors, blocks, canvases) -> Maps:
     """Maps that cover the photos, whatever else the network sees."""
     parts = [np.asarray(concepts.maps(block.activations, SIZE)) for block in blocks]
     return on_photos(np.concatenate(parts), canvases)

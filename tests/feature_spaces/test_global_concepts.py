@@ -7,7 +7,7 @@ from loce_jax import InputError, fit
 from loce_jax.feature_spaces.chosen_factors import choose_factors
 from loce_jax.feature_spaces.gathering import ImageBlocks, gather
 from loce_jax.feature_spaces.global_concepts import find_concepts, study_concepts
-from loce_jax.feature_spaces.methods import METHODS, check_methods, training_data
+from loce_jax.feature_spaces.methods import METHODS, SEEDED, check_methods, training_data
 from loce_jax.feature_spaces.options import ClassOptions, HeldOut
 from loce_jax.solver import Status
 from tests.support.bars import NETWORK, Bars
@@ -134,3 +134,15 @@ def test_methods_are_known_by_name():
     assert check_methods(list(METHODS)) == tuple(METHODS)
     with pytest.raises(InputError, match="unknown method 'rigde'. Did you mean 'ridge'"):
         check_methods(["rigde"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
+def test_methods_without_a_seed_find_the_same_again(method, run, gathered):
+    samples = training_data(run, gathered, "cells", np.arange(12))
+    first = METHODS[method](samples).vectors
+    np.testing.assert_array_equal(METHODS[method](samples).vectors, first)
+    if method in SEEDED:
+        np.testing.assert_array_equal(SEEDED[method](samples, 0).vectors, first)
+    if method == "net2vec-paper":
+        assert (SEEDED[method](samples, 1).vectors != first).any()
