@@ -7,7 +7,7 @@ from loce_jax import InputError, fit
 from loce_jax.feature_spaces.chosen_factors import choose_factors
 from loce_jax.feature_spaces.gathering import ImageBlocks, gather
 from loce_jax.feature_spaces.global_concepts import find_concepts, study_concepts
-from loce_jax.feature_spaces.methods import METHODS, SEEDED, check_methods, training_data
+from loce_jax.feature_spaces.methods import METHODS, SEEDED, TrainingData, check_methods, training_data
 from loce_jax.feature_spaces.options import ClassOptions, HeldOut
 from loce_jax.solver import Status
 from tests.support.bars import NETWORK, Bars
@@ -138,8 +138,11 @@ def test_methods_are_known_by_name():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
-def test_methods_without_a_seed_find_the_same_again(method, run, gathered):
-    samples = training_data(run, gathered, "cells", np.arange(12))
+def test_methods_without_a_seed_find_the_same_again(method):
+    rng = np.random.default_rng(0)
+    activations = rng.random((12, 6, 6, 20), "f4")
+    blocks = blocks_of(activations, activations[..., :2].transpose(0, 3, 1, 2) > 0.7)
+    samples = TrainingData(("a", "b"), blocks, rng.random((8, 20)), rng.random(8), np.array(["a", "b"] * 4))
     first = METHODS[method](samples).vectors
     np.testing.assert_array_equal(METHODS[method](samples).vectors, first)
     if method in SEEDED:
