@@ -66,13 +66,16 @@ class Concepts:
 
     def __call__(self) -> None:
         """Run it."""
+        from loce_jax.feature_spaces.common_images import ImageList  # noqa: PLC0415 - fast --help
         from loce_jax.feature_spaces.global_concepts import find_concepts, study_concepts  # noqa: PLC0415
         from loce_jax.feature_spaces.methods import check_methods  # noqa: PLC0415 - fast --help
         from loce_jax.study.results.provenance import describe_origin  # noqa: PLC0415 - fast --help
 
         check_out(self.out)
         run, methods = open_run(self.run), check_methods(self.method)
-        gathered = _gather(self.network.open(run), run, run.resolve(self.layers), self.run_data.open(run, self.data))
+        layers, dataset = run.resolve(self.layers), self.run_data.open(run, self.data)
+        self.held_out.split(ImageList.of(dataset).groups)  # unknown groups are told before the work
+        gathered = _gather(self.network.open(run), run, layers, dataset)
         parts = self.held_out.split(gathered.groups)
         say(f"{len(parts.train)} images to find concepts on, {len(parts.held_out)} to test them on")
         found = find_concepts(run, gathered, parts, methods, seed=self.held_out.seed, report=say)
@@ -108,36 +111,39 @@ class Spaces:
 
     def __call__(self) -> None:
         """Run it."""
-        from loce_jax.feature_spaces.comparing import study_spaces  # noqa: PLC0415 - fast --help
+        from loce_jax.feature_spaces.common_images import ImageList, common_images  # noqa: PLC0415 - fast --help
+        from loce_jax.feature_spaces.comparing import check_several, study_spaces  # noqa: PLC0415
         from loce_jax.feature_spaces.methods import check_methods  # noqa: PLC0415 - fast --help
-        from loce_jax.feature_spaces.spaces import make_spaces, shared_images  # noqa: PLC0415 - fast --help
+        from loce_jax.feature_spaces.reference_levels import check_draws  # noqa: PLC0415 - fast --help
+        from loce_jax.feature_spaces.spaces import make_spaces  # noqa: PLC0415 - fast --help
         from loce_jax.study.results.provenance import describe_origin  # noqa: PLC0415 - fast --help
         from loce_jax.study.selection.embeddings import find_layers_of_all  # noqa: PLC0415 - fast --help
 
         check_out(self.out)
+        check_draws(self.draws)
         (method,) = check_methods([self.method])
         runs = {name: open_run(name) for name in self.runs}
-        layers = find_layers_of_all(runs, self.layers)
-        used = {name: run for name, run in runs.items() if layers.get(name)}
-        sides = [self._side(name, run, layers[name]) for name, run in used.items()]
-        rows = [rows for _, rows in shared_images(sides)]
-        groups = [sides[0].gathered.groups[row] for row in rows[0]]
-        parts = self.held_out.split(groups)
+        layers = {name: mine for name, mine in find_layers_of_all(runs, self.layers).items() if mine}
+        check_several(sum(map(len, layers.values())))
+        datasets = {name: self.run_data.open(runs[name], self.data) for name in layers}
+        common_images({name: ImageList.of(data) for name, data in datasets.items()}, self.held_out)  # before the work
+        sides = [self._side(name, runs[name], layers[name], data) for name, data in datasets.items()]
+        common = common_images({side.name: ImageList.of_gathered(side.gathered) for side in sides}, self.held_out)
+        parts = common.parts
         say(f"{len(parts.train)} images to find concepts on, {len(parts.held_out)} to compare them on")
-        spaces = make_spaces(sides, rows, parts, method, say)
-        tested = [groups[number] for number in parts.held_out]
-        found = study_spaces(spaces, sides[0].gathered.concepts, tested, seed=self.held_out.seed, draws=self.draws)
+        spaces = make_spaces(sides, common.rows, parts, method, say)
+        concepts = sides[0].gathered.concepts
+        found = study_spaces(spaces, concepts, common.compared, seed=self.held_out.seed, draws=self.draws)
         origin = describe_origin([*runs.values()], Selection(layers=self.layers), {"held_out": self.held_out})
         emit(found, "spaces", self.out, "", {**origin, "method": method})
 
-    def _side(self, name, run, layers):
+    def _side(self, name, run, layers, dataset):
         """The network of a run, and what its layers say of the run's images."""
         from loce_jax.feature_spaces.reopening import relative_depths, reopen_one_of  # noqa: PLC0415 - fast --help
         from loce_jax.feature_spaces.spaces import Side  # noqa: PLC0415 - fast --help
 
         network = reopen_one_of(run, self.models)
-        gathered = _gather(network, run, list(layers), self.run_data.open(run, self.data))
-        return Side(name, run, relative_depths(network, layers), gathered)
+        return Side(name, run, relative_depths(network, layers), _gather(network, run, list(layers), dataset))
 
 
 def _gather(network, run, layers, dataset, *, photos=False):

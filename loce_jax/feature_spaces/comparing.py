@@ -52,8 +52,7 @@ def study_spaces(
     Raises:
         InputError: fewer than two spaces.
     """
-    if len(spaces) < 2:
-        raise InputError(f"`layers` must be at least two, to be compared, but got {len(spaces)}. Name another.")
+    check_several(len(spaces))
     units = resampled(groups)
     options = BootstrapOptions(seed=seed)
     pairs = {
@@ -85,6 +84,12 @@ def study_spaces(
         data={"pairs": _pairs_table(names, concepts, pairs), "layers": _layers_table(names, matrices)},
         arrays={"spaces": _arrays(spaces, concepts, matrices)},
     )
+
+
+def check_several(count: int) -> None:
+    """Raise `InputError` unless there are two spaces."""
+    if count < 2:
+        raise InputError(f"`layers` must be at least two, to be compared, but got {count}. Name another.")
 
 
 def _matrix(

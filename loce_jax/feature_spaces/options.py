@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Shaped
 
-from loce_jax.checks import CheckedOptions, InputError, check_known
+from loce_jax.checks import CheckedOptions, InputError, check_known, counted
 from loce_jax.concepts.evaluation.split import Split, check_share, split
 
 
@@ -70,6 +70,12 @@ class HeldOut(CheckedOptions):
         >>> HeldOut(test_groups=("b",)).split(["a", "b", "a"]).train.tolist()
         [0, 2]
         """
+        if len(set(groups)) < 2:
+            raise InputError(
+                "there must be images of at least two groups (where there are no groups, two images), to find concepts "
+                f"on one and test them on the other, but there are {counted(len(groups), 'image')} of "
+                f"{counted(len(set(groups)), 'group')}. Fit the run on more images."
+            )
         if not self.test_groups:
             return split(groups, self.share, self.seed)
         check_known("group", self.test_groups, sorted(set(groups)))

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from loce_jax.analysis.tables import Table
+from loce_jax.checks import InputError
 from loce_jax.concepts.comparison.feature_similarity import feature_similarity
 from loce_jax.concepts.comparison.references import other_images, random_concepts, shuffled_similarity
 from loce_jax.concepts.comparison.similarity import MEASURES, Measure, mean_of_pairs, similarity_matrices
@@ -39,6 +40,12 @@ def reference_levels(spaces: Sequence[Space], groups: Shaped[np.ndarray, " n"], 
     best = [spaces[best_row(spaces, rows)] for rows in networks_of(spaces).values()]
     rows = [row for space in best for row in _rows(space, groups, seed, draws)]
     return Table("Similarity with itself: what can be had, and chance", COLUMNS, tuple(rows))
+
+
+def check_draws(draws: int) -> None:
+    """Raise `InputError` unless there is a shuffle."""
+    if draws < 1:
+        raise InputError(f"`draws` must be at least 1, because chance is a mean of shuffles, but got {draws}. Try 100.")
 
 
 def _rows(space: Space, groups, seed: int, draws: int) -> Iterator[tuple]:

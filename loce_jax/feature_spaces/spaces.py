@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Int
 
-from loce_jax.checks import InputError
 from loce_jax.concepts.comparison.similarity import mean_of_pairs
 from loce_jax.concepts.evaluation.evaluate import evaluate
 from loce_jax.concepts.evaluation.split import Split, fit_on_halves
@@ -42,27 +41,6 @@ class Side:
     depths: Mapping[str, float]
     gathered: Gathered
     known: Mapping[tuple[str, str], ConceptVectors | ChosenFactors] = field(default_factory=dict)
-
-
-def shared_images(sides: Sequence[Side]) -> list[tuple[str, Int[np.ndarray, " n"]]]:
-    """The images that all sides have, in the first one's order: for each side the rows.
-
-    Raises:
-        InputError: concepts differ, or no image is in all.
-    """
-    first = sides[0].gathered
-    for side in sides[1:]:
-        if side.gathered.concepts != first.concepts:
-            raise InputError(
-                f"`runs` must have the same concepts, to be compared, but {sides[0].name!r} has "
-                f"{', '.join(first.concepts[:8])} and {side.name!r} {', '.join(side.gathered.concepts[:8])}. Fit them "
-                "on the same data, with the same `concepts`."
-            )
-    rows = [{image: row for row, image in enumerate(side.gathered.images)} for side in sides]
-    images = [image for image in first.images if all(image in mine for mine in rows)]
-    if not images:
-        raise InputError("`runs` must share images, to be compared, but no image is in all. Fit them on the same data.")
-    return [(side.name, np.array([mine[image] for image in images])) for side, mine in zip(sides, rows, strict=True)]
 
 
 def make_spaces(

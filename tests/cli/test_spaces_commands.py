@@ -8,6 +8,7 @@ import pytest
 from loce_jax import fit, load_network
 from loce_jax.cli import main
 from loce_jax.data import open_scenes
+from loce_jax.feature_spaces import gathering, reopening
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +41,9 @@ def test_spaces_are_compared_and_written(run, tmp_path, capsys):
     where = ["--models", "nothing", "efficientnet-lite0", "--scenes"]
     assert main(["spaces", str(run.path), "--method", "cav", "--draws", "20", "--out", str(tmp_path), *where]) == 0
     shown = capsys.readouterr().out
-    assert "Claims, intervals over images" in shown and "the same vectors on other images" in shown
+    assert "Claims, intervals over images" in shown and "the layer itself on other images" in shown
+    assert "vectors found with two seeds: the method has none, a second fit is the same" in shown
+    assert "linear CKA" in shown and "RSA" in shown
     matrices = json.loads((tmp_path / "spaces.json").read_text())["matrices"]
     assert np.allclose(np.diag(matrices["set IoU of the maps"]), 1) and (tmp_path / "similarity.png").exists()
 
@@ -61,8 +64,6 @@ def test_a_class_is_tested_for_every_concept_and_layer(run, tmp_path, capsys):
     [
         (["concepts", "--method", "rigde"], "unknown method 'rigde'. Did you mean 'ridge'"),
         (["concepts", "--model", "nothing"], "unknown network 'nothing'"),
-        (["concepts", "--test-groups", "b"], "unknown group 'b'"),
-        (["spaces", "--layers", "blocks.4"], "`--layers` must be at least two"),
         (["tcav", "--target", "taby"], "unknown class 'taby'. Did you mean 'tabby'"),
         (["tcav", "--target", "1000"], "`--target` must be a whole number from 0 to 999"),
     ],
@@ -71,3 +72,32 @@ def test_what_cannot_be_done_is_one_line(words, said, run, capsys):
     assert main([words[0], str(run.path), *words[1:]]) == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("loce: ") and said in line
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["concepts", "--test-groups", "b"], "unknown group 'b'. Known: scene"),
+        (["spaces", "--test-groups", "b"], "unknown group 'b'. Known: scene"),
+        (["spaces", "--layers", "blocks.4"], "`--layers` must be at least two"),
+        (["spaces", "--draws", "0"], "`--draws` must be at least 1"),
+    ],
+)
+def test_it_is_told_before_any_network_runs(words, said, run, capsys, monkeypatch):
+    forbid_networks(monkeypatch)
+    assert main([words[0], str(run.path), *words[1:]]) == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+def forbid_networks(monkeypatch):
+    monkeypatch.setattr(gathering, "gather", lambda *_, **__: pytest.fail("a network ran"))
+    monkeypatch.setattr(reopening, "reopen_network", lambda *_, **__: pytest.fail("a network was loaded"))
+
+
+def test_too_few_common_images_are_told_before_any_network_runs(run, tmp_path, capsys, monkeypatch):
+    few = fit(load_network("efficientnet-lite0", size=(96, 128)), open_scenes(count=3), ["blocks.2"], out=tmp_path)
+    forbid_networks(monkeypatch)
+    assert main(["spaces", str(run.path), str(few.path)]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "`RUN` must have at least 4 images in common" in line and "but have 3 images, 2 to find concepts on" in line
+    assert "(`--share`, `--test-groups`)" in line and "groups`" not in line.replace("`--test-groups`", "")

@@ -1,7 +1,6 @@
 """Layers and networks compared: the same are the same, unrelated ones are as alike as chance, claims have verdicts."""
 
 from dataclasses import replace
-from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -11,13 +10,14 @@ from loce_jax.analysis.bootstrap import BootstrapOptions
 from loce_jax.concepts.comparison.feature_similarity import feature_similarity
 from loce_jax.concepts.comparison.similarity import concept_similarity
 from loce_jax.concepts.vectors import ConceptVectors
+from loce_jax.feature_spaces.common_images import ImageList, common_images
 from loce_jax.feature_spaces.comparing import ARRAYS, study_spaces
 from loce_jax.feature_spaces.gathering import gather
 from loce_jax.feature_spaces.layer_space import Space
 from loce_jax.feature_spaces.methods import SEEDED, training_data
 from loce_jax.feature_spaces.options import HeldOut
 from loce_jax.feature_spaces.reference_levels import HALVES, NO_SEED, SEEDS, SHUFFLED
-from loce_jax.feature_spaces.spaces import SIZE, Side, make_spaces, shared_images
+from loce_jax.feature_spaces.spaces import SIZE, Side, make_spaces
 from loce_jax.study.results.step_result import StepResult, write_result
 from tests.support.bars import NETWORK, Bars
 
@@ -117,10 +117,11 @@ def test_runs_are_compared_on_the_images_that_all_have(tmp_path):
         run = fit(NETWORK, Bars(24), ["cells", "double"], out=tmp_path / name)
         gathered = gather(NETWORK, ["cells", "double"], Bars(24, missing=missing), size=(16, 16))
         sides.append(Side(name, run, {"cells": 0.0, "double": 1.0}, gathered))
-    rows = [mine for _, mine in shared_images(sides)]
+    common = common_images({side.name: ImageList.of_gathered(side.gathered) for side in sides}, HeldOut())
+    rows, parts, lines = common.rows, common.parts, []
     images = [[side.gathered.images[row] for row in mine] for side, mine in zip(sides, rows, strict=True)]
     assert images[0] == images[1] and len(images[0]) == 22 and "3.png" not in images[0]
-    parts, lines = HeldOut().split(images[0]), []
+    assert common.groups == tuple(images[0]), "images without groups"
     spaces = make_spaces(sides, rows, parts, "cav", lines.append)
     assert len(lines) == 4 and [one.name for one in spaces] == [
         "whole: cells",
@@ -150,14 +151,3 @@ def test_vectors_of_another_seed_are_found_on_the_same_images(tmp_path):
     (block,) = gathered.blocks("cells", parts.held_out)
     np.testing.assert_array_equal(found.reseeded(), again.maps(block.activations, SIZE))
     assert (found.reseeded() != found.maps).any()
-
-
-@pytest.mark.wrong_types
-def test_runs_of_other_concepts_or_images_are_refused(tmp_path):
-    gathered, run = gather(NETWORK, ["cells"], Bars(6), size=(8, 8)), cast(Any, None)
-    other = type(gathered)(**{**vars(gathered), "concepts": ("red", "green")})
-    with pytest.raises(InputError, match="must have the same concepts"):
-        shared_images([Side("a", run, {}, gathered), Side("b", run, {}, other)])
-    elsewhere = type(gathered)(**{**vars(gathered), "images": tuple("abcdef")})
-    with pytest.raises(InputError, match="no image is in all"):
-        shared_images([Side("a", run, {}, gathered), Side("b", run, {}, elsewhere)])
