@@ -9,6 +9,7 @@ from loce_jax import fit, load_network
 from loce_jax.cli import main
 from loce_jax.data import open_scenes
 from loce_jax.feature_spaces import gathering, reopening
+from loce_jax.feature_spaces.reference_levels import HALVES
 
 pytestmark = pytest.mark.slow
 
@@ -42,9 +43,11 @@ def test_spaces_are_compared_and_written(run, tmp_path, capsys):
     assert main(["spaces", str(run.path), "--method", "cav", "--draws", "20", "--out", str(tmp_path), *where]) == 0
     shown = capsys.readouterr().out
     assert "Claims, intervals over images" in shown and "the layer itself on other images" in shown
-    assert "vectors found with two seeds: the method has none, a second fit is the same" in shown
     assert "linear CKA" in shown and "RSA" in shown
-    matrices = json.loads((tmp_path / "spaces.json").read_text())["matrices"]
+    found = json.loads((tmp_path / "spaces.json").read_text())
+    levels, matrices = {row["what"]: row["set IoU"] for row in found["levels"]}, found["matrices"]
+    assert levels["vectors found with two seeds: the method has none"] is None and levels[HALVES] > 0.1
+    assert np.load(tmp_path / "spaces.npz", allow_pickle=False)["layers"].tolist() == list(run.layers)
     assert np.allclose(np.diag(matrices["set IoU of the maps"]), 1) and (tmp_path / "similarity.png").exists()
 
 
