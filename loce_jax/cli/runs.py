@@ -243,7 +243,8 @@ class Report:
     out: Path | None = None
     """HTML file that is written; `report.html` in the run folder if left out; required for a URL."""
     studies: tuple[Path, ...] = ()
-    """Folders that `loce concepts`, `spaces`, `tcav`, ... wrote about this run: each becomes a section of the page."""
+    """Folders that `loce concepts`, `spaces`, `tcav`, ... wrote about this run, in one folder or one per layer: each
+    becomes a section of the page."""
     run_data: RunDataFlags = field(default_factory=RunData)
     data: DataOptionFlags = field(default_factory=DataOptions)
     """Which images and masks the run used, if it does not say so."""

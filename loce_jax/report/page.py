@@ -20,7 +20,8 @@ from loce_jax.foreign_text import for_html, for_script
 from loce_jax.recipes import PaperRecipe, recipe_from
 from loce_jax.report import content, tables
 from loce_jax.report.images import Progress, ignore, illustrate
-from loce_jax.report.studies import Study, links, read_studies, sections
+from loce_jax.report.studies import links, sections
+from loce_jax.report.study_files import Study, read_studies
 from loce_jax.study.selection.photos import check_same_data
 from loce_jax.study.selection.sources import PhotoSource, RunLike
 
@@ -45,7 +46,7 @@ def write_report(
         dataset: where its photos came from; a photo that cannot be read any more becomes a placeholder.
         out: the file.
         studies: folders that `loce concepts`, `spaces`, `tcav` and other commands wrote about the run; each becomes a
-            section.
+            section, and so does each folder in it that is called like a layer.
         report_progress: called with the number of photos read and of all that the page shows.
 
     Raises:

@@ -9,7 +9,8 @@ from PIL import Image
 from loce_jax import InputError
 from loce_jax.analysis.tables import Table
 from loce_jax.cli.output import emit
-from loce_jax.report.studies import links, read_studies, sections
+from loce_jax.report.studies import links, sections
+from loce_jax.report.study_files import read_studies
 from loce_jax.store.records import plan_digest
 from loce_jax.study.results.figures import Figures
 from loce_jax.study.results.step_result import StepResult
@@ -100,7 +101,59 @@ def test_nothing_outside_the_folder_is_read(folder, tmp_path_factory):
             read_studies([folder], RUN)
 
 
-def test_a_folder_that_is_none_is_told(tmp_path):
-    for folder in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(InputError, match="no JSON file that names its tables"):
-            read_studies([folder], RUN)
+def test_a_folder_without_results_and_one_that_is_missing_are_told_apart(tmp_path):
+    with pytest.raises(InputError, match="has no JSON file that names tables"):
+        read_studies([tmp_path], RUN)
+    with pytest.raises(InputError, match="`studies` must be an existing folder, but got '.*missing': nothing is there"):
+        read_studies([tmp_path / "missing"], RUN)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="`studies` must be an existing folder, .* that is a file"):
+        read_studies([tmp_path / "file"], RUN)
+
+
+LAYERED = FakeRun({"layers": {}, "model": {"name": "net"}}, ("b/2", "b/10", "x"), ("cat",), {}, {})
+
+
+@pytest.fixture
+def layered(tmp_path):
+    origin = {"runs": [{"run": "somewhere", "plan": plan_digest(LAYERED.plan)}]}
+    result = StepResult(tables={"table": Table("found", COLUMNS, ROWS)})
+    for layer in ("b/10", "b/2", "b/2 + x", "elsewhere"):
+        emit(result, "map", tmp_path, layer, origin)
+    emit(result, "separation", tmp_path, "b/2", origin)
+    emit(result, "spaces", tmp_path, "", origin)
+    return tmp_path
+
+
+def test_folders_of_layers_are_looked_into_in_the_run_s_order(layered):
+    found = read_studies([layered], LAYERED)
+    assert [(study.name, study.layer) for study in found] == [
+        ("spaces", ""),
+        ("map", "b/2"),
+        ("separation", "b/2"),
+        ("map", "b/2 + x"),
+        ("map", "b/10"),
+    ]
+    assert "Map, b/2 + x</a>" in links(found) and 'id="study-4-title">Map, b/10</h2>' in sections(found)
+
+
+def test_a_damaged_layer_is_told_and_a_foreign_file_is_not(layered):
+    (layered / "notes.json").write_text("{")
+    assert len(read_studies([layered], LAYERED)) == 5
+    (layered / "b%2F10" / "table.csv").unlink()
+    with pytest.raises(InputError, match="'map.json' is damaged, or a file that it names"):
+        read_studies([layered], LAYERED)
+
+
+def test_a_layer_s_folder_that_is_elsewhere_is_not_read(layered, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    (layered / "b%2F10").rename(other / "b%2F10")
+    (layered / "b%2F10").symlink_to(other / "b%2F10")
+    assert "b/10" not in {study.layer for study in read_studies([layered], LAYERED)}
+
+
+def test_layers_of_other_runs_are_refused(layered):
+    other = FakeRun({**LAYERED.plan, "model": {"name": "another"}}, LAYERED.layers, ("cat",), {}, {})
+    (layered / "spaces.json").unlink()
+    with pytest.raises(InputError, match="'.*b%2F2' is about other runs. Run `loce map`"):
+        read_studies([layered], other)
