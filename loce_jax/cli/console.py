@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -100,9 +101,12 @@ class _Table:
         plain = {} if sys.stdout.isatty() else {"width": PLAIN_WIDTH, "markup": False, "highlight": False}
         self._console = Console(file=self._shown, force_terminal=not plain, **plain)
         self._title, self._table, numbers = title, Table(box=None, pad_edge=False), set(numbers)
-        for index, name in enumerate(columns):
-            justify = "right" if index in numbers else "left"
-            self._table.add_column(self._text(name), justify=justify, overflow="fold")
+        heads = [self._text(name) for name in columns]
+        widths = [max(map(cell_len, head.plain.split()), default=0) for head in heads]
+        fits = sum(widths) + 2 * len(widths) <= self._console.width  # 2 between columns
+        for index, (head, width) in enumerate(zip(heads, widths, strict=True)):
+            justify, least = "right" if index in numbers else "left", width if fits else None
+            self._table.add_column(head, justify=justify, overflow="fold", min_width=least)
 
     def add(self, *cells: str) -> None:
         """Add a row."""

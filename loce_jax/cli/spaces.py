@@ -168,7 +168,7 @@ class Tcav:
 
     run: RunFlag
     """Folder or URL of the run."""
-    options: Annotated[ClassOptions, tyro.conf.OmitArgPrefixes]
+    target_class: Annotated[ClassOptions, tyro.conf.OmitArgPrefixes]
     layers: tuple[str, ...] = ()
     """Names of the layers; all if left out."""
     out: Path | None = None
@@ -186,9 +186,13 @@ class Tcav:
         check_out(self.out)
         run = open_run(self.run)
         network, layers = self.network.open(run), list(run.resolve(self.layers))
-        score_of(network, layers[0], self.options)  # an unknown class is told before the work
+        score_of(network, layers[0], self.target_class)  # an unknown class is told before the work
         gathered = _gather(network, run, layers, self.run_data.open(run, self.data), photos=True)
-        found = study_tcav(network, gathered, self.options)
+        found = study_tcav(network, gathered, self.target_class)
         emit(
-            found, "tcav", self.out, "", describe_origin([run], Selection(layers=self.layers), {"class": self.options})
+            found,
+            "tcav",
+            self.out,
+            "",
+            describe_origin([run], Selection(layers=self.layers), {"class": self.target_class}),
         )

@@ -71,7 +71,7 @@ def study_tcav(network: Network, gathered: Gathered, options: ClassOptions) -> S
 
 def score_of(network: Network, layer: str, options: ClassOptions) -> ClassScore:
     """The class score as a function of a layer; `InputError` for an output or a class that the network has not."""
-    target = int(options.target) if options.target.isdecimal() else options.target
+    target = int(options.target) if options.target.removeprefix("-").isdecimal() else options.target
     return class_score(network, layer, target, output=options.output)
 
 

@@ -100,6 +100,8 @@ def test_every_option_has_the_flag_that_messages_say(name, capsys):
     shown = re.sub(r"(--|\.)no-", r"\1", capsys.readouterr().out)
     for option, flag in find_flags(COMMANDS[name]):
         assert re.search(rf"(?m)^\W*{flag}\b", shown), (option, flag)
+    headings = re.findall(r"(?m)^ ([\w -]+?) *\n -+ *$", shown)
+    assert "options" in headings and "options options" not in headings
 
 
 def test_a_message_names_the_flag_that_was_typed(run, capsys):

@@ -32,9 +32,11 @@ def test_concepts_are_found_tested_and_written(run, tmp_path, capsys):
     arrays = np.load(tmp_path / "_blocks.10 ridge.npz", allow_pickle=False)
     assert arrays["vectors"].shape == (len(arrays["names"]), 112)
     assert (tmp_path / "set_iou__blocks.10.png").stat().st_size > 10_000
-    page = tmp_path / "page.html"
-    assert main(["report", str(run.path), "--studies", str(tmp_path), "--out", str(page)]) == 0
+    page, layers = tmp_path / "page.html", tmp_path / "layers"
+    assert main(["separation", str(run.path), "--out", str(layers)]) == 0
+    assert main(["report", str(run.path), "--studies", str(tmp_path), str(layers), "--out", str(page)]) == 0
     shown = page.read_text()
+    assert all(f"Separation, {layer}</h2>" in shown for layer in run.layers)
     assert "Global concepts</h2>" in shown and "Means over concepts, on held-out images</h3>" in shown
 
 
@@ -69,6 +71,8 @@ def test_a_class_is_tested_for_every_concept_and_layer(run, tmp_path, capsys):
         (["concepts", "--model", "nothing"], "unknown network 'nothing'"),
         (["tcav", "--target", "taby"], "unknown class 'taby'. Did you mean 'tabby'"),
         (["tcav", "--target", "1000"], "`--target` must be a whole number from 0 to 999"),
+        (["tcav", "--target", "-1"], "`--target` must be a whole number from 0 to 999"),
+        (["tcav", "--target=-1"], "but got -1"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(words, said, run, capsys):
