@@ -1,7 +1,9 @@
 """Feature spaces whose likeness is known: the same layer, a rotated copy, one with shuffled images.
 
-A rotation of the channels leaves alone what is fitted anew in the rotated space: mean-difference vectors, PCA, k-means;
-and CKA and RSA of the activations.  It does not leave NMF alone, whose parts are non-negative in the channels given.
+A rotation of the channels leaves alone what is fitted anew in the rotated space: mean-difference vectors, ridge, whose
+penalty is measured in whitened coordinates that turn with the channels, PCA, k-means; and CKA and RSA of the
+activations.  It does not leave NMF alone, whose parts are non-negative in the channels given, nor Net2Vec: AdamW scales
+its steps channel by channel, and the published form and NetDissect compare single channels with thresholds.
 """
 
 import numpy as np
@@ -15,7 +17,12 @@ from loce_jax.concepts.factors.fit import fit
 from loce_jax.concepts.factors.kmeans import KMeansOptions
 from loce_jax.concepts.factors.nmf import NMFOptions
 from loce_jax.concepts.factors.pca import PCAOptions
+from loce_jax.concepts.segmentation.net2vec import fit_net2vec, net2vec_f
+from loce_jax.concepts.segmentation.net2vec_options import PAPER
+from loce_jax.concepts.segmentation.netdissect import netdissect
+from loce_jax.concepts.segmentation.ridge import fit_ridge
 from loce_jax.concepts.vectors import ConceptVectors
+from loce_jax.recipes import RidgeRecipe
 from tests.concepts.factors.planted import rotation, sparse_parts
 
 OPTIONS = BootstrapOptions(resamples=20)
@@ -34,17 +41,26 @@ def mean_differences(layer):
     return ConceptVectors(("a", "b", "c"), np.array(vectors), np.array(offsets), np.zeros(3, int), "mean")
 
 
+MASKS_FIRST = MASKS.transpose(0, 3, 1, 2)
 FITS = {
     "supervised": mean_differences,
+    "ridge": lambda layer: fit_ridge(layer, MASKS_FIRST),
     "pca": lambda layer: fit(layer, PCAOptions(components=3)),
     "kmeans": lambda layer: fit(layer, KMeansOptions(components=3)),
     "nmf": lambda layer: fit(layer, NMFOptions(components=3, negative="clip")),
 }
+OF_CHANNELS = {
+    "net2vec": lambda layer: fit_net2vec(layer, MASKS_FIRST),
+    "net2vec-4": lambda layer: net2vec_f(layer, MASKS_FIRST, filters=4),
+    "net2vec-paper": lambda layer: fit_net2vec(layer, MASKS_FIRST, options=PAPER),
+    "netdissect": lambda layer: netdissect(layer, MASKS_FIRST),
+}
+SUPERVISED = {"supervised", "ridge", *OF_CHANNELS}
 
 
 def compare(method, first, second):
-    maps = [np.asarray(FITS[method](layer).maps(layer, (10, 12))) for layer in (first, second)]
-    match_by = None if method == "supervised" else "pearson"
+    maps = [np.asarray((FITS | OF_CHANNELS)[method](layer).maps(layer, (10, 12))) for layer in (first, second)]
+    match_by = None if method in SUPERVISED else "pearson"
     found = concept_similarity(*maps, match_by=match_by, options=OPTIONS)
     return found, shuffled_similarity(*maps, match_by=match_by, draws=10)
 
@@ -56,13 +72,33 @@ def test_identical_layers_score_1(method):
         np.testing.assert_allclose([found.mean[measure].value, found.mean[measure].low], 1, atol=1e-6)
 
 
-@pytest.mark.parametrize("method", ["supervised", "pca", "kmeans"])
+@pytest.mark.parametrize("method", ["supervised", "ridge", "pca", "kmeans"])
 def test_rotated_copies_score_1_under_what_a_rotation_leaves_alone(method):
     found, shuffled = compare(method, LAYER, TURNED)
     for measure in MEASURES:
         # single cells of the float32 maps may fall on the other side of one half
         np.testing.assert_allclose(found.mean[measure].value, 1, atol=5e-3)
         assert shuffled[measure].max() < 0.8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_ridge_vectors_turn_with_the_channels_at_any_power_of_the_whitening(power):
+    recipe = RidgeRecipe(whitening=power, class_weight_power=1.0)
+    found = [fit_ridge(layer, MASKS_FIRST, recipe=recipe) for layer in (LAYER, TURNED)]
+    expected = found[0].vectors @ rotation(1, 12)
+    # Newton's method stops at the recipe's tolerance
+    np.testing.assert_allclose(found[1].vectors, expected, atol=recipe.tolerance * np.abs(expected).max())
+    np.testing.assert_allclose(found[1].offsets, found[0].offsets, rtol=recipe.tolerance)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", OF_CHANNELS)
+def test_a_rotation_changes_what_looks_at_single_channels(method):
+    found, _ = compare(method, LAYER, TURNED)
+    assert found.mean["set_iou"].value < 0.98
+    first, second = (OF_CHANNELS[method](layer) for layer in (LAYER, TURNED))
+    assert np.abs(first.vectors @ rotation(1, 12) - second.vectors).max() > 0.3 * np.abs(first.vectors).max()
 
 
 def test_a_rotation_changes_nmf():
