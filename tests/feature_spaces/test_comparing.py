@@ -84,7 +84,7 @@ def test_two_seeds_are_compared_where_the_method_has_one():
     found = study_spaces(spaces, ["thing"], [str(i) for i in range(12)], draws=5)
     (row,) = [row for row in found.tables["levels"].rows if row[0] == SEEDS]
     alike = concept_similarity(maps, other, options=BootstrapOptions(resamples=2)).mean["set_iou"].value
-    assert row[:3] == (SEEDS, "a: l0", pytest.approx(float(alike))) and 0.1 < row[2] < 0.9
+    assert row[:3] == (SEEDS, "a: l0", pytest.approx(float(alike))) and 0.1 < float(row[2]) < 0.9
     assert NO_SEED not in {row[0] for row in found.tables["levels"].rows}
 
 
