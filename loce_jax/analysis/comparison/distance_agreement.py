@@ -16,6 +16,7 @@ from loce_jax.checks import check_known
 
 _BLOCK = 4096  # pairs whose differences are held at once: 2048 channels are 64 MB
 _MAX_PAIRS = 500_000  # all of 1000 embeddings
+_ROUNDING = 1e-12  # of distances, relative to the largest, up to which they are equal
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,25 @@ def distance_agreement(
         right = (left + rng.integers(1, n, size=_MAX_PAIRS)) % n  # any row but itself
     else:
         left, right = np.triu_indices(n, 1)
+    a, b = (_distances(vectors, left, right, metric) for vectors in (first, second))
+    spearman = float(unit_ranks(a) @ unit_ranks(b)) if len(left) else np.nan
+    pearson = np.nan if np.isnan(spearman) else float(np.corrcoef(a, b)[0, 1])
+    return DistanceAgreement(spearman, pearson, len(left), total > _MAX_PAIRS)
+
+
+def unit_ranks(distances: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
+    """Ranks, centered and of norm 1: their scalar product is Spearman's correlation; NaN where all are equal.
+
+    >>> unit_ranks(np.array([5.0, 9.0, 7.0])).round(6).tolist()
+    [-0.707107, 0.707107, 0.0]
+    """
     from scipy.stats import rankdata  # noqa: PLC0415 - a third of a second
 
-    a, b = (_distances(vectors, left, right, metric) for vectors in (first, second))
-    spearman, pearson = np.nan, np.nan
-    if len(left) > 1 and all(np.ptp(distances) > 1e-12 * distances.max() for distances in (a, b)):
-        pearson = float(np.corrcoef(a, b)[0, 1])
-        spearman = float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
-    return DistanceAgreement(spearman, pearson, len(left), total > _MAX_PAIRS)
+    if len(distances) < 2 or np.ptp(distances) <= _ROUNDING * distances.max():
+        return np.full(len(distances), np.nan)
+    ranks = rankdata(distances)
+    ranks -= ranks.mean()
+    return ranks / np.linalg.norm(ranks)
 
 
 def _distances(vectors, left, right, metric):

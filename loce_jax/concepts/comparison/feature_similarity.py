@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from loce_jax.analysis.comparison.cka import linear_cka
+from loce_jax.analysis.comparison.distance_agreement import unit_ranks
 from loce_jax.checks import InputError
 from loce_jax.resampling import bilinear_matrix
 
@@ -63,6 +64,8 @@ def feature_similarity(
             "`layers` must be activations [n gh gw c] of the same images, but have shapes "
             f"{', '.join(str(layer.shape) for layer in layers)}. Read all of them from one list of images."
         )
+    from scipy.spatial.distance import pdist  # noqa: PLC0415 - slow to import
+
     cka, rsa = np.ones((2, len(layers), len(layers)))
     grids: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for i, j in itertools.combinations(range(len(layers)), 2):
@@ -70,7 +73,7 @@ def feature_similarity(
         grids.setdefault(grid, []).append((i, j))
     for grid, pairs in grids.items():
         rows = {i: _draw_cells(layers[i], grid, cells, seed) for i in {number for pair in pairs for number in pair}}
-        ranks = {i: _ranked_distances(mine) for i, mine in rows.items()}
+        ranks = {i: unit_ranks(pdist(mine)) for i, mine in rows.items()}
         for i, j in pairs:
             cka[i, j] = cka[j, i] = linear_cka(rows[i], rows[j], unbiased=True)
             rsa[i, j] = rsa[j, i] = ranks[i] @ ranks[j]
@@ -87,16 +90,3 @@ def _draw_cells(layer: Float[np.ndarray, "n gh gw c"], grid, cells: int, seed: i
         y, x = np.divmod(drawn[drawn // area == number] % area, grid[1])
         parts.append(np.einsum("my,yxc,mx->mc", rows[y], image.astype(np.float64), columns[x], optimize=True))
     return np.concatenate(parts)
-
-
-def _ranked_distances(rows: Float[np.ndarray, "m c"]) -> Float[np.ndarray, " p"]:
-    """Ranks of the distances between all cells, centered and of norm 1; NaN where all distances are equal."""
-    from scipy.spatial.distance import pdist  # noqa: PLC0415 - slow to import
-    from scipy.stats import rankdata  # noqa: PLC0415 - slow to import
-
-    distances = pdist(rows)
-    if not len(distances) or np.ptp(distances) <= 1e-12 * distances.max():
-        return np.full(len(distances), np.nan)
-    ranks = rankdata(distances)
-    ranks -= ranks.mean()
-    return ranks / np.linalg.norm(ranks)

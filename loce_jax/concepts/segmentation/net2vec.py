@@ -12,6 +12,7 @@ image and a concept that it shows.
 
 import functools as ft
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -100,8 +101,9 @@ def net2vec_f(
             f"`filters` must be from 1 to the layer's {occurrences.channels} channels, but got {filters}. Try 16."
         )
     free = np.ones((len(occurrences.names), occurrences.channels), bool)
-    first = np.abs(np.nan_to_num(_fit(blocks, occurrences, options, free).vectors))
-    kept = np.argsort(-first, axis=1, kind="stable")[:, :filters]
+    first = _fit(blocks, occurrences, options, free)
+    kept = np.argsort(-np.abs(np.nan_to_num(first.vectors)), axis=1, kind="stable")[:, :filters]
+    occurrences = replace(occurrences, status=first.status)  # without a vector of all filters, none of a few
     free[:] = False
     np.put_along_axis(free, kept, values=True, axis=1)
     return _fit(blocks, occurrences, options, free, f"net2vec {filters}")
@@ -127,8 +129,9 @@ def _fit_raw(
         gradient = jnp.zeros_like(vectors)
         for part in parts:
             gradient += _gradient(vectors, part, weights, alphas)
+        gradient = jnp.where(free, gradient, 0)
         overflown |= ~jnp.isfinite(gradient**2).all(axis=1)  # AdamW would leave such a weight where it is
-        vectors, state = _step(vectors, state, jnp.where(free, gradient, 0), options)
+        vectors, state = _step(vectors, state, gradient, options)
     return jnp.where(overflown[:, None], jnp.nan, vectors)
 
 

@@ -81,11 +81,11 @@ def fit_ridge(
     """
     blocks = as_blocks(activations, masks)
     occurrences = find_occurrences(blocks, names)
+    k, d = len(occurrences.names), occurrences.channels + 1
     if not (occurrences.status == Status.OK).any():
-        return occurrences.result(np.zeros((len(occurrences.names), occurrences.channels)), occurrences.shares, "ridge")
+        return occurrences.result(np.zeros((k, d - 1)), np.zeros(k), "ridge")
     if statistics is None:
         statistics = _statistics(blocks, occurrences.channels)
-    k, d = len(occurrences.names), occurrences.channels + 1
     status = np.where(
         (occurrences.status == Status.OK) & (occurrences.shares == 1), Status.MASK_FULL, occurrences.status
     )
@@ -160,7 +160,7 @@ class Problem(NamedTuple):
 
     @property
     def power(self) -> np.float32:
-        """Of the class weights."""
+        """The exponent of the class weights."""
         return np.float32(self.recipe.class_weight_power)
 
 

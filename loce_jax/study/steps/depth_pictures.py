@@ -87,7 +87,7 @@ def _precision_k(networks, ks):
 
 
 def _separation_panels(networks, concepts):
-    """Of each network one layer: that of which separation is published, or else the one of the greatest mean."""
+    """A matrix a network: of the layer whose separation is published, or else of the greatest mean separation."""
     matrices = []
     for network, layers in networks.items():
         one = max(layers, key=lambda each: (each.published_separation is not None, each.pairs[0]))

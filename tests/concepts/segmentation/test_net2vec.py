@@ -156,6 +156,13 @@ def test_a_vector_that_says_nothing_has_a_status(options, scale):
         assert np.isnan(found.vectors).all()
 
 
+def test_a_few_filters_are_not_chosen_by_a_fit_that_overflows():
+    activations, masks = planted(12)
+    activations[..., -1] *= 1e30
+    few = net2vec_f(activations, masks, filters=3, options=Net2VecOptions(epochs=3))
+    assert few.status.tolist() == [Status.NONFINITE, Status.NONFINITE, Status.MASK_EMPTY]
+
+
 def test_labels_of_whole_images_have_no_background():
     assert foreground_weights(np.array([0.0, 0.25, 1.0])).tolist() == [1, 0.75, 1]
     activations, masks = np.abs(planted()[0]), np.ones((24, 1, 3, 3), bool)
