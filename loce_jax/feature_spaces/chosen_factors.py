@@ -16,7 +16,7 @@ from loce_jax.concepts.factors.nmf import NMFOptions
 from loce_jax.feature_spaces.gathering import ImageBlocks
 from loce_jax.solver.solution import Status
 
-MOST_CELLS = 10_000  # that factors are found on
+ICE = NMFOptions(negative="clip", max_cells=10_000)  # ten factors need no more cells
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +53,12 @@ class ChosenFactors:
         return jnp.where((self.status == Status.OK)[:, None, None], maps, jnp.nan)
 
 
-def choose_factors(names: tuple[str, ...], blocks: ImageBlocks, seed: int = 0) -> ChosenFactors:
+def choose_factors(names: tuple[str, ...], blocks: ImageBlocks, options: NMFOptions = ICE) -> ChosenFactors:
     """ICE's factors (NMF; negative activations count as 0), and for each concept that of the highest set IoU.
 
-    Of more than 10,000 cells, so many are drawn: ten factors need no more.  The set IoU is that of the images that show
-    the concept; of equal factors the first is taken.  The seed is that of `NMFOptions`.
+    The set IoU is that of the images that show the concept; of equal factors the first is taken.
     """
-    dictionary = fit(blocks, NMFOptions(negative="clip", max_cells=MOST_CELLS, seed=seed))
+    dictionary = fit(blocks, options)
     counts = [_count(dictionary, block) for block in blocks]
     both, either = (sum(parts) for parts in zip(*counts, strict=True))
     iou = both / np.maximum(either, 1)

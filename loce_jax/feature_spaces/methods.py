@@ -17,7 +17,7 @@ from loce_jax.concepts.segmentation.net2vec_options import PAPER
 from loce_jax.concepts.segmentation.netdissect import netdissect
 from loce_jax.concepts.segmentation.ridge import fit_ridge
 from loce_jax.concepts.vectors import ConceptVectors
-from loce_jax.feature_spaces.chosen_factors import ChosenFactors, choose_factors
+from loce_jax.feature_spaces.chosen_factors import ICE, ChosenFactors, choose_factors
 from loce_jax.feature_spaces.gathering import Gathered, ImageBlocks
 from loce_jax.solver.solution import Status
 from loce_jax.store import Run
@@ -69,11 +69,11 @@ def _of_loces(summarize: Callable[..., Generalized]) -> Fit:
 
 SeededFit = Callable[[TrainingData, int], ConceptVectors | ChosenFactors]
 
-SEEDED: Mapping[str, SeededFit] = {  # the methods that have a random seed; what they find without one is of seed 0
+SEEDED: Mapping[str, SeededFit] = {  # from a random start; without one, "ice" starts as the data say
     "net2vec-paper": lambda samples, seed: fit_net2vec(
         samples.blocks, names=samples.names, options=replace(PAPER, seed=seed)
     ),
-    "ice": lambda samples, seed: choose_factors(samples.names, samples.blocks, seed),
+    "ice": lambda samples, seed: choose_factors(samples.names, samples.blocks, replace(ICE, init="random", seed=seed)),
 }
 METHODS: Mapping[str, Fit] = {
     "net2vec": lambda samples: fit_net2vec(samples.blocks, names=samples.names),
@@ -84,7 +84,7 @@ METHODS: Mapping[str, Fit] = {
     "medoid": _of_loces(medoid),
     "cav": lambda samples: cell_cav(samples.blocks, names=samples.names),
     "ridge": lambda samples: fit_ridge(samples.blocks, names=samples.names),
-    "ice": lambda samples: SEEDED["ice"](samples, 0),
+    "ice": lambda samples: choose_factors(samples.names, samples.blocks),
 }
 
 

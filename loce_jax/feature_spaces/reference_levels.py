@@ -18,7 +18,7 @@ from loce_jax.feature_spaces.layer_space import Maps, Space, best_row, networks_
 MEASURE: Measure = "set_iou"
 COLUMNS = ("what", "of", "set IoU", "linear CKA", "RSA")
 HALVES = "vectors found on two halves of the images"
-SEEDS = "vectors found with two seeds"
+SEEDS = "vectors found with another seed"
 NO_SEED = f"{SEEDS}: the method has none"
 RANDOM = "random vectors of the same areas"
 SHUFFLED = "the layer itself on other images"
@@ -28,7 +28,7 @@ FEATURE_DRAWS = 5  # shuffles for CKA and RSA, of whose thousand cells each has 
 def reference_levels(spaces: Sequence[Space], groups: Shaped[np.ndarray, " n"], *, seed: int, draws: int) -> Table:
     """Reference levels at each network's layer of the highest set IoU with the truth.
 
-    Upper levels are two fits of the method on halves of the images, or with two seeds; lower ones are random vectors
+    Upper levels are two fits of the method on halves of the images, or with another seed; lower ones are random vectors
     and shuffled images.  Vectors make no difference to CKA and RSA, which have the last level only.
 
     Args:

@@ -146,6 +146,8 @@ def test_methods_without_a_seed_find_the_same_again(method):
     first = METHODS[method](samples).vectors
     np.testing.assert_array_equal(METHODS[method](samples).vectors, first)
     if method in SEEDED:
-        np.testing.assert_array_equal(SEEDED[method](samples, 0).vectors, first)
+        again = SEEDED[method](samples, 1).vectors
+        np.testing.assert_array_equal(SEEDED[method](samples, 1).vectors, again)
+        assert np.abs(again - first).max() > 0.01 * np.abs(first).max()  # another start, not another rounding
     if method == "net2vec-paper":
-        assert (SEEDED[method](samples, 1).vectors != first).any()
+        np.testing.assert_array_equal(SEEDED[method](samples, 0).vectors, first)
