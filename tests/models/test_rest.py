@@ -81,15 +81,15 @@ def test_errors_name_the_argument(lite0):
         lite0.rest("_blocks.10", "nonsense")
     maps = made_up_maps(lite0, "_blocks.10", 1)
     with pytest.raises(InputError, match="`to` must name what lies behind layer '_blocks.10', .* '_blocks.4'"):
-        lite0.rest("_blocks.10", "_blocks.4")(lite0.params, maps)
+        jax.eval_shape(lite0.rest("_blocks.10", "_blocks.4"), lite0.params, maps)
     for wrong in (maps[..., :3], maps[:, :2], maps[0], maps[:0]):
         with pytest.raises(InputError, match="`activations` must have shape .* as layer '_blocks.10' has"):
-            lite0.rest("_blocks.10", "logits")(lite0.params, wrong)
+            jax.eval_shape(lite0.rest("_blocks.10", "logits"), lite0.params, wrong)
     for change in (lambda maps: maps[..., :3], lambda maps: None, lambda maps: 0):
         with pytest.raises(InputError, match="`edits` must return what has the shape of the map of '_blocks.10'"):
-            lite0.edit({"_blocks.10": change}, "logits")(lite0.params, photos(lite0, 1))
+            jax.eval_shape(lite0.edit({"_blocks.10": change}, "logits"), lite0.params, photos(lite0, 1))
     with pytest.raises(InputError, match="`context` must hold the 0 arrays"):
-        lite0.rest("_blocks.10", "logits")(lite0.params, maps, (maps,))
+        jax.eval_shape(lite0.rest("_blocks.10", "logits"), lite0.params, maps, (maps,))
     with pytest.raises(
         InputError, match="`edits` must hold a function for each layer, but for '_blocks.10' it holds a i"
     ):
