@@ -140,7 +140,7 @@ def open_folder(
     masks = find_folder(root, "labels", labels, LABELS, split)
     found: dict[str, dict[str, MaskFile]] = {}
     problems: list[Problem] = []
-    for concept, folder in _folders_of_concepts(masks, concepts).items():
+    for concept, folder in _folders_of_concepts(masks, photos, concepts).items():
         pairs, alone = pair_files(photos, folder, endings=MAPS)
         alone = [one for one in alone if one.status != "no_label"]  # an image need not show every concept
         problems += [replace(one, concept=concept) for one in alone]
@@ -151,11 +151,18 @@ def open_folder(
     return read_masks(entries, name=root.name, source=source_record("folder", **given), problems=problems)
 
 
-def _folders_of_concepts(masks: Path, concepts: Sequence[str]) -> dict[str, Path]:
+def _folders_of_concepts(masks: Path, photos: Path, concepts: Sequence[str]) -> dict[str, Path]:
     """The folder of each concept's masks."""
     folders = {one.name: one for one in sorted(masks.iterdir()) if one.is_dir() and not one.name.startswith(".")}
     endings = MAPS if folders else PHOTOS
-    if any(not one.is_dir() and one.suffix.lower() in endings for one in masks.iterdir()):
+    if files := sorted(one.name for one in masks.iterdir() if not one.is_dir() and one.suffix.lower() in endings):
+        mixed = [name for name, folder in folders.items() if not (photos / name).is_dir() and _holds_masks(folder)]
+        if mixed:  # folders that the images have, too, part masks of one concept
+            raise InputError(
+                f"`labels` must hold masks of one concept, or a folder of masks for each concept, but {str(masks)!r} "
+                f"holds both: {files[0]!r} and the folder {mixed[0]!r}. Put the masks of each concept into a folder of "
+                "its name."
+            )
         if len(concepts) > 1:
             raise InputError(
                 f"`concepts` can be one name where {str(masks)!r} holds masks, not folders of them, but got "
@@ -168,6 +175,10 @@ def _folders_of_concepts(masks: Path, concepts: Sequence[str]) -> dict[str, Path
         )
     check_known("concept", concepts, list(folders))
     return {name: folder for name, folder in folders.items() if not concepts or name in concepts}
+
+
+def _holds_masks(folder: Path) -> bool:
+    return any(one.suffix.lower() in MAPS for one in folder.iterdir())
 
 
 def read_masks(

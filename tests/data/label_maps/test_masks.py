@@ -35,6 +35,16 @@ def test_masks_of_one_concept_take_its_name(tmp_path):
         open_folder(tmp_path, concepts=["car", "road"])
 
 
+def test_masks_beside_folders_of_masks_are_refused(tmp_path):
+    for name in ("images/a.png", "masks/a.png", "masks/car/a.png"):
+        save(tmp_path / name, 255 * np.eye(6, 8, dtype="u1"))
+    with pytest.raises(InputError, match="`labels` must hold .* but .* holds both: 'a.png' and the folder 'car'. Put"):
+        open_folder(tmp_path)
+    # images that are divided in the same way have masks of one concept
+    save(tmp_path / "images/car/a.png", 255 * np.eye(6, 8, dtype="u1"))
+    assert [item.image for item in open_folder(tmp_path).items] == ["a.png", "car/a.png"]
+
+
 def test_gray_levels_count_from_the_middle_and_label_maps_are_refused(tmp_path):
     frames = made_up_frames(2)
     write_masks(tmp_path, frames, several=False)
