@@ -44,6 +44,16 @@ def one_line(error: BaseException, *, longest: int = 500) -> str:
     return text if len(text) <= longest else f"{text[:longest]}..."
 
 
+def listed(names: Sequence[str], *, most: int = 12) -> str:
+    """Names one after the other, cut where they are long or many: those in a file may be anything.
+
+    >>> listed(["cat", "dog", "cow"], most=2), len(listed(["a" * 10_000]))
+    ('cat, dog ... (3 in all)', 80)
+    """
+    shown = ", ".join(name if len(name) <= 80 else f"{name[:77]}..." for name in names[:most])
+    return f"{shown} ... ({len(names)} in all)" if len(names) > most else shown
+
+
 def counted(number: int, noun: str) -> str:
     """A number and what it counts, in the plural unless it is 1.
 
@@ -84,10 +94,8 @@ def check_known(what: str, names: Iterable[str], known: Sequence[str]) -> None:
 def suggest(name: str, known: Sequence[str], *, most: int = 12) -> str:
     """Two short sentences: the nearest known names, then the known names, cut after `most`."""
     near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
-    hint = f"Did you mean {', '.join(repr(n) for n in near)}? " if near else ""
-    listed = sorted(known)
-    more = f" ... ({len(listed)} in all)" if len(listed) > most else ""
-    return f"{hint}Known: {', '.join(listed[:most])}{more}."
+    hint = f"Did you mean {', '.join(map(short_repr, near))}? " if near else ""
+    return f"{hint}Known: {listed(sorted(known), most=most)}."
 
 
 def check_exists(name: str, path: str | Path, *, kind: str, fix: str) -> Path:

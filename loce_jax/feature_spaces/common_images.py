@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from loce_jax.checks import InputError, counted
+from loce_jax.checks import InputError, counted, listed
 from loce_jax.concepts.evaluation.split import Split
 from loce_jax.data.samples import Dataset
 from loce_jax.data.selection import group_of
@@ -88,8 +88,8 @@ def common_images(lists: Mapping[str, ImageList], held_out: HeldOut) -> Common:
         if theirs.concepts != first.concepts:
             raise InputError(
                 f"`runs` must have the same concepts, to be compared, but {name!r} has "
-                f"{', '.join(first.concepts[:8])} and {other!r} {', '.join(theirs.concepts[:8])}. Fit them on the same "
-                "data, with the same `concepts`."
+                f"{listed(first.concepts)} and {other!r} {listed(theirs.concepts)}. Fit them on the same data, with "
+                "the same `concepts`."
             )
     places = [{image: row for row, image in enumerate(mine.images)} for mine in lists.values()]
     images = [image for image in first.images if all(image in mine for mine in places)]

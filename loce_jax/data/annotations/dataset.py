@@ -6,7 +6,7 @@ Shapes: H x W pixels of an image.
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool
 
-from loce_jax.checks import InputError, check_known, counted
+from loce_jax.checks import InputError, check_known, counted, listed
 from loce_jax.data.annotations.coco_file import CocoFile, unusable
 from loce_jax.data.annotations.masks import WHERE, name_of_annotation, parts_without_area, union_mask
 from loce_jax.data.images import read_photo
@@ -142,7 +142,7 @@ def assemble(
         for image_id in sorted(groups, key=lambda image_id: file.images[image_id][0])
     )
     if not items and not file.faulty:
-        raise _nothing_left(file.path, wanted.values(), [*problems, *met])
+        raise _nothing_left(file.path, [*wanted.values()], [*problems, *met])
     present = {pair.concept for item in items for pair in item.pairs}
     if missing := [name for name in wanted.values() if concepts and name not in present]:
         log.warning("%s: no image has an annotation of %s.", file.path, ", ".join(missing))
@@ -161,8 +161,8 @@ def assemble(
     )
 
 
-def _nothing_left(path: Path, wanted: Iterable[str], problems: Sequence[Problem]) -> EmptyDataError:
-    missing = f"no image has an annotation of {', '.join(wanted) or 'any category'}"
+def _nothing_left(path: Path, wanted: Sequence[str], problems: Sequence[Problem]) -> EmptyDataError:
+    missing = f"no image has an annotation of {listed(wanted) or 'any category'}"
     if not problems:
         return EmptyDataError(str(unusable(path, missing)))
     first = problems[0]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Integer, UInt8
 
-from loce_jax.checks import InputError, check_arguments, check_known, check_regular, one_line
+from loce_jax.checks import InputError, check_arguments, check_known, check_regular, listed, one_line
 from loce_jax.data.annotations.coco_file import is_below
 from loce_jax.data.images import read_photo
 from loce_jax.data.label_maps.class_table import ClassTable, read_class_table
@@ -124,7 +124,7 @@ def _load(path: str | Path, split: str | None) -> tuple[Any, str]:
     if isinstance(found, dict):
         names = [str(name) for name in found]
         if split is None and len(names) > 1:
-            raise InputError(f"`split` must be given for {str(path)!r}: one of {', '.join(names)}.")
+            raise InputError(f"`split` must be given for {str(path)!r}: one of {listed(names)}.")
         check_known("split", [split] if split else [], names)
         found = found[split or names[0]]
     elif split is not None:

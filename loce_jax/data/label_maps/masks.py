@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from loce_jax.checks import InputError, check_arguments, check_exists, check_known, counted
+from loce_jax.checks import InputError, check_arguments, check_exists, check_known, counted, listed
 from loce_jax.data.label_maps.codes import read_codes
 from loce_jax.data.label_maps.dataset import PairedDataset, PhotoFile
 from loce_jax.data.label_maps.pairing import MAPS, PHOTOS, pair_files
@@ -166,7 +166,7 @@ def _folders_of_concepts(masks: Path, photos: Path, concepts: Sequence[str]) -> 
         if len(concepts) > 1:
             raise InputError(
                 f"`concepts` can be one name where {str(masks)!r} holds masks, not folders of them, but got "
-                f"{', '.join(concepts)}. Put the masks of each concept into a folder of its name."
+                f"{listed(concepts)}. Put the masks of each concept into a folder of its name."
             )
         return {concepts[0] if concepts else FOREGROUND: masks}
     if not folders:

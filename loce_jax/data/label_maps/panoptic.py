@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from loce_jax.checks import check_arguments, check_exists, check_known, counted
+from loce_jax.checks import check_arguments, check_exists, check_known, counted, listed
 from loce_jax.data.annotations.coco_file import CocoFile, Faults, Faulty, check_content, is_below, load_json, unusable
 from loce_jax.data.annotations.dataset import CROWDS, OWN, Crowd
 from loce_jax.data.annotations.masks import whole_number
@@ -106,7 +106,7 @@ def open_panoptic(
         )
         values[image] = {name: tuple(one["segment"] for one in group) for name, group in groups.items()}
     if not items:
-        missing = f"no image has a segment of {', '.join(concepts) or 'any category'}"
+        missing = f"no image has a segment of {listed(concepts) or 'any category'}"
         raise EmptyDataError(str(unusable(file, missing)), problems)
     occurring = {pair.concept for item in items for pair in item.pairs}
     given = {"path": path, "images": images, "labels": labels, "concepts": tuple(concepts), "crowd": crowd}

@@ -328,6 +328,14 @@ def test_unknown_concepts_get_a_suggestion(tmp_path):
     refused(tmp_path, small_coco(), "no image has an annotation of cow", concepts=["cow"])
 
 
+def test_long_names_do_not_make_long_messages(tmp_path):
+    content = small_coco()
+    content["categories"][0]["name"] = "a" * 10_000
+    refused(tmp_path, content, "^.{,500}$", concepts=["a"])
+    content["annotations"].clear()
+    refused(tmp_path, content, "^.{,500}$")
+
+
 def test_exact_repetitions_and_lost_annotations_are_dropped_aloud(tmp_path, caplog):
     content = small_coco()
     expected = open_coco(*write(tmp_path, content))
